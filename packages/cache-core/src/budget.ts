@@ -1,0 +1,31 @@
+import type { Clock } from "./clock.ts";
+
+/**
+ * The time that one caller may spend waiting for a backend, over all of its calls together: one `getOrSet`, or one HTTP request
+ * that asks several caches. Only waiting is charged; the loader's own time is not.
+ */
+export class Budget {
+  readonly #clock: Clock;
+  #leftMs: number;
+
+  /** @param totalMs milliseconds > 0 in all; `Infinity` = no limit */
+  constructor(totalMs: number, clock: Clock) {
+    this.#leftMs = totalMs;
+    this.#clock = clock;
+  }
+
+  /** Milliseconds left, never below 0. At 0 a backend is not asked any more. */
+  get leftMs(): number {
+    return this.#leftMs;
+  }
+
+  /** Runs one wait and charges its duration. */
+  async spend<T>(wait: () => Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    try {
+      return await wait();
+    } finally {
+      this.#leftMs = Math.max(0, this.#leftMs - (this.#clock.now() - startedAt));
+    }
+  }
+}

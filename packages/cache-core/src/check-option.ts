@@ -1,0 +1,47 @@
+import { CacheError } from "./errors.ts";
+
+/**
+ * Names a refused value without quoting what may be a secret: numbers and booleans as they are, everything else by kind.
+ */
+export function describeValue(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "number" || typeof value === "boolean" || value === undefined) return String(value);
+  if (typeof value === "string")
+    return value.length <= 20 && /^[\w.:%+-]*$/.test(value) ? `the string "${value}"` : `a string of ${value.length} characters`;
+  return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+function refuse(name: string, value: unknown, expected: string): never {
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be ${expected}, got ${describeValue(value)}`);
+}
+
+/** Passes a duration in milliseconds: a number > 0, or `Infinity` for "never". @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkDurationMs(name: string, value: unknown): number {
+  if (typeof value !== "number" || !(value > 0)) refuse(name, value, "a number of milliseconds > 0 (Infinity = never)");
+  return value as number;
+}
+
+/** Passes a duration that may also be 0 (= no such window). @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkWindowMs(name: string, value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0)) refuse(name, value, "a number of milliseconds >= 0");
+  return value as number;
+}
+
+/** Passes an integer of at least `min`; `Infinity` passes. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkCount(name: string, value: unknown, min = 1): number {
+  if (typeof value !== "number" || !(value >= min) || (value !== Infinity && !Number.isInteger(value)))
+    refuse(name, value, `an integer >= ${min}`);
+  return value as number;
+}
+
+/** Passes a share from 0 to 1. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkShare(name: string, value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0 && value <= 1)) refuse(name, value, "a number from 0 to 1");
+  return value as number;
+}
+
+/** Passes a string of at least one character. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkName(name: string, value: unknown): string {
+  if (typeof value !== "string" || value.length === 0) refuse(name, value, "a string of at least one character");
+  return value as string;
+}

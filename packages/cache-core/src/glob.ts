@@ -1,0 +1,36 @@
+/**
+ * Whether a glob matches the whole text: `*` any run of characters, `?` exactly one, `\` takes the next one as it is. Nothing else is
+ * special. Linear backtracking to the last star only, so that no pattern takes exponential time.
+ */
+export function matchesGlob(pattern: string, text: string): boolean {
+  let patternAt = 0;
+  let textAt = 0;
+  let starAt = -1;
+  let retryAt = 0;
+  while (textAt < text.length) {
+    const symbol = pattern[patternAt];
+    const isEscape = symbol === "\\" && patternAt + 1 < pattern.length;
+    const literal = isEscape ? pattern[patternAt + 1] : symbol;
+    if (symbol === "*") {
+      starAt = patternAt;
+      retryAt = textAt;
+      patternAt += 1;
+    } else if (symbol !== undefined && ((symbol === "?" && !isEscape) || literal === text[textAt])) {
+      patternAt += isEscape ? 2 : 1;
+      textAt += 1;
+    } else if (starAt >= 0) {
+      patternAt = starAt + 1;
+      retryAt += 1;
+      textAt = retryAt;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[patternAt] === "*") patternAt += 1;
+  return patternAt === pattern.length;
+}
+
+/** Escapes a text so that, as part of a glob, it matches only itself; Redis's own set brackets included. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]^]/g, "\\$&");
+}

@@ -1,0 +1,38 @@
+// For users.
+
+// For those who implement a Cache, a bus or a second tier, or wrap one.
+export { Budget } from "./budget.ts";
+export type { InvalidationBus, InvalidationChannel, InvalidationListener, ResetReason } from "./bus.ts";
+export type {
+  Cache,
+  GetOrSetOptions,
+  InvalidationResult,
+  LoadContext,
+  Loader,
+  LoadStoreOptions,
+  Lookup,
+  LookupHit,
+  LookupMiss,
+  MaybePromise,
+  ReadThroughCache,
+  SetOptions,
+  SyncCache,
+} from "./cache.ts";
+export { checkCount, checkDurationMs, checkName, checkShare, checkWindowMs, describeValue } from "./check-option.ts";
+export type { CancelTimer, Clock } from "./clock.ts";
+export { systemClock } from "./clock.ts";
+export type { CacheErrorCode, CacheErrorDetails } from "./errors.ts";
+export { CacheError, cacheErrorCodes } from "./errors.ts";
+export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Reservation, StoreEntry } from "./fenced-store.ts";
+export { escapeGlob, matchesGlob } from "./glob.ts";
+export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
+export type { KeySpaceOptions } from "./key-space.ts";
+export { KeySpace } from "./key-space.ts";
+export { checkScript, luaPrelude } from "./lua.ts";
+export { decodeBody, decodeMessage, encodeBody, encodeMessage } from "./message.ts";
+export type { RandomSource } from "./random.ts";
+export { systemRandom } from "./random.ts";
+export type { CacheStats, LatencyHistogram, MutableCounters, StatsState } from "./stats.ts";
+export { createCounters, snapshotStats } from "./stats.ts";
+export type { Judgement, PatternRecord, VersionState } from "./version-record.ts";
+export { toVersionState, VersionRecord } from "./version-record.ts";

@@ -1,0 +1,46 @@
+import type { Invalidation, InvalidationTarget } from "./invalidation.ts";
+
+/** The version of the wire format. A message of another one is counted and ignored: the proof's sequence check then asks the log. */
+const FORMAT = "1";
+/** Longest message taken in: a key is never near it. */
+const MAX_LENGTH = 65_536;
+
+/** The part of a message that its sender knows before the script gives it a place in the order. JSON keeps lone surrogates apart. */
+export function encodeBody(origin: string, target: InvalidationTarget): string {
+  const subject = target.kind === "key" ? target.key : target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
+  return JSON.stringify([origin, target.kind, subject]);
+}
+
+/** A whole message: format, epoch, seq and body, as the scripts compose it. */
+export function encodeMessage(epoch: string, seq: number, body: string): string {
+  return `${FORMAT} ${epoch} ${seq} ${body}`;
+}
+
+function toTarget(kind: unknown, subject: string): InvalidationTarget | undefined {
+  if (kind === "key") return { kind, key: subject };
+  if (kind === "tag") return { kind, tag: subject };
+  if (kind === "pattern") return { kind, pattern: subject };
+  return kind === "all" ? { kind } : undefined;
+}
+
+/** Reads a message's body. `undefined` for anything that is not one: parsing never throws. */
+export function decodeBody(body: string): Pick<Invalidation, "origin" | "target"> | undefined {
+  if (body.length > MAX_LENGTH) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (!Array.isArray(parsed) || typeof parsed[0] !== "string" || typeof parsed[2] !== "string") return undefined;
+    const target = toTarget(parsed[1], parsed[2]);
+    return target && { origin: parsed[0], target };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads a message. `undefined` for garbage, a foreign format or a message that is too long: parsing never throws. */
+export function decodeMessage(text: string): Invalidation | undefined {
+  if (text.length > MAX_LENGTH) return undefined;
+  const [format, epoch, digits] = text.split(" ", 3);
+  if (format !== FORMAT || !epoch || !digits || !/^\d{1,15}$/.test(digits)) return undefined;
+  const decoded = decodeBody(text.slice(format.length + epoch.length + digits.length + 3));
+  return decoded && { epoch, seq: Number(digits), ...decoded };
+}

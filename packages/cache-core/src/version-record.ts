@@ -1,0 +1,125 @@
+import { matchesGlob } from "./glob.ts";
+import type { InvalidationTarget, Version } from "./invalidation.ts";
+
+/** Tags told apart at most; beyond, the oldest knowledge is given up and entries that need it are read anew. */
+const MAX_TAGS = 10_000;
+/** Patterns told apart at most, as in the script that keeps the record; beyond, the older half becomes an invalidation of all. */
+const MAX_PATTERNS = 32;
+
+/** An invalidation by pattern, and its place in the lane's order. */
+export interface PatternRecord {
+  readonly seq: number;
+  readonly pattern: string;
+}
+
+/** A lane's version record as Redis keeps it. */
+export interface VersionState extends Version {
+  /** The `seq` of the last invalidation of all; 0 = none in this epoch. */
+  readonly clearedAt: number;
+  /** The `seq` of the last invalidation of any tag; 0 = none in this epoch. */
+  readonly taggedAt: number;
+  /** Invalidations by pattern since the last one of all, ascending. */
+  readonly patterns: readonly PatternRecord[];
+}
+
+/** Reads what the check script answers: epoch, seq, clearedAt, taggedAt, patterns as JSON. Missing fields read as none. */
+export function toVersionState(reply: readonly unknown[]): VersionState {
+  const [epoch, seq, clearedAt, taggedAt, patterns] = reply.map((field) => (field === null || field === undefined ? "" : String(field)));
+  const records = patterns ? (JSON.parse(patterns) as Array<[number, string]>) : [];
+  return {
+    epoch: epoch ?? "",
+    seq: Number(seq || 0),
+    clearedAt: Number(clearedAt || 0),
+    taggedAt: Number(taggedAt || 0),
+    patterns: records.map(([at, pattern]) => ({ seq: at, pattern })),
+  };
+}
+
+/** Whether an entry stored at a version is still valid; `"unknown"`: a tag's own record must be read. */
+export type Judgement = "valid" | "invalid" | "unknown";
+
+/**
+ * What one process knows of a lane's version: by it entries are judged valid without asking anyone. An entry carries the version
+ * captured before its load. It is valid when its epoch is the current one and nothing that covers it was invalidated after its `seq`:
+ * not all, no pattern that matches its key, none of its tags. (Its key's own invalidations delete it or refuse its fill.)
+ */
+export class VersionRecord {
+  #epoch: string;
+  #seq: number;
+  #clearedAt: number;
+  #taggedAt: number;
+  #patterns: PatternRecord[];
+  /** Tags whose last invalidation is known. Others: unknown, unless the entry is younger than every tag's. */
+  readonly #tags: Map<string, number> = new Map();
+
+  constructor(state: VersionState) {
+    this.#epoch = state.epoch;
+    this.#seq = state.seq;
+    this.#clearedAt = state.clearedAt;
+    this.#taggedAt = state.taggedAt;
+    this.#patterns = [...state.patterns];
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The last invalidation known. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Takes in an invalidation of this epoch. Repeated and older ones change nothing. */
+  apply(seq: number, target: InvalidationTarget): void {
+    this.#seq = Math.max(this.#seq, seq);
+    if (target.kind === "all") {
+      this.#clearedAt = Math.max(this.#clearedAt, seq);
+      this.#patterns = this.#patterns.filter((record) => record.seq > seq);
+    } else if (target.kind === "pattern") {
+      this.#addPattern(seq, target.pattern);
+    } else if (target.kind === "tag") {
+      this.#taggedAt = Math.max(this.#taggedAt, seq);
+      this.learnTag(target.tag, seq);
+    }
+  }
+
+  #addPattern(seq: number, pattern: string): void {
+    if (this.#patterns.some((record) => record.seq === seq)) return;
+    this.#patterns.push({ seq, pattern });
+    if (this.#patterns.length <= MAX_PATTERNS) return;
+    // Dropping more than asked costs misses only; forgetting a pattern would serve what it dropped.
+    const given = this.#patterns.splice(0, MAX_PATTERNS / 2);
+    this.#clearedAt = Math.max(this.#clearedAt, ...given.map((record) => record.seq));
+  }
+
+  /** Takes in what was read of one tag: the `seq` of its last invalidation, 0 for none. */
+  learnTag(tag: string, seq: number): void {
+    const known = this.#tags.get(tag) ?? 0;
+    if (this.#tags.size >= MAX_TAGS && !this.#tags.has(tag)) {
+      const oldest = this.#tags.keys().next();
+      if (!oldest.done) this.#tags.delete(oldest.value);
+    }
+    this.#tags.set(tag, Math.max(known, seq));
+  }
+
+  /** The tags of an entry whose own records must be read before it can be judged. */
+  unknownTags(tags: readonly string[]): string[] {
+    return tags.filter((tag) => !this.#tags.has(tag));
+  }
+
+  /** Judges an entry by the version it was stored with. O(1) for entries younger than the last tag and pattern invalidation. */
+  judge(version: Version, key: string, tags: readonly string[]): Judgement {
+    if (version.epoch !== this.#epoch || version.seq < this.#clearedAt) return "invalid";
+    for (const record of this.#patterns) {
+      if (version.seq < record.seq && matchesGlob(record.pattern, key)) return "invalid";
+    }
+    if (version.seq >= this.#taggedAt) return "valid";
+    let isKnown = true;
+    for (const tag of tags) {
+      const invalidatedAt = this.#tags.get(tag);
+      if (invalidatedAt === undefined) isKnown = false;
+      else if (version.seq < invalidatedAt) return "invalid";
+    }
+    return isKnown ? "valid" : "unknown";
+  }
+}
