@@ -1,5 +1,5 @@
 import type { MaybePromise } from "./cache.ts";
-import type { Invalidation, Invalidator } from "./invalidation.ts";
+import type { Invalidation, InvalidationTarget, Invalidator } from "./invalidation.ts";
 import type { VersionRecord } from "./version-record.ts";
 
 /** Why a listener must drop everything that it holds. */
@@ -27,6 +27,11 @@ export interface InvalidationChannel extends Invalidator {
   readonly lastProofAt: number;
   /** What is known of the lane's version as of the last proof; `undefined` before the first. A second tier judges its values by it. */
   version(lane: number): VersionRecord | undefined;
+  /**
+   * The message body for a second tier that logs and publishes by itself: it carries this channel's origin, so that the echo is known
+   * as our own, and a signature where the bus signs.
+   */
+  encodeBody(target: InvalidationTarget): string;
   /** Resolves at the first proof. @throws {CacheError} ERR_CACHE_CLOSED when the channel is left before it */
   ready(): Promise<void>;
   /** Stops listening. Calling it again is fine. */
