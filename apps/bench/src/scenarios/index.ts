@@ -1,0 +1,7 @@
+import type { Scenario } from "../scenario.ts";
+
+/**
+ * Every scenario by its word on the command line, in the order in which they run. Loaded only when asked for, so that a broken or heavy
+ * one does not stop the others. To add one: write `scenarios/<name>.ts` that exports a `Scenario` and put its line here.
+ */
+export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {};
