@@ -1,1 +1,13 @@
-export {};
+// Servers and faults.
+export type { Fault, FaultProxy } from "./fault-proxy.ts";
+export { startFaultProxy } from "./fault-proxy.ts";
+export { freePort } from "./free-port.ts";
+export type { RedisCluster } from "./redis-cluster.ts";
+export { startRedisCluster } from "./redis-cluster.ts";
+export type { RedisReply } from "./redis-command.ts";
+export { redisCommand } from "./redis-command.ts";
+export type { RedisSentinelSet } from "./redis-sentinel.ts";
+export { startRedisSentinel } from "./redis-sentinel.ts";
+export type { RedisServer, RedisServerOptions } from "./redis-server.ts";
+export { startRedisServer, waitUntil } from "./redis-server.ts";
+export { uniquePrefix } from "./unique-key.ts";
