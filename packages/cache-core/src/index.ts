@@ -29,6 +29,7 @@ export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Versio
 export type { KeySpaceOptions } from "./key-space.ts";
 export { KeySpace } from "./key-space.ts";
 export { checkScript, luaPrelude } from "./lua.ts";
+export type { DecodedBody } from "./message.ts";
 export { decodeBody, decodeMessage, encodeBody, encodeMessage } from "./message.ts";
 export type { RandomSource } from "./random.ts";
 export { systemRandom } from "./random.ts";

@@ -5,10 +5,19 @@ const FORMAT = "1";
 /** Longest message taken in: a key is never near it. */
 const MAX_LENGTH = 65_536;
 
-/** The part of a message that its sender knows before the script gives it a place in the order. JSON keeps lone surrogates apart. */
-export function encodeBody(origin: string, target: InvalidationTarget): string {
+/** What a body tells. */
+export interface DecodedBody extends Pick<Invalidation, "origin" | "target"> {
+  /** Proof of the sender, where the bus signs: over the body as it is without it. */
+  readonly signature: string | undefined;
+}
+
+/**
+ * The part of a message that its sender knows before the script gives it a place in the order. JSON keeps lone surrogates apart.
+ * @param signature proof of the sender over the body as it is without it; `undefined` = none
+ */
+export function encodeBody(origin: string, target: InvalidationTarget, signature?: string): string {
   const subject = target.kind === "key" ? target.key : target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
-  return JSON.stringify([origin, target.kind, subject]);
+  return JSON.stringify(signature === undefined ? [origin, target.kind, subject] : [origin, target.kind, subject, signature]);
 }
 
 /** A whole message: format, epoch, seq and body, as the scripts compose it. */
@@ -24,20 +33,20 @@ function toTarget(kind: unknown, subject: string): InvalidationTarget | undefine
 }
 
 /** Reads a message's body. `undefined` for anything that is not one: parsing never throws. */
-export function decodeBody(body: string): Pick<Invalidation, "origin" | "target"> | undefined {
+export function decodeBody(body: string): DecodedBody | undefined {
   if (body.length > MAX_LENGTH) return undefined;
   try {
     const parsed: unknown = JSON.parse(body);
     if (!Array.isArray(parsed) || typeof parsed[0] !== "string" || typeof parsed[2] !== "string") return undefined;
     const target = toTarget(parsed[1], parsed[2]);
-    return target && { origin: parsed[0], target };
+    return target && { origin: parsed[0], target, signature: typeof parsed[3] === "string" ? parsed[3] : undefined };
   } catch {
     return undefined;
   }
 }
 
 /** Reads a message. `undefined` for garbage, a foreign format or a message that is too long: parsing never throws. */
-export function decodeMessage(text: string): Invalidation | undefined {
+export function decodeMessage(text: string): (Invalidation & DecodedBody) | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const [format, epoch, digits] = text.split(" ", 3);
   if (format !== FORMAT || !epoch || !digits || !/^\d{1,15}$/.test(digits)) return undefined;
