@@ -12,7 +12,7 @@ export interface LatencyHistogram {
  * Counters of one cache since it was made: a snapshot, which later calls do not change.
  * - A read (`get`, `lookup`, `getOrSet`, each key of `getMany`) of a live entry: `hits` + 1; of an absent or expired one: `misses` + 1.
  *   So `hits + misses` is the number of reads. `has` counts as neither.
- * - A value served past its time on purpose: `hits` + 1 and `staleHits` + 1.
+ * - A value served past its time on purpose: `staleHits` + 1. It is a hit when it is served at once, a miss when a load was waited for.
  * - A loader called: `loads` + 1; when it fails also `loadErrors` + 1. A caller who shares another's load: `coalesced` + 1.
  * - A value stored: `sets` + 1. A value too large or not admitted: `rejectedSets` + 1. A load's value refused because the key was
  *   invalidated meanwhile: `rejectedFills` + 1.

@@ -1,7 +1,13 @@
+// Suites.
+export type { DescribeCacheOptions, MissingCapability } from "./describe-cache.ts";
+export { describeCache } from "./describe-cache.ts";
 // Servers and faults.
 export type { Fault, FaultProxy } from "./fault-proxy.ts";
 export { startFaultProxy } from "./fault-proxy.ts";
 export { freePort } from "./free-port.ts";
+// Time and models.
+export { ManualClock, settle } from "./manual-clock.ts";
+export { NaiveCache } from "./naive-cache.ts";
 export type { RedisCluster } from "./redis-cluster.ts";
 export { startRedisCluster } from "./redis-cluster.ts";
 export type { RedisReply } from "./redis-command.ts";
@@ -10,4 +16,5 @@ export type { RedisSentinelSet } from "./redis-sentinel.ts";
 export { startRedisSentinel } from "./redis-sentinel.ts";
 export type { RedisServer, RedisServerOptions } from "./redis-server.ts";
 export { startRedisServer, waitUntil } from "./redis-server.ts";
+export type { TestApi } from "./test-api.ts";
 export { uniquePrefix } from "./unique-key.ts";

@@ -1,0 +1,61 @@
+import { CacheError } from "./errors.ts";
+import type { StoredEntry } from "./stored-entry.ts";
+
+/**
+ * One load of one key in this process, shared by everyone who asks for the key while it runs.
+ *
+ * What was captured before it began decides whether its value may be kept. An invalidation detaches it: those who wait already get its
+ * value, nobody joins it any more, and nothing of it is stored.
+ */
+export class Flight<V> {
+  readonly key: string;
+  /** The key's local generation before the load. */
+  readonly generation: number;
+  /** The process-wide invalidation epoch before the load. */
+  readonly epoch: number;
+  /** Monotonic milliseconds before the load: how old the data may be. */
+  readonly capturedAt: number;
+  /** Tags of everyone who joined: the entry must fall with each of them. */
+  readonly tags: Set<string> = new Set();
+  /** A stale entry that the load replaces. Not to be served after an invalidation. */
+  stale: StoredEntry<V> | undefined;
+  /** Set by an invalidation, or by a forced load that takes the flight's place. */
+  isDetached = false;
+  isSettled = false;
+  result: Promise<V | undefined> = Promise.resolve(undefined);
+  readonly #controller: AbortController = new AbortController();
+  readonly #onEmpty: (flight: Flight<V>) => void;
+  #waiters = 0;
+
+  constructor(key: string, captured: Pick<Flight<V>, "generation" | "epoch" | "capturedAt">, onEmpty: (flight: Flight<V>) => void) {
+    this.key = key;
+    this.generation = captured.generation;
+    this.epoch = captured.epoch;
+    this.capturedAt = captured.capturedAt;
+    this.#onEmpty = onEmpty;
+  }
+
+  /** Aborted when the last waiter has left or the load took too long. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Counts a waiter in. */
+  join(tags: readonly string[]): void {
+    this.#waiters += 1;
+    for (const tag of tags) this.tags.add(tag);
+  }
+
+  /** Counts a waiter out; the last one cancels a load that still runs. */
+  leave(): void {
+    this.#waiters -= 1;
+    if (this.#waiters > 0 || this.isSettled) return;
+    this.#onEmpty(this);
+    this.abort(new CacheError("ERR_CACHE_ABORTED", "the load was cancelled: everyone who waited for it has left"));
+  }
+
+  /** Cancels the load. */
+  abort(reason: unknown): void {
+    if (!this.#controller.signal.aborted) this.#controller.abort(reason);
+  }
+}

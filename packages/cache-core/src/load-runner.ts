@@ -1,0 +1,220 @@
+import { Budget } from "./budget.ts";
+import type { LoadContext, Loader, SyncCache } from "./cache.ts";
+import type { Clock } from "./clock.ts";
+import { publishEvent } from "./events.ts";
+import type { FencedStore, Reservation, StoreEntry } from "./fenced-store.ts";
+import type { Flight } from "./flight.ts";
+import type { Generations } from "./generations.ts";
+import type { BackendCall } from "./invalidation.ts";
+import type { InvalidationMarks } from "./invalidation-marks.ts";
+import type { LoadPolicy } from "./load-policy.ts";
+import type { RandomSource } from "./random.ts";
+import { type Loaded, runLoad } from "./run-load.ts";
+import type { MutableCounters } from "./stats.ts";
+import type { StoredEntry } from "./stored-entry.ts";
+
+/** How often a miss asks for the lease before it loads without one: each round another process stored, and it was invalidated again. */
+const LEASE_ROUNDS = 3;
+
+/** What the loads of one cache work on. Shared with its `TieredCache`. */
+export interface LoadRunnerOptions<V> {
+  readonly namespace: string;
+  readonly l1: SyncCache<StoredEntry<V>>;
+  readonly l2: FencedStore<V> | undefined;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly generations: Generations;
+  readonly marks: InvalidationMarks;
+  readonly counters: MutableCounters;
+  readonly backendBudgetMs: number;
+  /** Whether the second tier must not be read for a key: an invalidation by this process has not reached it yet. */
+  readonly isBypassed: (key: string) => boolean;
+  /** Starts a load behind a stale entry that came from the second tier. */
+  readonly refreshBehind: (key: string, entry: StoredEntry<V>) => void;
+  /** Keeps a write that nobody waits for from being forgotten at close. */
+  readonly trackWrite: (write: Promise<unknown>) => void;
+}
+
+/** One load as it is asked for. */
+export interface LoadRequest<V> {
+  readonly flight: Flight<V>;
+  readonly loader: Loader<V>;
+  readonly policy: LoadPolicy;
+  readonly reason: LoadContext<V>["reason"];
+}
+
+/** An answer that the second tier had. */
+interface Found<V> {
+  readonly value: V;
+}
+
+/**
+ * What happens in one flight: second tier, reservation, loader, first tier, second tier.
+ *
+ * The order is the protocol. Generation and epoch are captured when the flight is made, before anything is read. The reservation takes
+ * the key's fence and the version from Redis before the loader runs. After it, the first tier takes the value only if generation and
+ * epoch still stand; the second only if the fence does, which Redis itself checks in the step that writes. A fill that Redis refuses
+ * tells of an invalidation that this process has not heard yet, so the first tier gives the value up too.
+ */
+export class LoadRunner<V> {
+  readonly #options: LoadRunnerOptions<V>;
+
+  constructor(options: LoadRunnerOptions<V>) {
+    this.#options = options;
+  }
+
+  /** Runs a flight to its value. Rejects with the loader's own error, a timeout, or the cancellation. */
+  async run(request: LoadRequest<V>): Promise<V | undefined> {
+    const { l2, isBypassed } = this.#options;
+    if (!l2 || isBypassed(request.flight.key)) return this.#load(request, undefined);
+    const call = this.createCall(request.flight.signal);
+    if (request.reason === "miss" || request.reason === "stale") {
+      const found = this.#take(request, await l2.read(request.flight.key, call));
+      if (found) return found.value;
+    }
+    // An invalidation may have come meanwhile: a reservation made now would carry the new fence and let the old flight's value through.
+    if (!this.#isCurrent(request.flight)) return this.#load(request, undefined);
+    const reserved = await this.#reserve(l2, request, call);
+    if (reserved.found) return reserved.found.value;
+    return this.#load(request, reserved.reservation);
+  }
+
+  /** A call to the second tier under this cache's budget. */
+  createCall(signal?: AbortSignal): BackendCall {
+    const budget = new Budget(this.#options.backendBudgetMs, this.#options.clock);
+    return signal ? { budget, signal } : { budget };
+  }
+
+  /** Puts an entry of the second tier into the first, if nothing was invalidated since `flight` was captured. */
+  adopt(flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "capturedAt" | "isDetached">, found: StoreEntry<V>): StoredEntry<V> {
+    const now = this.#options.clock.now();
+    const entry: StoredEntry<V> = {
+      value: found.value,
+      capturedAt: flight.capturedAt,
+      storedAt: now - found.ageMs,
+      staleAt: now + found.freshMs,
+      expiresAt: now + found.remainingMs,
+      epoch: flight.epoch,
+      loadMs: 0,
+      tags: found.tags,
+    };
+    if (this.#isCurrent(flight)) this.#options.l1.set(flight.key, entry, { ttlMs: found.remainingMs });
+    return entry;
+  }
+
+  /** Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it as stale. */
+  #take({ flight, policy }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
+    if (!found) return undefined;
+    const entry = this.adopt(flight, found);
+    if (found.freshMs > 0) return entry;
+    if (flight.isDetached) return undefined;
+    flight.stale = entry;
+    if (found.freshMs + policy.staleWhileRevalidateMs <= 0) return undefined;
+    this.#options.counters.staleHits += 1;
+    this.#options.refreshBehind(flight.key, entry);
+    return entry;
+  }
+
+  async #reserve(
+    l2: FencedStore<V>,
+    request: LoadRequest<V>,
+    call: BackendCall,
+  ): Promise<{ readonly reservation?: Reservation<V> | undefined; readonly found?: Found<V> }> {
+    const { flight, policy, reason } = request;
+    let wantsLease = policy.singleFlight === "fleet" && reason !== "forced";
+    for (let round = 1; ; round += 1) {
+      const reservation = await l2.reserve(flight.key, wantsLease, call);
+      if (!reservation) return {};
+      const isWanted = reason === "miss" || reason === "stale";
+      const found = isWanted && reservation.entry && reservation.entry.freshMs > 0 ? this.#take(request, reservation.entry) : undefined;
+      if (found) {
+        if (reservation.lease === "owned") this.#options.trackWrite(l2.release(reservation, "not-stored"));
+        return { found };
+      }
+      if (reservation.lease !== "held") return { reservation };
+      const outcome = await l2.awaitFill(reservation, call);
+      if (outcome !== "stored" || round >= LEASE_ROUNDS) wantsLease = false;
+      if (!this.#isCurrent(flight)) return {};
+    }
+  }
+
+  async #load(request: LoadRequest<V>, reservation: Reservation<V> | undefined): Promise<V | undefined> {
+    const { clock, counters, l2 } = this.#options;
+    const { flight, policy } = request;
+    counters.loads += 1;
+    const startedAt = clock.now();
+    let loaded: Loaded<V>;
+    try {
+      loaded = await runLoad({ flight, loader: request.loader, reason: request.reason, timeoutMs: policy.timeoutMs, clock });
+    } catch (error) {
+      counters.loadErrors += 1;
+      if (l2 && reservation) this.#options.trackWrite(l2.release(reservation, "failed"));
+      this.#tell(flight, startedAt, "failed");
+      throw error;
+    }
+    const outcome = this.#store(request, loaded, reservation);
+    this.#tell(flight, startedAt, outcome);
+    return loaded.value;
+  }
+
+  #store(request: LoadRequest<V>, loaded: Loaded<V>, reservation: Reservation<V> | undefined): "stored" | "not-stored" | "rejected" {
+    const { counters, l1, l2, clock } = this.#options;
+    const { flight, policy } = request;
+    const isWanted = loaded.value !== undefined && !loaded.isSkipped;
+    const isCurrent = this.#isCurrent(flight);
+    if (!isWanted || !isCurrent) {
+      if (isWanted) counters.rejectedFills += 1;
+      if (l2 && reservation) this.#options.trackWrite(l2.release(reservation, "not-stored"));
+      return isWanted ? "rejected" : "not-stored";
+    }
+    const value = loaded.value as V;
+    const ttlMs = this.#timeToLive(value, loaded.ttlMs, policy);
+    const staleMs = Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
+    const tags = [...new Set([...flight.tags, ...loaded.tags])];
+    const now = clock.now();
+    const entry: StoredEntry<V> = {
+      value,
+      capturedAt: flight.capturedAt,
+      storedAt: now,
+      staleAt: now + ttlMs,
+      expiresAt: now + ttlMs + staleMs,
+      epoch: flight.epoch,
+      loadMs: loaded.durationMs,
+      tags,
+    };
+    counters.sets += 1;
+    l1.set(flight.key, entry, { ttlMs: ttlMs + staleMs });
+    if (l2 && reservation) this.#options.trackWrite(this.#fill(l2, reservation, entry, { ttlMs, staleMs, tags }));
+    return "stored";
+  }
+
+  async #fill(
+    l2: FencedStore<V>,
+    reservation: Reservation<V>,
+    entry: StoredEntry<V>,
+    options: Parameters<FencedStore<V>["fill"]>[2],
+  ): Promise<void> {
+    const outcome = await l2.fill(reservation, entry.value, options);
+    if (outcome === "failed") this.#options.counters.errors += 1;
+    if (outcome !== "rejected") return;
+    this.#options.counters.rejectedFills += 1;
+    this.#options.generations.advance(reservation.key);
+    if (this.#options.l1.get(reservation.key) === entry) this.#options.l1.delete(reservation.key);
+  }
+
+  #isCurrent(flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "isDetached">): boolean {
+    const { generations, marks } = this.#options;
+    return !flight.isDetached && generations.of(flight.key) === flight.generation && marks.epoch === flight.epoch;
+  }
+
+  #timeToLive(value: V, loaderTtlMs: number | undefined, policy: LoadPolicy): number {
+    const negativeTtlMs = value === null && policy.negativeTtlMs > 0 ? policy.negativeTtlMs : undefined;
+    const ttlMs = loaderTtlMs ?? negativeTtlMs ?? policy.ttlMs;
+    return ttlMs === Infinity || policy.jitter === 0 ? ttlMs : ttlMs * (1 - policy.jitter * this.#options.random.next());
+  }
+
+  #tell(flight: Flight<V>, startedAt: number, outcome: "stored" | "not-stored" | "rejected" | "failed"): void {
+    const { namespace, clock } = this.#options;
+    publishEvent("load-finished", () => ({ namespace, key: flight.key, durationMs: clock.now() - startedAt, outcome }));
+  }
+}

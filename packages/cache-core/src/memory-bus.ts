@@ -1,0 +1,93 @@
+import type { InvalidationBus, InvalidationChannel, InvalidationListener } from "./bus.ts";
+import { CacheError } from "./errors.ts";
+import type { InvalidationTarget, Version } from "./invalidation.ts";
+import { encodeBody } from "./message.ts";
+import { type RandomSource, systemRandom } from "./random.ts";
+import { VersionRecord } from "./version-record.ts";
+
+/** The caches of one namespace, and their common order. */
+class Room {
+  readonly members: Set<MemoryChannel> = new Set();
+  readonly record: VersionRecord;
+
+  constructor(epoch: string) {
+    this.record = new VersionRecord({ epoch, seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] });
+  }
+}
+
+class MemoryChannel implements InvalidationChannel {
+  readonly listener: InvalidationListener;
+  readonly #room: Room;
+  readonly #originId: string;
+  #isLeft = false;
+
+  constructor(room: Room, originId: string, listener: InvalidationListener) {
+    this.#room = room;
+    this.#originId = originId;
+    this.listener = listener;
+  }
+
+  get lastProofAt(): number {
+    return this.#isLeft ? -Infinity : Infinity;
+  }
+
+  version(): VersionRecord {
+    return this.#room.record;
+  }
+
+  encodeBody(target: InvalidationTarget): string {
+    return encodeBody(this.#originId, target);
+  }
+
+  async ready(): Promise<void> {
+    if (this.#isLeft) throw new CacheError("ERR_CACHE_CLOSED", "the channel has been left");
+  }
+
+  async invalidate(target: InvalidationTarget): Promise<Version> {
+    if (this.#isLeft) throw new CacheError("ERR_CACHE_CLOSED", "the channel has been left");
+    const { record } = this.#room;
+    const seq = record.seq + 1;
+    record.apply(seq, target);
+    const heard = { epoch: record.epoch, seq, origin: this.#originId, target };
+    for (const member of this.#room.members) {
+      if (member !== this) member.listener.onInvalidation(heard);
+    }
+    return { epoch: record.epoch, seq };
+  }
+
+  leave(): void {
+    this.#isLeft = true;
+    this.#room.members.delete(this);
+  }
+}
+
+/** A bus between the caches of one process: every member hears an invalidation before the call returns, and none can be missed. */
+export class MemoryInvalidationBus implements InvalidationBus {
+  readonly originId: string;
+  readonly #random: RandomSource;
+  readonly #rooms: Map<string, Room> = new Map();
+  #isClosed = false;
+
+  /** @param random where the epoch and the origin come from */
+  constructor(random: RandomSource = systemRandom) {
+    this.#random = random;
+    this.originId = random.token();
+  }
+
+  join(namespace: string, listener: InvalidationListener): InvalidationChannel {
+    if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the bus has been closed");
+    const room = this.#rooms.get(namespace) ?? new Room(this.#random.token());
+    this.#rooms.set(namespace, room);
+    const channel = new MemoryChannel(room, this.originId, listener);
+    room.members.add(channel);
+    listener.onProof(Infinity);
+    return channel;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const room of this.#rooms.values()) {
+      for (const member of [...room.members]) member.leave();
+    }
+  }
+}

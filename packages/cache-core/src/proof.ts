@@ -1,0 +1,89 @@
+import type { CancelTimer, Clock } from "./clock.ts";
+
+/** Without proof for this long a cache calls itself degraded, in milliseconds, whatever staleness it tolerates. */
+const BLIND_AFTER_MS = 1_000;
+
+/** What a `Proof` reports to. */
+export interface ProofOptions {
+  readonly clock: Clock;
+  /** Milliseconds for which an entry may be served without a newer proof; `Infinity` = until its time to live is over. */
+  readonly maxStalenessMs: number;
+  readonly onLost: () => void;
+  readonly onRecovered: (lostForMs: number) => void;
+}
+
+/**
+ * How old the last proof is that no invalidation was missed. One rule bounds staleness: an entry may be served at t only if
+ * t <= max(captured, last proof) + `maxStalenessMs`. It is checked at the read, with the monotonic clock, so that a process whose event
+ * loop was blocked, and whose timers and messages are therefore late, cannot serve something older than it promised.
+ */
+export class Proof {
+  readonly #options: ProofOptions;
+  /** Entries may be served until then whenever they were captured. `Infinity` where nothing can be missed. */
+  servableUntil: number = Infinity;
+  #lastAt = Infinity;
+  #degradedMs = 0;
+  #lostAt: number | undefined;
+  #cancelWatch: CancelTimer | undefined;
+
+  constructor(options: ProofOptions) {
+    this.#options = options;
+  }
+
+  /** From now on only proof makes entries servable: called once when a bus is joined, before its first proof. */
+  require(): void {
+    this.#lastAt = -Infinity;
+    this.servableUntil = -Infinity;
+    this.#lostAt = this.#options.clock.now();
+  }
+
+  /** Takes in a proof. Older ones change nothing. */
+  renew(provenAt: number): void {
+    if (!(provenAt > this.#lastAt)) return;
+    this.#lastAt = provenAt;
+    this.servableUntil = provenAt + this.#options.maxStalenessMs;
+    if (this.#lostAt !== undefined && this.#options.clock.now() - provenAt < BLIND_AFTER_MS) this.#recover(this.#lostAt);
+    this.#watch(provenAt);
+  }
+
+  /** Whether invalidations may be missed unnoticed now. */
+  get isLost(): boolean {
+    return this.#lostAt !== undefined || this.#options.clock.now() - this.#lastAt > BLIND_AFTER_MS;
+  }
+
+  /** Milliseconds without proof so far. */
+  get degradedMs(): number {
+    return this.#degradedMs + (this.#lostAt === undefined ? 0 : this.#options.clock.now() - this.#lostAt);
+  }
+
+  /** Nothing may be served any more, and nothing is reported. */
+  stop(): void {
+    this.#cancelWatch?.();
+    this.#cancelWatch = undefined;
+    this.#lastAt = Infinity;
+    this.servableUntil = -Infinity;
+  }
+
+  #recover(lostAt: number): void {
+    const lostForMs = this.#options.clock.now() - lostAt;
+    this.#degradedMs += lostForMs;
+    this.#lostAt = undefined;
+    this.#options.onRecovered(lostForMs);
+  }
+
+  #watch(provenAt: number): void {
+    this.#cancelWatch?.();
+    this.#cancelWatch = undefined;
+    if (provenAt === Infinity) return;
+    const { clock } = this.#options;
+    this.#cancelWatch = clock.setTimer(
+      () => {
+        this.#cancelWatch = undefined;
+        if (this.#lostAt !== undefined) return;
+        this.#lostAt = provenAt + BLIND_AFTER_MS;
+        this.#options.onLost();
+      },
+      Math.max(0, provenAt + BLIND_AFTER_MS - clock.now()),
+    );
+  }
+}

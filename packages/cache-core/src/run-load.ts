@@ -1,0 +1,89 @@
+import type { LoadContext, Loader, LoadStoreOptions } from "./cache.ts";
+import { checkDurationMs } from "./check-option.ts";
+import type { Clock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
+import type { Flight } from "./flight.ts";
+
+/** What a loader made, and what it asked for. */
+export interface Loaded<V> {
+  readonly value: V | undefined;
+  /** `undefined` when the loader left it to the caller. */
+  readonly ttlMs: number | undefined;
+  readonly tags: readonly string[];
+  /** The loader asked that its value be not stored. */
+  readonly isSkipped: boolean;
+  readonly durationMs: number;
+}
+
+/** How the loader is run. */
+export interface LoadRun<V> {
+  readonly flight: Flight<V>;
+  readonly loader: Loader<V>;
+  readonly reason: LoadContext<V>["reason"];
+  /** Milliseconds > 0 until the load is aborted; `Infinity` = never. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Calls the loader. The result does not wait for a loader that ignores its signal: when the load is aborted or too late, the promise
+ * rejects at once, and what the loader makes afterwards is dropped.
+ */
+export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
+  const { flight, loader, reason, timeoutMs, clock } = run;
+  const startedAt = clock.now();
+  let asked: LoadStoreOptions = {};
+  let isSkipped = false;
+  const context: LoadContext<V> = {
+    key: flight.key,
+    signal: flight.signal,
+    reason,
+    get stale() {
+      return flight.stale?.value;
+    },
+    setOptions(options) {
+      if (options.ttlMs !== undefined) checkDurationMs("ttlMs", options.ttlMs);
+      asked = { ...asked, ...options };
+    },
+    skipStore() {
+      isSkipped = true;
+    },
+  };
+  return new Promise((resolve, reject) => {
+    const cancelTimeout =
+      timeoutMs === Infinity
+        ? undefined
+        : clock.setTimer(
+            () => flight.abort(new CacheError("ERR_CACHE_TIMEOUT", `the load took longer than timeoutMs (${timeoutMs} ms)`)),
+            timeoutMs,
+          );
+    const onAbort = (): void => {
+      cancelTimeout?.();
+      reject(flight.signal.reason);
+    };
+    if (flight.signal.aborted) {
+      onAbort();
+      return;
+    }
+    flight.signal.addEventListener("abort", onAbort, { once: true });
+    const finish = (): void => {
+      cancelTimeout?.();
+      flight.signal.removeEventListener("abort", onAbort);
+    };
+    callLoader(loader, context).then(
+      (value) => {
+        finish();
+        resolve({ value, ttlMs: asked.ttlMs, tags: asked.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
+      },
+      (error: unknown) => {
+        finish();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** Turns a loader that answers or throws at once into one that always gives a promise. */
+async function callLoader<V>(loader: Loader<V>, context: LoadContext<V>): Promise<V | undefined> {
+  return loader(context);
+}

@@ -1,0 +1,552 @@
+import { awaitFlight } from "./await-flight.ts";
+import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
+import type {
+  GetOrSetOptions,
+  InvalidationResult,
+  LoadContext,
+  Loader,
+  Lookup,
+  MaybePromise,
+  ReadThroughCache,
+  SetOptions,
+  SyncCache,
+} from "./cache.ts";
+import { checkCount, checkDurationMs, checkName } from "./check-option.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
+import { publishEvent } from "./events.ts";
+import { FailedLoads } from "./failed-loads.ts";
+import type { FencedStore } from "./fenced-store.ts";
+import { Flight } from "./flight.ts";
+import { Generations } from "./generations.ts";
+import type { BackendCall, InvalidationTarget, Invalidator } from "./invalidation.ts";
+import { InvalidationMarks } from "./invalidation-marks.ts";
+import { type LoadDefaults, type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
+import { LoadRunner } from "./load-runner.ts";
+import { PendingInvalidations } from "./pending-invalidations.ts";
+import { Proof } from "./proof.ts";
+import { type RandomSource, systemRandom } from "./random.ts";
+import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "./stats.ts";
+import type { StoredEntry } from "./stored-entry.ts";
+
+/** What a `TieredCache` is composed of, and the defaults of its read-through calls. */
+export interface TieredCacheOptions<V> extends LoadDefaults {
+  /** The first tier, in this process. It belongs to the composition from now on: nobody else writes to it. */
+  readonly l1: SyncCache<StoredEntry<V>>;
+  /** The second tier, shared with other processes. @default none */
+  readonly l2?: FencedStore<V>;
+  /** Carries invalidations to the caches of the same name in other processes, and theirs here. @default none: staleness is bounded by the time to live alone */
+  readonly bus?: InvalidationBus;
+  /** The cache's name on the bus. Must be the second tier's where there is one. @default the second tier's, else "default" */
+  readonly namespace?: string;
+  /**
+   * Milliseconds > 0 for which an entry of the first tier may be served without newer proof that no invalidation was missed. `Infinity`:
+   * until its time to live is over, for data that may be stale and says so. Sensible values are between 500 and 10000. @default 1000
+   */
+  readonly maxStalenessMs?: number;
+  /** Milliseconds > 0 that one call may wait for the second tier and the bus in all, its loader's time apart. @default 50 */
+  readonly backendBudgetMs?: number;
+  /** Failed invalidations held for retry at most, integer >= 1. Beyond, one invalidation of all takes their place. @default 10000 */
+  readonly maxPendingInvalidations?: number;
+  /** @default the machine's */
+  readonly clock?: Clock;
+  /** @default the machine's */
+  readonly random?: RandomSource;
+}
+
+/** Reads that found something, for the read paths. */
+type Servable<V> = { readonly status: "hit" | "stale"; readonly entry: StoredEntry<V> };
+
+/**
+ * Composes a first tier in memory, an optional shared second tier and an optional invalidation bus into one read-through cache.
+ *
+ * How it keeps its promises (invariants I1 to I6; the numbers are the mechanisms of ARCHITECTURE.md):
+ *
+ * 1. Every read and load captures the key's local generation and the process-wide epoch before it looks anywhere. The first tier takes
+ *    what it found only if both still stand. So a value read before an invalidation cannot be kept after it, however late it comes.
+ * 2. An invalidation moves the generation on and detaches the load in flight: callers who come later start a new one, those who waited
+ *    already get the old one's value, and nobody keeps it.
+ * 3. The second tier's fills are fenced in Redis (`FencedStore`), so the same holds for other processes that have not heard yet.
+ * 5. From the call of an invalidation until the backend acknowledges it, its key bypasses the second tier; a failed one is retried.
+ * 6. Entries are served only while the bus gives proof that nothing was missed (`Proof`).
+ *
+ * Mechanism 2 bumps once, not twice: because the key bypasses the second tier from before the call leaves until it is acknowledged
+ * (5), no load in between can have read the old value, and its result need not be thrown away (docs/decisions).
+ *
+ * The interleaving it does not survive: the process dies between the commit in the database and the call of `invalidate`. Other
+ * processes then serve the old value until its time to live is over. An outbox bounds that (docs/coherence.md).
+ *
+ * On a first-tier hit `getOrSet` and `get` answer synchronously.
+ */
+export class TieredCache<V> implements ReadThroughCache<V> {
+  readonly #namespace: string;
+  readonly #l1: SyncCache<StoredEntry<V>>;
+  readonly #l2: FencedStore<V> | undefined;
+  readonly #channel: InvalidationChannel | undefined;
+  /** Where invalidations go: the second tier does it in one step with dropping its entry; without one the bus does. */
+  readonly #remote: Invalidator | undefined;
+  readonly #clock: Clock;
+  readonly #random: RandomSource;
+  readonly #maxStalenessMs: number;
+  readonly #policy: LoadPolicy;
+  readonly #counters: MutableCounters = createCounters();
+  readonly #generations: Generations = new Generations();
+  readonly #marks: InvalidationMarks = new InvalidationMarks();
+  readonly #flights: Map<string, Flight<V>> = new Map();
+  /** Flights that answered with a stale entry of the second tier, and must be followed by a load. */
+  readonly #dueBehind: WeakMap<Flight<V>, StoredEntry<V>> = new WeakMap();
+  readonly #failures: FailedLoads = new FailedLoads();
+  readonly #pending: PendingInvalidations;
+  readonly #proof: Proof;
+  readonly #runner: LoadRunner<V>;
+  readonly #writes: Set<Promise<unknown>> = new Set();
+  #isClosed = false;
+
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
+  constructor(options: TieredCacheOptions<V>) {
+    const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
+    const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
+    this.#namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
+    if (l2 && l2.namespace !== this.#namespace) {
+      throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
+    }
+    this.#l1 = l1;
+    this.#l2 = l2;
+    this.#clock = clock;
+    this.#random = random;
+    this.#policy = toDefaultPolicy(options);
+    this.#maxStalenessMs = checkDurationMs("maxStalenessMs", maxStalenessMs);
+    checkDurationMs("backendBudgetMs", backendBudgetMs);
+    this.#proof = this.#createProof(this.#maxStalenessMs);
+    this.#runner = this.#createRunner(backendBudgetMs);
+    this.#channel = bus && this.#join(bus);
+    this.#remote = l2 ?? this.#channel;
+    if (l2 && this.#channel) l2.attach(this.#channel, this.#maxStalenessMs);
+    this.#pending = new PendingInvalidations({
+      clock,
+      limit: checkCount("maxPendingInvalidations", maxPendingInvalidations),
+      send: async (target) => this.#remote?.invalidate(target, this.#runner.createCall()),
+    });
+  }
+
+  get(key: string): MaybePromise<V | undefined> {
+    const entry = this.#l1.get(key);
+    if (entry !== undefined && this.#isPlainHit(entry)) {
+      this.#counters.hits += 1;
+      return entry.value;
+    }
+    const found = this.#find(key, entry);
+    if (found?.status === "hit") {
+      this.#counters.hits += 1;
+      return found.entry.value;
+    }
+    if (!this.#l2) {
+      this.#counters.misses += 1;
+      return undefined;
+    }
+    return this.#readStore(this.#l2, key).then((read) => (read?.status === "hit" ? read.entry.value : undefined));
+  }
+
+  lookup(key: string): MaybePromise<Lookup<V>> {
+    const found = this.#find(key, this.#l1.get(key));
+    if (found?.status === "hit" || !this.#l2) {
+      this.#counters[found ? "hits" : "misses"] += 1;
+      return this.#describe(found, "l1");
+    }
+    return this.#readStore(this.#l2, key).then((read) => this.#describe(read ?? found, read ? "l2" : "l1"));
+  }
+
+  getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined> {
+    const entry = this.#l1.get(key);
+    if (
+      entry !== undefined &&
+      this.#isPlainHit(entry) &&
+      (options === undefined || isPlainRead(options)) &&
+      this.#policy.earlyRefresh === 0
+    ) {
+      this.#counters.hits += 1;
+      return entry.value;
+    }
+    return this.#getOrLoad(key, entry, loader, toCallPolicy(this.#policy, options));
+  }
+
+  /**
+   * An invalidation that brings the new value: other processes drop theirs, loads in flight are detached.
+   * @returns whether every tier has it and the others were told. When not, this process serves it and the others are told later
+   */
+  set(key: string, value: V, options: SetOptions = {}): MaybePromise<boolean> {
+    this.#checkOpen();
+    if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
+    const tags = options.tags ?? [];
+    this.#dropLocally({ kind: "key", key });
+    const isKept = this.#l1.set(key, this.#createEntry(value, ttlMs, tags), { ttlMs });
+    this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
+    return this.#remote ? this.#publishSet(this.#remote, key, value, { ttlMs, tags }) : isKept;
+  }
+
+  has(key: string): MaybePromise<boolean> {
+    this.#checkOpen();
+    if (this.#find(key, this.#l1.get(key))?.status === "hit") return true;
+    return this.#l2 && !this.#pending.covers(key) ? this.#l2.has(key) : false;
+  }
+
+  /** Drops the key from this cache's own tiers and detaches its load; other processes are not told. */
+  delete(key: string): MaybePromise<boolean> {
+    this.#checkOpen();
+    const wasHere = this.#find(key, this.#l1.get(key)) !== undefined;
+    this.#dropLocally({ kind: "key", key });
+    if (!this.#l2) return wasHere;
+    return Promise.resolve(this.#l2.delete(key)).then((wasThere) => wasHere || wasThere);
+  }
+
+  getMany(keys: readonly string[]): MaybePromise<Array<V | undefined>> {
+    const answers = keys.map((key) => this.get(key));
+    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Array<V | undefined>);
+  }
+
+  setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): MaybePromise<boolean[]> {
+    const answers = entries.map(([key, value]) => this.set(key, value, options));
+    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as boolean[]);
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<number> {
+    const answers = await Promise.all(keys.map((key) => this.delete(key)));
+    return answers.filter(Boolean).length;
+  }
+
+  /** Drops everything from this cache's own tiers and detaches its loads; other processes are not told. */
+  clear(): MaybePromise<void> {
+    this.#checkOpen();
+    this.#dropLocally({ kind: "all" });
+    return this.#l2?.clear();
+  }
+
+  /** Entries in the second tier where there is one (a scan), else in the first. */
+  size(): MaybePromise<number> {
+    return this.#l2 ? this.#l2.size() : this.#l1.size();
+  }
+
+  invalidate(key: string): Promise<InvalidationResult> {
+    return this.#invalidate({ kind: "key", key });
+  }
+
+  invalidateTag(tag: string): Promise<InvalidationResult> {
+    return this.#invalidate({ kind: "tag", tag: checkName("tag", tag) });
+  }
+
+  invalidateMatching(pattern: string): Promise<InvalidationResult> {
+    return this.#invalidate({ kind: "pattern", pattern: checkName("pattern", pattern) });
+  }
+
+  invalidateAll(): Promise<InvalidationResult> {
+    return this.#invalidate({ kind: "all" });
+  }
+
+  /** Whether invalidations may be missed unnoticed now: what is served may then be as old as `maxStalenessMs` or the time to live. */
+  get isDegraded(): boolean {
+    return this.#proof.isLost;
+  }
+
+  /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */
+  async ready(): Promise<void> {
+    await this.#channel?.ready();
+  }
+
+  stats(): CacheStats {
+    const l1 = this.#l1.stats();
+    return snapshotStats(this.#counters, {
+      degradedMs: this.#proof.degradedMs,
+      isDegraded: this.#proof.isLost,
+      entries: l1.entries,
+      bytes: l1.bytes,
+      tiers: this.#l2 ? { l1, l2: this.#l2.stats() } : { l1 },
+    });
+  }
+
+  /** Sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus stay open: they were handed in. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#proof.stop();
+    await Promise.allSettled([...this.#writes]);
+    await this.#pending.flush();
+    this.#pending.close();
+    const closed = new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran");
+    for (const flight of this.#flights.values()) flight.abort(closed);
+    this.#flights.clear();
+    this.#channel?.leave();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The whole check of the hot path: in time, nothing invalidated since, proof fresh. Nothing passes it after `close`. */
+  #isPlainHit(entry: StoredEntry<V>): boolean {
+    const now = this.#clock.now();
+    return now < entry.staleAt && entry.epoch === this.#marks.epoch && now <= this.#proof.servableUntil;
+  }
+
+  /** Judges an entry of the first tier in full. */
+  #find(key: string, entry: StoredEntry<V> | undefined): Servable<V> | undefined {
+    this.#checkOpen();
+    if (entry === undefined) return undefined;
+    const now = this.#clock.now();
+    if (now >= entry.expiresAt) return undefined;
+    if (now > Math.max(this.#proof.servableUntil, entry.capturedAt + this.#maxStalenessMs)) return undefined;
+    const current = entry.epoch === this.#marks.epoch ? entry : this.#revalidate(key, entry, now);
+    return current && { status: now < current.staleAt ? "hit" : "stale", entry: current };
+  }
+
+  /** Something was invalidated since the entry was captured: keeps it under the current epoch, or drops it, by its own key and tags. */
+  #revalidate(key: string, entry: StoredEntry<V>, now: number): StoredEntry<V> | undefined {
+    if (!this.#marks.isValid(entry.epoch, key, entry.tags)) {
+      this.#l1.delete(key);
+      return undefined;
+    }
+    const current = { ...entry, epoch: this.#marks.epoch };
+    this.#l1.set(key, current, { ttlMs: entry.expiresAt - now });
+    return current;
+  }
+
+  async #readStore(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
+    const captured = this.#capture(key);
+    const found = this.#pending.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
+    const isHit = found !== undefined && found.freshMs > 0;
+    this.#counters[isHit ? "hits" : "misses"] += 1;
+    return found && { status: isHit ? "hit" : "stale", entry: this.#runner.adopt(captured, found) };
+  }
+
+  #getOrLoad(key: string, entry: StoredEntry<V> | undefined, loader: Loader<V>, policy: LoadPolicy): MaybePromise<V | undefined> {
+    const found = this.#find(key, entry);
+    const now = this.#clock.now();
+    if (found && !policy.forceRefresh) {
+      const { status, entry: current } = found;
+      if (status === "hit") {
+        this.#counters.hits += 1;
+        if (this.#isRefreshDue(current, now, policy.earlyRefresh)) this.#refreshBehind(key, loader, policy, "early", current);
+        return current.value;
+      }
+      if (now < current.staleAt + policy.staleWhileRevalidateMs) {
+        this.#counters.hits += 1;
+        this.#counters.staleHits += 1;
+        this.#refreshBehind(key, loader, policy, "stale", current);
+        return current.value;
+      }
+    }
+    this.#counters.misses += 1;
+    return this.#load(key, loader, policy, found?.entry);
+  }
+
+  #load(key: string, loader: Loader<V>, policy: LoadPolicy, known: StoredEntry<V> | undefined): Promise<V | undefined> {
+    if (policy.signal?.aborted) {
+      return Promise.reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: policy.signal.reason }));
+    }
+    const failure = policy.forceRefresh ? undefined : this.#failures.find(key, this.#clock.now());
+    if (failure) return Promise.reject(failure.error);
+    const running = policy.forceRefresh ? undefined : this.#flights.get(key);
+    if (running) this.#counters.coalesced += 1;
+    const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
+    const onStale = (): void => {
+      this.#counters.staleHits += 1;
+    };
+    return awaitFlight({ flight, policy, clock: this.#clock, onStale });
+  }
+
+  /** Starts a load that nobody waits for; one that runs already serves as well. */
+  #refreshBehind(key: string, loader: Loader<V>, policy: LoadPolicy, reason: "stale" | "early", entry: StoredEntry<V>): void {
+    if (this.#flights.has(key) || this.#failures.find(key, this.#clock.now())) return;
+    // It counts as a waiter that never leaves: a caller who joins and goes must not cancel it.
+    this.#start(key, loader, policy, reason, entry).join(policy.tags);
+  }
+
+  #start(
+    key: string,
+    loader: Loader<V>,
+    policy: LoadPolicy,
+    reason: LoadContext<V>["reason"],
+    stale: StoredEntry<V> | undefined,
+  ): Flight<V> {
+    if (reason === "forced") {
+      this.#generations.advance(key);
+      this.#detach(key);
+    }
+    const flight = new Flight<V>(key, this.#capture(key), (empty) => this.#forget(empty));
+    flight.stale = stale;
+    for (const tag of policy.tags) flight.tags.add(tag);
+    this.#flights.set(key, flight);
+    flight.result = this.#fly({ flight, loader, policy, reason });
+    // Waiters have their own handlers; a load without any must not become an unhandled rejection.
+    flight.result.catch(() => {});
+    return flight;
+  }
+
+  async #fly(request: Parameters<LoadRunner<V>["run"]>[0]): Promise<V | undefined> {
+    const { flight, policy } = request;
+    try {
+      return await this.#runner.run(request);
+    } catch (error) {
+      if (policy.errorTtlMs > 0 && !flight.isDetached) this.#failures.add(flight.key, error, this.#clock.now() + policy.errorTtlMs);
+      throw error;
+    } finally {
+      flight.isSettled = true;
+      this.#forget(flight);
+      const behind = this.#dueBehind.get(flight);
+      if (behind && !flight.isDetached) this.#refreshBehind(flight.key, request.loader, policy, "stale", behind);
+    }
+  }
+
+  #forget(flight: Flight<V>): void {
+    if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
+  }
+
+  #capture(key: string): { key: string; generation: number; epoch: number; capturedAt: number; isDetached: false } {
+    return { key, generation: this.#generations.of(key), epoch: this.#marks.epoch, capturedAt: this.#clock.now(), isDetached: false };
+  }
+
+  /** XFetch [Vattani et al., VLDB 2015]: the nearer the end and the longer the load took, the likelier a hit refreshes behind itself. */
+  #isRefreshDue(entry: StoredEntry<V>, now: number, weight: number): boolean {
+    return weight > 0 && now - entry.loadMs * weight * Math.log(1 - this.#random.next()) >= entry.staleAt;
+  }
+
+  async #invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
+    this.#checkOpen();
+    this.#counters.invalidations += 1;
+    this.#dropLocally(target);
+    const isPropagated = await this.#send(target, (remote, call) => remote.invalidate(target, call));
+    publishEvent("invalidation-sent", () => ({ namespace: this.#namespace, target, isPropagated }));
+    return { propagated: isPropagated, pending: this.#pending.size };
+  }
+
+  async #publishSet(remote: Invalidator, key: string, value: V, options: Required<SetOptions>): Promise<boolean> {
+    const l2 = this.#l2;
+    const generation = this.#generations.of(key);
+    const isSent = await this.#send({ kind: "key", key }, (_, call) =>
+      l2 ? l2.replace(key, value, { ...options, staleMs: 0 }, call) : remote.invalidate({ kind: "key", key }, call),
+    );
+    // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
+    if (this.#generations.of(key) !== generation) this.#l1.delete(key);
+    return isSent;
+  }
+
+  async #send(target: InvalidationTarget, send: (remote: Invalidator, call: BackendCall) => Promise<unknown>): Promise<boolean> {
+    const remote = this.#remote;
+    if (!remote) return true;
+    const isSent = await this.#pending.run(target, () => send(remote, this.#runner.createCall()));
+    if (!isSent) this.#counters.errors += 1;
+    return isSent;
+  }
+
+  #dropLocally(target: InvalidationTarget): void {
+    if (target.kind === "key") {
+      this.#generations.advance(target.key);
+      this.#detach(target.key);
+      this.#failures.delete(target.key);
+      this.#l1.delete(target.key);
+      return;
+    }
+    this.#detachAll();
+    this.#failures.clear();
+    if (target.kind === "tag") this.#marks.markTag(target.tag);
+    else if (target.kind === "pattern") this.#marks.markPattern(target.pattern);
+    else {
+      this.#marks.markAll();
+      this.#l1.clear();
+    }
+  }
+
+  #detach(key: string): void {
+    const flight = this.#flights.get(key);
+    if (!flight) return;
+    flight.isDetached = true;
+    flight.stale = undefined;
+    this.#flights.delete(key);
+  }
+
+  #detachAll(): void {
+    for (const key of [...this.#flights.keys()]) this.#detach(key);
+  }
+
+  #join(bus: InvalidationBus): InvalidationChannel {
+    this.#proof.require();
+    return bus.join(this.#namespace, {
+      onInvalidation: ({ target, origin }) => {
+        this.#counters.remoteInvalidations += 1;
+        this.#dropLocally(target);
+        publishEvent("invalidation-received", () => ({ namespace: this.#namespace, target, origin }));
+      },
+      onReset: (reason) => {
+        this.#dropLocally({ kind: "all" });
+        publishEvent("entries-reset", () => ({ namespace: this.#namespace, reason }));
+      },
+      onProof: (provenAt) => this.#proof.renew(provenAt),
+    });
+  }
+
+  #createProof(maxStalenessMs: number): Proof {
+    const namespace = this.#namespace;
+    return new Proof({
+      clock: this.#clock,
+      maxStalenessMs,
+      onLost: () => publishEvent("bus-lost", () => ({ namespace, sinceAt: this.#clock.wallNow() })),
+      onRecovered: (lostForMs) => {
+        void this.#pending?.flush();
+        publishEvent("bus-recovered", () => ({ namespace, lostForMs }));
+      },
+    });
+  }
+
+  #createRunner(backendBudgetMs: number): LoadRunner<V> {
+    return new LoadRunner<V>({
+      namespace: this.#namespace,
+      l1: this.#l1,
+      l2: this.#l2,
+      clock: this.#clock,
+      random: this.#random,
+      generations: this.#generations,
+      marks: this.#marks,
+      counters: this.#counters,
+      backendBudgetMs,
+      isBypassed: (key) => this.#pending.covers(key),
+      refreshBehind: (key, entry) => {
+        const flight = this.#flights.get(key);
+        if (flight) this.#dueBehind.set(flight, entry);
+      },
+      trackWrite: (write) => {
+        const tracked = write.catch(() => {}).finally(() => this.#writes.delete(tracked));
+        this.#writes.add(tracked);
+      },
+    });
+  }
+
+  #createEntry(value: V, ttlMs: number, tags: readonly string[]): StoredEntry<V> {
+    const now = this.#clock.now();
+    return {
+      value,
+      capturedAt: now,
+      storedAt: now,
+      staleAt: now + ttlMs,
+      expiresAt: now + ttlMs,
+      epoch: this.#marks.epoch,
+      loadMs: 0,
+      tags,
+    };
+  }
+
+  #describe(found: Servable<V> | undefined, tier: string): Lookup<V> {
+    if (!found) return { status: "miss" };
+    const now = this.#clock.now();
+    const { value, storedAt, staleAt } = found.entry;
+    return { status: found.status, value, tier, ageMs: now - storedAt, remainingMs: staleAt - now };
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
+  }
+}
+
+/** Whether a call's options leave a live first-tier entry as the answer. */
+function isPlainRead(options: GetOrSetOptions): boolean {
+  return options.forceRefresh !== true && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
+}
