@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import ts from "typescript";
+import { publishFields } from "./publish-fields.mjs";
 import { expectNone, Tally } from "./tally.mjs";
 import { filesBelow, root, workspacePackages } from "./workspace-packages.mjs";
 
@@ -17,15 +18,6 @@ const read = (path) => readFileSync(path, "utf8");
 const sourcesOf = ({ path }) =>
   ["src", "test", "examples"].flatMap((folder) => filesBelow(join(path, folder), (file) => file.endsWith(".ts")));
 const shown = (path) => relative(root, path);
-
-function withoutSource(entry) {
-  if (typeof entry !== "object") return entry;
-  return Object.fromEntries(
-    Object.entries(entry)
-      .filter(([condition]) => condition !== SOURCE_CONDITION)
-      .map(([key, value]) => [key, withoutSource(value)]),
-  );
-}
 
 /** What is wrong with one `exports` entry. `types` comes first in each branch, because the first condition that matches wins. */
 function exportProblems({ path }, subpath, entry) {
@@ -64,9 +56,10 @@ function manifestProblems(unit) {
   if (!manifest.description) problems.push("no description");
   if (!manifest.files?.includes("dist")) problems.push('files lacks "dist"');
   problems.push(...Object.entries(manifest.exports).flatMap(([subpath, entry]) => exportProblems(unit, subpath, entry)));
-  if (!isDeepStrictEqual(withoutSource(manifest.exports), manifest.publishConfig?.exports)) {
-    problems.push(`publishConfig.exports is not exports without "${SOURCE_CONDITION}"`);
-  }
+  const { publishExports, typesVersions } = publishFields(manifest.exports);
+  const areDerived =
+    isDeepStrictEqual(publishExports, manifest.publishConfig?.exports) && isDeepStrictEqual(typesVersions, manifest.typesVersions);
+  if (!areDerived) problems.push("publishConfig.exports or typesVersions do not follow from exports: run node scripts/write-manifests.mjs");
   return problems;
 }
 

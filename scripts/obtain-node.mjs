@@ -1,0 +1,22 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCommand } from "./run-command.mjs";
+
+/**
+ * The program of another Node release, installed once per machine through npm's `node` package (about 130 MB and 5 s each).
+ * @returns the running Node for its own major version
+ */
+export async function obtainNode(major) {
+  if (process.versions.node.startsWith(`${major}.`)) return process.execPath;
+  const folder = join(tmpdir(), `larder-node-${major}`);
+  const program = join(folder, "node_modules/node/bin/node");
+  if (!existsSync(program)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+    await runCommand("npm", ["install", "--no-audit", "--no-fund", `node@${major}`], { cwd: folder, timeoutMs: 300_000 });
+  }
+  const version = (await runCommand(program, ["--version"])).trim();
+  if (!version.startsWith(`v${major}.`)) throw new Error(`${program} is ${version}, expected v${major}`);
+  return program;
+}

@@ -1,0 +1,72 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { transform } from "esbuild";
+import { codeBlocks } from "../markdown/code-blocks.mjs";
+import { runCommand } from "../run-command.mjs";
+import { root } from "../workspace-packages.mjs";
+
+/** The newest compilers of both lines that the packages must serve; the folder each sits in. */
+const COMPILERS = { "TypeScript 5.9": "typescript/lib/tsc.js", "TypeScript 7": "typescript-native/bin/tsc" };
+
+/** What a user may import from a package: its name and its subpaths. */
+export const entriesOf = ({ name, exports }) =>
+  Object.entries(exports)
+    .filter(([, entry]) => typeof entry === "object")
+    .map(([subpath]) => name + subpath.slice(1));
+
+/** Checks of one package in a folder of its own where nothing but it was installed. Each is `[title, run]`, in the order they must run. */
+export function installedChecks({ manifest }, unit, consumer, nodes) {
+  const { name } = manifest;
+  const entries = entriesOf(manifest);
+  const bins = Object.keys(manifest.bin ?? {});
+  return [
+    [`${name} installs alone`, () => consumer.install([name])],
+    ...nodes.map(({ major, program }) => [`${name} loads as ESM and as CJS on Node ${major}`, () => loadAll(consumer, entries, program)]),
+    ...Object.entries(COMPILERS).flatMap(([label, file]) =>
+      ["node16", "bundler"].map((mode) => [
+        `${name} serves a strict consumer (${label}, ${mode})`,
+        () => consumer.compile(entries, mode, join(root, "node_modules", file)),
+      ]),
+    ),
+    ...bins.map((bin) => [`${bin} --help explains itself`, () => checkHelp(consumer, bin)]),
+    [`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(unit, consumer, nodes)],
+  ];
+}
+
+async function loadAll(consumer, entries, program) {
+  const loaded = await consumer.load(entries, program);
+  const empty = loaded.filter(({ count }) => count === 0).map(({ specifier }) => specifier);
+  if (empty.length > 0) throw new Error(`exports nothing: ${empty.join(", ")}`);
+}
+
+async function checkHelp(consumer, bin) {
+  const output = await consumer.run(join(consumer.folder, "node_modules/.bin", bin), ["--help"], { timeoutMs: 20_000 });
+  if (!/usage/i.test(output)) throw new Error(`${bin} --help printed no usage:\n${output.slice(0, 400)}`);
+}
+
+/** The install line and the first program of a README: `npm install A B`, then the first ts block that may run. */
+export function readmeExample(readme) {
+  const install = /^npm install ([^\n#]+)/m.exec(readme)?.[1].trim().split(/\s+/);
+  const block = codeBlocks(readme).find(({ language, mark }) => language === "ts" && mark === "");
+  return { install, block };
+}
+
+/**
+ * Runs the README's first program as written. Where it is valid JavaScript, byte for byte; type annotations are stripped, for Node 20
+ * does not. A program that imports vitest is a test file and runs under vitest. Without `REDIS_URL` set it finds Redis where the README
+ * says it looks.
+ */
+async function runReadmeExample(unit, consumer, nodes) {
+  const { install, block } = readmeExample(readFileSync(join(unit.path, "README.md"), "utf8"));
+  if (!install) throw new Error("the README has no line `npm install …`");
+  if (!block) throw new Error("the README has no ts block that runs");
+  await consumer.install(install);
+  const isTest = /from "vitest"/.test(block.code);
+  const { code } = await transform(block.code, { loader: "ts", format: "esm", target: "node20" });
+  writeFileSync(join(consumer.folder, isTest ? "example.test.mjs" : "example.mjs"), code);
+  for (const { program } of isTest ? nodes.slice(0, 1) : nodes) {
+    const args = isTest ? ["node_modules/vitest/vitest.mjs", "run", "--root", "."] : ["example.mjs"];
+    if (isTest && !existsSync(join(consumer.folder, args[0]))) throw new Error("the install line brings no vitest");
+    await runCommand(program, args, { cwd: consumer.folder, timeoutMs: 60_000 });
+  }
+}
