@@ -1,0 +1,36 @@
+import { CacheError } from "@larder/cache-core";
+
+/** One entry of a dump. */
+export interface DumpedEntry<V> {
+  readonly key: string;
+  readonly value: V;
+  /** Milliseconds that were left of its time to live; absent = never expires. */
+  readonly remainingMs?: number;
+  /** Milliseconds since it was stored. */
+  readonly ageMs: number;
+  /** Hits the policy remembered, so that a restored cache knows what is hot. */
+  readonly uses: number;
+}
+
+/** A copy of a cache's entries as plain data: JSON keeps it whole when it keeps the values whole. */
+export interface CacheDump<V> {
+  readonly format: 1;
+  /** Wall-clock instant, epoch milliseconds: time that passes until `restore` is taken off the time to live. */
+  readonly dumpedAt: number;
+  readonly entries: ReadonlyArray<DumpedEntry<V>>;
+}
+
+/** Passes a dump that `restore` can read. @throws {CacheError} ERR_CACHE_CODEC for anything else */
+export function checkDump<V>(dump: CacheDump<V>): CacheDump<V> {
+  if (typeof dump !== "object" || dump === null || dump.format !== 1 || !Array.isArray(dump.entries) || !Number.isFinite(dump.dumpedAt))
+    throw new CacheError("ERR_CACHE_CODEC", "restore needs what dump() gave: an object with format 1, dumpedAt and entries");
+  return dump;
+}
+
+/** Whether an entry of a dump is one: damaged ones are left out and the rest is restored. */
+export function isDumpedEntry(entry: unknown): boolean {
+  if (typeof entry !== "object" || entry === null) return false;
+  const { key, value, remainingMs, ageMs } = entry as Partial<DumpedEntry<unknown>>;
+  const hasTime = remainingMs === undefined || typeof remainingMs === "number";
+  return typeof key === "string" && value !== undefined && hasTime && typeof ageMs === "number";
+}

@@ -1,0 +1,9 @@
+import { CacheError } from "@larder/cache-core";
+import type { KeyIndex } from "./key-index.ts";
+
+function refuse(): never {
+  throw new CacheError("ERR_CACHE_CLOSED", "this MemoryCache was closed: make a new one");
+}
+
+/** Stands in for the index of a closed cache: whoever asks is told so, and the reads of open caches need not check. */
+export const closedIndex: KeyIndex = { find: refuse, add: refuse, remove: refuse, clear: refuse };

@@ -1,0 +1,120 @@
+/** Slots made at first where the bound is far away. Doubled as needed. */
+const FIRST_SLOTS = 64;
+/** Up to this many entries all columns are made at once: growing them later would be a long `set`. */
+const PREALLOCATED_SLOTS = 2 ** 21;
+/** Ages are kept as whole milliseconds since the columns were made, in 32 bits. */
+const AGE_LIMIT_MS = 2 ** 31;
+
+/**
+ * The entries, a column per field and a slot per entry. An object per entry would cost 40 bytes more each and a pointer chase per hit;
+ * columns also let the collector skip everything but keys and values. Columns that only some caches need (deadlines, bytes) are made on
+ * first use.
+ */
+export class EntryColumns<V> {
+  keys: Array<string | undefined>;
+  values: Array<V | undefined>;
+  states: Uint8Array;
+  /** Monotonic milliseconds; `undefined` until an entry with a time to live comes in. */
+  expiresAt: Float64Array | undefined;
+  /** Bytes accounted per entry; `undefined` where bytes are not tracked. */
+  bytes: Float64Array | undefined;
+  #storedAt: Uint32Array;
+  #birthAt: number;
+  #free: Uint32Array;
+  #freeCount = 0;
+  /** Slots below it have been used. */
+  #used = 0;
+  readonly #maxSlots: number;
+
+  constructor(maxSlots: number, tracksBytes: boolean, now: number) {
+    this.#maxSlots = maxSlots;
+    const slots = maxSlots <= PREALLOCATED_SLOTS ? maxSlots : FIRST_SLOTS;
+    // Filled at once: a hole, or a column of small integers that meets its first double, would make V8 change the kind of the whole array later.
+    this.keys = new Array<string | undefined>(slots).fill(undefined);
+    this.values = new Array<V | undefined>(slots).fill(undefined);
+    this.states = new Uint8Array(slots);
+    this.bytes = tracksBytes ? new Float64Array(slots) : undefined;
+    this.#storedAt = new Uint32Array(slots);
+    this.#free = new Uint32Array(0);
+    this.#birthAt = now;
+  }
+
+  /** Slots in use are below this number, with gaps where entries were dropped. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** A slot that holds nothing. The caller has made sure that fewer than `maxSlots` entries are held. */
+  take(): number {
+    if (this.#freeCount > 0) {
+      this.#freeCount -= 1;
+      return this.#free[this.#freeCount]!;
+    }
+    if (this.#used >= this.keys.length) this.#grow();
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  /** Empties a slot and keeps it for the next `take`. */
+  give(slot: number): void {
+    this.keys[slot] = undefined;
+    this.values[slot] = undefined;
+    this.states[slot] = 0;
+    if (this.#freeCount >= this.#free.length) this.#free = enlarge(this.#free, Math.max(FIRST_SLOTS, 2 * this.#freeCount));
+    this.#free[this.#freeCount] = slot;
+    this.#freeCount += 1;
+  }
+
+  /** Notes when the entry was stored. */
+  stamp(slot: number, now: number): void {
+    if (now - this.#birthAt >= AGE_LIMIT_MS) this.#rebase(now);
+    // An entry restored from a dump may be older than these columns.
+    this.#storedAt[slot] = Math.max(0, now - this.#birthAt);
+  }
+
+  storedAt(slot: number): number {
+    return this.#birthAt + this.#storedAt[slot]!;
+  }
+
+  /** Sets a deadline in monotonic milliseconds. */
+  setDeadline(slot: number, expiresAt: number): void {
+    this.expiresAt ??= new Float64Array(this.keys.length);
+    this.expiresAt[slot] = expiresAt;
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.keys.fill(undefined, 0, this.#used);
+    this.values.fill(undefined, 0, this.#used);
+    this.states.fill(0, 0, this.#used);
+    this.#used = 0;
+    this.#freeCount = 0;
+  }
+
+  /** After 24 days the stamps would not fit any more: older ones then read as that old. */
+  #rebase(now: number): void {
+    const shift = now - this.#birthAt - AGE_LIMIT_MS / 2;
+    for (let slot = 0; slot < this.#used; slot += 1) this.#storedAt[slot] = Math.max(0, this.#storedAt[slot]! - shift);
+    this.#birthAt += shift;
+  }
+
+  #grow(): void {
+    const slots = Math.min(this.#maxSlots, 2 * this.keys.length);
+    const added = slots - this.keys.length;
+    for (let count = 0; count < added; count += 1) {
+      this.keys.push(undefined);
+      this.values.push(undefined);
+    }
+    this.states = enlarge(this.states, slots);
+    this.#storedAt = enlarge(this.#storedAt, slots);
+    if (this.expiresAt) this.expiresAt = enlarge(this.expiresAt, slots);
+    if (this.bytes) this.bytes = enlarge(this.bytes, slots);
+  }
+}
+
+/** A longer copy of a column. */
+export function enlarge<Column extends Uint8Array | Uint32Array | Float64Array>(column: Column, length: number): Column {
+  const longer = new (column.constructor as new (length: number) => Column)(length);
+  longer.set(column);
+  return longer;
+}

@@ -1,0 +1,372 @@
+import {
+  CacheError,
+  type CacheStats,
+  type Clock,
+  checkDurationMs,
+  createCounters,
+  describeValue,
+  type Lookup,
+  type MutableCounters,
+  type SetOptions,
+  type SyncCache,
+  snapshotStats,
+} from "@larder/cache-core";
+import { type CacheDump, checkDump, isDumpedEntry } from "./cache-dump.ts";
+import { closedIndex } from "./closed-index.ts";
+import { createKeyIndex } from "./create-key-index.ts";
+import { EntryColumns } from "./entry-columns.ts";
+import { afterHit, COPIED, COUNT_MASK, NEEDS_CARE, TIMED } from "./entry-state.ts";
+import { EvictionPolicy } from "./eviction-policy.ts";
+import type { KeyIndex } from "./key-index.ts";
+import { type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { type RemovalCause, RemovalNotifier } from "./removal.ts";
+import { copyValue, type StoredValue, storeValue } from "./value-mode.ts";
+
+/** Slots looked at by each `set` for entries past their time, once any entry has one. Two a set: the sweep outruns the inserts. */
+const SLOTS_PER_SWEEP = 2;
+
+/**
+ * A cache in this process, answering at once: bounded by entries and bytes, with a time to live per entry and an eviction policy that
+ * scans do not flush (the essay is in `eviction-policy.ts`). A read costs one lookup in a `Map` and at most one byte written.
+ */
+export class MemoryCache<V> implements SyncCache<V> {
+  #index: KeyIndex;
+  readonly #columns: EntryColumns<V>;
+  readonly #policy: EvictionPolicy;
+  readonly #clock: Clock;
+  readonly #options: ResolvedOptions<V>;
+  readonly #removals: RemovalNotifier<V>;
+  readonly #counters: MutableCounters = createCounters();
+  /** Reads that hit: apart from the other counters, since every read writes it. */
+  #hits = 0;
+  #size = 0;
+  #bytes = 0;
+  #sweepHand = 0;
+
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range, or none bounds the cache */
+  constructor(options: MemoryCacheOptions<V> = {}) {
+    this.#options = resolveOptions(options);
+    const { maxEntries, sizeOf, clock, name, onRemoved } = this.#options;
+    this.#clock = clock;
+    this.#index = createKeyIndex(this.#options);
+    this.#columns = new EntryColumns(maxEntries, sizeOf !== undefined, clock.now());
+    this.#policy = new EvictionPolicy(this.#columns);
+    this.#removals = new RemovalNotifier(name, onRemoved);
+  }
+
+  get(key: string): V | undefined {
+    const slot = this.#index.find(key);
+    if (slot === undefined) {
+      this.#counters.misses += 1;
+      return undefined;
+    }
+    const columns = this.#columns;
+    const state = columns.states[slot]!;
+    const next = afterHit[state]!;
+    if ((state & NEEDS_CARE) !== 0) return this.#getWithCare(slot, state);
+    if (next !== state) columns.states[slot] = next;
+    this.#hits += 1;
+    return columns.values[slot];
+  }
+
+  lookup(key: string): Lookup<V> {
+    const slot = this.#index.find(key);
+    const value = this.get(key);
+    if (slot === undefined || value === undefined) return { status: "miss" };
+    const now = this.#clock.now();
+    return {
+      status: "hit",
+      value,
+      tier: this.#options.name,
+      ageMs: Math.max(0, now - this.#columns.storedAt(slot)),
+      remainingMs: this.#deadlineOf(slot) - now,
+    };
+  }
+
+  /**
+   * As the contract has it. `tags` are ignored: a store by itself has no invalidation by tag, `TieredCache` has.
+   * @throws {CacheError} also ERR_CACHE_CODEC when a value must be cloned and cannot be
+   */
+  set(key: string, value: V, options?: SetOptions): boolean {
+    if (typeof key !== "string") throw invalid("key", "a string", key);
+    if (value === undefined) throw invalid("value", "anything but undefined, which is the miss", value);
+    const ttlMs = options?.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
+    const isStored = this.#store(key, value, ttlMs);
+    this.#removals.flush();
+    return isStored;
+  }
+
+  has(key: string): boolean {
+    const slot = this.#index.find(key);
+    return slot !== undefined && !this.#isExpired(slot);
+  }
+
+  delete(key: string): boolean {
+    const slot = this.#index.find(key);
+    if (slot === undefined) return false;
+    const isLive = !this.#isExpired(slot);
+    this.#remove(slot, isLive ? "explicit" : "expired");
+    this.#removals.flush();
+    return isLive;
+  }
+
+  getMany(keys: readonly string[]): Array<V | undefined> {
+    return keys.map((key) => this.get(key));
+  }
+
+  setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): boolean[] {
+    return entries.map(([key, value]) => this.set(key, value, options));
+  }
+
+  deleteMany(keys: readonly string[]): number {
+    let deleted = 0;
+    for (const key of keys) if (this.delete(key)) deleted += 1;
+    return deleted;
+  }
+
+  /** Drops every entry. O(entries). */
+  clear(): void {
+    this.#index.clear();
+    if (this.#removals.isHeard) this.#tellAll();
+    this.#columns.clear();
+    this.#policy.clear();
+    this.#size = 0;
+    this.#bytes = 0;
+    this.#removals.flush();
+  }
+
+  /** Entries held now, those included whose time is over and that no read or sweep has met yet. O(1). */
+  size(): number {
+    this.#index.find("");
+    return this.#size;
+  }
+
+  /** Also after `close()`. */
+  stats(): CacheStats {
+    const bytes = this.#options.sizeOf ? this.#bytes : undefined;
+    return snapshotStats({ ...this.#counters, hits: this.#hits }, { entries: this.#size, bytes });
+  }
+
+  /** The keys of live entries, in no order that means anything. What is set or dropped meanwhile may or may not be seen. */
+  *keys(): IterableIterator<string> {
+    for (const slot of this.#liveSlots()) yield this.#columns.keys[slot]!;
+  }
+
+  /** Keys and values of live entries, as `keys()`. Moves no counter and no eviction order. */
+  *entries(): IterableIterator<[key: string, value: V]> {
+    for (const slot of this.#liveSlots()) yield [this.#columns.keys[slot]!, this.#valueOf(slot)];
+  }
+
+  /** The live entries with their remaining times, to be restored here or in another process. Values as reads give them. */
+  dump(): CacheDump<V> {
+    const now = this.#clock.now();
+    const entries = Array.from(this.#liveSlots(), (slot) => {
+      const remainingMs = this.#deadlineOf(slot) - now;
+      return {
+        key: this.#columns.keys[slot]!,
+        value: this.#valueOf(slot),
+        ageMs: Math.max(0, now - this.#columns.storedAt(slot)),
+        uses: this.#columns.states[slot]! & COUNT_MASK,
+        ...(remainingMs === Number.POSITIVE_INFINITY ? {} : { remainingMs }),
+      };
+    });
+    return { format: 1, dumpedAt: this.#clock.wallNow(), entries };
+  }
+
+  /**
+   * Sets the entries of a dump whose time is not over, as `set` would, bounds included. A wall clock that was set back meanwhile
+   * prolongs nothing beyond the time that was left.
+   * @returns how many were restored
+   * @throws {CacheError} ERR_CACHE_CODEC when it is not a dump
+   */
+  restore(dump: CacheDump<V>): number {
+    const { dumpedAt, entries } = checkDump(dump);
+    const elapsedMs = Math.max(0, this.#clock.wallNow() - dumpedAt);
+    let restored = 0;
+    // The most used last: where not all fit, they are the ones that stay.
+    for (const entry of entries.filter(isDumpedEntry).toSorted((one, other) => one.uses - other.uses)) {
+      const remainingMs = entry.remainingMs === undefined ? Number.POSITIVE_INFINITY : entry.remainingMs - elapsedMs;
+      if (!(remainingMs > 0) || !this.set(entry.key, entry.value, { ttlMs: remainingMs })) continue;
+      this.#remember(entry.key, entry.ageMs + elapsedMs, entry.uses);
+      restored += 1;
+    }
+    return restored;
+  }
+
+  /** Drops the entries whose time is over. Reads and sets do so little by little; an idle cache can be told to. O(entries). @returns how many */
+  removeExpired(): number {
+    this.#index.find("");
+    let removed = 0;
+    for (let slot = 0; slot < this.#columns.used; slot += 1) if (this.#sweep(slot)) removed += 1;
+    this.#removals.flush();
+    return removed;
+  }
+
+  /** Drops everything; every method but `stats` throws afterwards. */
+  close(): void {
+    if (this.#index === closedIndex) return;
+    this.clear();
+    this.#index = closedIndex;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The read of an entry whose hit is more than one byte. */
+  #getWithCare(slot: number, state: number): V | undefined {
+    const columns = this.#columns;
+    if ((state & TIMED) !== 0 && columns.expiresAt![slot]! <= this.#clock.now()) {
+      this.#counters.misses += 1;
+      this.#remove(slot, "expired");
+      this.#removals.flush();
+      return undefined;
+    }
+    columns.states[slot] = afterHit[state]!;
+    this.#hits += 1;
+    const value = columns.values[slot];
+    return (state & COPIED) === 0 ? value : copyValue(value);
+  }
+
+  #store(key: string, value: V, ttlMs: number): boolean {
+    const { values, sizeOf, maxBytes } = this.#options;
+    const former = this.#index.find(key);
+    const stored: StoredValue<V> = values === "shared" ? { value, isCopied: false } : storeValue(value, values);
+    const bytes = sizeOf ? this.#measure(sizeOf, stored.value, key) : 0;
+    if (bytes > maxBytes) {
+      if (former !== undefined) this.#remove(former, "replaced");
+      this.#counters.rejectedSets += 1;
+      return false;
+    }
+    const slot = this.#claim(key, former, bytes);
+    const now = this.#clock.now();
+    this.#columns.values[slot] = stored.value;
+    this.#columns.stamp(slot, now);
+    this.#setFlag(slot, COPIED, stored.isCopied);
+    this.#setFlag(slot, TIMED, ttlMs !== Number.POSITIVE_INFINITY);
+    if (ttlMs !== Number.POSITIVE_INFINITY) this.#columns.setDeadline(slot, now + ttlMs);
+    this.#counters.sets += 1;
+    if (this.#columns.expiresAt) this.#sweepSome();
+    return true;
+  }
+
+  /** Finds the slot for a value of so many bytes: the key's former one, or a new one after room was made. */
+  #claim(key: string, former: number | undefined, bytes: number): number {
+    if (former !== undefined) {
+      this.#release(former, this.#isExpired(former) ? "expired" : "replaced");
+      const state = this.#columns.states[former]!;
+      this.#columns.states[former] = afterHit[state]!;
+      this.#account(former, bytes);
+      while (this.#bytes > this.#options.maxBytes) this.#evict(former);
+      return former;
+    }
+    while (this.#size >= this.#options.maxEntries || this.#bytes + bytes > this.#options.maxBytes) this.#evict(-1);
+    const slot = this.#columns.take();
+    this.#columns.keys[slot] = key;
+    this.#index.add(key, slot);
+    this.#size += 1;
+    this.#account(slot, bytes);
+    this.#policy.added(slot);
+    return slot;
+  }
+
+  /** Drops what the policy chooses, or an expired entry it comes across. `kept`: the entry that is being written, which stays. */
+  #evict(kept: number): void {
+    const slot = this.#policy.evict(kept);
+    const isExpired = this.#isExpired(slot);
+    if (isExpired) this.#counters.expirations += 1;
+    else this.#counters.evictions += 1;
+    this.#empty(slot, isExpired ? "expired" : "size");
+  }
+
+  /** Drops an entry for another reason than room. */
+  #remove(slot: number, cause: RemovalCause): void {
+    if (cause === "expired") this.#counters.expirations += 1;
+    this.#policy.removed(slot);
+    this.#empty(slot, cause);
+  }
+
+  #empty(slot: number, cause: RemovalCause): void {
+    this.#release(slot, cause);
+    this.#account(slot, 0);
+    this.#index.remove(this.#columns.keys[slot]!);
+    this.#columns.give(slot);
+    this.#size -= 1;
+  }
+
+  /** Tells that a value is gone, when somebody wants to know. */
+  #release(slot: number, cause: RemovalCause): void {
+    if (this.#removals.isHeard) this.#removals.add(this.#columns.keys[slot]!, this.#columns.values[slot]!, cause);
+  }
+
+  #tellAll(): void {
+    for (let slot = 0; slot < this.#columns.used; slot += 1) if (this.#columns.keys[slot] !== undefined) this.#release(slot, "explicit");
+  }
+
+  #measure(sizeOf: (value: V, key: string) => number, value: V, key: string): number {
+    const bytes = sizeOf(value, key);
+    if (typeof bytes !== "number" || !(bytes >= 0)) throw invalid("what sizeOf returns", "a number of bytes >= 0", bytes);
+    return bytes;
+  }
+
+  #account(slot: number, bytes: number): void {
+    const column = this.#columns.bytes;
+    if (!column) return;
+    this.#bytes += bytes - column[slot]!;
+    column[slot] = bytes;
+  }
+
+  #setFlag(slot: number, flag: number, isSet: boolean): void {
+    if (isSet) this.#columns.states[slot]! |= flag;
+    else this.#columns.states[slot]! &= ~flag;
+  }
+
+  #isExpired(slot: number): boolean {
+    return (this.#columns.states[slot]! & TIMED) !== 0 && this.#columns.expiresAt![slot]! <= this.#clock.now();
+  }
+
+  #deadlineOf(slot: number): number {
+    return (this.#columns.states[slot]! & TIMED) === 0 ? Number.POSITIVE_INFINITY : this.#columns.expiresAt![slot]!;
+  }
+
+  #valueOf(slot: number): V {
+    const value = this.#columns.values[slot]!;
+    return (this.#columns.states[slot]! & COPIED) === 0 ? value : copyValue(value);
+  }
+
+  *#liveSlots(): IterableIterator<number> {
+    this.#index.find("");
+    for (let slot = 0; slot < this.#columns.used; slot += 1) {
+      if (this.#columns.keys[slot] !== undefined && !this.#isExpired(slot)) yield slot;
+    }
+  }
+
+  #sweepSome(): void {
+    for (let count = 0; count < SLOTS_PER_SWEEP; count += 1) {
+      this.#sweepHand = this.#sweepHand + 1 < this.#columns.used ? this.#sweepHand + 1 : 0;
+      this.#sweep(this.#sweepHand);
+    }
+  }
+
+  /** @returns whether the slot's time was over */
+  #sweep(slot: number): boolean {
+    if (this.#columns.keys[slot] === undefined || !this.#isExpired(slot)) return false;
+    this.#remove(slot, "expired");
+    return true;
+  }
+
+  #remember(key: string, ageMs: number, uses: number): void {
+    const slot = this.#index.find(key);
+    if (slot === undefined) return;
+    this.#columns.stamp(slot, this.#clock.now() - ageMs);
+    this.#columns.states[slot]! |= Math.max(0, Math.min(COUNT_MASK, Math.trunc(uses) || 0));
+  }
+}
+
+function invalid(name: string, expected: string, value: unknown): CacheError {
+  return new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be ${expected}, got ${describeValue(value)}`);
+}

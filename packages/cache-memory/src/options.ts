@@ -1,0 +1,95 @@
+import { CacheError, type Clock, checkCount, checkDurationMs, checkName, describeValue, systemClock } from "@larder/cache-core";
+import type { RemovalListener } from "./removal.ts";
+import { bytesOfEntry } from "./size-of.ts";
+import type { ValueMode } from "./value-mode.ts";
+
+/** How a `MemoryCache` is bounded and what it promises about values. */
+export interface MemoryCacheOptions<V> {
+  /**
+   * Entries held at most; what goes first is the policy's choice. Integer >= 1; `Infinity` = bounded by `maxBytes` alone, which must then
+   * be finite. @default 1000, or `Infinity` when only `maxBytes` is given
+   */
+  readonly maxEntries?: number;
+  /**
+   * Bytes held at most, keys and overhead included, as `sizeOf` counts them. Integer >= 1; `Infinity` = not counted (unless `sizeOf` is
+   * given), bounded by `maxEntries` alone. A larger value is refused: `set` answers `false`. @default 67108864 (64 MiB), or `Infinity` when only `maxEntries` is given
+   */
+  readonly maxBytes?: number;
+  /**
+   * Bytes of one entry, a number >= 0, asked once per `set`. It must account for the key, too. @default strings, buffers and typed arrays by
+   * length, objects by a walk over at most 512 nodes, plus the key and 96 bytes of overhead
+   */
+  readonly sizeOf?: (value: V, key: string) => number;
+  /** Time to live in milliseconds, > 0; `Infinity` keeps an entry until evicted. A `ttlMs` given to `set` wins. @default Infinity */
+  readonly ttlMs?: number;
+  /** Who may change a value that is in the cache: see `ValueMode`. @default "shared" */
+  readonly values?: ValueMode;
+  /**
+   * What keys look like. `"digest"`: every key ends in at least 16 hexadecimal digits of a cryptographic digest, and only those are hashed, which makes
+   * reads with freshly built keys about three times as fast; other keys are refused. Never for keys that a stranger can choose. @default "text"
+   */
+  readonly keys?: "text" | "digest";
+  /** Told of each entry that is removed, after it happened. @default nobody */
+  readonly onRemoved?: RemovalListener<V>;
+  /** Names the cache in events. @default "memory" */
+  readonly name?: string;
+  /** Where time comes from. @default the machine's monotonic clock, cached within one turn of the event loop */
+  readonly clock?: Clock;
+}
+
+/** The options after defaults and checks. */
+export interface ResolvedOptions<V> {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  /** `undefined`: bytes are not counted. */
+  readonly sizeOf: ((value: V, key: string) => number) | undefined;
+  readonly ttlMs: number;
+  readonly values: ValueMode;
+  readonly keys: "text" | "digest";
+  readonly onRemoved: RemovalListener<V> | undefined;
+  readonly name: string;
+  readonly clock: Clock;
+}
+
+const VALUE_MODES: readonly ValueMode[] = ["shared", "frozen", "cloned"];
+const KEY_MODES: ReadonlyArray<"text" | "digest"> = ["text", "digest"];
+
+function checkChoice<Choice extends string>(name: string, value: Choice, choices: readonly Choice[]): Choice {
+  if (choices.includes(value)) return value;
+  const expected = choices.map((choice) => `"${choice}"`).join(", ");
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be one of ${expected}, got ${describeValue(value)}`);
+}
+
+function checkFunction<F>(name: string, value: F): F {
+  if (value === undefined || typeof value === "function") return value;
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be a function, got ${describeValue(value)}`);
+}
+
+/** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is out of range or leaves the cache without a bound */
+export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptions<V> {
+  const {
+    maxBytes = options.maxEntries === undefined ? 67_108_864 : Number.POSITIVE_INFINITY,
+    maxEntries = options.maxBytes === undefined ? 1000 : Number.POSITIVE_INFINITY,
+    ttlMs = Number.POSITIVE_INFINITY,
+    values = "shared",
+    keys = "text",
+    name = "memory",
+    clock = systemClock,
+  } = options;
+  checkCount("maxEntries", maxEntries);
+  checkCount("maxBytes", maxBytes);
+  if (maxEntries === Number.POSITIVE_INFINITY && maxBytes === Number.POSITIVE_INFINITY)
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "maxEntries or maxBytes must be finite: a cache without a bound is a leak");
+  const isCounting = maxBytes !== Number.POSITIVE_INFINITY || options.sizeOf !== undefined;
+  return {
+    maxEntries,
+    maxBytes,
+    sizeOf: isCounting ? (checkFunction("sizeOf", options.sizeOf) ?? ((value, key) => bytesOfEntry(key, value))) : undefined,
+    ttlMs: checkDurationMs("ttlMs", ttlMs),
+    values: checkChoice("values", values, VALUE_MODES),
+    keys: checkChoice("keys", keys, KEY_MODES),
+    onRemoved: checkFunction("onRemoved", options.onRemoved),
+    name: checkName("name", name),
+    clock,
+  };
+}

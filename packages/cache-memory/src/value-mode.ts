@@ -1,0 +1,67 @@
+import { CacheError } from "@larder/cache-core";
+
+/** Who may change a value that is in the cache. */
+export type ValueMode =
+  | "shared" // the very object that was set: fastest; who changes it changes the cache
+  | "frozen" // deeply frozen when set: changing it throws in strict mode; what cannot be frozen is copied as with "cloned"
+  | "cloned"; // a structured clone is stored and another one is handed out: changes are never seen by others
+
+/** A value as it goes into the cache, and whether reads must copy it. */
+export interface StoredValue<V> {
+  readonly value: V;
+  readonly isCopied: boolean;
+}
+
+/** A structured clone. @throws {CacheError} ERR_CACHE_CODEC for functions and other things that cannot be cloned */
+export function copyValue<V>(value: V): V {
+  if (typeof value !== "object" || value === null) {
+    if (typeof value !== "function" && typeof value !== "symbol") return value;
+  }
+  try {
+    return structuredClone(value);
+  } catch {
+    // The clone's own error quotes the value.
+    throw new CacheError("ERR_CACHE_CODEC", `a value of type ${typeof value} cannot be cloned: use values: "shared", or set plain data`);
+  }
+}
+
+/** Freezes or copies a value on its way in. */
+export function storeValue<V>(value: V, mode: ValueMode): StoredValue<V> {
+  if (typeof value !== "object" || value === null) return { value: mode === "cloned" ? copyValue(value) : value, isCopied: false };
+  if (mode === "frozen" && isFreezable(value)) {
+    freeze(value);
+    return { value, isCopied: false };
+  }
+  return { value: copyValue(value), isCopied: true };
+}
+
+function isPlain(value: object): boolean {
+  if (Array.isArray(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** The objects inside a value, itself included, each once. */
+function nodesOf(root: object): Set<object> {
+  const nodes = new Set<object>([root]);
+  for (const node of nodes) {
+    // What is not plain is not looked into: one such node makes the whole value a copied one.
+    if (!isPlain(node)) continue;
+    for (const field of Object.values(node)) {
+      if (typeof field === "object" && field !== null) nodes.add(field);
+    }
+  }
+  return nodes;
+}
+
+/** Whether freezing protects all of it: plain objects and arrays. A frozen Map, Date or buffer can still be changed. */
+function isFreezable(value: object): boolean {
+  for (const node of nodesOf(value)) {
+    if (!isPlain(node) || Object.values(Object.getOwnPropertyDescriptors(node)).some((field) => field.get ?? field.set)) return false;
+  }
+  return true;
+}
+
+function freeze(value: object): void {
+  for (const node of nodesOf(value)) Object.freeze(node);
+}

@@ -1,0 +1,17 @@
+import { describeCache, ManualClock } from "@larder/cache-testing";
+import * as testApi from "vitest";
+import { MemoryCache } from "../src/index.ts";
+
+const clock = new ManualClock();
+
+describeCache("MemoryCache", {
+  create: (options) => new MemoryCache<unknown>({ ...options, clock }),
+  advance: (ms) => clock.advance(ms),
+  testApi,
+});
+
+describeCache("MemoryCache that clones and counts bytes", {
+  create: (options) => new MemoryCache<unknown>({ ...options, clock, values: "cloned", maxBytes: 1_000_000 }),
+  advance: (ms) => clock.advance(ms),
+  testApi,
+});
