@@ -1,0 +1,58 @@
+/** Counters of a bus while they are counted: all integers >= 0. */
+export interface BusCounters {
+  /** Invalidations heard that were new and by others. */
+  messages: number;
+  /** Invalidations heard that were our own. */
+  ownEchoes: number;
+  /** Invalidations heard again: harmless. */
+  duplicates: number;
+  /** Messages that could not be read, were not signed as they should be, or named nothing known. */
+  malformed: number;
+  /** Times when a message or heartbeat showed that one before it was missing. */
+  gaps: number;
+  /** Gaps closed from the log. */
+  replays: number;
+  /** Invalidations learnt from the log. */
+  replayed: number;
+  /** Times when everything held was dropped; the first synchronisation of each lane is not counted. */
+  resets: number;
+  /** Times when more messages came than are kept waiting. */
+  overflows: number;
+  /** Heartbeats sent. */
+  heartbeats: number;
+  /** Heartbeats that proved that nothing was missed. */
+  proofs: number;
+  /** Times when the subscription was acknowledged: connections made. */
+  subscriptions: number;
+  /** Calls and connections that failed. */
+  errors: number;
+}
+
+/** What a bus did and how it is: a snapshot, which later events do not change. */
+export interface BusStats extends Readonly<BusCounters> {
+  /** Whether the subscription stands. Says little by itself: a dead connection may look alive. `lastProofAgeMs` is the judge. */
+  readonly isConnected: boolean;
+  /** Milliseconds since the last instant up to which nothing was missed, over all lanes; `Infinity` before the first. */
+  readonly lastProofAgeMs: number;
+  /** Redis time minus this machine's wall clock in milliseconds, right to half a round trip; `undefined` before the first answer. */
+  readonly redisTimeOffsetMs: number | undefined;
+}
+
+/** Counters at zero. */
+export function createBusCounters(): BusCounters {
+  return {
+    messages: 0,
+    ownEchoes: 0,
+    duplicates: 0,
+    malformed: 0,
+    gaps: 0,
+    replays: 0,
+    replayed: 0,
+    resets: 0,
+    overflows: 0,
+    heartbeats: 0,
+    proofs: 0,
+    subscriptions: 0,
+    errors: 0,
+  };
+}

@@ -1,0 +1,59 @@
+import type { RandomSource } from "@larder/cache-core";
+
+/** Milliseconds after which a connection that is not made is given up. */
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Shortest and longest pause before the next attempt to connect, in milliseconds. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+
+/** The pause before attempt `times`: doubling, bounded, and spread, so that a fleet does not come back at one instant. Never gives up. */
+export function reconnectPauseMs(times: number, random: RandomSource): number {
+  const longest = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(times - 1, 10), LONGEST_PAUSE_MS);
+  return longest * (0.5 + 0.5 * random.next());
+}
+
+/** What both connections have in common. `duplicate()` takes everything else (address, credentials, TLS, Sentinel) from the user's client. */
+function common(random: RandomSource): Record<string, unknown> {
+  return {
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: 10_000,
+    lazyConnect: false,
+    enableAutoPipelining: false,
+    showFriendlyErrorStack: false,
+    retryStrategy: (times: number) => reconnectPauseMs(times, random),
+  };
+}
+
+/**
+ * The connection for scripts. No queue while offline and no repetition: a call fails at once and its caller decides. `socketTimeout`
+ * notices a connection that answers nothing, which `commandTimeout` alone does not: it rejects and leaves the dead socket in place.
+ */
+export function dataOptions(timeoutMs: number, random: RandomSource): Record<string, unknown> {
+  return {
+    ...common(random),
+    commandTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    // A master that has become a replica: connect anew, which Sentinel answers with the new master.
+    reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+  };
+}
+
+/**
+ * The subscriber's connection. `autoResubscribe` is off because ioredis tells `ready` before its own SUBSCRIBE is acknowledged and
+ * never catches that promise: cut between the two, it ends the process. `maxRetriesPerRequest: null` for the same reason.
+ */
+export function subscriberOptions(random: RandomSource): Record<string, unknown> {
+  return {
+    ...common(random),
+    autoResubscribe: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: null,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+  };
+}

@@ -1,0 +1,214 @@
+import { createHash } from "node:crypto";
+import { CacheError, type Clock, type RandomSource } from "@larder/cache-core";
+import type { Cluster, Redis } from "ioredis";
+import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
+import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
+
+/** A client of ioredis 5 or 6. */
+export type IoredisClient = Redis | Cluster;
+
+/** Calls under way at most: ioredis keeps a command until its reply comes, also after its timeout, so a hung server would fill memory. */
+const MAX_IN_FLIGHT = 1_024;
+/** Milliseconds within which SUBSCRIBE must be acknowledged. */
+const SUBSCRIBE_TIMEOUT_MS = 1_000;
+
+/** What the port needs beside the client. */
+export interface IoredisPortOptions {
+  readonly isSharded: boolean | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}
+
+const isCluster = (client: IoredisClient): client is Cluster => "isCluster" in client && client.isCluster === true;
+const digests = new WeakMap<BusScript, string>();
+
+function digestOf(script: BusScript): string {
+  let digest = digests.get(script);
+  if (digest === undefined) {
+    digest = createHash("sha1").update(script.text).digest("hex");
+    digests.set(script, digest);
+  }
+  return digest;
+}
+
+class IoredisPort implements BusPort {
+  readonly #given: IoredisClient | string;
+  readonly #options: IoredisPortOptions;
+  readonly #isSharded: boolean;
+  readonly #wanted: Set<string> = new Set();
+  #events: BusPortEvents | undefined;
+  #template: IoredisClient | undefined;
+  #data: IoredisClient | undefined;
+  #subscriber: IoredisClient | undefined;
+  #inFlight = 0;
+  #isClosed = false;
+
+  constructor(given: IoredisClient | string, options: IoredisPortOptions) {
+    this.#given = given;
+    this.#options = options;
+    this.#isSharded = options.isSharded ?? (typeof given !== "string" && isCluster(given));
+  }
+
+  get publishCommand(): "PUBLISH" | "SPUBLISH" {
+    return this.#isSharded ? "SPUBLISH" : "PUBLISH";
+  }
+
+  open(events: BusPortEvents): void {
+    this.#events = events;
+    if (typeof this.#given === "string") void this.#openUrl(this.#given);
+    else this.#connect(this.#given);
+  }
+
+  async run(script: BusScript, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
+    const client = this.#data;
+    if (client?.status !== "ready") throw new CacheError("ERR_CACHE_BACKEND", "no connection to Redis");
+    if (this.#inFlight >= MAX_IN_FLIGHT) throw new CacheError("ERR_CACHE_BACKEND", `${MAX_IN_FLIGHT} calls wait for Redis already`);
+    this.#inFlight += 1;
+    const answer = this.#evaluate(client, script, keys, args).finally(() => {
+      this.#inFlight -= 1;
+    });
+    return this.#within(timeoutMs, answer);
+  }
+
+  subscribe(channels: readonly string[]): void {
+    for (const channel of channels) this.#wanted.add(channel);
+    const subscriber = this.#subscriber;
+    if (subscriber?.status === "ready") void this.#subscribeNow(subscriber, channels);
+  }
+
+  unsubscribe(channels: readonly string[]): void {
+    for (const channel of channels) this.#wanted.delete(channel);
+    const subscriber = this.#subscriber;
+    if (channels.length === 0 || subscriber?.status !== "ready") return;
+    for (const group of this.#groups(channels)) {
+      const left = this.#isSharded ? subscriber.sunsubscribe(...group) : subscriber.unsubscribe(...group);
+      left.catch((error: unknown) => this.#events?.onError(error));
+    }
+  }
+
+  reconnectSubscriber(): void {
+    const subscriber = this.#subscriber;
+    if (!subscriber || this.#isClosed) return;
+    // A half-open socket never answers FIN: ending it in good order would wait for ever.
+    if (!isCluster(subscriber) && subscriber.stream) {
+      subscriber.stream.destroy();
+      return;
+    }
+    this.#subscriber = undefined;
+    subscriber.disconnect();
+    this.#connectSubscriber();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const client of [this.#data, this.#subscriber]) {
+      if (!client) continue;
+      client.disconnect();
+      if (!isCluster(client)) client.stream?.destroy();
+    }
+    this.#data = undefined;
+    this.#subscriber = undefined;
+  }
+
+  async #openUrl(url: string): Promise<void> {
+    try {
+      const { Redis } = await import("ioredis");
+      if (this.#isClosed) return;
+      this.#connect(new Redis(url, { lazyConnect: true }));
+    } catch (error) {
+      this.#events?.onError(error);
+    }
+  }
+
+  #connect(template: IoredisClient): void {
+    this.#template = template;
+    const { timeoutMs, random } = this.#options;
+    this.#data = this.#duplicate(template, dataOptions(timeoutMs, random), false);
+    this.#data.on("error", (error: unknown) => this.#events?.onError(error));
+    this.#connectSubscriber();
+  }
+
+  #connectSubscriber(): void {
+    const subscriber = this.#duplicate(this.#template as IoredisClient, subscriberOptions(this.#options.random), this.#isSharded);
+    this.#subscriber = subscriber;
+    const isCurrent = (): boolean => this.#subscriber === subscriber && !this.#isClosed;
+    subscriber.on("error", (error: unknown) => this.#events?.onError(error));
+    subscriber.on("ready", () => {
+      if (isCurrent()) void this.#subscribeNow(subscriber, [...this.#wanted]);
+    });
+    subscriber.on("close", () => {
+      if (isCurrent()) this.#events?.onLost();
+    });
+    subscriber.on(this.#isSharded ? "smessage" : "message", (channel: string, text: string) => {
+      if (isCurrent()) this.#events?.onMessage(channel, text);
+    });
+  }
+
+  #duplicate(template: IoredisClient, settings: Record<string, unknown>, shardedSubscribers: boolean): IoredisClient {
+    if (!isCluster(template)) return template.duplicate(settings);
+    const { random } = this.#options;
+    return template.duplicate([], {
+      redisOptions: { ...template.options.redisOptions, ...settings },
+      enableOfflineQueue: false,
+      shardedSubscribers,
+      clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),
+      slotsRefreshTimeout: 1_000,
+    });
+  }
+
+  async #subscribeNow(subscriber: IoredisClient, channels: readonly string[]): Promise<void> {
+    if (channels.length === 0) return;
+    try {
+      const subscribe = (group: string[]): Promise<unknown> =>
+        this.#isSharded ? subscriber.ssubscribe(...group) : subscriber.subscribe(...group);
+      await this.#within(SUBSCRIBE_TIMEOUT_MS, Promise.all(this.#groups(channels).map(subscribe)));
+      if (this.#subscriber === subscriber && !this.#isClosed) this.#events?.onSubscribed();
+    } catch (error) {
+      if (this.#isClosed || this.#subscriber !== subscriber) return;
+      this.#events?.onError(error);
+      // Not with this connection, then: the next one asks again.
+      this.#options.clock.setTimer(
+        () => {
+          if (this.#subscriber === subscriber) this.reconnectSubscriber();
+        },
+        reconnectPauseMs(3, this.#options.random),
+      );
+    }
+  }
+
+  /** Sharded channels are subscribed slot by slot, and all of one lane have its hash tag. */
+  #groups(channels: readonly string[]): string[][] {
+    if (!this.#isSharded) return [[...channels]];
+    const groups = new Map<string, string[]>();
+    for (const channel of channels) {
+      const tag = channel.slice(0, channel.indexOf("}"));
+      groups.set(tag, [...(groups.get(tag) ?? []), channel]);
+    }
+    return [...groups.values()];
+  }
+
+  async #evaluate(client: IoredisClient, script: BusScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    try {
+      return await client.evalsha(digestOf(script), keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+      return client.eval(script.text, keys.length, ...keys, ...args);
+    }
+  }
+
+  #within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.clock.setTimer(
+        () => reject(new CacheError("ERR_CACHE_TIMEOUT", `Redis did not answer within ${timeoutMs} ms`)),
+        timeoutMs,
+      );
+      promise.then(resolve, reject).finally(cancel);
+    });
+  }
+}
+
+/** The bus's port over ioredis. */
+export function createIoredisPort(client: IoredisClient | string, options: IoredisPortOptions): BusPort {
+  return new IoredisPort(client, options);
+}

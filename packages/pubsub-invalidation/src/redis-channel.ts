@@ -1,0 +1,137 @@
+import {
+  type BackendCall,
+  CacheError,
+  encodeBody,
+  type InvalidationChannel,
+  type InvalidationListener,
+  type InvalidationTarget,
+  type Version,
+  type VersionRecord,
+} from "@larder/cache-core";
+import { toBackendError } from "./backend-error.ts";
+import { Lane, type LaneContext } from "./lane.ts";
+import { append } from "./scripts.ts";
+
+/** What all channels of a bus share, and what makes this one. */
+export interface ChannelContext extends Omit<LaneContext, "lane" | "onInvalidation" | "onReset" | "onProof"> {
+  readonly listener: InvalidationListener;
+  /** Log entries kept per lane, about. */
+  readonly logLength: number;
+  /** Milliseconds for which the mark of an invalidated tag is kept. */
+  readonly tagMs: number;
+  /** The channel was left. */
+  onLeave(channel: RedisInvalidationChannel): void;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: CacheError): void;
+}
+
+/** One cache's membership in a `RedisInvalidationBus`. */
+export class RedisInvalidationChannel implements InvalidationChannel {
+  readonly lanes: readonly Lane[];
+  readonly #context: ChannelContext;
+  #lastProofAt = -Infinity;
+  #waiters: Waiter[] = [];
+  #isLeft = false;
+
+  constructor(context: ChannelContext) {
+    this.#context = context;
+    this.lanes = Array.from({ length: context.keySpace.lanes }, (_, lane) => this.#createLane(lane));
+  }
+
+  get lastProofAt(): number {
+    return this.#lastProofAt;
+  }
+
+  version(lane: number): VersionRecord | undefined {
+    return this.#lastProofAt === -Infinity ? undefined : this.lanes[lane]?.record;
+  }
+
+  encodeBody(target: InvalidationTarget): string {
+    const { signer, keySpace, originId } = this.#context;
+    return encodeBody(originId, target, signer?.sign(keySpace.namespace, encodeBody(originId, target)));
+  }
+
+  ready(): Promise<void> {
+    if (this.#isLeft) return Promise.reject(closedError());
+    if (this.#lastProofAt > -Infinity) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+    });
+  }
+
+  async invalidate(target: InvalidationTarget, call: BackendCall): Promise<Version> {
+    if (this.#isLeft) throw closedError();
+    if (call.signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the caller gave up before the invalidation was sent");
+    const timeoutMs = Math.min(call.budget.leftMs, this.#context.timeoutMs);
+    if (timeoutMs <= 0) throw new CacheError("ERR_CACHE_TIMEOUT", "no time left to send the invalidation");
+    const { keySpace } = this.#context;
+    const lanes = target.kind === "key" ? [keySpace.laneOf(target.key)] : this.lanes.map((_, lane) => lane);
+    if (lanes.some((lane) => this.lanes[lane]?.isDown)) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
+    const body = this.encodeBody(target);
+    const versions = await call.budget.spend(() => Promise.all(lanes.map((lane) => this.#append(lane, target, body, timeoutMs))));
+    return versions.at(-1) as Version;
+  }
+
+  leave(): void {
+    if (this.#isLeft) return;
+    this.#isLeft = true;
+    this.#lastProofAt = -Infinity;
+    for (const lane of this.lanes) lane.close();
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(closedError());
+    this.#context.onLeave(this);
+  }
+
+  #createLane(lane: number): Lane {
+    const { listener } = this.#context;
+    return new Lane({
+      ...this.#context,
+      lane,
+      onInvalidation: (invalidation) => this.#guard(() => listener.onInvalidation(invalidation)),
+      onReset: (reason) => this.#guard(() => listener.onReset(reason)),
+      onProof: () => this.#onProof(),
+    });
+  }
+
+  /** A listener that throws must not stop the connection's other messages. */
+  #guard(tell: () => void): void {
+    if (this.#isLeft) return;
+    try {
+      tell();
+    } catch {
+      this.#context.counters.errors += 1;
+    }
+  }
+
+  /** The channel is proved as far as its worst lane is. */
+  #onProof(): void {
+    const provenAt = Math.min(...this.lanes.map((lane) => lane.lastProofAt));
+    if (this.#isLeft || provenAt <= this.#lastProofAt) return;
+    this.#lastProofAt = provenAt;
+    this.#guard(() => this.#context.listener.onProof(provenAt));
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+  }
+
+  async #append(lane: number, target: InvalidationTarget, body: string, timeoutMs: number): Promise<Version> {
+    const { keySpace, port, random, logLength, tagMs, counters } = this.#context;
+    const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
+    const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, target.kind === "tag" ? subject : "")];
+    const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
+    try {
+      const reply = await port.run(append, keys, [...settings, target.kind, subject, String(tagMs)], timeoutMs);
+      this.lanes[lane]?.onCallSettled(true);
+      if (!Array.isArray(reply)) throw new CacheError("ERR_CACHE_BACKEND", "the server answered a script with something else");
+      return { epoch: String(reply[0]), seq: Number(reply[1]) };
+    } catch (error) {
+      counters.errors += 1;
+      this.lanes[lane]?.onCallSettled(false);
+      throw toBackendError(error);
+    }
+  }
+}
+
+function closedError(): CacheError {
+  return new CacheError("ERR_CACHE_CLOSED", "the channel has been left");
+}
