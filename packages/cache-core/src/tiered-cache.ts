@@ -1,3 +1,4 @@
+import { ablated } from "./ablation.ts";
 import { awaitFlight } from "./await-flight.ts";
 import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
 import type {
@@ -248,6 +249,14 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     return this.#proof.isLost;
   }
 
+  /**
+   * The signal of the load that a read of the key would join now; `undefined` when it would start one of its own. It names the load: the
+   * same object its loader was given. For those who tell a value while it is being made, such as a stream.
+   */
+  loading(key: string): AbortSignal | undefined {
+    return this.#flights.get(key)?.signal;
+  }
+
   /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */
   async ready(): Promise<void> {
     await this.#channel?.ready();
@@ -345,13 +354,24 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     }
     const failure = policy.forceRefresh ? undefined : this.#failures.find(key, this.#clock.now());
     if (failure) return Promise.reject(failure.error);
-    const running = policy.forceRefresh ? undefined : this.#flights.get(key);
+    const running = policy.forceRefresh ? undefined : this.#joinable(key);
     if (running) this.#counters.coalesced += 1;
     const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
     const onStale = (): void => {
       this.#counters.staleHits += 1;
     };
     return awaitFlight({ flight, policy, clock: this.#clock, onStale });
+  }
+
+  /**
+   * The key's load in flight, if its data may still be served when it comes: the staleness bound of entries holds for a load that began
+   * before this process lost touch, too. One that began too long ago goes on for those who wait already.
+   */
+  #joinable(key: string): Flight<V> | undefined {
+    const running = this.#flights.get(key);
+    if (!running || this.#clock.now() <= Math.max(this.#proof.servableUntil, running.capturedAt + this.#maxStalenessMs)) return running;
+    this.#detach(key);
+    return undefined;
   }
 
   /** Starts a load that nobody waits for; one that runs already serves as well. */
@@ -440,7 +460,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   #dropLocally(target: InvalidationTarget): void {
     if (target.kind === "key") {
-      this.#generations.advance(target.key);
+      if (!ablated.has("local-generation")) this.#generations.advance(target.key);
       this.#detach(target.key);
       this.#failures.delete(target.key);
       this.#l1.delete(target.key);
@@ -458,7 +478,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   #detach(key: string): void {
     const flight = this.#flights.get(key);
-    if (!flight) return;
+    if (!flight || ablated.has("detach")) return;
     flight.isDetached = true;
     flight.stale = undefined;
     this.#flights.delete(key);
@@ -469,7 +489,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   }
 
   #join(bus: InvalidationBus): InvalidationChannel {
-    this.#proof.require();
+    if (!ablated.has("proof")) this.#proof.require();
     return bus.join(this.#namespace, {
       onInvalidation: ({ target, origin }) => {
         this.#counters.remoteInvalidations += 1;
@@ -477,6 +497,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
         publishEvent("invalidation-received", () => ({ namespace: this.#namespace, target, origin }));
       },
       onReset: (reason) => {
+        if (ablated.has("reset")) return;
         this.#dropLocally({ kind: "all" });
         publishEvent("entries-reset", () => ({ namespace: this.#namespace, reason }));
       },
