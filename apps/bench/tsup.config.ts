@@ -1,8 +1,9 @@
 import { defineConfig } from "tsup";
 import { base } from "../../tsup.config.base.ts";
 
-// The library for ESM and CJS; the command, which nobody imports, for ESM alone. Both build at once, so neither may clean the other's files.
+// The library, which reads results, for ESM and CJS; the programs, which nobody imports, for ESM alone and split, so that a scenario is
+// loaded only when it runs. All build at once, so neither may clean the other's files.
 export default defineConfig([
-  { ...base, entry: ["src/index.ts"], shims: true, clean: ["!main.js"] },
-  { ...base, entry: ["src/main.ts"], format: ["esm"], dts: false, clean: ["!index.*"] },
+  { ...base, entry: ["src/index.ts"], clean: ["!main.js", "!child.js", "!chunk-*"] },
+  { ...base, entry: ["src/main.ts", "src/child.ts"], format: ["esm"], dts: false, clean: ["!index.*"], splitting: true },
 ]);

@@ -1,0 +1,100 @@
+import type { RunReport } from "./run-report.ts";
+import type { Cell, Column, MeasuredCell } from "./scenario.ts";
+
+/** How one cell moved between two runs. */
+export type Movement = "better" | "worse" | "changed" | "level" | "added" | "removed";
+
+/** One cell in both runs. */
+export interface CellChange {
+  readonly scenario: string;
+  readonly table: string;
+  readonly contender: string;
+  readonly column: Column;
+  readonly before: Cell | undefined;
+  readonly after: Cell | undefined;
+  readonly movement: Movement;
+  /** After over before, of the ratio to the baseline where both have one, else of the median. */
+  readonly factor: number | undefined;
+  /** The smallest relative change that would have been told from noise. */
+  readonly noise: number | undefined;
+}
+
+interface PlacedCell {
+  readonly scenario: string;
+  readonly table: string;
+  readonly contender: string;
+  readonly column: Column;
+  readonly cell: Cell;
+}
+
+/** Below this nothing is reported: finer than a shared machine can tell. */
+const SMALLEST_NOISE = 0.05;
+/** A cell measured once has no spread to judge by. */
+const SINGLE_SAMPLE_NOISE = 0.15;
+
+function placeCells(report: RunReport): Map<string, PlacedCell> {
+  const placed = new Map<string, PlacedCell>();
+  for (const { name: scenario, outcome } of report.scenarios) {
+    if (outcome.status !== "measured") continue;
+    for (const { id: table, columns, rows } of outcome.result.tables) {
+      for (const { contender, cells } of rows) {
+        for (const column of columns) {
+          const cell = cells[column.id];
+          if (cell) placed.set(JSON.stringify([scenario, table, contender, column.id]), { scenario, table, contender, column, cell });
+        }
+      }
+    }
+  }
+  return placed;
+}
+
+/** Half the quartile distance as a share of the median: two of them side by side must be exceeded to count as a change. */
+function relativeSpread(cell: MeasuredCell): number {
+  if (cell.samples < 2) return SINGLE_SAMPLE_NOISE / 2;
+  const share = Math.abs((cell.high - cell.low) / 2 / cell.median);
+  return Number.isFinite(share) ? share : 0;
+}
+
+function compareMeasured(before: MeasuredCell, after: MeasuredCell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
+  // A ratio to the limit of its own run survives a slower machine; an absolute figure does not.
+  const hasRatios = before.ratio !== undefined && after.ratio !== undefined;
+  const [from, to] = hasRatios ? [before.ratio ?? 0, after.ratio ?? 0] : [before.median, after.median];
+  if (from === to) return { movement: "level", factor: 1, noise: 0 };
+  const factor = to / from;
+  const noise = Math.max(SMALLEST_NOISE, relativeSpread(before) + relativeSpread(after));
+  const isNoise = Number.isFinite(factor) && factor > 0 && Math.abs(Math.log(factor)) <= Math.log1p(noise);
+  if (isNoise) return { movement: "level", factor, noise };
+  if (column.better === "none") return { movement: "changed", factor, noise };
+  return { movement: to > from === (column.better === "higher") ? "better" : "worse", factor, noise };
+}
+
+function compareCells(before: Cell, after: Cell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
+  const unknown = { factor: undefined, noise: undefined };
+  if (before.kind === "measured" && after.kind === "measured") return compareMeasured(before, after, column);
+  if (before.kind === "missing" && after.kind === "missing") return { movement: "level", ...unknown };
+  if (before.kind === "text" && after.kind === "text") {
+    if (before.verdict !== after.verdict && after.verdict === "bad") return { movement: "worse", ...unknown };
+    if (before.verdict !== after.verdict && after.verdict === "good") return { movement: "better", ...unknown };
+    return { movement: before.text === after.text ? "level" : "changed", ...unknown };
+  }
+  return { movement: "changed", ...unknown };
+}
+
+/** Every cell of two runs, side by side. */
+export function compareReports(before: RunReport, after: RunReport): CellChange[] {
+  const old = placeCells(before);
+  const current = placeCells(after);
+  const changes: CellChange[] = [];
+  for (const [key, { cell, ...place }] of current) {
+    const former = old.get(key)?.cell;
+    const compared = former
+      ? compareCells(former, cell, place.column)
+      : { movement: "added" as const, factor: undefined, noise: undefined };
+    changes.push({ ...place, before: former, after: cell, ...compared });
+  }
+  for (const [key, { cell, ...place }] of old) {
+    if (!current.has(key))
+      changes.push({ ...place, before: cell, after: undefined, movement: "removed", factor: undefined, noise: undefined });
+  }
+  return changes;
+}

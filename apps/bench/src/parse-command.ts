@@ -1,0 +1,113 @@
+import { parseArgs } from "node:util";
+
+/** Files that a report is written to. */
+export interface ReportFiles {
+  readonly json?: string;
+  readonly html?: string;
+  readonly markdown?: string;
+}
+
+/** What the command line asks for. */
+export type Command =
+  | {
+      readonly kind: "run";
+      readonly scenarios: readonly string[];
+      readonly quick: boolean;
+      readonly seed: number;
+      readonly schedules: number | undefined;
+      readonly traces: string | undefined;
+      readonly files: ReportFiles;
+    }
+  | { readonly kind: "compare"; readonly before: string; readonly after: string }
+  | { readonly kind: "render"; readonly file: string; readonly files: ReportFiles }
+  | { readonly kind: "help" };
+
+/** The command line makes no sense; the message says how it would. */
+export class UsageError extends Error {}
+
+/** Any number will do, as long as it is the same one in every run. */
+const DEFAULT_SEED = 20_260_101;
+
+function toCount(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text.replaceAll("_", ""));
+  if (!Number.isSafeInteger(value) || value < 1) throw new UsageError(`--${name} must be a whole number of at least 1, and is "${text}"`);
+  return value;
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      // pnpm hands on the separator that npm needs.
+      args: args.filter((argument) => argument !== "--"),
+      allowPositionals: true,
+      options: {
+        quick: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+        json: { type: "string" },
+        html: { type: "string" },
+        markdown: { type: "string" },
+        traces: { type: "string" },
+        schedules: { type: "string" },
+        seed: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\nTry: bench --help`);
+  }
+}
+
+/** Reads the command line. @throws {UsageError} naming the word and the fix */
+export function parseCommand(args: readonly string[], known: readonly string[]): Command {
+  const { values, positionals } = parse(args);
+  const { json, html, markdown } = values;
+  const files = { ...(json ? { json } : {}), ...(html ? { html } : {}), ...(markdown ? { markdown } : {}) };
+  if (values.help || positionals[0] === "help") return { kind: "help" };
+  if (positionals[0] === "compare") {
+    const [, before, after] = positionals;
+    if (!before || !after || positionals.length > 3) throw new UsageError("compare wants two files: bench compare BEFORE.json AFTER.json");
+    return { kind: "compare", before, after };
+  }
+  if (positionals[0] === "render") {
+    const [, file] = positionals;
+    if (!file || positionals.length > 2) throw new UsageError("render wants one file: bench render RESULT.json --html REPORT.html");
+    return { kind: "render", file, files };
+  }
+  const unknown = positionals.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new UsageError(`no scenario is called ${unknown.join(", ")}: there are ${known.join(", ")}`);
+  return {
+    kind: "run",
+    scenarios: positionals.length > 0 ? known.filter((name) => positionals.includes(name)) : known,
+    quick: values.quick,
+    seed: toCount("seed", values.seed) ?? DEFAULT_SEED,
+    schedules: toCount("schedules", values.schedules),
+    traces: values.traces,
+    files,
+  };
+}
+
+/** The text of `--help`, with a line per scenario. */
+export function renderHelp(scenarios: ReadonlyArray<readonly [name: string, title: string]>): string {
+  const width = Math.max(...scenarios.map(([name]) => name.length), 0);
+  return `Measures larder beside its peers on this machine.
+
+usage: bench [SCENARIO…] [--quick] [--json FILE] [--html FILE] [--markdown FILE]
+             [--traces DIR] [--schedules N] [--seed S]
+       bench compare BEFORE.json AFTER.json     what changed beyond noise
+       bench render RESULT.json --html FILE     the report of an earlier run
+
+scenarios (none named = all):
+${scenarios.map(([name, title]) => `  ${name.padEnd(width)}  ${title}`).join("\n")}
+
+  --quick        small sizes, few rounds: all together in about three minutes
+  --json FILE    every figure, for compare and render
+  --html FILE    one self-contained page with tables and plots
+  --markdown FILE  the tables in Markdown
+  --traces DIR   a folder of *.txt.gz cache traces, one key a line (default: ../shared/traces if it is there)
+  --schedules N  schedules for the simulator
+  --seed S       seed of everything random
+
+Peers are installed with npm on first use into LARDER_BENCH_PEERS (default: larder-bench in your cache folder), never into
+this workspace. A peer or scenario that cannot run says why and what to install. Redis servers are the bench's own.
+`;
+}

@@ -1,0 +1,64 @@
+import type { Cell, MeasuredCell } from "../scenario.ts";
+
+const MAGNITUDES: ReadonlyArray<readonly [number, string]> = [
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+];
+
+/** Three significant digits, never in exponents. */
+function significant(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size >= 100) return value.toFixed(0);
+  if (size >= 10) return value.toFixed(1);
+  if (size >= 1) return value.toFixed(2);
+  if (size >= 0.001) return value.toFixed(3);
+  return value.toPrecision(2);
+}
+
+/** A figure as a person reads it: `12.4M`, `0.231`, `57.3`. Units that are not counts a second keep their thousands. */
+export function formatValue(value: number, unit: string): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "n/a" : "∞";
+  const isRate = unit.endsWith("/s") || unit === "";
+  const magnitude = isRate
+    ? MAGNITUDES.find(([from]) => Math.abs(value) >= from * 10 || (from >= 1e6 && Math.abs(value) >= from))
+    : undefined;
+  return magnitude ? significant(value / magnitude[0]) + magnitude[1] : significant(value);
+}
+
+/** `0.97x`. */
+export function formatRatio(ratio: number): string {
+  if (!Number.isFinite(ratio)) return "n/a";
+  return `${ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2)}x`;
+}
+
+/** Half the distance between the quartiles, as a share of the median: `±3%`. Empty for a single sample. */
+export function formatSpread(cell: MeasuredCell): string {
+  if (cell.samples < 2 || cell.median === 0) return "";
+  const share = Math.abs((cell.high - cell.low) / 2 / cell.median);
+  return Number.isFinite(share) ? `±${Math.round(share * 100)}%` : "";
+}
+
+/** `≈` behind a ratio that the noise floor cannot tell from 1. */
+export function tieMark(cell: MeasuredCell): string {
+  return cell.isTie ? "≈" : "";
+}
+
+/** The whole cell in one line, for tables of text. */
+export function formatCell(cell: Cell | undefined, unit: string): string {
+  if (!cell) return "";
+  if (cell.kind === "text") return cell.text;
+  if (cell.kind === "missing") return "–";
+  const ratio = cell.ratio === undefined ? "" : ` ${formatRatio(cell.ratio)}${tieMark(cell)}`;
+  return `${formatValue(cell.median, unit)}${ratio}`;
+}
+
+/** `1:05`, `0:07`, `1:02:03`. */
+export function formatDuration(durationMs: number): string {
+  const seconds = Math.max(0, Math.round(durationMs / 1000));
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}

@@ -1,0 +1,145 @@
+import type { Cell, Column, Row, Table } from "../scenario.ts";
+import { formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import type { TerminalStyle } from "./terminal-style.ts";
+
+/** The parts of a cell that are aligned by themselves. */
+interface CellParts {
+  readonly value: string;
+  readonly spread: string;
+  readonly ratio: string;
+  readonly verdict: "good" | "bad" | "neutral";
+}
+
+interface LaidOutColumn {
+  readonly column: Column;
+  readonly heading: string;
+  readonly cells: readonly CellParts[];
+  readonly widths: { readonly value: number; readonly spread: number; readonly ratio: number };
+  readonly width: number;
+}
+
+const GAP = "  ";
+
+function partsOf(cell: Cell | undefined, column: Column): CellParts {
+  if (!cell) return { value: "", spread: "", ratio: "", verdict: "neutral" };
+  if (cell.kind === "text") return { value: cell.text, spread: "", ratio: "", verdict: cell.verdict ?? "neutral" };
+  if (cell.kind === "missing") return { value: "–", spread: "", ratio: "", verdict: "neutral" };
+  const ratio = cell.ratio === undefined ? "" : formatRatio(cell.ratio) + (tieMark(cell) || " ");
+  return { value: formatValue(cell.median, column.unit), spread: formatSpread(cell), ratio, verdict: "neutral" };
+}
+
+/** Width as a terminal counts it: one column a character, none for what joins or follows another. */
+function widthOf(text: string): number {
+  return [...text].length;
+}
+
+const longest = (texts: readonly string[]): number => Math.max(0, ...texts.map(widthOf));
+const left = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - widthOf(text)));
+const right = (text: string, width: number): string => " ".repeat(Math.max(0, width - widthOf(text))) + text;
+
+function layOut(column: Column, rows: readonly Row[], withSpread: boolean): LaidOutColumn {
+  const cells = rows.map((row) => {
+    const parts = partsOf(row.cells[column.id], column);
+    return withSpread ? parts : { ...parts, spread: "" };
+  });
+  const widths = {
+    value: longest(cells.map((cell) => cell.value)),
+    spread: longest(cells.map((cell) => cell.spread)),
+    ratio: longest(cells.map((cell) => cell.ratio)),
+  };
+  const inner = [widths.value, widths.spread, widths.ratio].filter((width) => width > 0);
+  const heading = column.unit ? `${column.title} [${column.unit}]` : column.title;
+  return {
+    column,
+    heading,
+    cells,
+    widths,
+    width: Math.max(
+      widthOf(heading),
+      inner.reduce((sum, width) => sum + width + 1, -1),
+    ),
+  };
+}
+
+function renderParts(parts: CellParts, { widths, width }: LaidOutColumn, style: TerminalStyle): string {
+  if (widths.spread === 0 && widths.ratio === 0) {
+    const isText = parts.verdict !== "neutral" || !/^[\d.]+[kMG]?$/.test(parts.value);
+    const padded = isText ? left(parts.value, width) : right(parts.value, width);
+    return parts.verdict === "good" ? style.good(padded) : parts.verdict === "bad" ? style.bad(padded) : padded;
+  }
+  const pieces = [right(parts.value, widths.value)];
+  if (widths.spread > 0) pieces.push(style.dim(right(parts.spread, widths.spread)));
+  if (widths.ratio > 0) pieces.push(right(parts.ratio, widths.ratio));
+  const used = [widths.value, widths.spread, widths.ratio].filter((part) => part > 0).reduce((sum, part) => sum + part + 1, -1);
+  return " ".repeat(Math.max(0, width - used)) + pieces.join(" ");
+}
+
+/** Puts as many columns side by side as fit, the rest below. */
+function intoBlocks(columns: readonly LaidOutColumn[], nameWidth: number, width: number): LaidOutColumn[][] {
+  const blocks: LaidOutColumn[][] = [[]];
+  let used = nameWidth;
+  for (const column of columns) {
+    const block = blocks.at(-1)!;
+    if (block.length > 0 && used + GAP.length + column.width > width) {
+      blocks.push([column]);
+      used = nameWidth + GAP.length + column.width;
+    } else {
+      block.push(column);
+      used += GAP.length + column.width;
+    }
+  }
+  return blocks;
+}
+
+const nameOf = (row: Row): string => (row.version ? `${row.contender} ${row.version}` : row.contender);
+
+function renderBlock(table: Table, block: readonly LaidOutColumn[], nameWidth: number, style: TerminalStyle): string[] {
+  const heading = [left("", nameWidth), ...block.map((column) => right(column.heading, column.width))].join(GAP).trimEnd();
+  const lines = table.rows.map((row, index) => {
+    const name = left(nameOf(row), nameWidth);
+    const painted = row.role === "ours" ? style.ours(name) : row.role === "control" || row.role === "limit" ? style.dim(name) : name;
+    return [painted, ...block.map((column) => renderParts(column.cells[index]!, column, style))].join(GAP).trimEnd();
+  });
+  return [style.dim(heading), ...lines];
+}
+
+/** What stands under a table: its rows' remarks, who could not take part, the figures asked for, the notes. */
+function footnotes(table: Table, style: TerminalStyle): string[] {
+  const missing = table.rows.flatMap((row) =>
+    table.columns.flatMap((column) => {
+      const cell = row.cells[column.id];
+      return cell?.kind === "missing" ? [`– ${row.contender}, ${column.title}: ${cell.why}`] : [];
+    }),
+  );
+  return [
+    ...(table.baseline
+      ? [`x = ratio to ${table.baseline}${hasTies(table) ? "; ≈ = inside the noise floor that the control row shows" : ""}`]
+      : []),
+    ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}`] : [])),
+    ...missing,
+    ...(table.unavailable ?? []).map(({ contender, why, install }) => `not measured: ${contender}, ${why}; ${install}`),
+    ...(table.notes ?? []),
+  ]
+    .map((line) => style.dim(`  ${line}`))
+    .concat((table.targets ?? []).map((target) => renderTarget(target, style)));
+}
+
+function hasTies(table: Table): boolean {
+  return table.rows.some((row) => Object.values(row.cells).some((cell) => cell.kind === "measured" && cell.isTie));
+}
+
+function renderTarget(target: NonNullable<Table["targets"]>[number], style: TerminalStyle): string {
+  const text = `  ${target.isMet ? "reached" : "not reached"}: ${target.contender}, ${target.column}: ${target.text}`;
+  return target.isMet ? style.good(text) : style.bad(text);
+}
+
+/** A table in aligned text, as wide as the terminal and no wider: spreads go first, then columns move below. */
+export function renderTextTable(table: Table, style: TerminalStyle): string {
+  const nameWidth = longest(table.rows.map(nameOf));
+  const full = table.columns.map((column) => layOut(column, table.rows, true));
+  const fits = full.reduce((sum, column) => sum + GAP.length + column.width, nameWidth) <= style.width;
+  const columns = fits ? full : table.columns.map((column) => layOut(column, table.rows, false));
+  const blocks = intoBlocks(columns, nameWidth, style.width);
+  const lines = blocks.flatMap((block, index) => [...(index > 0 ? [""] : []), ...renderBlock(table, block, nameWidth, style)]);
+  return [style.bold(table.title), ...lines, ...footnotes(table, style)].join("\n");
+}
