@@ -1,6 +1,6 @@
 import type { InvalidationBus, InvalidationChannel, InvalidationListener } from "./bus.ts";
 import { CacheError } from "./errors.ts";
-import type { InvalidationTarget, Version } from "./invalidation.ts";
+import type { Invalidation, InvalidationTarget, Version } from "./invalidation.ts";
 import { encodeBody } from "./message.ts";
 import { type RandomSource, systemRandom } from "./random.ts";
 import { VersionRecord } from "./version-record.ts";
@@ -50,9 +50,18 @@ class MemoryChannel implements InvalidationChannel {
     record.apply(seq, target);
     const heard = { epoch: record.epoch, seq, origin: this.#originId, target };
     for (const member of this.#room.members) {
-      if (member !== this) member.listener.onInvalidation(heard);
+      if (member !== this) member.#tell(heard);
     }
     return { epoch: record.epoch, seq };
+  }
+
+  /** A listener that throws must not keep the others from hearing. */
+  #tell(heard: Invalidation): void {
+    try {
+      this.listener.onInvalidation(heard);
+    } catch {
+      // Its own cache has failed, which is for its own stats to tell.
+    }
   }
 
   leave(): void {

@@ -1,0 +1,117 @@
+import { MemoryInvalidationBus } from "@larder/cache-core";
+import { describeBus, startFaultProxy, startRedisCluster, startRedisServer, uniquePrefix } from "@larder/cache-testing";
+import { Cluster, Redis } from "ioredis";
+import { Redis as Redis6 } from "ioredis-6";
+import * as testApi from "vitest";
+import { afterAll, beforeAll } from "vitest";
+import { type IoredisClient, RedisInvalidationBus } from "../src/index.ts";
+
+const url = process.env.REDIS_URL as string;
+
+describeBus("MemoryInvalidationBus", {
+  testApi,
+  create: () => {
+    const bus = new MemoryInvalidationBus();
+    return { a: bus, b: bus };
+  },
+  lacks: [
+    { capability: "cut", reason: "one process cannot be cut off from itself" },
+    { capability: "forget", reason: "it ends with its process" },
+  ],
+});
+
+const heartbeatMs = 50;
+
+describeBus("RedisInvalidationBus", {
+  testApi,
+  create: () => {
+    const client = new Redis(url, { lazyConnect: true });
+    const keyPrefix = uniquePrefix();
+    const forget = async (): Promise<void> => {
+      for (const key of await client.keys(`${keyPrefix}:*`)) await client.del(key);
+    };
+    return {
+      a: new RedisInvalidationBus({ client, keyPrefix, heartbeatMs }),
+      b: new RedisInvalidationBus({ client: url, keyPrefix, heartbeatMs }),
+      forget,
+      dispose: () => client.disconnect(),
+    };
+  },
+  lacks: [{ capability: "cut", reason: "shown behind the fault proxy" }],
+});
+
+describeBus("RedisInvalidationBus over ioredis 6, with several lanes", {
+  testApi,
+  create: () => {
+    const client = new Redis6(url, { lazyConnect: true }) as unknown as IoredisClient;
+    const shared = { client, keyPrefix: uniquePrefix(), heartbeatMs, lanes: 1 };
+    return { a: new RedisInvalidationBus(shared), b: new RedisInvalidationBus(shared), dispose: () => client.disconnect() };
+  },
+  lacks: [
+    { capability: "cut", reason: "shown behind the fault proxy" },
+    { capability: "forget", reason: "shown with ioredis 5" },
+  ],
+});
+
+for (const kind of ["stall", "refuse", "black-hole"] as const) {
+  describeBus(`RedisInvalidationBus behind a network that can ${kind}`, {
+    testApi,
+    create: async () => {
+      const proxy = await startFaultProxy(Number(new URL(url).port));
+      const keyPrefix = uniquePrefix();
+      return {
+        a: new RedisInvalidationBus({ client: url, keyPrefix, heartbeatMs }),
+        b: new RedisInvalidationBus({ client: proxy.url, keyPrefix, heartbeatMs }),
+        cut: () => proxy.set({ kind }),
+        heal: () => proxy.heal(),
+        dispose: () => proxy.close(),
+      };
+    },
+    lacks: [{ capability: "forget", reason: "shown without the proxy" }],
+  });
+}
+
+testApi.describe("on a server of its own", () => {
+  let server: Awaited<ReturnType<typeof startRedisServer>>;
+  beforeAll(async () => {
+    server = await startRedisServer();
+  });
+  afterAll(() => server.stop());
+
+  describeBus("RedisInvalidationBus on a server that restarts empty", {
+    testApi,
+    create: () => {
+      const client = new Redis(server.url, { lazyConnect: true });
+      return {
+        a: new RedisInvalidationBus({ client, heartbeatMs }),
+        b: new RedisInvalidationBus({ client, heartbeatMs }),
+        forget: () => server.restart(),
+        dispose: () => client.disconnect(),
+      };
+    },
+    lacks: [{ capability: "cut", reason: "shown behind the fault proxy" }],
+  });
+});
+
+testApi.describe("on a cluster", () => {
+  let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+  });
+  afterAll(() => cluster.stop());
+
+  for (const isSharded of [true, false]) {
+    describeBus(`RedisInvalidationBus on a cluster, ${isSharded ? "sharded" : "classic"} pub/sub`, {
+      testApi,
+      create: () => {
+        const client = new Cluster([...cluster.nodes], { lazyConnect: true });
+        const shared = { client, keyPrefix: uniquePrefix(), heartbeatMs, isSharded, lanes: 1 };
+        return { a: new RedisInvalidationBus(shared), b: new RedisInvalidationBus(shared), dispose: () => client.disconnect() };
+      },
+      lacks: [
+        { capability: "cut", reason: "shown on a single server" },
+        { capability: "forget", reason: "shown on a single server" },
+      ],
+    });
+  }
+});
