@@ -30,9 +30,9 @@ export class Tally {
     console.log(`  skip  ${name}: ${reason}`);
   }
 
-  /** Prints the closing line and makes the process fail when a check did, or when nothing was checked at all. */
+  /** Prints the closing line and makes the process fail when a check did, or when nothing was even skipped with a reason. */
   close() {
-    if (this.#passed + this.#failed === 0) {
+    if (this.#passed + this.#failed + this.#skipped === 0) {
       this.#failed += 1;
       console.log("  FAIL  nothing was checked");
     }
