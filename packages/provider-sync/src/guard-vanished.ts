@@ -1,0 +1,89 @@
+import type { GuardPolicy } from "./guard-policy.ts";
+import { listingId } from "./model-listing.ts";
+import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
+import type { ListedModel } from "./snapshot.ts";
+
+/** What the guard of vanished models remembers. */
+export interface VanishContext {
+  readonly source: string;
+  readonly policy: GuardPolicy;
+  /** Epoch milliseconds of the run. */
+  readonly now: number;
+  /** Runs in a row that missed a model, by id. */
+  readonly missedRuns: ReadonlyMap<string, number>;
+  readonly held: ReadonlyMap<string, QuarantineEntry>;
+  readonly accepted: ReadonlyMap<string, Acceptance>;
+  /** The shorter list was accepted as a whole: what it misses is gone at once. */
+  readonly isListAccepted: boolean;
+}
+
+/** What becomes of the models that a list misses. */
+export interface VanishedModels {
+  /** Still served, marked with the instant they were first missed. */
+  readonly kept: readonly ListedModel[];
+  /** Runs in a row that missed each of them. */
+  readonly missedRuns: ReadonlyMap<string, number>;
+  /** Ids of models that are served no longer. */
+  readonly removed: readonly string[];
+  readonly entries: readonly QuarantineEntry[];
+}
+
+function groupOf(model: ListedModel): string {
+  const { provider, author } = model.listing;
+  return author === undefined ? provider : `${provider}/${author}`;
+}
+
+function countByGroup(models: Iterable<ListedModel>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const model of models) counts.set(groupOf(model), (counts.get(groupOf(model)) ?? 0) + 1);
+  return counts;
+}
+
+/** Groups most of whose models are missed: an upstream's own fault rather than so many single farewells. */
+function vanishedGroups(
+  served: readonly ListedModel[],
+  missing: readonly ListedModel[],
+  context: VanishContext,
+): Map<string, QuarantineEntry> {
+  const { policy, now, source } = context;
+  const sizes = countByGroup(served);
+  const groups = new Map<string, QuarantineEntry>();
+  for (const [group, count] of countByGroup(missing)) {
+    const size = sizes.get(group) ?? count;
+    if (size < policy.minGroupSize || count / size <= policy.maxGroupDropShare) continue;
+    const key = `${source}#group:${group}`;
+    const since = context.held.get(key)?.since ?? now;
+    const expiresAt = since + policy.groupConfirmMs;
+    if (context.accepted.has(key) || now >= expiresAt) continue;
+    const timing = Number.isFinite(expiresAt) ? { since, expiresAt } : { since };
+    groups.set(group, { key, source, reason: "group-vanished", kept: size, offered: size - count, ...timing });
+  }
+  return groups;
+}
+
+/**
+ * Decides how long models that a list misses stay served. Histories show models gone for hours to days and back again, one by one and
+ * by whole providers; consumers must not see that flapping. A model goes when it was missed for the policy's number of runs and time;
+ * a whole group is held longer and shown as one incident.
+ */
+export function guardVanished(served: readonly ListedModel[], missing: readonly ListedModel[], context: VanishContext): VanishedModels {
+  const { policy, now } = context;
+  const groups = context.isListAccepted ? new Map<string, QuarantineEntry>() : vanishedGroups(served, missing, context);
+  const kept: ListedModel[] = [];
+  const removed: string[] = [];
+  const missedRuns = new Map<string, number>();
+  for (const model of missing) {
+    const id = listingId(model.listing.provider, model.listing.model);
+    const runs = (context.missedRuns.get(id) ?? 0) + 1;
+    const vanishedAt = model.vanishedAt ?? now;
+    const isGroupAccepted = context.accepted.has(`${context.source}#group:${groupOf(model)}`);
+    const isOver = runs > policy.vanishedRuns && now - vanishedAt >= policy.vanishedMs;
+    if (context.isListAccepted || isGroupAccepted || (isOver && !groups.has(groupOf(model)))) {
+      removed.push(id);
+      continue;
+    }
+    kept.push(model.vanishedAt === undefined ? { ...model, vanishedAt } : model);
+    missedRuns.set(id, runs);
+  }
+  return { kept, missedRuns, removed, entries: [...groups.values()] };
+}

@@ -1,0 +1,51 @@
+import { z } from "zod";
+
+/** A price as upstreams write it: decimal string or number. Anything else fails the item's validation of that field. */
+export const looseNumber = z.union([z.string(), z.number()]).nullish().catch(undefined);
+
+/** A price field. What is neither text nor number nor absent becomes `"invalid"`, which reads as `NaN` and is quarantined. */
+export const loosePrice = z.union([z.string(), z.number()]).nullish().catch("invalid");
+/** A text that upstreams may leave out, set to null or to "". */
+export const looseText = z.string().nullish().catch(undefined);
+/** A flag that upstreams may leave out or set to null. */
+export const looseFlag = z.boolean().nullish().catch(undefined);
+/** A list of texts that upstreams may leave out or set to null. */
+export const looseTexts = z.array(z.string()).nullish().catch(undefined);
+
+/** A count of tokens: an integer > 0, else unknown. Upstreams write 0 and 1e999 for "not applicable". */
+export function tokenCount(value: string | number | null | undefined): number | undefined {
+  const count = typeof value === "string" ? Number(value) : value;
+  return count !== undefined && count !== null && Number.isSafeInteger(count) && count > 0 ? count : undefined;
+}
+
+/** A text, or `undefined` for null and "". */
+export function text(value: string | null | undefined): string | undefined {
+  return value ? value : undefined;
+}
+
+/** Epoch milliseconds from epoch seconds; unknown where that is no plausible instant. */
+export function fromEpochSeconds(value: number | null | undefined): number | undefined {
+  return value !== undefined && value !== null && Number.isFinite(value) && value > 0 ? Math.round(value * 1000) : undefined;
+}
+
+/** Epoch milliseconds from an ISO date or month; unknown for anything else. */
+export function fromIsoDate(value: string | null | undefined): number | undefined {
+  if (!value || !/^\d{4}-\d{2}/.test(value)) return undefined;
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? undefined : at;
+}
+
+/** The values in order, each once. */
+export function sortedUnique(values: Iterable<string>): string[] {
+  return [...new Set(values)].sort();
+}
+
+/** Drops fields that are `undefined`, so that a listing made twice from the same body is the same text. */
+export function compact<T extends object>(
+  record: T,
+): { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+} {
+  const entries = Object.entries(record).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as never;
+}

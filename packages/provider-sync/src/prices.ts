@@ -1,0 +1,68 @@
+import type { ModelListing, PriceTier, TokenPriceField, TokenPrices, UnitPriceField, UnitPrices } from "./model-listing.ts";
+
+/**
+ * The place of one price in a listing: a token price (`input`), a tier's (`above200000.input`) or one by the piece (`unit.request`).
+ * Guards, diffs and comparisons walk prices by path, so that a new kind of price is guarded the day it is mapped.
+ */
+export type PricePath = string;
+
+/** All prices of a listing by path, unknown ones left out. */
+export function flattenPrices(listing: Pick<ModelListing, "usdPerMillion" | "usdPerUnit" | "priceTiers">): Map<PricePath, number> {
+  const prices = new Map<PricePath, number>();
+  const add = (prefix: string, group: TokenPrices | UnitPrices): void => {
+    for (const [field, price] of Object.entries(group)) if (price !== undefined) prices.set(prefix + field, price);
+  };
+  add("", listing.usdPerMillion);
+  for (const tier of listing.priceTiers ?? []) add(`above${tier.aboveTokens}.`, tier.usdPerMillion);
+  add("unit.", listing.usdPerUnit ?? {});
+  return prices;
+}
+
+/** The listing with these prices in place of its own. */
+export function withPrices(listing: ModelListing, prices: ReadonlyMap<PricePath, number>): ModelListing {
+  const tokens: { [field in TokenPriceField]?: number } = {};
+  const units: { [field in UnitPriceField]?: number } = {};
+  const tiers = new Map<number, { [field in TokenPriceField]?: number }>();
+  for (const [path, price] of prices) {
+    const tier = /^above(\d+)\.(.+)$/.exec(path);
+    if (tier) {
+      const aboveTokens = Number(tier[1]);
+      const group = tiers.get(aboveTokens) ?? {};
+      group[tier[2] as TokenPriceField] = price;
+      tiers.set(aboveTokens, group);
+    } else if (path.startsWith("unit.")) {
+      units[path.slice(5) as UnitPriceField] = price;
+    } else {
+      tokens[path as TokenPriceField] = price;
+    }
+  }
+  const { usdPerMillion: _tokens, usdPerUnit: _units, priceTiers: _tiers, ...rest } = listing;
+  return { ...rest, ...priceGroups(tokens, units, tiers) };
+}
+
+function priceGroups(
+  tokens: TokenPrices,
+  units: UnitPrices,
+  tiers: ReadonlyMap<number, TokenPrices>,
+): Pick<ModelListing, "usdPerMillion" | "usdPerUnit" | "priceTiers"> {
+  const priceTiers: PriceTier[] = [...tiers]
+    .sort(([a], [b]) => a - b)
+    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion }));
+  return {
+    usdPerMillion: tokens,
+    ...(Object.keys(units).length > 0 && { usdPerUnit: units }),
+    ...(priceTiers.length > 0 && { priceTiers }),
+  };
+}
+
+/** Drops what is `undefined`, so that a listing made twice from the same body is the same text. */
+export function definedPrices<Field extends string>(
+  prices: { readonly [field in Field]?: number | undefined },
+): { [field in Field]?: number } {
+  const defined: { [field in Field]?: number } = {};
+  for (const field of Object.keys(prices) as Field[]) {
+    const price = prices[field];
+    if (price !== undefined) defined[field] = price;
+  }
+  return defined;
+}

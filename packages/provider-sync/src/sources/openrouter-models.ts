@@ -1,0 +1,149 @@
+import { z } from "zod";
+import { listingId, type ModelKind, type ModelListing } from "../model-listing.ts";
+import {
+  compact,
+  fromEpochSeconds,
+  fromIsoDate,
+  looseFlag,
+  looseNumber,
+  loosePrice,
+  looseText,
+  looseTexts,
+  sortedUnique,
+  text,
+  tokenCount,
+} from "../normalize.ts";
+import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import { definedPrices } from "../prices.ts";
+import type { Source, SourceContext, SourceReading } from "../source.ts";
+import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
+
+/**
+ * OpenRouter's `GET /api/v1/models`. Its OpenAPI calls many fields required that real bodies of 2025 and 2026 leave out, so that only
+ * `id` is asked for. Prices are decimal strings in dollars per token; "-1" means that the price depends on where the request is routed.
+ */
+
+const list = z.looseObject({ data: z.array(z.unknown()) });
+
+/** OpenRouter's pricing object, of a model or of one endpoint. */
+export const openRouterPricing = z
+  .looseObject({
+    prompt: loosePrice,
+    completion: loosePrice,
+    request: loosePrice,
+    image: loosePrice,
+    image_token: loosePrice,
+    image_output: loosePrice,
+    audio: loosePrice,
+    audio_output: loosePrice,
+    input_cache_read: loosePrice,
+    input_cache_write: loosePrice,
+    input_cache_write_1h: loosePrice,
+    internal_reasoning: loosePrice,
+    web_search: loosePrice,
+  })
+  .nullish();
+
+const model = z.looseObject({
+  id: z.string().min(1).max(300),
+  canonical_slug: looseText,
+  name: looseText,
+  created: z.number().nullish().catch(undefined),
+  context_length: looseNumber,
+  architecture: z
+    .looseObject({ modality: looseText, input_modalities: looseTexts, output_modalities: looseTexts })
+    .nullish()
+    .catch(undefined),
+  pricing: openRouterPricing,
+  top_provider: z.looseObject({ max_completion_tokens: looseNumber, is_moderated: looseFlag }).nullish().catch(undefined),
+  supported_parameters: looseTexts,
+  knowledge_cutoff: looseText,
+  expiration_date: looseText,
+});
+
+/** Prices of an OpenRouter pricing object in the catalog's units. */
+export function openRouterPrices(pricing: z.output<typeof openRouterPricing>): Pick<ModelListing, "usdPerMillion" | "usdPerUnit"> {
+  const known = (price: string | number | null | undefined): string | number | null | undefined =>
+    Number(price) === -1 ? undefined : price;
+  const usdPerMillion = definedPrices({
+    input: fromUsdPerToken(known(pricing?.prompt)),
+    output: fromUsdPerToken(known(pricing?.completion)),
+    cacheRead: fromUsdPerToken(known(pricing?.input_cache_read)),
+    cacheWrite: fromUsdPerToken(known(pricing?.input_cache_write)),
+    cacheWriteLong: fromUsdPerToken(known(pricing?.input_cache_write_1h)),
+    reasoning: fromUsdPerToken(known(pricing?.internal_reasoning)),
+    inputAudio: fromUsdPerToken(known(pricing?.audio)),
+    outputAudio: fromUsdPerToken(known(pricing?.audio_output)),
+    inputImage: fromUsdPerToken(known(pricing?.image_token)),
+    outputImage: fromUsdPerToken(known(pricing?.image_output)),
+  });
+  const usdPerUnit = definedPrices({
+    request: fromUsd(known(pricing?.request)),
+    inputImage: fromUsd(known(pricing?.image)),
+    webSearch: fromUsd(known(pricing?.web_search)),
+  });
+  return { usdPerMillion, ...(Object.keys(usdPerUnit).length > 0 && { usdPerUnit }) };
+}
+
+function kindOf(outputs: readonly string[]): ModelKind {
+  if (outputs.length === 0 || outputs.includes("text")) return "chat";
+  if (outputs.includes("embeddings")) return "embedding";
+  if (outputs.includes("image")) return "image";
+  return outputs.includes("audio") ? "audio" : outputs.includes("video") ? "video" : "other";
+}
+
+function toListing(raw: z.output<typeof model>): ModelListing {
+  const outputModalities = raw.architecture?.output_modalities ?? [];
+  const slug = text(raw.canonical_slug);
+  const author = raw.id.includes("/") ? raw.id.split("/")[0]?.replace(/^~/, "").toLowerCase() : undefined;
+  return compact({
+    provider: "openrouter",
+    model: raw.id,
+    name: text(raw.name) ?? raw.id,
+    author,
+    kind: kindOf(outputModalities),
+    ...openRouterPrices(raw.pricing),
+    contextTokens: tokenCount(raw.context_length),
+    outputTokens: tokenCount(raw.top_provider?.max_completion_tokens),
+    inputModalities: sortedUnique(raw.architecture?.input_modalities ?? []),
+    outputModalities: sortedUnique(outputModalities),
+    supportedParameters: sortedUnique(raw.supported_parameters ?? []),
+    aliases: slug !== undefined && slug !== raw.id ? [slug] : undefined,
+    releasedAt: fromEpochSeconds(raw.created),
+    retiresAt: fromIsoDate(raw.expiration_date),
+    knowledgeCutoff: text(raw.knowledge_cutoff),
+    isModerated: raw.top_provider?.is_moderated ?? undefined,
+  }) as ModelListing;
+}
+
+/** Where a source's upstream is, and how it is asked. */
+export interface UpstreamOptions {
+  /** URL of the list: `https:`, `http:`, or `file:` for a stored body. @default the upstream's public address */
+  readonly url?: string;
+  /** Key sent as a bearer token. @default none: the public lists need none */
+  readonly apiKey?: string;
+}
+
+/** Headers for an optional key. */
+export function authorization(apiKey: string | undefined): Record<string, string> {
+  return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+}
+
+/** OpenRouter's models and what OpenRouter charges for them. */
+export function openRouterModels(options: UpstreamOptions = {}): Source {
+  const { url = "https://openrouter.ai/api/v1/models", apiKey } = options;
+  return {
+    name: "openrouter",
+    role: "primary",
+    read: async (context: SourceContext): Promise<SourceReading> => {
+      const body = parseShape("openrouter", list, await context.getJson(url, { headers: authorization(apiKey) }));
+      const { items, rejected } = parseItems(entriesById(body.data), model, toListing);
+      return { models: items, rejected };
+    },
+  };
+}
+
+/** The catalog's id of an OpenRouter model. */
+export function openRouterId(model: string): string {
+  return listingId("openrouter", model);
+}

@@ -1,0 +1,87 @@
+import { CacheError } from "@larder/cache-core";
+import type { SqlRow, SqlValue } from "./sql-database.ts";
+
+/** One open SQLite file. Synchronous, as both drivers are. */
+export interface SqliteDriver {
+  /** Runs one statement. @returns its rows, none for a write */
+  run(statement: string, parameters: readonly SqlValue[]): SqlRow[];
+  /** Runs one statement without parameters or rows. */
+  execute(statement: string): void;
+  close(): void;
+}
+
+/** What `libsql` and `node:sqlite` have in common. */
+interface Connection {
+  exec(statement: string): unknown;
+  prepare(statement: string): { all(...parameters: SqlValue[]): unknown[]; run(...parameters: SqlValue[]): unknown };
+  close(): void;
+}
+
+type ConnectionClass = new (path: string) => Connection;
+
+/** The specifiers are variables so that no bundler or older Node resolves a module that may not be there. */
+const NODE_SQLITE = "node:sqlite";
+const LIBSQL = "libsql";
+
+async function loadConnectionClass(): Promise<ConnectionClass> {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major > 22 || (major === 22 && minor >= 13)) {
+    const { DatabaseSync } = (await import(NODE_SQLITE)) as { DatabaseSync: ConnectionClass };
+    return DatabaseSync;
+  }
+  try {
+    const loaded = (await import(LIBSQL)) as { default: ConnectionClass };
+    return loaded.default;
+  } catch {
+    throw new CacheError("ERR_CACHE_BACKEND", "no SQLite driver: install the package libsql, or run Node 22.13 or later", {
+      retryable: false,
+    });
+  }
+}
+
+class ConnectionDriver implements SqliteDriver {
+  readonly #connection: Connection;
+  /** Statements by text: the store has a few dozen. */
+  readonly #statements: Map<string, ReturnType<Connection["prepare"]>> = new Map();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  run(statement: string, parameters: readonly SqlValue[]): SqlRow[] {
+    let prepared = this.#statements.get(statement);
+    if (!prepared) {
+      prepared = this.#connection.prepare(statement);
+      if (/^(SELECT|INSERT|DELETE|UPDATE)/i.test(statement)) this.#statements.set(statement, prepared);
+    }
+    if (/^SELECT/i.test(statement)) return prepared.all(...parameters) as SqlRow[];
+    prepared.run(...parameters);
+    return [];
+  }
+
+  execute(statement: string): void {
+    this.#connection.exec(statement);
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+}
+
+/** Opens a file with whichever driver is there. @throws {CacheError} ERR_CACHE_BACKEND when there is none, or the file cannot be opened */
+export async function openSqliteDriver(path: string): Promise<SqliteDriver> {
+  const Connection = await loadConnectionClass();
+  try {
+    const driver = new ConnectionDriver(new Connection(path));
+    // One writer and readers that do not wait for it; a commit that was answered survives a power cut.
+    if (path !== ":memory:") driver.run("SELECT 1", []);
+    driver.execute("PRAGMA busy_timeout = 0");
+    if (path !== ":memory:") driver.execute("PRAGMA journal_mode = WAL");
+    driver.execute("PRAGMA synchronous = FULL");
+    return driver;
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    throw new CacheError("ERR_CACHE_BACKEND", `cannot open the SQLite file: ${typeof code === "string" ? code : "unknown error"}`);
+  }
+}

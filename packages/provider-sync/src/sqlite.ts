@@ -1,0 +1,141 @@
+import { CacheError, type Clock, checkDurationMs, checkName, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import type { SnapshotStore } from "./snapshot-store.ts";
+import { SerialQueue } from "./sql/serial-queue.ts";
+import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
+import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
+import { openSqliteDriver, type SqliteDriver } from "./sql/sqlite-driver.ts";
+
+/** Where the embedded store lives. */
+export interface SqliteStoreOptions extends RetentionOptions {
+  /** `file:` URL or path; `:memory:` for a store that ends with the process. The folder must exist. */
+  readonly path: string;
+  /** Milliseconds > 0 to wait for another process's write. @default 10000 */
+  readonly busyTimeoutMs?: number;
+  /** Milliseconds > 0 after which the lock of a runner that died may be taken. @default 30000 */
+  readonly lockTtlMs?: number;
+}
+
+const BUSY_RETRY_MS = 20;
+
+function isBusy(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return /SQLITE_BUSY|SQLITE_LOCKED|database is locked|database table is locked/.test(`${String(code)} ${String(message)}`);
+}
+
+/**
+ * SQLite through one connection. Its drivers are synchronous, so a wait for another process's lock must not happen inside them: it
+ * would stop the event loop. Statements fail at once when the file is busy and are tried again from a timer.
+ */
+class SqliteDatabase implements SqlDatabase {
+  readonly dialect = "sqlite" as const;
+  readonly #driver: SqliteDriver;
+  readonly #clock: Clock;
+  readonly #random: RandomSource;
+  readonly #busyTimeoutMs: number;
+  readonly #lockTtlMs: number;
+  /** A transaction spans several turns of the event loop; nothing else may run on its connection meanwhile. */
+  readonly #queue: SerialQueue = new SerialQueue();
+
+  constructor(driver: SqliteDriver, options: SqliteStoreOptions) {
+    this.#driver = driver;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#busyTimeoutMs = checkDurationMs("busyTimeoutMs", options.busyTimeoutMs ?? 10_000);
+    this.#lockTtlMs = checkDurationMs("lockTtlMs", options.lockTtlMs ?? 30_000);
+  }
+
+  readonly query: SqlQuery = (statement, parameters = []) => this.#queue.run(() => this.#whenFree(() => this.#run(statement, parameters)));
+
+  transaction<T>(work: (query: SqlQuery) => Promise<T>): Promise<T> {
+    return this.#queue.run(async () => {
+      await this.#whenFree(() => this.#driver.execute("BEGIN IMMEDIATE"));
+      try {
+        const result = await work(async (statement, parameters = []) => this.#run(statement, parameters));
+        await this.#whenFree(() => this.#driver.execute("COMMIT"));
+        return result;
+      } catch (error) {
+        this.#rollBack();
+        throw error;
+      }
+    });
+  }
+
+  /** A row with an expiry, renewed while the work runs. The processes share a machine, so its wall clock serves them all. */
+  async withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
+    const owner = this.#random.token();
+    if (!(await this.#claim(name, owner))) return "held";
+    const lost = new AbortController();
+    let cancelTimer = (): void => {};
+    const renew = (): void => {
+      this.#claim(name, owner).then(
+        (isOurs) => (isOurs ? schedule() : lost.abort(new CacheError("ERR_CACHE_ABORTED", "the sync lock was lost"))),
+        () => schedule(),
+      );
+    };
+    const schedule = (): void => {
+      if (!isOver) cancelTimer = this.#clock.setTimer(renew, this.#lockTtlMs / 3);
+    };
+    let isOver = false;
+    schedule();
+    try {
+      return await work(lost.signal);
+    } finally {
+      isOver = true;
+      cancelTimer();
+      await this.query("DELETE FROM larder_sync_locks WHERE name = ? AND owner = ?", [name, owner]).catch(() => {});
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.run(async () => this.#driver.close());
+  }
+
+  async #claim(name: string, owner: string): Promise<boolean> {
+    const now = this.#clock.wallNow();
+    await this.query(
+      "INSERT INTO larder_sync_locks (name, owner, expires_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at WHERE owner = excluded.owner OR expires_at <= ?",
+      [name, owner, now + this.#lockTtlMs, now],
+    );
+    const [row] = await this.query("SELECT owner FROM larder_sync_locks WHERE name = ?", [name]);
+    return row?.owner === owner;
+  }
+
+  #run(statement: string, parameters: readonly SqlValue[]): SqlRow[] {
+    return this.#driver.run(statement, parameters);
+  }
+
+  #rollBack(): void {
+    try {
+      this.#driver.execute("ROLLBACK");
+    } catch {
+      // SQLite rolled back by itself.
+    }
+  }
+
+  async #whenFree<T>(attempt: () => T): Promise<T> {
+    const giveUpAt = this.#clock.now() + this.#busyTimeoutMs;
+    for (;;) {
+      try {
+        return attempt();
+      } catch (error) {
+        if (!isBusy(error) || this.#clock.now() >= giveUpAt) throw error;
+        await new Promise<void>((resolve) => this.#clock.setTimer(resolve, BUSY_RETRY_MS));
+      }
+    }
+  }
+}
+
+/** Opens the database alone, without the store's schema: for tests of the store. */
+export async function openSqliteDatabase(options: SqliteStoreOptions): Promise<SqlDatabase> {
+  const path = checkName("path", options.path).replace(/^file:(?:\/\/(?=\/))?/, "");
+  return new SqliteDatabase(await openSqliteDriver(path), options);
+}
+
+/**
+ * The embedded store, in one file: `node:sqlite` where the runtime has it, else the peer dependency `libsql`. Several processes of one
+ * machine may share the file.
+ * @throws {CacheError} ERR_CACHE_BACKEND when the file cannot be opened or no driver is there
+ */
+export async function createSqliteStore(options: SqliteStoreOptions): Promise<SnapshotStore> {
+  return SqlSnapshotStore.open(await openSqliteDatabase(options), options);
+}

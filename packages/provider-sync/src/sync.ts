@@ -1,0 +1,226 @@
+import { CacheError, type Clock, checkCount, checkDurationMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import { diffModels } from "./diff-models.ts";
+import { type BodyFetcher, createBodyFetcher, type FetchOptions } from "./fetch-body.ts";
+import { type GuardPolicy, guardPolicy } from "./guard-policy.ts";
+import { type GuardedRun, guardSources } from "./guard-sources.ts";
+import { mergeModels } from "./merge-layers.ts";
+import type { Mirror } from "./mirror.ts";
+import { publishVersion, type VersionPublisher } from "./publish-version.ts";
+import type { ReadSources } from "./read-sources.ts";
+import { readSources } from "./read-sources.ts";
+import type { MirrorOutcome, RunReport } from "./run-report.ts";
+import { digestContent, type EncodedContent, encodeContent } from "./snapshot-codec.ts";
+import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
+import type { Source } from "./source.ts";
+import { type SyncListener, tell } from "./sync-events.ts";
+
+/**
+ * One run: fetch → validate → salvage → guard → commit → mirror → publish.
+ *
+ * - Nothing is written before the guards have judged everything; then one transaction writes all of it. A run that dies before has
+ *   changed nothing; one that dies after has lost only the mirror and the news, which the next run makes good.
+ * - Two runs may overlap: the commit says from which state it was computed, and a second one that started from the same state is told
+ *   of the conflict, guards its readings again over the new state, and drops those that are older than what is stored.
+ * - The mirror and the news come after the commit and cannot fail the run: the reference system lost that once, and its job then died
+ *   on a Redis error with the database already written (seeds W4.3).
+ */
+export interface SyncOptions {
+  /** In order of trust: where sources disagree, the earlier one is believed. At least one. */
+  readonly sources: readonly Source[];
+  readonly store: SnapshotStore;
+  /** @default none */
+  readonly mirror?: Mirror;
+  /** Tells other processes' catalogs of a new version. @default none */
+  readonly publisher?: VersionPublisher;
+  /** Changes to the default guards. @default none */
+  readonly policy?: Partial<GuardPolicy>;
+  /** Limits of the requests, or a fetcher. @default the defaults of `FetchOptions` */
+  readonly fetch?: FetchOptions | BodyFetcher;
+  /** Milliseconds > 0 for reading all sources; what is not read by then has failed. @default 120000 */
+  readonly runTimeoutMs?: number;
+  /** Conflicting commits computed anew before the run fails. Integer >= 0. @default 5 */
+  readonly maxConflicts?: number;
+  /** Computes and reports, and stores nothing. @default false */
+  readonly dryRun?: boolean;
+  /** Cancels the run; before its commit it then changed nothing. @default none */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: SyncListener;
+  /** @default the machine's */
+  readonly clock?: Clock;
+  /** @default the machine's */
+  readonly random?: RandomSource;
+}
+
+interface Run {
+  readonly id: string;
+  readonly startedAt: number;
+  readonly options: SyncOptions;
+  readonly clock: Clock;
+  readonly policy: GuardPolicy;
+}
+
+interface Committed {
+  readonly outcome: "committed" | "unchanged" | "dry-run" | "failed";
+  readonly guarded: GuardedRun;
+  readonly changes: RunReport["changes"];
+  readonly models: number;
+  readonly head: CurrentHead | undefined;
+  /** The packed content, where this run packed it. */
+  readonly encoded?: EncodedContent;
+  readonly error?: string;
+}
+
+/** Runs a sync once. Never rejects for trouble of upstreams, store, mirror or bus: the report tells. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+export async function syncOnce(options: SyncOptions): Promise<RunReport> {
+  const { clock = systemClock, random = systemRandom, onEvent } = options;
+  checkOptions(options);
+  const run: Run = { id: random.token(), startedAt: clock.wallNow(), options, clock, policy: guardPolicy(options.policy) };
+  tell(onEvent, { type: "run-started", runId: run.id, startedAt: run.startedAt });
+  const report = await runToReport(run).catch((error: unknown) => failedReport(run, error));
+  if (report.outcome !== "dry-run") await options.store.recordRun(report).catch(() => {});
+  tell(onEvent, { type: "run-finished", report });
+  return report;
+}
+
+async function runToReport(run: Run): Promise<RunReport> {
+  const read = await fetchAndValidate(run);
+  const committed = await guardAndCommit(run, read);
+  const mirror = await mirrorVersion(run, committed);
+  const published = committed.outcome === "committed" && (await publish(run, committed));
+  const { guarded, head, outcome, changes, models, error } = committed;
+  return {
+    id: run.id,
+    outcome,
+    isComplete: guarded.isComplete,
+    startedAt: run.startedAt,
+    finishedAt: run.clock.wallNow(),
+    version: head?.version ?? 0,
+    models,
+    sources: guarded.reports,
+    changes,
+    quarantine: guarded.content.quarantine,
+    mirror,
+    published,
+    ...(error !== undefined && { error }),
+  };
+}
+
+/** Fetches every source and validates it item by item; failures stay with their source. */
+async function fetchAndValidate(run: Run): Promise<ReadSources> {
+  const { options, clock } = run;
+  const { sources, store, runTimeoutMs = 120_000, signal } = options;
+  const fetcher = options.fetch && "fetchBody" in options.fetch ? options.fetch : createBodyFetcher({ clock, ...options.fetch });
+  const deadline = new AbortController();
+  const onAbort = (): void => deadline.abort();
+  const cancelTimer = clock.setTimer(onAbort, runTimeoutMs);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  try {
+    // Without the store the former bodies are missing, and requests are not conditional; nothing else depends on them.
+    const lastBody = (source: string, url: string) => store.lastBody(source, url).catch(() => undefined);
+    const read = await readSources({ sources, fetcher, lastBody, clock, signal: deadline.signal });
+    if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
+    return read;
+  } finally {
+    cancelTimer();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Guards the readings over the stored state and commits the result; computes anew when another run committed meanwhile. */
+async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
+  const { store, maxConflicts = 5, dryRun = false, signal } = run.options;
+  for (let conflicts = 0; ; conflicts += 1) {
+    const state = await store.state();
+    if (state.damaged.length > 0) tell(run.options.onEvent, { type: "snapshot-damaged", runId: run.id, versions: state.damaged });
+    const now = run.clock.wallNow();
+    const guarded = guardSources(read.outcomes, state, run.policy, now);
+    const models = mergeModels(guarded.content);
+    const isChanged = state.damaged.length > 0 || state.head?.digest !== digestContent(guarded.content);
+    const changes = isChanged ? diffModels(mergeModels(state.content), models) : [];
+    const result = { guarded, changes, models: models.length };
+    const current = state.head && { ...state.head, checkedAt: now };
+    if (!dryRun) tellGuarded(run, state, guarded);
+    if (dryRun) return { ...result, outcome: "dry-run", head: current };
+    const next =
+      guarded.hasAccepted && isChanged ? { encoded: await encodeContent(guarded.content), modelCount: models.length } : undefined;
+    if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
+    const committed = await store.commit({
+      basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
+      ...(next && { next: { ...next, changes, reason: "sync" as const, createdAt: now } }),
+      // A run without an accepted list confirms nothing: it only counts the failures.
+      pulse: guarded.hasAccepted ? guarded.pulse : { ...state.pulse, sources: guarded.pulse.sources },
+      rawBodies: read.rawBodies,
+      runId: run.id,
+    });
+    if (committed.outcome === "conflict") {
+      if (conflicts >= maxConflicts) throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
+      continue;
+    }
+    if (!guarded.hasAccepted) {
+      return {
+        ...result,
+        outcome: "failed",
+        changes: [],
+        models: state.head?.modelCount ?? 0,
+        head: current,
+        error: "no primary source was accepted",
+      };
+    }
+    const head = committed.head && { ...committed.head, checkedAt: now };
+    if (next && head) tell(run.options.onEvent, { type: "snapshot-committed", runId: run.id, head });
+    return { ...result, outcome: next ? "committed" : "unchanged", head, ...(next && { encoded: next.encoded }) };
+  }
+}
+
+function tellGuarded(run: Run, state: SyncState, guarded: GuardedRun): void {
+  const { onEvent } = run.options;
+  for (const report of guarded.reports) tell(onEvent, { type: "source-finished", runId: run.id, report });
+  const known = new Set(state.content.quarantine.map((entry) => entry.key));
+  const entries = guarded.content.quarantine.filter((entry) => !known.has(entry.key));
+  if (entries.length > 0) tell(onEvent, { type: "quarantine-added", runId: run.id, entries });
+}
+
+/** Every run offers the current version to the mirror, so that one that missed a version is repaired by the next run. */
+async function mirrorVersion(run: Run, committed: Committed): Promise<MirrorOutcome | "none"> {
+  const { mirror, store, onEvent } = run.options;
+  const { head, outcome, encoded } = committed;
+  if (!mirror || !head || outcome === "dry-run") return "none";
+  const written = await (encoded
+    ? mirror.write(head, async () => encoded).catch(() => "failed" as const)
+    : mirrorCurrent(mirror, store, head));
+  tell(onEvent, { type: "mirror-finished", runId: run.id, outcome: written });
+  return written;
+}
+
+/** Writes the store's current version to a mirror. Never rejects. */
+export async function mirrorCurrent(mirror: Mirror, store: SnapshotStore, head: CurrentHead): Promise<MirrorOutcome> {
+  const content = async (): Promise<EncodedContent> => {
+    const snapshot = await store.read(head.version);
+    if (!snapshot) throw new CacheError("ERR_CACHE_BACKEND", `version ${head.version} is not in the store any more`);
+    return encodeContent(snapshot.content);
+  };
+  return mirror.write(head, content).catch(() => "failed" as const);
+}
+
+async function publish(run: Run, committed: Committed): Promise<boolean> {
+  const { publisher } = run.options;
+  return publisher !== undefined && committed.head !== undefined && publishVersion(publisher, committed.head.version);
+}
+
+function failedReport(run: Run, error: unknown): RunReport {
+  const isCancelled = run.options.signal?.aborted === true;
+  const told = CacheError.is(error) ? error.message : "the run failed unexpectedly";
+  const nothing = { version: 0, models: 0, sources: [], changes: [], quarantine: [], mirror: "none" as const, published: false };
+  const times = { startedAt: run.startedAt, finishedAt: run.clock.wallNow() };
+  return { id: run.id, outcome: isCancelled ? "cancelled" : "failed", isComplete: false, ...times, ...nothing, error: told };
+}
+
+function checkOptions(options: SyncOptions): void {
+  if (options.sources.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must name at least one source, got none");
+  const names = options.sources.map((source) => source.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", `sources must have different names, got "${twice}" twice`);
+  checkDurationMs("runTimeoutMs", options.runTimeoutMs ?? 120_000);
+  checkCount("maxConflicts", options.maxConflicts ?? 5, 0);
+}
