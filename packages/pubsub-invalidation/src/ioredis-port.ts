@@ -149,7 +149,9 @@ class IoredisPort implements BusPort {
     if (!isCluster(template)) return template.duplicate(settings);
     const { random } = this.#options;
     return template.duplicate([], {
-      redisOptions: { ...template.options.redisOptions, ...settings },
+      lazyConnect: false,
+      // Each node's connection is made when it is first needed.
+      redisOptions: { ...template.options.redisOptions, ...settings, lazyConnect: true },
       enableOfflineQueue: false,
       shardedSubscribers,
       clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),

@@ -21,16 +21,17 @@ import { createIoredisPort, type IoredisClient } from "./ioredis-port.ts";
 import type { Lane } from "./lane.ts";
 import { RedisInvalidationChannel } from "./redis-channel.ts";
 
-/** How a bus over Redis is made. All processes that mean the same caches agree on `keyPrefix`, `lanes` and `signer`. */
+/** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given; all processes, and a second tier, agree on `keyPrefix` and `lanes`. */
 export interface RedisInvalidationBusOptions {
-  /**
-   * An ioredis `Redis` or `Cluster`, whose settings are taken over for two connections of our own (the client itself is not used and not
-   * closed), or a URL as `redis://host:port`, for which ioredis must be installed.
-   */
-  readonly client: IoredisClient | string;
+  /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. */
+  readonly client?: IoredisClient;
+  /** Where to connect, as ioredis takes it: `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
+  readonly url?: string;
+  /** Another kind of client, or none: the simulator's. Closed with the bus. */
+  readonly port?: BusPort;
   /** What comes before every key and channel. Non-empty, without braces. @default "larder" */
   readonly keyPrefix?: string;
-  /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. @default 1 */
+  /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. @default 16 on a cluster, else 1 */
   readonly lanes?: number;
   /** Milliseconds > 0 between heartbeats. Keep it below a third of the smallest `maxStalenessMs`. @default 250 */
   readonly heartbeatMs?: number;
@@ -63,6 +64,13 @@ function checkFinite(name: string, value: number): void {
   if (value === Infinity) throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be finite, got Infinity`);
 }
 
+function pickClient({ client, url, port }: RedisInvalidationBusOptions): IoredisClient | string {
+  const given = [client, url, port].filter((choice) => choice !== undefined);
+  const [only] = given;
+  if (given.length === 1 && (only === client || only === url)) return only as IoredisClient | string;
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
+}
+
 const connectionEvents = diagnosticsChannel("larder:bus-connection");
 
 /**
@@ -88,7 +96,7 @@ export class RedisInvalidationBus implements InvalidationBus {
   #redisTimeOffsetMs: number | undefined;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range */
-  constructor(options: RedisInvalidationBusOptions, port?: BusPort) {
+  constructor(options: RedisInvalidationBusOptions) {
     const { heartbeatMs = 250, timeoutMs = 1_000, logLength = 10_000, tagMs = 7 * 86_400_000 } = options;
     const { clock = systemClock, random = systemRandom } = options;
     for (const [name, value] of Object.entries({ heartbeatMs, timeoutMs, logLength, tagMs })) checkFinite(name, value);
@@ -99,7 +107,7 @@ export class RedisInvalidationBus implements InvalidationBus {
     this.originId = random.token();
     this.#keySpace("check");
     this.#inbox = new Inbox({ clock, handle: (name, text) => this.#dispatch(name, text), onOverflow: () => this.#onOverflow() });
-    this.#port = port ?? createIoredisPort(options.client, { isSharded: options.isSharded, timeoutMs, clock, random });
+    this.#port = options.port ?? createIoredisPort(pickClient(options), { isSharded: options.isSharded, timeoutMs, clock, random });
     this.#port.open({
       onSubscribed: () => this.#onSubscribed(),
       onLost: () => this.#onLost(),
@@ -156,8 +164,9 @@ export class RedisInvalidationBus implements InvalidationBus {
   }
 
   #keySpace(namespace: string): KeySpace {
-    const { keyPrefix, lanes } = this.#options;
-    return new KeySpace({ namespace, ...(keyPrefix === undefined ? {} : { keyPrefix }), ...(lanes === undefined ? {} : { lanes }) });
+    const { keyPrefix, client } = this.#options;
+    const { lanes = client?.isCluster ? 16 : 1 } = this.#options;
+    return new KeySpace({ namespace, lanes, ...(keyPrefix === undefined ? {} : { keyPrefix }) });
   }
 
   #listen(lane: Lane): void {
