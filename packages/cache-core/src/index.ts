@@ -33,6 +33,8 @@ export { checkScript, luaPrelude } from "./lua.ts";
 export { MemoryInvalidationBus } from "./memory-bus.ts";
 export type { DecodedBody } from "./message.ts";
 export { decodeBody, decodeMessage, encodeBody, encodeMessage } from "./message.ts";
+export type { PendingOptions } from "./pending-invalidations.ts";
+export { PendingInvalidations } from "./pending-invalidations.ts";
 export type { RandomSource } from "./random.ts";
 export { systemRandom } from "./random.ts";
 export type { CacheStats, LatencyHistogram, MutableCounters, StatsState } from "./stats.ts";
