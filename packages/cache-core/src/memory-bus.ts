@@ -75,6 +75,7 @@ export class MemoryInvalidationBus implements InvalidationBus {
   readonly originId: string;
   readonly #random: RandomSource;
   readonly #rooms: Map<string, Room> = new Map();
+  #joined = 0;
   #isClosed = false;
 
   /** @param random where the epoch and the origin come from */
@@ -87,7 +88,8 @@ export class MemoryInvalidationBus implements InvalidationBus {
     if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the bus has been closed");
     const room = this.#rooms.get(namespace) ?? new Room(this.#random.token());
     this.#rooms.set(namespace, room);
-    const channel = new MemoryChannel(room, this.originId, listener);
+    this.#joined += 1;
+    const channel = new MemoryChannel(room, `${this.originId}.${this.#joined}`, listener);
     room.members.add(channel);
     listener.onProof(Infinity);
     return channel;
