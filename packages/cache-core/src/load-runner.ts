@@ -1,3 +1,4 @@
+import { ablated } from "./ablation.ts";
 import { Budget } from "./budget.ts";
 import type { LoadContext, Loader, SyncCache } from "./cache.ts";
 import type { Clock } from "./clock.ts";
@@ -152,7 +153,8 @@ export class LoadRunner<V> {
       this.#tell(flight, startedAt, "failed");
       throw error;
     }
-    const outcome = this.#store(request, loaded, reservation);
+    const late = l2 && ablated.has("early-capture") ? await l2.reserve(flight.key, false, this.createCall()) : reservation;
+    const outcome = this.#store(request, loaded, late);
     this.#tell(flight, startedAt, outcome);
     return loaded.value;
   }
@@ -204,6 +206,7 @@ export class LoadRunner<V> {
 
   #isCurrent(flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "isDetached">): boolean {
     const { generations, marks } = this.#options;
+    if (ablated.has("early-capture")) return true;
     return !flight.isDetached && generations.of(flight.key) === flight.generation && marks.epoch === flight.epoch;
   }
 

@@ -1,3 +1,4 @@
+import { ablated } from "./ablation.ts";
 import type { CancelTimer, Clock } from "./clock.ts";
 import type { InvalidationTarget } from "./invalidation.ts";
 
@@ -55,6 +56,7 @@ export class PendingInvalidations {
 
   /** Whether the second tier may still hold something older than an invalidation of this process. */
   covers(key: string): boolean {
+    if (ablated.has("pending-bypass")) return false;
     if (this.#broad > 0) return true;
     if (this.#inFlight.size === 0 && this.#waiting.size === 0) return false;
     const name = `k${key}`;
@@ -122,6 +124,7 @@ export class PendingInvalidations {
   }
 
   #keep(name: string, target: InvalidationTarget): void {
+    if (ablated.has("retry")) return;
     if (!this.#waiting.has(name) && this.#waiting.size >= this.#options.limit) {
       this.#waiting.clear();
       // Those in flight keep their own count in #broad; what waited is replaced by the one that covers it all.

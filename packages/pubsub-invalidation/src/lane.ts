@@ -107,6 +107,9 @@ export class Lane {
   #lastAnswered = 0;
   #lastBeatAt = -Infinity;
   #unheard = 0;
+  /** Subscribed anew, and no check sent since has told that the server is still the one whose places we count. */
+  #isUnverified = true;
+  #verifyingBeat = 1;
   #failures = 0;
   /** The newest heartbeat heard that is not yet covered. */
   #toProve: Heard | undefined;
@@ -145,6 +148,8 @@ export class Lane {
   /** The subscription stands anew: what was missed is asked for at once. */
   onSubscribed(): void {
     this.#unheard = 0;
+    this.#isUnverified = true;
+    this.#verifyingBeat = this.#beatsSent + 1;
     void this.beat();
   }
 
@@ -179,6 +184,7 @@ export class Lane {
       if (this.#isClosed || order < this.#lastAnswered || !Array.isArray(reply)) return;
       this.#lastAnswered = order;
       this.#unheard += 1;
+      if (order >= this.#verifyingBeat) this.#isUnverified = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
       this.#onState(toVersionState(reply.slice(0, 5)), this.#baselines === baselinesBefore ? seqBefore : 0);
     } catch {
@@ -216,6 +222,8 @@ export class Lane {
       return;
     }
     if (heard.seq <= this.#seq || this.#ahead.has(heard.seq)) {
+      // The server behind a new subscription may have lost writes and be counting the same places again (found by the simulator).
+      if (this.#isUnverified) this.#tell(heard);
       counters.duplicates += 1;
       return;
     }

@@ -1,0 +1,132 @@
+/** A value as the simulated database gives it. */
+export interface VersionedValue {
+  readonly key: string;
+  readonly version: number;
+}
+
+/** An invalidation that was called and is not known to be done. */
+interface OpenCall {
+  readonly versions: ReadonlyMap<string, number>;
+}
+
+/** A read under way: what it may not fall below. */
+export interface ReadTicket {
+  readonly process: number;
+  readonly key: string;
+  readonly startedAt: number;
+  readonly floor: number;
+}
+
+/**
+ * The database, and the judge. Every key has a version that only grows. A read must not give less than
+ * - what the same process had invalidated before the read began, Redis up or down (I1);
+ * - what a message had told the process (I2);
+ * - what had been invalidated in Redis longer ago than `maxStalenessMs` (I3), by whomever.
+ * That also covers I4: a late fill shows as a read that falls below one of these.
+ */
+export class CoherenceOracle {
+  readonly violations: string[] = [];
+  readonly #maxStalenessMs: number;
+  readonly #database: Map<string, number> = new Map();
+  readonly #own: Map<string, number> = new Map();
+  readonly #executed: Array<{ readonly key: string; readonly version: number; readonly at: number }> = [];
+  readonly #open: Map<string, OpenCall[]> = new Map();
+  readonly #published: Map<string, ReadonlyMap<string, number>> = new Map();
+  readonly #durable: Map<string, number> = new Map();
+
+  constructor(maxStalenessMs: number) {
+    this.#maxStalenessMs = maxStalenessMs;
+  }
+
+  /** What the database holds now. */
+  read(key: string): VersionedValue {
+    return { key, version: this.#database.get(key) ?? 0 };
+  }
+
+  /** Commits a new version of each key. @returns the versions */
+  commit(keys: readonly string[]): ReadonlyMap<string, number> {
+    return new Map(
+      keys.map((key) => {
+        const version = (this.#database.get(key) ?? 0) + 1;
+        this.#database.set(key, version);
+        return [key, version];
+      }),
+    );
+  }
+
+  /** An invalidation is called: `name` says by whom and of what, as its message will. */
+  onCall(name: string, versions: ReadonlyMap<string, number>): void {
+    const calls = this.#open.get(name) ?? [];
+    calls.push({ versions });
+    this.#open.set(name, calls);
+  }
+
+  /** The call came back. @param isPropagated what it said */
+  onReturn(process: number, name: string, versions: ReadonlyMap<string, number>, isPropagated: boolean): void {
+    for (const [key, version] of versions) {
+      raise(this.#own, `${process} ${key}`, version);
+      if (isPropagated) raise(this.#durable, key, version);
+    }
+    const calls = this.#open.get(name) ?? [];
+    const index = calls.findIndex((call) => call.versions === versions);
+    // A later call that succeeded covers the earlier ones, whose own effect may still be to come.
+    if (isPropagated && index >= 0) calls.splice(0, index + 1);
+  }
+
+  /** The calls of a process that will never be made again. */
+  onCrash(process: number): void {
+    for (const name of [...this.#own.keys()]) if (name.startsWith(`${process} `)) this.#own.delete(name);
+    for (const name of [...this.#open.keys()]) if (name.startsWith(`${process} `)) this.#open.delete(name);
+  }
+
+  /** A message was published: it stands for the earliest call that is still open, or more. */
+  onPublish(name: string, place: string, now: number): void {
+    const call = this.#open.get(name)?.[0];
+    if (!call) return;
+    this.#published.set(place, call.versions);
+    for (const [key, version] of call.versions) {
+      this.#executed.push({ key, version, at: now });
+      raise(this.#durable, key, version);
+    }
+  }
+
+  /** A message has been handed to a process. */
+  onDelivered(process: number, place: string): void {
+    for (const [key, version] of this.#published.get(place) ?? []) raise(this.#own, `${process} ${key}`, version);
+  }
+
+  startRead(process: number, key: string, now: number): ReadTicket {
+    let floor = this.#own.get(`${process} ${key}`) ?? 0;
+    for (const done of this.#executed) {
+      if (done.key === key && done.at + this.#maxStalenessMs < now) floor = Math.max(floor, done.version);
+    }
+    return { process, key, startedAt: now, floor };
+  }
+
+  finishRead(ticket: ReadTicket, value: unknown, now: number, what: string): void {
+    if (value === undefined) return;
+    const where = `process ${ticket.process}, ${what} of ${ticket.key} from ${ticket.startedAt.toFixed(3)} to ${now.toFixed(3)}`;
+    const found = value as Partial<VersionedValue> | null;
+    if (found === null || typeof found !== "object" || found.key !== ticket.key || typeof found.version !== "number") {
+      this.violations.push(`I10 ${where}: answered ${JSON.stringify(value)}`);
+    } else if (found.version < ticket.floor) {
+      this.violations.push(`stale ${where}: version ${found.version}, at least ${ticket.floor} was promised`);
+    } else if (found.version > (this.#database.get(ticket.key) ?? 0)) {
+      this.violations.push(`invented ${where}: version ${found.version} was never committed`);
+    }
+  }
+
+  /** What every process must have come to when all is healed. */
+  durable(key: string): number {
+    return this.#durable.get(key) ?? 0;
+  }
+
+  /** What a live process has been told was not propagated must be so once all is healed. */
+  expectDurable(versions: ReadonlyMap<string, number>): void {
+    for (const [key, version] of versions) raise(this.#durable, key, version);
+  }
+}
+
+function raise(floors: Map<string, number>, name: string, version: number): void {
+  if (version > (floors.get(name) ?? 0)) floors.set(name, version);
+}

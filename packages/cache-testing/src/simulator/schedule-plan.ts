@@ -1,0 +1,161 @@
+import { SeededRandom } from "./seeded-random.ts";
+import type { LinkWeather } from "./simulated-link.ts";
+
+/** What a process is made to do. `key` indexes the schedule's keys. */
+export type Operation =
+  | { readonly kind: "get" | "set" | "delete" | "write" | "write-tag"; readonly at: number; readonly process: number; readonly key: number }
+  | { readonly kind: "load"; readonly at: number; readonly process: number; readonly key: number; readonly load: LoadPlan }
+  | { readonly kind: "clear" | "write-pattern" | "write-all"; readonly at: number; readonly process: number };
+
+/** How a `getOrSet` of the schedule goes. Times in milliseconds. */
+export interface LoadPlan {
+  /** Until its loader reads the database. */
+  readonly readAfterMs: number;
+  /** From there until it answers. */
+  readonly answerAfterMs: number;
+  readonly fails: boolean;
+  /** When its caller gives up; `undefined` = never. */
+  readonly abortAfterMs: number | undefined;
+  readonly forceRefresh: boolean;
+  readonly isStaleAllowed: boolean;
+  readonly singleFlight: "fleet" | "process";
+}
+
+/** What goes wrong. */
+export type FaultPlan =
+  | { readonly kind: "cut"; readonly at: number; readonly process: number; readonly link: number }
+  | { readonly kind: "bar" | "stall"; readonly at: number; readonly process: number; readonly link: number; readonly forMs: number }
+  | { readonly kind: "pause"; readonly at: number; readonly process: number; readonly forMs: number }
+  | { readonly kind: "crash"; readonly at: number; readonly process: number; readonly forMs: number }
+  | { readonly kind: "jump"; readonly at: number; readonly process: number; readonly byMs: number }
+  | { readonly kind: "flush"; readonly at: number }
+  | { readonly kind: "evict"; readonly at: number; readonly which: number }
+  | { readonly kind: "full"; readonly at: number; readonly forMs: number }
+  | { readonly kind: "failover"; readonly at: number; readonly lagMs: number }
+  | { readonly kind: "corrupt"; readonly at: number; readonly key: number; readonly byte: number; readonly bits: number };
+
+/** One schedule, before it is run: everything that its seed decides apart from latencies and coins. */
+export interface SchedulePlan {
+  readonly seed: number;
+  readonly processes: number;
+  readonly keys: number;
+  /** Milliseconds; `Infinity` in most schedules, so that nothing is masked. */
+  readonly ttlMs: number;
+  readonly weather: LinkWeather;
+  readonly operations: readonly Operation[];
+  readonly faults: readonly FaultPlan[];
+}
+
+/** Virtual milliseconds in which operations and faults fall. */
+export const BUSY_MS = 1_600;
+
+/** What a plan is drawn within. */
+export interface PlanLimits {
+  /** @default 3 */
+  readonly processes?: number;
+  /** At least; up to half as many more. @default 24 */
+  readonly operations?: number;
+  /** The kinds of fault that may be drawn. @default all */
+  readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
+}
+
+const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
+  "cut",
+  "bar",
+  "stall",
+  "pause",
+  "crash",
+  "jump",
+  "flush",
+  "evict",
+  "full",
+  "failover",
+  "corrupt",
+];
+
+function planLoad(random: SeededRandom, isLossy: boolean): LoadPlan {
+  const isSlow = random.chance(0.15);
+  return {
+    readAfterMs: random.next() * (isSlow ? 200 : 20),
+    answerAfterMs: random.next() * (isSlow ? 600 : 40),
+    fails: isLossy && random.chance(0.1),
+    abortAfterMs: random.chance(0.08) ? random.next() * 60 : undefined,
+    forceRefresh: random.chance(0.05),
+    isStaleAllowed: random.chance(0.3),
+    singleFlight: random.chance(0.7) ? "fleet" : "process",
+  };
+}
+
+function planOperation(random: SeededRandom, processes: number, keys: number, isLossy: boolean): Operation {
+  const at = random.next() * BUSY_MS;
+  const process = random.integer(processes);
+  const key = random.integer(keys);
+  const dice = random.next();
+  if (dice < 0.2) return { kind: "get", at, process, key };
+  if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, isLossy) };
+  if (dice < 0.82) return { kind: "write", at, process, key };
+  if (dice < 0.88) return { kind: "set", at, process, key };
+  if (dice < 0.93) return { kind: "write-tag", at, process, key };
+  if (dice < 0.95) return { kind: "delete", at, process, key };
+  return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
+}
+
+function planFault(random: SeededRandom, kind: FaultPlan["kind"], processes: number, keys: number): FaultPlan {
+  const at = random.next() * BUSY_MS;
+  const process = random.integer(processes);
+  const link = random.integer(4);
+  const forMs = random.chance(0.3) ? random.next() * 1_500 : random.next() * 200;
+  switch (kind) {
+    case "cut":
+      return { kind, at, process, link };
+    case "bar":
+    case "stall":
+      return { kind, at, process, link, forMs };
+    case "pause":
+    case "crash":
+      return { kind, at, process, forMs };
+    case "jump":
+      return { kind, at, process, byMs: (random.next() - 0.5) * 7_200_000 };
+    case "flush":
+      return { kind, at };
+    case "evict":
+      return { kind, at, which: random.integer(1_000) };
+    case "full":
+      return { kind, at, forMs };
+    case "failover":
+      return { kind, at, lagMs: random.next() * 300 };
+    case "corrupt":
+      return { kind, at, key: random.integer(keys), byte: random.integer(400), bits: 1 + random.integer(255) };
+  }
+}
+
+/**
+ * Draws a schedule. Every seed draws its own subset of faults and rates (swarm testing, Groce et al., ISSTA 2012): a mix of everything
+ * at once hides bugs that need one fault and quiet otherwise.
+ */
+export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
+  const random = new SeededRandom(seed);
+  const { operations = 24, faults = FAULT_KINDS } = limits;
+  const processes = limits.processes ?? 3;
+  const keys = 2 + random.integer(2);
+  const isLossy = random.chance(0.3);
+  const enabled = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
+  const count = enabled.length === 0 ? 0 : 1 + random.integer(6);
+  const planned = Array.from({ length: operations + random.integer(operations / 2) }, () =>
+    planOperation(random, processes, keys, isLossy),
+  );
+  return {
+    seed,
+    processes,
+    keys,
+    ttlMs: random.chance(0.25) ? 100 + random.integer(400) : Infinity,
+    weather: {
+      latencyMs: 0.05 + random.next(),
+      spreadMs: random.chance(0.7) ? random.next() * 4 : random.next() * 40,
+      lateEffect: random.chance(0.5) ? random.next() : 0,
+      duplicate: random.chance(0.3) ? 0.2 : 0,
+    },
+    operations: planned.sort((one, other) => one.at - other.at),
+    faults: Array.from({ length: count }, () => planFault(random, random.pick(enabled), processes, keys)),
+  };
+}

@@ -1,0 +1,67 @@
+import type { RandomSource } from "@larder/cache-core";
+
+/**
+ * A random source that gives the same sequence for the same seed: xoshiro128** (Blackman and Vigna, 2018), its state spread from the seed
+ * by splitmix32. Not for secrets.
+ */
+export class SeededRandom implements RandomSource {
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
+
+  /** @param seed any integer; nearby seeds give unrelated sequences */
+  constructor(seed: number) {
+    let state = seed | 0;
+    const spread = (): number => {
+      state = (state + 0x9e3779b9) | 0;
+      let mixed = state ^ (state >>> 16);
+      mixed = Math.imul(mixed, 0x21f0aaad);
+      mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+      return (mixed ^ (mixed >>> 15)) | 0;
+    };
+    this.#a = spread();
+    this.#b = spread();
+    this.#c = spread();
+    this.#d = spread();
+  }
+
+  /** 32 random bits. */
+  bits(): number {
+    const scrambled = Math.imul(this.#b, 5);
+    const result = Math.imul((scrambled << 7) | (scrambled >>> 25), 9) >>> 0;
+    const carried = this.#b << 9;
+    this.#c ^= this.#a;
+    this.#d ^= this.#b;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= carried;
+    this.#d = (this.#d << 11) | (this.#d >>> 21);
+    return result;
+  }
+
+  next(): number {
+    return this.bits() / 0x1_0000_0000;
+  }
+
+  token(): string {
+    let token = "";
+    for (let part = 0; part < 4; part += 1) token += this.bits().toString(16).padStart(8, "0");
+    return token;
+  }
+
+  /** An integer from 0 to `below` - 1. */
+  integer(below: number): number {
+    return Math.floor(this.next() * below);
+  }
+
+  /** True with the given probability. */
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  /** One of the choices. */
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.integer(choices.length)] as T;
+  }
+}

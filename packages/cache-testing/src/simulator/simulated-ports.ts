@@ -1,0 +1,290 @@
+import type { Clock } from "@larder/cache-core";
+import type { SeededRandom } from "./seeded-random.ts";
+import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
+import type { SimulatedRedis, Text } from "./simulated-redis.ts";
+import type { SimulatedScripts } from "./simulated-scripts.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What the ports of one process stand on. */
+export interface PortContext {
+  readonly time: VirtualTime;
+  readonly clock: Clock;
+  readonly random: SeededRandom;
+  readonly weather: LinkWeather;
+  readonly redis: SimulatedRedis;
+  readonly scripts: SimulatedScripts;
+  /** A message was handed to this process: told before the process sees it, and once it has. */
+  readonly onDelivery: (channel: string, text: string) => void;
+  /** Whether subscribers are told that they listen when the connection stands, not when the server has acknowledged (an ablation). */
+  readonly acknowledgesEarly: boolean;
+}
+
+class ConnectionLost extends Error {
+  override name = "ConnectionLost";
+}
+
+/** A request-and-reply connection: commands run on the server in order, replies come back in order, a cut rejects what is under way. */
+class CommandLane {
+  readonly link: SimulatedLink;
+  readonly #pending: Set<(error: Error) => void> = new Set();
+
+  constructor(context: PortContext, events: { onUp(): void; onDown(): void }) {
+    this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      onUp: () => events.onUp(),
+      onDown: () => {
+        events.onDown();
+        for (const reject of [...this.#pending]) reject(new ConnectionLost("the connection was lost"));
+      },
+    });
+  }
+
+  call<T>(run: () => T): Promise<T> {
+    if (!this.link.isUp) return Promise.reject(new ConnectionLost("not connected"));
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        if (this.#pending.delete(fail)) act();
+      };
+      const fail = (error: Error): void => settle(() => reject(error));
+      this.#pending.add(fail);
+      this.link.send((isAnswerable) => {
+        let answer: () => void;
+        try {
+          const reply = run();
+          answer = () => resolve(reply);
+        } catch (error) {
+          answer = () => reject(error);
+        }
+        if (isAnswerable) this.link.push(() => settle(answer));
+      });
+    });
+  }
+}
+
+/** A subscriber's connection: channels are wanted by the client, and listened to once the server has them. */
+class SubscriberLane {
+  readonly link: SimulatedLink;
+  readonly #context: PortContext;
+  readonly #onMessage: (channel: string, text: string) => void;
+  readonly #wanted: Set<string> = new Set();
+  /** The registration at the server is bound to one connection; an older one is dead though the server may not know yet. */
+  #subscriber: ((channel: string, text: string) => void) | undefined;
+
+  constructor(context: PortContext, events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void }) {
+    this.#context = context;
+    this.#onMessage = events.onMessage;
+    this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      onUp: () => {
+        this.#subscriber = (channel, text) => this.link.push(() => this.#receive(channel, text), true);
+        events.onUp();
+      },
+      onDown: () => {
+        this.drop();
+        events.onDown();
+      },
+    });
+  }
+
+  get wanted(): readonly string[] {
+    return [...this.#wanted];
+  }
+
+  want(channels: readonly string[]): void {
+    for (const channel of channels) this.#wanted.add(channel);
+  }
+
+  unwant(channels: readonly string[]): void {
+    for (const channel of channels) {
+      this.#wanted.delete(channel);
+      if (this.#subscriber) this.#context.redis.unsubscribe(channel, this.#subscriber);
+    }
+  }
+
+  /** Asks the server for channels and calls back when it has acknowledged them. */
+  subscribe(channels: readonly string[], onAcknowledged: () => void): void {
+    const subscriber = this.#subscriber;
+    if (!subscriber || !this.link.isUp) return;
+    if (this.#context.acknowledgesEarly) onAcknowledged();
+    this.link.send((isAnswerable) => {
+      if (!isAnswerable || subscriber !== this.#subscriber) return;
+      for (const channel of channels) this.#context.redis.subscribe(channel, subscriber);
+      this.link.push(() => {
+        if (!this.#context.acknowledgesEarly) onAcknowledged();
+      });
+    }, false);
+  }
+
+  drop(): void {
+    const subscriber = this.#subscriber;
+    this.#subscriber = undefined;
+    if (!subscriber) return;
+    for (const channel of this.#wanted) this.#context.redis.unsubscribe(channel, subscriber);
+  }
+
+  #receive(channel: string, text: string): void {
+    this.#onMessage(channel, text);
+    this.#context.onDelivery(channel, text);
+  }
+}
+
+/** Stands in for the bus's connections. Structurally the bus's own `BusPort`. */
+export class SimulatedBusPort {
+  readonly publishCommand: "PUBLISH" | "SPUBLISH" = "PUBLISH";
+  readonly commands: CommandLane;
+  readonly subscriptions: SubscriberLane;
+  readonly #context: PortContext;
+  #events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void } | undefined;
+
+  constructor(context: PortContext) {
+    this.#context = context;
+    this.commands = new CommandLane(context, { onUp: () => {}, onDown: () => {} });
+    this.subscriptions = new SubscriberLane(context, {
+      onUp: () => this.#subscribe(),
+      onDown: () => this.#events?.onLost(),
+      onMessage: (channel, text) => this.#events?.onMessage(channel, text),
+    });
+  }
+
+  /** The connections, for faults. */
+  get links(): readonly SimulatedLink[] {
+    return [this.commands.link, this.subscriptions.link];
+  }
+
+  open(events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void }): void {
+    this.#events = events;
+    for (const link of this.links) link.connect();
+  }
+
+  run(script: { readonly name: string }, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#context.clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
+      this.commands
+        .call(() => this.#context.scripts.run(script.name, keys, args))
+        .then(
+          (reply) => {
+            cancel();
+            resolve(reply);
+          },
+          (error: unknown) => {
+            cancel();
+            reject(error);
+          },
+        );
+    });
+  }
+
+  subscribe(channels: readonly string[]): void {
+    this.subscriptions.want(channels);
+    this.#subscribe();
+  }
+
+  unsubscribe(channels: readonly string[]): void {
+    this.subscriptions.unwant(channels);
+  }
+
+  reconnectSubscriber(): void {
+    this.subscriptions.link.cut();
+  }
+
+  close(): void {
+    this.#events = undefined;
+    this.subscriptions.drop();
+    for (const link of this.links) link.close();
+  }
+
+  #subscribe(): void {
+    const { wanted } = this.subscriptions;
+    if (wanted.length > 0) this.subscriptions.subscribe(wanted, () => this.#events?.onSubscribed());
+  }
+}
+
+/** Stands in for the second tier's connections. Structurally the second tier's own `RedisPort`. */
+export class SimulatedRedisPort {
+  readonly nodeCount: number = 1;
+  readonly commands: CommandLane;
+  readonly subscriptions: SubscriberLane;
+  readonly #context: PortContext;
+  #events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void; onSubscriptionsLost(): void } | undefined;
+  #hasSubscribed = false;
+
+  constructor(context: PortContext) {
+    this.#context = context;
+    this.commands = new CommandLane(context, { onUp: () => this.#events?.onUp(), onDown: () => this.#events?.onDown() });
+    this.subscriptions = new SubscriberLane(context, {
+      onUp: () => this.subscriptions.subscribe(this.subscriptions.wanted, () => {}),
+      onDown: () => this.#events?.onSubscriptionsLost(),
+      onMessage: (channel, text) => this.#events?.onMessage(channel, text),
+    });
+  }
+
+  /** The connections, for faults. */
+  get links(): readonly SimulatedLink[] {
+    return [this.commands.link, this.subscriptions.link];
+  }
+
+  get isReady(): boolean {
+    return this.commands.link.isUp;
+  }
+
+  open(events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void; onSubscriptionsLost(): void }): void {
+    this.#events = events;
+    this.commands.link.connect();
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return this.commands.call(() => toBytes(this.#context.redis.get(key)));
+  }
+
+  fields(key: string, names: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>> {
+    return this.commands.call(() => names.map((name) => this.#context.redis.hashGet(key, name)));
+  }
+
+  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>> {
+    return this.commands.call(() => keys.map((key) => toBytes(this.#context.redis.get(key))));
+  }
+
+  run(script: { readonly name: string }, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
+    return this.commands.call(() => this.#context.scripts.run(script.name, keys, args));
+  }
+
+  /** Nothing is swept here: what the sweep frees is what no reader takes. */
+  async scan(): Promise<readonly [cursor: string, keys: readonly string[]]> {
+    return ["0", []];
+  }
+
+  subscribe(channel: string): Promise<void> {
+    this.subscriptions.want([channel]);
+    if (!this.#hasSubscribed) {
+      this.#hasSubscribed = true;
+      this.subscriptions.link.connect();
+    }
+    return new Promise((resolve, reject) => {
+      if (this.subscriptions.link.isUp) this.subscriptions.subscribe([channel], resolve);
+      else this.#context.clock.setTimer(() => this.#retry(channel, resolve, reject), 5);
+    });
+  }
+
+  unsubscribe(channel: string): void {
+    this.subscriptions.unwant([channel]);
+  }
+
+  batch(): void {}
+
+  reconnect(): void {
+    this.commands.link.cut();
+  }
+
+  close(): void {
+    this.#events = undefined;
+    this.subscriptions.drop();
+    for (const link of this.links) link.close();
+  }
+
+  #retry(channel: string, resolve: () => void, reject: (error: Error) => void): void {
+    if (this.subscriptions.link.isUp) this.subscriptions.subscribe([channel], resolve);
+    else reject(new ConnectionLost("the subscription could not be made"));
+  }
+}
+
+function toBytes(value: Text | undefined): Buffer | null {
+  return value === undefined ? null : Buffer.isBuffer(value) ? value : Buffer.from(value);
+}

@@ -1,0 +1,207 @@
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** A string, as text or bytes. */
+export type Text = string | Buffer;
+
+interface Slot {
+  value: Text | Map<string, string> | StreamEntry[];
+  /** Redis time in milliseconds; `Infinity` = never. */
+  expiresAt: number;
+}
+
+interface StreamEntry {
+  readonly seq: number;
+  readonly body: string;
+}
+
+/** Everything that a server holds, to be brought back later by a restart or a failover. */
+export type Snapshot = ReadonlyMap<string, Slot>;
+
+/** Who is told of a publication. */
+export type Subscriber = (channel: string, text: string) => void;
+
+const EPOCH_AT = 1_700_000_000_000;
+
+/** An error reply of the server. */
+export class ReplyError extends Error {
+  override name = "ReplyError";
+}
+
+/**
+ * As much of a Redis server as the caches use: strings, hashes and one stream per lane with expiry in Redis time, publish and subscribe,
+ * memory that may be full, data that may be lost, and a run id that changes when the server does. Held to the real server by a test that
+ * runs the same random scripts on both.
+ */
+export class SimulatedRedis {
+  readonly #time: VirtualTime;
+  readonly #slots: Map<string, Slot> = new Map();
+  readonly #subscribers: Map<string, Set<Subscriber>> = new Map();
+  #runs = 1;
+  /** Whether memory is full: what needs more is refused, unless its script has written already. */
+  isFull = false;
+  /** Whether the running script has written. Scripts begin with `beginScript`. */
+  #hasWritten = false;
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  /** What INFO tells of the running server. */
+  get runId(): string {
+    return `run${this.#runs}`;
+  }
+
+  /** Redis time in milliseconds. */
+  get now(): number {
+    return Math.floor(EPOCH_AT + this.#time.now);
+  }
+
+  beginScript(): void {
+    this.#hasWritten = false;
+  }
+
+  get(key: string): Text | undefined {
+    const value = this.#find(key)?.value;
+    if (value === undefined || typeof value === "string" || Buffer.isBuffer(value)) return value;
+    throw new ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value");
+  }
+
+  set(key: string, value: Text, px: number = Infinity): void {
+    this.#write(true);
+    this.#slots.set(key, { value, expiresAt: this.now + px });
+  }
+
+  delete(...keys: readonly string[]): number {
+    this.#write(false);
+    return keys.filter((key) => this.#find(key) !== undefined && this.#slots.delete(key)).length;
+  }
+
+  expire(key: string, px: number): void {
+    this.#write(false);
+    const slot = this.#find(key);
+    if (slot) slot.expiresAt = this.now + px;
+  }
+
+  /** Milliseconds left; -1 = never expires, -2 = not there. */
+  timeLeft(key: string): number {
+    const slot = this.#find(key);
+    if (!slot) return -2;
+    return slot.expiresAt === Infinity ? -1 : slot.expiresAt - this.now;
+  }
+
+  hashGet(key: string, field: string): string | null {
+    return this.#hash(key)?.get(field) ?? null;
+  }
+
+  hashSet(key: string, fields: Readonly<Record<string, string>>): void {
+    this.#write(true);
+    const hash = this.#hash(key) ?? new Map<string, string>();
+    for (const [field, value] of Object.entries(fields)) hash.set(field, value);
+    if (!this.#find(key)) this.#slots.set(key, { value: hash, expiresAt: Infinity });
+  }
+
+  hashDelete(key: string, field: string): void {
+    this.#write(false);
+    this.#hash(key)?.delete(field);
+  }
+
+  /** Adds to a stream. The real trimming is approximate; here it is exact, which loses entries sooner. */
+  streamAdd(key: string, seq: number, body: string, limit: number): void {
+    this.#write(true);
+    const entries = this.#stream(key);
+    if (entries.length > 0 && seq <= (entries.at(-1) as StreamEntry).seq) {
+      throw new ReplyError("ERR The ID specified in XADD is equal or smaller than the target stream top item");
+    }
+    entries.push({ seq, body });
+    if (entries.length > limit) entries.splice(0, entries.length - limit);
+    if (!this.#find(key)) this.#slots.set(key, { value: entries, expiresAt: Infinity });
+  }
+
+  streamRange(key: string, from: number, count: number): readonly StreamEntry[] {
+    return this.#stream(key)
+      .filter((entry) => entry.seq >= from)
+      .slice(0, count);
+  }
+
+  publish(channel: string, text: string): void {
+    for (const subscriber of [...(this.#subscribers.get(channel) ?? [])]) subscriber(channel, text);
+  }
+
+  subscribe(channel: string, subscriber: Subscriber): void {
+    const subscribers = this.#subscribers.get(channel) ?? new Set();
+    this.#subscribers.set(channel, subscribers.add(subscriber));
+  }
+
+  unsubscribe(channel: string, subscriber: Subscriber): void {
+    this.#subscribers.get(channel)?.delete(subscriber);
+  }
+
+  /** Loses one key, as an eviction does. */
+  evict(key: string): void {
+    this.#slots.delete(key);
+  }
+
+  /** The names of the keys that are there. */
+  keys(): string[] {
+    return [...this.#slots.keys()].filter((key) => this.#find(key) !== undefined);
+  }
+
+  /** FLUSHALL. */
+  flush(): void {
+    this.#slots.clear();
+  }
+
+  /** Spoils one byte of a string. */
+  corrupt(key: string, at: number, bits: number): void {
+    const slot = this.#find(key);
+    if (!slot || !Buffer.isBuffer(slot.value) || slot.value.length === 0) return;
+    const spoiled = Buffer.from(slot.value);
+    const index = at % spoiled.length;
+    spoiled[index] = (spoiled[index] as number) ^ bits;
+    slot.value = spoiled;
+  }
+
+  /** A copy of all data, as a dump or a replica that lags would have it. */
+  snapshot(): Snapshot {
+    return new Map([...this.#slots].map(([key, slot]) => [key, { ...slot, value: copyOf(slot.value) }]));
+  }
+
+  /** Another server takes over with the data of a snapshot: its own run id, and nobody subscribed. */
+  restartFrom(snapshot: Snapshot): void {
+    this.#runs += 1;
+    this.#slots.clear();
+    for (const [key, slot] of snapshot) this.#slots.set(key, { ...slot, value: copyOf(slot.value) });
+    this.#subscribers.clear();
+  }
+
+  #find(key: string): Slot | undefined {
+    const slot = this.#slots.get(key);
+    if (slot && slot.expiresAt <= this.now) {
+      this.#slots.delete(key);
+      return undefined;
+    }
+    return slot;
+  }
+
+  #hash(key: string): Map<string, string> | undefined {
+    const value = this.#find(key)?.value;
+    if (value === undefined || value instanceof Map) return value;
+    throw new ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value");
+  }
+
+  #stream(key: string): StreamEntry[] {
+    const value = this.#find(key)?.value ?? [];
+    if (Array.isArray(value)) return value;
+    throw new ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value");
+  }
+
+  #write(needsMemory: boolean): void {
+    if (this.isFull && needsMemory && !this.#hasWritten) throw new ReplyError("OOM command not allowed when used memory > 'maxmemory'");
+    this.#hasWritten = true;
+  }
+}
+
+function copyOf(value: Slot["value"]): Slot["value"] {
+  if (value instanceof Map) return new Map(value);
+  return Array.isArray(value) ? [...value] : value;
+}
