@@ -1,0 +1,267 @@
+import {
+  type BackendCall,
+  CacheError,
+  encodeBody,
+  type FillOptions,
+  type FillOutcome,
+  type InvalidationChannel,
+  type InvalidationTarget,
+  type KeySpace,
+  type RandomSource,
+  type Version,
+} from "@larder/cache-core";
+import { type CallFailure, toCacheError } from "./call-failure.ts";
+import type { EncodedEntry } from "./entry-format.ts";
+import type { Lane } from "./lane.ts";
+import { toText } from "./lane.ts";
+import type { RedisCounters, RedisOperation } from "./redis-stats.ts";
+import { drop, fill, invalidate, mark, type RedisScript, replace } from "./scripts.ts";
+
+/** How long a tag's record outlives its invalidation, in milliseconds. One that is gone costs misses, never a stale answer. */
+const TAG_MS = 7 * 86_400_000;
+/** How long a fence stays after a fill: others who load the same key at that moment may still fill it. */
+const FENCE_AFTER_FILL_MS = 60_000;
+/** Beyond this Redis' own arithmetic on expiry times overflows; it is three thousand years. */
+const MAX_PX = 1e14;
+const KEY_LOST: CallFailure = { kind: "lost", word: "" };
+
+/** What a writer works with. */
+export interface EntryWriterOptions {
+  readonly random: RandomSource;
+  readonly keySpace: KeySpace;
+  readonly lanes: readonly Lane[];
+  readonly counters: RedisCounters;
+  readonly timeoutMs: number;
+  readonly logLength: number;
+  readonly isSharded: boolean;
+}
+
+/** A key: where it lives and how it is spelt there. */
+export interface Place {
+  readonly lane: Lane;
+  readonly key: string;
+  /** The key as it is spelt in Redis. */
+  readonly name: string;
+}
+
+/** What was deleted: the record and the entry's head, to tell whether a live entry was there. */
+export interface Dropped {
+  readonly record: readonly unknown[];
+  readonly head: Buffer;
+}
+
+/** Everything that changes entries in Redis. */
+export class EntryWriter {
+  readonly #options: EntryWriterOptions;
+  readonly #originId: string;
+  #channel: InvalidationChannel | undefined;
+
+  constructor(options: EntryWriterOptions) {
+    this.#options = options;
+    this.#originId = options.random.token();
+  }
+
+  /** From now on messages carry the channel's origin. */
+  attach(channel: InvalidationChannel): void {
+    this.#channel = channel;
+  }
+
+  /** Runs a script in a lane, charged to the caller's budget. @throws {CallFailure} counted */
+  async run(
+    operation: RedisOperation,
+    lane: Lane,
+    script: RedisScript,
+    keys: readonly string[],
+    args: ReadonlyArray<string | number | Buffer>,
+    call?: BackendCall,
+  ): Promise<unknown> {
+    const { counters } = this.#options;
+    const timeoutMs = this.timeout(call);
+    lane.refresh();
+    try {
+      if (timeoutMs <= 0) throw { kind: "timeout", word: "" } satisfies CallFailure;
+      const send = (): Promise<unknown> => counters.time(operation, () => lane.run(script, keys, args, timeoutMs));
+      const reply = await (call ? call.budget.spend(send) : send());
+      if (toText(reply) === "late") throw { kind: "timeout", word: "LATE" } satisfies CallFailure;
+      return reply;
+    } catch (failure) {
+      counters.fail(operation, failure as CallFailure);
+      throw failure;
+    }
+  }
+
+  /** What a call may take. */
+  timeout(call?: BackendCall): number {
+    return Math.min(this.#options.timeoutMs, call?.budget.leftMs ?? Infinity);
+  }
+
+  /** Stores a loaded value under the fence that was taken before the load. */
+  async fill(
+    { lane, name }: Place,
+    { version, fence, lease }: { readonly version: Version; readonly fence: string; readonly lease: string },
+    entry: EncodedEntry,
+    options: FillOptions,
+  ): Promise<FillOutcome> {
+    const { keySpace, counters } = this.#options;
+    const keys = [
+      keySpace.value(name),
+      keySpace.fence(name),
+      keySpace.lease(name),
+      keySpace.record(lane.index),
+      ...this.#tagKeys(lane, options.tags),
+    ];
+    const args = [
+      lane.deadline(this.timeout()),
+      version.epoch,
+      version.seq,
+      fence,
+      lease,
+      toPx(options),
+      entry.head,
+      entry.rest,
+      keySpace.wakeChannel(name),
+      FENCE_AFTER_FILL_MS,
+    ];
+    try {
+      const [outcome] = (await this.run("fill", lane, fill, keys, args)) as [unknown];
+      const told = toText(outcome);
+      this.#countSent(entry);
+      if (told === "stored") counters.base.sets += 1;
+      else if (told === "rejected") counters.base.rejectedFills += 1;
+      else counters.fail("fill", { kind: "timeout", word: "LATE" });
+      return told === "stored" || told === "rejected" ? told : "failed";
+    } catch {
+      return "failed";
+    }
+  }
+
+  /**
+   * A new value in place of the old one and of loads in flight.
+   * @returns the version, and whether the value is stored: not when Redis is out of memory, and then the old one is gone as well
+   * @throws {CallFailure} when nobody knows what happened
+   */
+  async replace(
+    place: Place,
+    entry: EncodedEntry,
+    options: FillOptions,
+    isTold: boolean,
+    call?: BackendCall,
+  ): Promise<{ readonly version: Version | undefined; readonly isStored: boolean }> {
+    const { lane, key, name } = place;
+    const { keySpace, random, logLength, counters } = this.#options;
+    const target: InvalidationTarget = { kind: "key", key };
+    const keys = [...this.#keysOf(place), ...this.#tagKeys(lane, options.tags)];
+    const told = isTold ? this.#encode(target) : "";
+    const args = [
+      random.token(),
+      lane.deadline(this.timeout(call)),
+      toPx(options),
+      entry.head,
+      entry.rest,
+      this.#publish,
+      keySpace.wakeChannel(name),
+      told,
+      keySpace.channel(lane.index),
+      logLength,
+    ];
+    try {
+      const reply = await this.run(isTold ? "replace" : "set", lane, replace, keys, args, call);
+      this.#countSent(entry);
+      counters.base.sets += 1;
+      return { version: this.#acknowledge(lane, reply, target), isStored: true };
+    } catch (failure) {
+      const { kind, word } = failure as CallFailure;
+      if (kind !== "refused" || word !== "OOM") throw failure;
+      counters.base.rejectedSets += 1;
+      if (isTold) return { version: await this.#invalidateKey(place, call), isStored: false };
+      await this.drop(place);
+      return { version: undefined, isStored: false };
+    }
+  }
+
+  /** @throws {CacheError} ERR_CACHE_BACKEND or ERR_CACHE_TIMEOUT */
+  async invalidate(target: InvalidationTarget, place: Place | undefined, call?: BackendCall): Promise<Version> {
+    this.#options.counters.base.invalidations += 1;
+    return this.tell(() => (place ? this.#invalidateKey(place, call) : this.mark(target, "invalidate", call)), "invalidate");
+  }
+
+  /** Runs a write whose caller must know. @throws {CacheError} in place of a call's failure */
+  async tell<T>(write: () => Promise<T>, operation: RedisOperation): Promise<T> {
+    try {
+      return await write();
+    } catch (failure) {
+      throw CacheError.is(failure) ? failure : toCacheError(operation, failure as CallFailure);
+    }
+  }
+
+  /** Marks a tag, a pattern or all in every lane. @throws {CallFailure} when one of them did not answer */
+  async mark(target: InvalidationTarget, operation: RedisOperation, call?: BackendCall): Promise<Version> {
+    const { keySpace, random, logLength, lanes } = this.#options;
+    const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
+    const body = this.#encode(target);
+    const versions = await Promise.allSettled(
+      lanes.map(async (lane) => {
+        const keys = [keySpace.record(lane.index), keySpace.log(lane.index), keySpace.tag(lane.index, subject)];
+        const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, target.kind, subject, TAG_MS];
+        return this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target);
+      }),
+    );
+    const failed = versions.find((outcome) => outcome.status === "rejected");
+    if (failed) throw failed.reason;
+    const last = versions.at(-1);
+    if (last?.status !== "fulfilled") throw KEY_LOST;
+    return last.value;
+  }
+
+  /** Deletes a key in this store alone. @throws {CallFailure} */
+  async drop(place: Place): Promise<Dropped> {
+    const { keySpace } = this.#options;
+    const { lane, name } = place;
+    const keys = [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index)];
+    const reply = (await this.run("delete", lane, drop, keys, [keySpace.wakeChannel(name)])) as unknown[];
+    return { record: reply.slice(0, 5).map(toText), head: Buffer.isBuffer(reply[6]) ? reply[6] : Buffer.alloc(0) };
+  }
+
+  get #publish(): string {
+    return this.#options.isSharded ? "SPUBLISH" : "PUBLISH";
+  }
+
+  #encode(target: InvalidationTarget): string {
+    return this.#channel ? this.#channel.encodeBody(target) : encodeBody(this.#originId, target);
+  }
+
+  async #invalidateKey(place: Place, call?: BackendCall): Promise<Version> {
+    const { keySpace, random, logLength } = this.#options;
+    const { lane, key, name } = place;
+    const target: InvalidationTarget = { kind: "key", key };
+    const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, this.#encode(target), keySpace.wakeChannel(name)];
+    return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.#keysOf(place), args, call), target);
+  }
+
+  #keysOf({ lane, name }: Place): string[] {
+    const { keySpace } = this.#options;
+    return [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index), keySpace.log(lane.index)];
+  }
+
+  #tagKeys(lane: Lane, tags: readonly string[]): string[] {
+    return [...new Set(tags)].map((tag) => this.#options.keySpace.tag(lane.index, tag));
+  }
+
+  #acknowledge(lane: Lane, reply: unknown, target: InvalidationTarget): Version {
+    const [epoch, seq] = (reply as unknown[]).map(toText);
+    const version: Version = { epoch: String(epoch), seq: Number(seq) };
+    lane.versions.acknowledge(version, target);
+    lane.endTurn();
+    return version;
+  }
+
+  #countSent({ head, rest }: EncodedEntry): void {
+    this.#options.counters.bytesOut += head.length + rest.length;
+  }
+}
+
+/** The lifetime for PX: whole milliseconds, stale window included; empty for ever. */
+function toPx({ ttlMs, staleMs }: FillOptions): string {
+  const px = Math.ceil(ttlMs + staleMs);
+  return px > MAX_PX ? "" : String(px);
+}

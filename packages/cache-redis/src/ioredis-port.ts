@@ -1,0 +1,187 @@
+import { createHash } from "node:crypto";
+import type { EventEmitter } from "node:events";
+import type { Cluster, Redis } from "ioredis";
+import type { RedisPort, RedisPortEvents } from "./redis-port.ts";
+import type { RedisScript } from "./scripts.ts";
+
+type Client = Redis | Cluster;
+type Listener = Parameters<EventEmitter["on"]>[1];
+
+function isCluster(client: Client): client is Cluster {
+  return client.isCluster;
+}
+
+const sha1Of: WeakMap<RedisScript, string> = new WeakMap();
+
+function sha1(script: RedisScript): string {
+  let digest = sha1Of.get(script);
+  if (digest === undefined) {
+    digest = createHash("sha1").update(script.source).digest("hex");
+    sha1Of.set(script, digest);
+  }
+  return digest;
+}
+
+const ignore = (): void => {};
+
+/**
+ * `RedisPort` over ioredis 5 and 6, for one server, a Sentinel set and a cluster.
+ *
+ * Batching is by corking the socket for the rest of the turn, so that all commands of a turn leave in one write. ioredis' own
+ * auto-pipelining is not used: measured, it makes values of 8 KB and more slower than plain commands are.
+ */
+export class IoredisPort implements RedisPort {
+  readonly #client: Client;
+  readonly #isOwned: boolean;
+  #events: RedisPortEvents | undefined;
+  /** The connection for subscriptions; on a cluster the client keeps one by itself. */
+  #subscriber: Redis | undefined;
+  #isCorked = false;
+  readonly #unlisten: Array<() => void> = [];
+  /** Whether messages and their loss are listened for. */
+  #isListening = false;
+  readonly #nodes: Set<Redis> = new Set();
+
+  /** @param isOwned whether `close` ends the client */
+  constructor(client: Client, isOwned: boolean) {
+    this.#client = client;
+    this.#isOwned = isOwned;
+  }
+
+  get isReady(): boolean {
+    return this.#client.status === "ready";
+  }
+
+  get nodeCount(): number {
+    return this.#masters().length;
+  }
+
+  open(events: RedisPortEvents): void {
+    this.#events = events;
+    const client = this.#client;
+    // Somebody must listen, or ioredis writes raw errors, commands and values included, to the console.
+    this.#on(client, "error", ignore);
+    this.#on(client, "ready", () => this.#events?.onUp());
+    this.#on(client, "close", () => this.#events?.onDown());
+    this.#on(client, "end", () => this.#events?.onDown());
+    if (isCluster(client)) this.#watchNodes(client);
+    if (client.status === "wait") client.connect().catch(ignore);
+    if (this.isReady) events.onUp();
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return this.#client.getBuffer(key);
+  }
+
+  fields(key: string, names: readonly string[]): Promise<ReadonlyArray<string | null>> {
+    return this.#client.hmget(key, ...names);
+  }
+
+  getMany(keys: readonly string[]): Promise<ReadonlyArray<string | null>> {
+    return this.#client.mget(...keys);
+  }
+
+  async run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
+    const parameters = [...keys, ...args];
+    try {
+      return await this.#client.callBuffer("evalsha", sha1(script), keys.length, ...parameters);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+      return this.#client.callBuffer("eval", script.source, keys.length, ...parameters);
+    }
+  }
+
+  async scan(node: number, cursor: string, match: string, count: number): Promise<readonly [string, readonly string[]]> {
+    const master = this.#masters()[node];
+    if (!master) throw new Error("the cluster has fewer masters than before");
+    return master.scan(cursor, "MATCH", match, "COUNT", count);
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    await this.#subscriptions().subscribe(channel);
+  }
+
+  unsubscribe(channel: string): void {
+    this.#subscriptions().unsubscribe(channel).catch(ignore);
+  }
+
+  batch(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const streams = this.#connections().map((connection) => connection.stream);
+    for (const stream of streams) stream?.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      for (const stream of streams) stream?.uncork();
+    });
+  }
+
+  reconnect(): void {
+    if (isCluster(this.#client)) this.#client.refreshSlotsCache();
+    else this.#client.disconnect(true);
+  }
+
+  close(): void {
+    this.#events = undefined;
+    for (const stop of this.#unlisten.splice(0)) stop();
+    this.#subscriber?.disconnect();
+    // A client that was handed over stays as it is; ours must not write to the console while it ends.
+    if (!this.#isOwned) return;
+    this.#client.on("error", ignore);
+    this.#client.disconnect();
+  }
+
+  #on(emitter: EventEmitter, event: string, listener: Listener): void {
+    emitter.on(event, listener);
+    this.#unlisten.push(() => emitter.off(event, listener));
+  }
+
+  #masters(): readonly Redis[] {
+    return isCluster(this.#client) ? this.#client.nodes("master") : [this.#client];
+  }
+
+  #connections(): readonly Redis[] {
+    return isCluster(this.#client) ? this.#client.nodes("all") : [this.#client];
+  }
+
+  /** A node that is connected anew may be another server than before: the same as a new connection of the whole. */
+  #watchNodes(cluster: Cluster): void {
+    const watch = (node: Redis): void => {
+      if (this.#nodes.has(node)) return;
+      this.#nodes.add(node);
+      this.#on(node, "ready", () => {
+        if (this.isReady) this.#events?.onUp();
+      });
+      this.#on(node, "error", ignore);
+    };
+    this.#on(cluster, "+node", watch);
+    this.#on(cluster, "-node", (node: Redis) => this.#nodes.delete(node));
+    for (const node of cluster.nodes("all")) watch(node);
+  }
+
+  #subscriptions(): Client {
+    if (isCluster(this.#client)) {
+      this.#listenOnce(this.#client);
+      return this.#client;
+    }
+    if (!this.#subscriber) {
+      this.#subscriber = this.#client.duplicate({
+        autoResubscribe: false,
+        enableOfflineQueue: true,
+        maxRetriesPerRequest: null,
+        lazyConnect: false,
+        retryStrategy: (times) => Math.min(50 * 2 ** times, 2_000),
+      });
+      this.#listenOnce(this.#subscriber);
+    }
+    return this.#subscriber;
+  }
+
+  #listenOnce(client: Client): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    this.#on(client, "error", ignore);
+    this.#on(client, "close", () => this.#events?.onSubscriptionsLost());
+    this.#on(client, "message", (channel: string, text: string) => this.#events?.onMessage(channel, text));
+  }
+}

@@ -1,0 +1,98 @@
+import {
+  type InvalidationChannel,
+  type InvalidationTarget,
+  type Judgement,
+  toVersionState,
+  type Version,
+  VersionRecord,
+} from "@larder/cache-core";
+
+/** By what an entry is judged. */
+export interface Judge {
+  readonly record: VersionRecord;
+  /** Invalidations by this process that the record may not know yet; `undefined` when it was read after them. */
+  readonly own: VersionRecord | undefined;
+}
+
+/** Judges an entry. */
+export function judge({ record, own }: Judge, version: Version, key: string, tags: readonly string[]): Judgement {
+  const judgement = record.judge(version, key, tags);
+  if (judgement === "invalid" || own === undefined || own.seq <= record.seq || own.epoch !== version.epoch) return judgement;
+  // What `own` does not know of a tag, this process has not invalidated.
+  return own.judge(version, key, tags) === "invalid" ? "invalid" : judgement;
+}
+
+/** A record without a mark. */
+const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({ epoch, seq, clearedAt: 0, taggedAt: 0, patterns: [] });
+
+/**
+ * What is known of one lane's version.
+ *
+ * There are two sources. The bus's channel knows it without asking while its proof is fresh, and otherwise the record is read in front of
+ * each batch. The channel may lag in two ways that a reader of this process must not see. It has not heard an invalidation that this
+ * process has just been acknowledged: so those are kept here as well (`own`). Or the lane has a new epoch: so a channel that speaks of
+ * another epoch than the last one seen here is not asked, until the two agree. That also covers a bus that sits on another Redis.
+ */
+export class LaneVersions {
+  readonly #lane: number;
+  #channel: InvalidationChannel | undefined;
+  #maxStalenessMs = 0;
+  #epoch = "";
+  /** The highest seq that the server has acknowledged to this process in this epoch. */
+  #seenSeq = 0;
+  #own: VersionRecord | undefined;
+  #read: VersionRecord | undefined;
+
+  constructor(lane: number) {
+    this.#lane = lane;
+  }
+
+  /** The epoch as the server last told; empty before. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  attach(channel: InvalidationChannel, maxStalenessMs: number): void {
+    this.#channel = channel;
+    this.#maxStalenessMs = maxStalenessMs;
+  }
+
+  /** What the channel knows, if it may be used now. */
+  fromChannel(now: number): Judge | undefined {
+    const channel = this.#channel;
+    if (channel === undefined || now > channel.lastProofAt + this.#maxStalenessMs) return undefined;
+    const record = channel.version(this.#lane);
+    return record !== undefined && record.epoch === this.#epoch ? { record, own: this.#own } : undefined;
+  }
+
+  /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost: then nothing is valid. */
+  fromReply(reply: readonly unknown[]): Judge | undefined {
+    if (reply[0] === null || reply[0] === undefined) return undefined;
+    const state = toVersionState(reply.slice(0, 5));
+    this.see(state);
+    // The same seq means that nothing was invalidated in between: what is known of tags still holds.
+    if (this.#read?.epoch !== state.epoch || this.#read.seq !== state.seq) this.#read = new VersionRecord(state);
+    return { record: this.#read, own: undefined };
+  }
+
+  /** Takes in a version that the server told. @returns whether it went backwards inside its epoch: acknowledged invalidations are lost */
+  see(version: Version): boolean {
+    if (version.epoch !== this.#epoch) {
+      this.#epoch = version.epoch;
+      this.#seenSeq = version.seq;
+      this.#own = undefined;
+      return false;
+    }
+    if (version.seq < this.#seenSeq) return true;
+    this.#seenSeq = version.seq;
+    return false;
+  }
+
+  /** Takes in an invalidation by this process that the server has acknowledged. */
+  acknowledge(version: Version, target: InvalidationTarget): void {
+    this.see(version);
+    if (target.kind === "key" || version.epoch !== this.#epoch) return;
+    this.#own ??= unmarked(version);
+    this.#own.apply(version.seq, target);
+  }
+}

@@ -1,0 +1,215 @@
+import type { Clock, KeySpace, RandomSource, Version } from "@larder/cache-core";
+import { Breaker, type BreakerState } from "./breaker.ts";
+import type { CallDesk, CallDone } from "./call-desk.ts";
+import { type CallFailure, isUnusable, toCacheError } from "./call-failure.ts";
+import { type Judge, LaneVersions } from "./lane-versions.ts";
+import type { RedisPort } from "./redis-port.ts";
+import { check, type RedisScript, renewEpoch } from "./scripts.ts";
+import { ServerTime } from "./server-time.ts";
+
+/** How long a check may take: nobody waits for it, and after a stall it stands behind what was sent before. */
+const CHECK_TIMEOUT_MS = 500;
+/** How old a check may be while the lane is in use. It bounds how long a server that was swapped behind an open connection goes unnoticed. */
+const CHECK_EVERY_MS = 1_000;
+const RECORD_FIELDS: readonly string[] = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"];
+const BYPASSED: CallFailure = { kind: "bypassed", word: "" };
+const DOWN: CallFailure = { kind: "down", word: "" };
+const BUSY: CallFailure = { kind: "busy", word: "" };
+
+/** What a lane works with. */
+export interface LaneOptions {
+  readonly port: RedisPort;
+  readonly desk: CallDesk;
+  readonly keySpace: KeySpace;
+  readonly index: number;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly failureThreshold: number;
+  readonly onState: (state: BreakerState) => void;
+}
+
+/** Something was told, or not, about the lane's record, that a whole batch of reads waits for. */
+type JudgeDone = (judge: Judge | undefined) => void;
+
+/**
+ * One lane of the cache: on a cluster it lives in one slot, and so on one server, which is reached or not, up to date or not, by itself.
+ * Every call passes its breaker and its desk; nothing else of the tier talks to the port about keys.
+ *
+ * A lane is used only after the check has run on the present connection. The check compares the server's run id with the one that the
+ * record belongs to, and the record's seq with what this process has been acknowledged. A restart from an old dump or a failover to a
+ * replica that lagged is thus noticed before anything is served from it, and moves the epoch, which voids every entry at once. Who could
+ * have noticed and is gone as well leaves the time to live as the bound.
+ */
+export class Lane {
+  readonly versions: LaneVersions;
+  readonly time: ServerTime = new ServerTime();
+  readonly #options: LaneOptions;
+  readonly #breaker: Breaker;
+  /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
+  #waiting: JudgeDone[] | undefined;
+  #checkedAt = -Infinity;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.versions = new LaneVersions(options.index);
+    this.#breaker = new Breaker({
+      clock: options.clock,
+      random: options.random,
+      failureThreshold: options.failureThreshold,
+      check: () => this.#check(),
+      onChange: options.onState,
+    });
+  }
+
+  get index(): number {
+    return this.#options.index;
+  }
+
+  get state(): BreakerState {
+    return this.#breaker.state;
+  }
+
+  /** Whether calls are sent. */
+  get isOpen(): boolean {
+    return this.#breaker.state === "closed";
+  }
+
+  connect(): void {
+    this.#breaker.connect();
+  }
+
+  disconnect(): void {
+    this.#breaker.disconnect();
+  }
+
+  /** GET. The caller has asked `isOpen`. */
+  get(key: string, timeoutMs: number, done: CallDone<Buffer | null>): void {
+    this.#send(() => this.#options.port.get(key), 0, timeoutMs, done);
+  }
+
+  /** MGET of keys of this lane. */
+  getMany(keys: readonly string[], timeoutMs: number, done: CallDone<ReadonlyArray<Buffer | string | null>>): void {
+    this.#send(() => this.#options.port.getMany(keys), 0, timeoutMs, done);
+  }
+
+  /** Runs a script. @throws {CallFailure} in any case of trouble */
+  run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>, timeoutMs: number): Promise<unknown> {
+    let bytes = 0;
+    for (const argument of args) if (typeof argument === "object") bytes += argument.length;
+    return new Promise((resolve, reject) => {
+      if (!this.isOpen) reject(this.#options.port.isReady ? BYPASSED : DOWN);
+      else
+        this.#send(
+          () => this.#options.port.run(script, keys, args),
+          bytes,
+          timeoutMs,
+          (failure, reply) => (failure ? reject(failure) : resolve(reply)),
+        );
+    });
+  }
+
+  /** Tells by what entries are judged now: at once where the channel knows, else from the record, read once for all calls of this turn. */
+  judge(timeoutMs: number, done: JudgeDone): void {
+    const { port, keySpace, index } = this.#options;
+    if (this.#waiting) {
+      this.#waiting.push(done);
+      return;
+    }
+    const waiting: JudgeDone[] = [done];
+    this.#waiting = waiting;
+    process.nextTick(() => this.endTurn(waiting));
+    this.#send(
+      () => port.fields(keySpace.record(index), RECORD_FIELDS),
+      0,
+      timeoutMs,
+      (_, reply) => {
+        this.endTurn(waiting);
+        const found = reply && this.versions.fromReply(reply.map(toText));
+        for (const tell of waiting) tell(found);
+      },
+    );
+  }
+
+  /** Later calls read the record anew: this turn is over, or it saw an invalidation that the read under way may not show. */
+  endTurn(waiting?: unknown): void {
+    if (waiting === undefined || this.#waiting === waiting) this.#waiting = undefined;
+  }
+
+  /** Checks the server again, behind the calls, when the last check is too old. */
+  refresh(): void {
+    const now = this.#options.clock.now();
+    if (now - this.#checkedAt < CHECK_EVERY_MS || !this.isOpen) return;
+    this.#checkedAt = now;
+    // A failure has been counted by the breaker, as that of any call.
+    this.#check().catch(() => {});
+  }
+
+  /** The server's deadline for an effect that a caller waits for this long. */
+  deadline(timeoutMs: number): string {
+    return String(Math.floor(this.time.earliest(this.#options.clock.now()) + timeoutMs));
+  }
+
+  #send<T>(start: () => Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {
+    const { desk, port } = this.#options;
+    if (!desk.hasRoom(bytes)) {
+      done(BUSY, undefined);
+      return;
+    }
+    if (desk.inFlight > 0) port.batch();
+    desk.send(start, bytes, timeoutMs, (failure, reply) => {
+      this.#judgeOutcome(failure);
+      done(failure, reply);
+    });
+  }
+
+  #judgeOutcome(failure: CallFailure | undefined): void {
+    if (failure?.kind === "timeout") this.#breaker.fail();
+    else if (failure && isUnusable(failure)) this.#leaveServer(failure);
+    else if (failure?.kind !== "lost") this.#breaker.succeed();
+  }
+
+  #leaveServer(failure: CallFailure): void {
+    const wasOpen = this.isOpen;
+    if (this.#breaker.state !== "half-open") this.#breaker.trip();
+    // A replica stays one: only a new connection finds the master.
+    if (wasOpen && failure.word === "READONLY") this.#options.port.reconnect();
+  }
+
+  async #check(): Promise<void> {
+    const regressed = await this.#readState();
+    if (regressed === undefined) return;
+    await this.#run(renewEpoch, [this.#options.random.token(), regressed]);
+    await this.#readState();
+  }
+
+  /** @returns the epoch whose seq went backwards, if one did */
+  async #readState(): Promise<string | undefined> {
+    const { random, clock } = this.#options;
+    this.#checkedAt = clock.now();
+    const sentAt = clock.now();
+    const reply = (await this.#run(check, [random.token(), "PUBLISH", "", ""])) as unknown[];
+    const state = reply.map(toText);
+    this.time.learn(Number(state[5]), sentAt, clock.now());
+    const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
+    return this.versions.see(version) ? version.epoch : undefined;
+  }
+
+  /** Runs one of the lane's own scripts whatever the breaker's state. */
+  #run(script: RedisScript, args: readonly string[]): Promise<unknown> {
+    const { keySpace, index, port } = this.#options;
+    const keys = [keySpace.record(index), keySpace.log(index)];
+    return new Promise((resolve, reject) => {
+      this.#send(
+        () => port.run(script, keys, args),
+        0,
+        CHECK_TIMEOUT_MS,
+        (failure, reply) => (failure ? reject(toCacheError(script.name, failure)) : resolve(reply)),
+      );
+    });
+  }
+}
+
+/** Text that a client gave as bytes. */
+export function toText(value: unknown): unknown {
+  return Buffer.isBuffer(value) ? value.toString("utf8") : value;
+}

@@ -1,0 +1,107 @@
+import type { Clock, RandomSource } from "@larder/cache-core";
+import { CacheError, checkCount, checkDurationMs, checkName, systemClock, systemRandom } from "@larder/cache-core";
+import type { Cluster, Redis } from "ioredis";
+import type { RedisPort } from "./redis-port.ts";
+import { jsonCodec, type ValueCodec } from "./value-codec.ts";
+import { type BodyCompression, type BodySealing, checkId } from "./value-pipeline.ts";
+
+/** How a `RedisCache` is made. Exactly one of `client`, `url` and `port` is given. */
+export interface RedisCacheOptions<V> {
+  /**
+   * An ioredis client, 5.11 or later, of the caller's. It stays the caller's: `close` leaves it open. It must have no `keyPrefix` of its own
+   * and, on a cluster, read from masters.
+   */
+  readonly client?: Redis | Cluster;
+  /** Where to connect: `redis://`, `rediss://`, several hosts with commas for a cluster, `redis+sentinel://host,host/name`. Closed with the cache. */
+  readonly url?: string;
+  /** A client of another kind, or none: the simulator's. Closed with the cache. */
+  readonly port?: RedisPort;
+  /** The cache's name among those of one application. All processes that mean the same cache agree on it. Non-empty, without braces. */
+  readonly namespace: string;
+  /** What comes before every key. Non-empty, without braces. @default "larder" */
+  readonly keyPrefix?: string;
+  /** Parts of the cache that may live on different masters, 1 to 16384. All processes, and the bus, agree on it. @default 16 on a cluster, else 1 */
+  readonly lanes?: number;
+  /** Time to live in milliseconds, > 0, of what is stored without one; `Infinity` = until evicted. @default 3600000 (an hour) */
+  readonly ttlMs?: number;
+  /** How values become bytes. `bytesCodec` does the least work; `v8Codec()` takes the most. @default jsonCodec() */
+  readonly codec?: ValueCodec<V>;
+  /** Makes values smaller: see `@larder/cache-redis/compression`. @default none */
+  readonly compression?: BodyCompression;
+  /** Encrypts values: see `@larder/cache-redis/sealing`. @default none */
+  readonly sealing?: BodySealing;
+  /** Milliseconds > 0 that a read may wait for Redis. A caller's budget may be less. @default 50 */
+  readonly timeoutMs?: number;
+  /** Milliseconds > 0 that a write may wait for Redis. A caller's budget may be less. @default 250 */
+  readonly writeTimeoutMs?: number;
+  /** Calls that Redis has not answered at most, integer >= 1; more fail at once, reads as misses. One takes about 1.4 KB. @default 4096 */
+  readonly maxInFlight?: number;
+  /** Bytes of values on their way to Redis at most, integer >= 1. @default 33554432 (32 MB) */
+  readonly maxInFlightBytes?: number;
+  /** Bytes that a value may have after compression, integer >= 1; a larger one is not stored. @default 8388608 (8 MB) */
+  readonly maxValueBytes?: number;
+  /** Calls in a row without an answer after which Redis is not asked for a while, integer >= 1. @default 5 */
+  readonly failureThreshold?: number;
+  /** Milliseconds > 0, longer than any load: a value that took longer to load is not stored. @default 600000 (10 minutes) */
+  readonly maxLoadMs?: number;
+  /** Invalidations that the log keeps at least, for processes that missed them; integer >= 1. Should be the bus's own. @default 10000 */
+  readonly logLength?: number;
+  /** Whether invalidations are published by SPUBLISH, which needs Redis 7. Must be what the bus does. @default true on a cluster, else false */
+  readonly isSharded?: boolean;
+  /** @default the machine's */
+  readonly clock?: Clock;
+  /** @default the machine's */
+  readonly random?: RandomSource;
+}
+
+/** Options with all defaults in place. */
+export type RedisCacheSettings<V> = Required<Omit<RedisCacheOptions<V>, "client" | "url" | "port" | "compression" | "sealing">> & {
+  readonly compression: BodyCompression | undefined;
+  readonly sealing: BodySealing | undefined;
+};
+
+/** Checks options and adds defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
+export function toSettings<V>(options: RedisCacheOptions<V>, isCluster: boolean): RedisCacheSettings<V> {
+  const { keyPrefix = "larder", lanes = isCluster ? 16 : 1, ttlMs = 3_600_000, codec = jsonCodec<V>(), compression, sealing } = options;
+  const { timeoutMs = 50, writeTimeoutMs = 250, maxLoadMs = 600_000, maxInFlight = 4_096, maxInFlightBytes = 33_554_432 } = options;
+  const { maxValueBytes = 8_388_608, failureThreshold = 5, logLength = 10_000, isSharded = isCluster } = options;
+  const { clock = systemClock, random = systemRandom } = options;
+  checkId("codec.id", codec.id);
+  if (compression) checkId("compression.id", compression.id);
+  if (sealing) checkId("sealing.id", sealing.id);
+  return {
+    namespace: checkName("namespace", options.namespace),
+    keyPrefix: checkName("keyPrefix", keyPrefix),
+    lanes: checkCount("lanes", lanes),
+    ttlMs: checkDurationMs("ttlMs", ttlMs),
+    codec,
+    compression,
+    sealing,
+    timeoutMs: checkDurationMs("timeoutMs", timeoutMs),
+    writeTimeoutMs: checkDurationMs("writeTimeoutMs", writeTimeoutMs),
+    maxInFlight: checkCount("maxInFlight", maxInFlight),
+    maxInFlightBytes: checkCount("maxInFlightBytes", maxInFlightBytes),
+    maxValueBytes: checkCount("maxValueBytes", maxValueBytes),
+    failureThreshold: checkCount("failureThreshold", failureThreshold),
+    maxLoadMs: checkDurationMs("maxLoadMs", maxLoadMs),
+    logLength: checkCount("logLength", logLength),
+    isSharded,
+    clock,
+    random,
+  };
+}
+
+/** A client must do what the tier relies on. @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is set up otherwise */
+export function checkClient(client: Redis | Cluster): void {
+  const { keyPrefix, scaleReads } = client.options as { readonly keyPrefix?: unknown; readonly scaleReads?: unknown };
+  if (keyPrefix)
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "client must have no keyPrefix: channels would not carry it; use the cache's own keyPrefix",
+    );
+  if (client.isCluster && scaleReads !== undefined && scaleReads !== "master")
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      'client must have scaleReads "master": a replica may answer with what was invalidated',
+    );
+}

@@ -1,0 +1,50 @@
+/** Milliseconds for which an estimate stands before a new sample replaces it: clocks drift apart by about 1 ms in 10 s. */
+const KEEP_MS = 10_000;
+
+/**
+ * The server's clock, from the times that scripts report. A sample bounds the offset between its clock and ours by the round trip it
+ * took: the reply was written after the call left and before it came back. Bounds that overlap are narrowed; bounds that do not mean
+ * that one of the clocks jumped, and the new ones stand.
+ */
+export class ServerTime {
+  #low = Number.NaN;
+  #high = Number.NaN;
+  #learntAt = -Infinity;
+
+  /** Whether any sample was taken. */
+  get isKnown(): boolean {
+    return this.#learntAt !== -Infinity;
+  }
+
+  /**
+   * Takes in a sample.
+   * @param serverAt what the server said, in milliseconds, rounded down
+   * @param sentAt monotonic milliseconds when the call left
+   * @param receivedAt monotonic milliseconds when the reply came
+   */
+  learn(serverAt: number, sentAt: number, receivedAt: number): void {
+    if (!Number.isFinite(serverAt)) return;
+    const low = serverAt - receivedAt;
+    const high = serverAt + 1 - sentAt;
+    const isOverlapping = low <= this.#high && high >= this.#low;
+    const isRecent = receivedAt - this.#learntAt < KEEP_MS;
+    if (isOverlapping && isRecent) {
+      this.#low = Math.max(this.#low, low);
+      this.#high = Math.min(this.#high, high);
+      return;
+    }
+    this.#low = low;
+    this.#high = high;
+    this.#learntAt = receivedAt;
+  }
+
+  /** The server's time now, rather too late than too early: what an entry's age is judged by, so that it is never served past its time. */
+  latest(now: number): number {
+    return now + this.#high;
+  }
+
+  /** The server's time now, rather too early than too late: what deadlines are set by, so that no effect comes after them. */
+  earliest(now: number): number {
+    return now + this.#low;
+  }
+}

@@ -1,0 +1,60 @@
+import { deserialize, serialize } from "node:v8";
+import { CacheError } from "@larder/cache-core";
+
+/** Turns values into bytes and back. Its id is stored with every entry: what another codec wrote is a miss. */
+export interface ValueCodec<V> {
+  /** Integer from 1 to 255. 1 to 15 are larder's own. Change it whenever the bytes change their meaning. */
+  readonly id: number;
+  /** @throws {CacheError} ERR_CACHE_CODEC for a value that it cannot hold */
+  encode(value: V): Uint8Array;
+  /** What it throws makes the read a miss. */
+  decode(bytes: Buffer): V;
+}
+
+/** A reply is a view of what the socket read at once, 64 KB mostly. A small value that is kept must not keep all of that alive. */
+const MAX_SHARE = 2;
+
+/** The value is bytes and is stored as it is: nothing is parsed on a hit. Any Uint8Array is taken; a Buffer is given. */
+export const bytesCodec: ValueCodec<Buffer> = {
+  id: 1,
+  encode(value) {
+    if (!(value instanceof Uint8Array))
+      throw new CacheError("ERR_CACHE_CODEC", "the bytes codec stores Uint8Array and Buffer only; use jsonCodec or v8Codec");
+    return value;
+  },
+  decode: (bytes) => (bytes.buffer.byteLength > MAX_SHARE * bytes.length ? Buffer.from(bytes) : bytes),
+};
+
+function encodeJson(value: unknown): Buffer {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // The cause may quote the value.
+    throw new CacheError("ERR_CACHE_CODEC", "the value cannot be written as JSON: it has a cycle or a BigInt; use v8Codec");
+  }
+  if (text === undefined) throw new CacheError("ERR_CACHE_CODEC", "the value cannot be written as JSON: it is a function or a symbol");
+  return Buffer.from(text, "utf8");
+}
+
+/** Plain data as JSON: what every language reads. */
+export function jsonCodec<V>(): ValueCodec<V> {
+  return { id: 2, encode: encodeJson, decode: (bytes) => JSON.parse(bytes.toString("utf8")) as V };
+}
+
+function encodeV8(value: unknown): Buffer {
+  try {
+    return serialize(value);
+  } catch {
+    throw new CacheError("ERR_CACHE_CODEC", "the value cannot be cloned: it holds a function, a promise or a foreign object");
+  }
+}
+
+/**
+ * Anything that structured cloning takes: Map, Set, Date, BigInt, typed arrays, cycles. Faster than JSON for arrays of numbers. Readable
+ * by Node alone. Only for a Redis that none but trusted programs write to, unless entries are sealed: V8 does not defend its
+ * deserializer against hostile bytes.
+ */
+export function v8Codec<V>(): ValueCodec<V> {
+  return { id: 3, encode: encodeV8, decode: (bytes) => deserialize(bytes) as V };
+}

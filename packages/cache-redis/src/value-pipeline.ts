@@ -1,0 +1,113 @@
+import { CacheError } from "@larder/cache-core";
+import { decodeEntry, type EncodedEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
+import type { ValueCodec } from "./value-codec.ts";
+
+/** Makes bodies smaller. Its id is stored with the entry: what another one wrote is a miss. */
+export interface BodyCompression {
+  /** Integer from 1 to 255. */
+  readonly id: number;
+  /** The compressed body, or `undefined` where it is not worth it: then it is stored as it is. */
+  compress(body: Uint8Array): Uint8Array | undefined;
+  /** @throws anything for bytes that are none of its own; that makes the read a miss */
+  decompress(body: Buffer): Buffer;
+}
+
+/** Encrypts bodies. Its id is stored with the entry; an entry that is not sealed is a miss for a cache that seals. */
+export interface BodySealing {
+  /** Integer from 1 to 255. */
+  readonly id: number;
+  /** @param context what the body belongs to: opening it under another context fails */
+  seal(body: Uint8Array, context: Uint8Array): Uint8Array;
+  /** @throws anything when key, context or bytes are not the ones it was sealed with; that makes the read a miss */
+  open(body: Buffer, context: Uint8Array): Buffer;
+}
+
+/** How values become entries. */
+export interface ValuePipelineOptions<V> {
+  readonly codec: ValueCodec<V>;
+  readonly compression: BodyCompression | undefined;
+  readonly sealing: BodySealing | undefined;
+  /** What the owner of every entry begins with: prefix and namespace, unambiguously. */
+  readonly owner: string;
+}
+
+/** Why an entry is not used. */
+export type PipelineFault = EntryFault | "codec" | "sealing" | "value";
+
+/** Everything between a value and the bytes in Redis: codec, compression, sealing, entry. */
+export class ValuePipeline<V> {
+  readonly #options: ValuePipelineOptions<V>;
+
+  constructor(options: ValuePipelineOptions<V>) {
+    this.#options = options;
+  }
+
+  /** @throws {CacheError} ERR_CACHE_CODEC for a value that the codec cannot hold */
+  encode(
+    key: string,
+    value: V,
+    options: { readonly ttlMs: number; readonly staleMs: number; readonly tags: readonly string[] },
+  ): EncodedEntry {
+    const { codec, compression, sealing } = this.#options;
+    const plain = codec.encode(value);
+    const compressed = compression?.compress(plain);
+    const parts = {
+      ...options,
+      codec: codec.id,
+      compression: compression && compressed ? compression.id : 0,
+      sealing: sealing?.id ?? 0,
+      owner: this.#owner(key),
+    };
+    const body = compressed ?? plain;
+    return encodeEntry({ ...parts, body: sealing ? sealing.seal(body, sealingContext(parts)) : body });
+  }
+
+  /** Reads an entry without its value. */
+  parse(key: string, bytes: Buffer, isHead = false): StoredParts | EntryFault {
+    return decodeEntry(bytes, this.#owner(key), isHead);
+  }
+
+  /** The value of an entry. Never throws. */
+  open(key: string, parts: StoredParts): { readonly value: V } | PipelineFault {
+    const { codec, compression, sealing } = this.#options;
+    if (parts.codec !== codec.id) return "codec";
+    if (parts.sealing !== (sealing?.id ?? 0)) return "sealing";
+    if (parts.compression !== 0 && parts.compression !== compression?.id) return "codec";
+    let body = parts.body;
+    try {
+      if (sealing) body = sealing.open(body, sealingContext({ ...parts, owner: this.#owner(key) }));
+    } catch {
+      return "sealing";
+    }
+    try {
+      if (compression && parts.compression !== 0) body = compression.decompress(body);
+      const value = codec.decode(body);
+      return value === undefined ? "value" : { value };
+    } catch {
+      return "value";
+    }
+  }
+
+  #owner(key: string): string {
+    return this.#options.owner + key;
+  }
+}
+
+/** What a sealed body is bound to: everything of the entry that is known when it is sealed, so that nothing of it can be changed or moved. */
+function sealingContext(parts: {
+  readonly codec: number;
+  readonly compression: number;
+  readonly ttlMs: number;
+  readonly staleMs: number;
+  readonly tags: readonly string[];
+  readonly owner: string;
+}): Buffer {
+  const { codec, compression, ttlMs, staleMs, tags, owner } = parts;
+  return Buffer.from(JSON.stringify(["larder entry 1", codec, compression, String(ttlMs), String(staleMs), tags, owner]), "utf8");
+}
+
+/** Passes an id. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkId(name: string, id: number): void {
+  if (!Number.isInteger(id) || id < 1 || id > 255)
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be an integer from 1 to 255, got ${id}`);
+}

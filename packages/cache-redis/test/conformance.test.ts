@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describeCache, uniquePrefix } from "@larder/cache-testing";
+import { Redis } from "ioredis";
+import { Redis as Redis6 } from "ioredis-6";
+import * as testApi from "vitest";
+import { RedisCache, v8Codec } from "../src/index.ts";
+
+const url = process.env.REDIS_URL ?? "redis://127.0.0.1:6379";
+
+const clients: Readonly<Record<string, Redis>> = {
+  "ioredis 5": new Redis(url),
+  "ioredis 6": new Redis6(url) as unknown as Redis,
+};
+
+testApi.afterAll(() => {
+  for (const client of Object.values(clients)) client.disconnect();
+});
+
+const advance = async (ms: number): Promise<void> => {
+  await sleep(ms);
+};
+const ofTtl = (ttlMs: number | undefined): { ttlMs?: number } => (ttlMs === undefined ? {} : { ttlMs });
+
+for (const [name, client] of Object.entries(clients)) {
+  describeCache(`RedisCache over ${name}`, {
+    create: async ({ ttlMs }) => {
+      const cache = new RedisCache<unknown>({ client, namespace: "conformance", keyPrefix: uniquePrefix(), ...ofTtl(ttlMs) });
+      await cache.ready();
+      return cache;
+    },
+    advance,
+    testApi,
+  });
+}
+
+describeCache("RedisCache from a URL, in several lanes, with v8 values", {
+  create: async ({ ttlMs }) => {
+    const cache = new RedisCache<unknown>({
+      url,
+      namespace: "conformance",
+      keyPrefix: uniquePrefix(),
+      lanes: 4,
+      codec: v8Codec(),
+      ...ofTtl(ttlMs),
+    });
+    await cache.ready();
+    return cache;
+  },
+  advance,
+  testApi,
+});
