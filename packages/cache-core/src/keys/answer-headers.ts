@@ -1,0 +1,34 @@
+/** Headers as `node:http` gives them, or any record of names and values. */
+export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+const PREFIX = "anthropic-";
+
+/** Which account pays and which betas are on: they select models, limits and behaviour. */
+const NAMES: ReadonlySet<string> = new Set(["openai-organization", "openai-project", "openai-beta"]);
+
+/** "an" and "op", as two bytes. */
+const STARTS_AN = 0x616e;
+const STARTS_OP = 0x6f70;
+
+/** Whether a header, by its lower-case name, is part of the key: `anthropic-*`, `openai-organization`, `openai-project`, `openai-beta`. */
+export function isAnswerHeader(name: string): boolean {
+  return name.startsWith(PREFIX) || NAMES.has(name);
+}
+
+/** The headers that are part of the key, as JSON of sorted pairs of lower-case name and value; `""` when there are none. */
+export function selectAnswerHeaders(headers: RequestHeaders): string {
+  let selected: Array<readonly [name: string, value: string | readonly string[]]> | undefined;
+  for (const name in headers) {
+    // Two characters decide for nearly every header: the loop runs on the path of every hit.
+    const start = ((name.charCodeAt(0) | 32) << 8) | (name.charCodeAt(1) | 32);
+    if (start !== STARTS_AN && start !== STARTS_OP) continue;
+    const value = headers[name];
+    const lower = name.toLowerCase();
+    if (value !== undefined && isAnswerHeader(lower)) {
+      selected ??= [];
+      selected.push([lower, value]);
+    }
+  }
+  if (selected === undefined) return "";
+  return JSON.stringify(selected.map((pair) => JSON.stringify(pair)).sort());
+}

@@ -1,0 +1,116 @@
+import { describeValue } from "../check-option.ts";
+import { CacheError } from "../errors.ts";
+import { fromByteText } from "./byte-text.ts";
+import { joinMembers } from "./canonical-reader.ts";
+import { endpoints, type FieldRole, fieldPolicy } from "./field-roles.ts";
+import { readBytes, readParsed } from "./read-source.ts";
+import type { Endpoint } from "./request-fields.ts";
+import type { Member } from "./sort-members.ts";
+
+/** A request body: its bytes as they came, or what they say. Bytes are better: a parsed value has lost digits past double precision. */
+export type RequestSource = Uint8Array | Readonly<Record<string, unknown>>;
+
+/** One top-level field of a request. */
+export interface RequestField {
+  readonly name: string;
+  /** The value in canonical JSON, as byte text: one character for each byte of UTF-8. */
+  readonly form: string;
+  /** What the field is to the key; `undefined` when nobody classified it, and then it is part of the key. */
+  readonly role: FieldRole | undefined;
+  readonly isInKey: boolean;
+}
+
+/** A request body read once: what it says, and what it shares with every body that means the same. */
+export class CanonicalRequest {
+  readonly endpoint: Endpoint;
+  /** Whether every number is a double: when not, `body` has lost digits that the key has. */
+  readonly isExact: boolean;
+  /** Normalizers that have changed this request, in the order they ran. They are part of the key. */
+  readonly normalizers: readonly string[];
+  readonly #members: readonly Member[];
+  readonly #source: RequestSource;
+  #body: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(endpoint: Endpoint, members: readonly Member[], isExact: boolean, source: RequestSource, normalizers: readonly string[]) {
+    this.endpoint = endpoint;
+    this.#members = members;
+    this.isExact = isExact;
+    this.normalizers = normalizers;
+    this.#source = source;
+  }
+
+  /** All top-level fields, sorted by name. */
+  get fields(): readonly RequestField[] {
+    return this.#members.map(({ name, form }) => ({ name, form, ...fieldPolicy(this.endpoint, name) }));
+  }
+
+  /** The body as a value: parsed at the first use when bytes were given. Not to be changed. */
+  get body(): Readonly<Record<string, unknown>> {
+    this.#body ??= this.#source instanceof Uint8Array ? (JSON.parse(utf8(this.#source)) as Record<string, unknown>) : this.#source;
+    return this.#body;
+  }
+
+  /** The model asked for; `""` when there is none or it is not a string. */
+  get model(): string {
+    const form = this.form("model");
+    if (form === undefined || !form.startsWith('"')) return "";
+    return PLAIN_STRING.test(form) ? form.slice(1, -1) : (JSON.parse(fromByteText(form)) as string);
+  }
+
+  /** One top-level field's value, without parsing the others; `undefined` when it is absent. */
+  get(name: string): unknown {
+    const form = this.form(name);
+    return form === undefined ? undefined : (JSON.parse(fromByteText(form)) as unknown);
+  }
+
+  /** One top-level field in canonical form (byte text); `undefined` when it is absent. `"true"` is the form of `true`. */
+  form(name: string): string | undefined {
+    for (const member of this.#members) if (member.name === name) return member.form;
+    return undefined;
+  }
+
+  /**
+   * Fields that tie the request to something the upstream keeps: a conversation, a background run, `store: true`. Empty for most.
+   * Such a request should go past the cache unless the caller insists.
+   */
+  get statefulFields(): readonly string[] {
+    return this.fields.filter(isStateful).map((field) => field.name);
+  }
+
+  /** The canonical form (byte text) of the fields in the key, but for those left out. */
+  keyForm(without?: string): string {
+    const included: Member[] = [];
+    for (const member of this.#members)
+      if (member.name !== without && fieldPolicy(this.endpoint, member.name).isInKey) included.push(member);
+    return joinMembers(included);
+  }
+}
+
+function isStateful(field: RequestField): boolean {
+  return (field.role === "state" || field.role === "retention") && field.form !== "null" && field.form !== "false";
+}
+
+/** A string whose canonical form is its text between quotes. */
+const PLAIN_STRING = /^"[\w./:@ -]*"$/;
+
+function utf8(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+}
+
+/** Reads a body under normalizers that have already run. */
+export function readNormalized(endpoint: Endpoint, source: RequestSource, normalizers: readonly string[]): CanonicalRequest {
+  if (!endpoints.includes(endpoint))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `endpoint must be one of ${endpoints.join(", ")}, got ${describeValue(endpoint)}`);
+  const reader = source instanceof Uint8Array ? readBytes(source) : readParsed(source);
+  const members = reader.readMembers();
+  return new CanonicalRequest(endpoint, members, reader.isExact, source, normalizers);
+}
+
+/**
+ * Reads a request body for its key. One pass over the bytes; the body itself is parsed only when `body` is asked for.
+ * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when the body is not an object in valid JSON and UTF-8, has a name twice in one object,
+ * or is nested deeper than 256: answer it with 400
+ */
+export function readRequest(endpoint: Endpoint, source: RequestSource): CanonicalRequest {
+  return readNormalized(endpoint, source, []);
+}
