@@ -4,4 +4,8 @@ import type { Scenario } from "../scenario.ts";
  * Every scenario by its word on the command line, in the order in which they run. Loaded only when asked for, so that a broken or heavy
  * one does not stop the others. To add one: write `scenarios/<name>.ts` that exports a `Scenario` and put its line here.
  */
-export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {};
+export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {
+  tiered: async () => (await import("./tiered.ts")).tieredScenario,
+  stampede: async () => (await import("./stampede.ts")).stampedeScenario,
+  invalidation: async () => (await import("./invalidation.ts")).invalidationScenario,
+};

@@ -1,0 +1,33 @@
+import { type Peers, PeerUnavailable } from "../peers.ts";
+import type { UnavailableContender } from "../scenario.ts";
+import type { ReadThroughContender } from "./read-through.ts";
+import { larderWithoutL2 } from "./read-through-larder.ts";
+import { readThroughPeers } from "./read-through-peers.ts";
+
+/** A contender whose peer is installed. */
+export interface InstalledContender {
+  readonly contender: ReadThroughContender;
+  readonly version: string | undefined;
+}
+
+/** All read-through caches by name. */
+export const readThroughContenders: readonly ReadThroughContender[] = [larderWithoutL2, ...readThroughPeers];
+
+/** Installs the peers of the contenders. @returns those that are there, and why the others are not */
+export async function installContenders(
+  contenders: readonly ReadThroughContender[],
+  peers: Peers,
+): Promise<{ readonly installed: InstalledContender[]; readonly unavailable: UnavailableContender[] }> {
+  const installed: InstalledContender[] = [];
+  const unavailable: UnavailableContender[] = [];
+  for (const contender of contenders) {
+    try {
+      const version = contender.peer ? (await peers.load(contender.peer)).version : undefined;
+      installed.push({ contender, version });
+    } catch (error) {
+      if (!(error instanceof PeerUnavailable)) throw error;
+      unavailable.push({ contender: contender.name, why: error.message, install: error.install });
+    }
+  }
+  return { installed, unavailable };
+}

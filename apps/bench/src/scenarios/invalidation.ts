@@ -1,0 +1,286 @@
+import { Redis } from "ioredis";
+import { installContenders, readThroughContenders } from "../contenders/load-contenders.ts";
+import { createPeers } from "../contenders/peer-installer.ts";
+import type { ReadThroughCache } from "../contenders/read-through.ts";
+import { toMeasurements } from "../measure.ts";
+import type { Cell, Row, Scenario, ScenarioContext, ScenarioResult, Table, TaskContext } from "../scenario.ts";
+import { quantile } from "../statistics.ts";
+
+// From the call of `invalidate` to the moment when a peer process no longer gives the old value. Peers poll their own cache: it answers
+// from memory while the entry is there, so what a poll costs is below what is measured, and the clock is the machine's monotonic one,
+// which all processes share. A PING on a connection of the same process, taken in turn with the invalidations, is the limit.
+
+const LIMIT = "PING";
+/** Peers that never notice are given up after this: they have no bus. */
+const GIVE_UP_MS = 1000;
+const KEY = "model:gpt-4o-mini";
+
+interface MemberInput {
+  readonly contender: string;
+  readonly redisUrl: string;
+  readonly namespace: string;
+}
+
+const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+async function createMember({ contender, redisUrl, namespace }: MemberInput, task: TaskContext): Promise<ReadThroughCache> {
+  const found = readThroughContenders.find(({ name }) => name === contender)!;
+  const cache = await found.create({ redisUrl, namespace, ttlMs: 600_000 }, createPeers({ signal: task.signal }));
+  await cache.ready();
+  return cache;
+}
+
+/** A peer process: told a round, it loads the key, says so, and tells when the value that it holds is gone. */
+async function listener(input: unknown, task: TaskContext): Promise<null> {
+  const cache = await createMember(input as MemberInput, task);
+  return new Promise((resolve) => {
+    task.onMessage((message) => {
+      const { round } = message as { round: number };
+      if (round < 0) {
+        void cache.close();
+        return resolve(null);
+      }
+      void watch(cache, round, task);
+    });
+    task.send({ kind: "ready" });
+  });
+}
+
+async function watch(cache: ReadThroughCache, round: number, task: TaskContext): Promise<void> {
+  const held = await cache.getOrSet(KEY, async () => ({ round }));
+  task.send({ kind: "holds", round, held });
+  const giveUpAt = nowMs() + GIVE_UP_MS;
+  let goneAt: number | undefined;
+  while (goneAt === undefined && nowMs() < giveUpAt) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const gone = await hasLost(cache);
+    if (gone) goneAt = nowMs();
+  }
+  task.send({ kind: "gone", round, goneAt: goneAt ?? null });
+}
+
+/** Whether the next read has to load. What it loads is the new value, which the next round's invalidation drops again. */
+async function hasLost(cache: ReadThroughCache): Promise<boolean> {
+  if (cache.getSync) return cache.getSync(KEY) === undefined;
+  let isLoaded = false;
+  await cache.getOrSet(KEY, async () => {
+    isLoaded = true;
+    return { fresh: true };
+  });
+  return isLoaded;
+}
+
+/** The process that invalidates: one PING and one invalidation a round, both timed. */
+async function issuer(input: unknown, task: TaskContext): Promise<null> {
+  const cache = await createMember(input as MemberInput, task);
+  const redis = new Redis((input as MemberInput).redisUrl);
+  await redis.ping();
+  return new Promise((resolve) => {
+    task.onMessage((message) => {
+      const { round } = message as { round: number };
+      if (round < 0) {
+        redis.disconnect();
+        void cache.close();
+        return resolve(null);
+      }
+      void issue(cache, redis, round, task);
+    });
+    task.send({ kind: "ready" });
+  });
+}
+
+async function issue(cache: ReadThroughCache, redis: Redis, round: number, task: TaskContext): Promise<void> {
+  const pingedAt = nowMs();
+  await redis.ping();
+  const pingMs = nowMs() - pingedAt;
+  const calledAt = nowMs();
+  await cache.invalidate(KEY);
+  task.send({ kind: "issued", round, calledAt, pingMs, ackMs: nowMs() - calledAt });
+}
+
+interface Rounds {
+  readonly pingMs: number[];
+  readonly goneMs: number[];
+  readonly ackMs: number[];
+  never: number;
+}
+
+type Report = { kind: string; round?: number; goneAt?: number | null; calledAt?: number; pingMs?: number; ackMs?: number };
+
+/** Holds at the `count`-th message of that kind. */
+function countTo(count: number, kind: string): (message: Report) => boolean {
+  let seen = 0;
+  return (message) => {
+    if (message.kind === kind) seen += 1;
+    return seen === count;
+  };
+}
+
+/** Runs the rounds over one issuer and its listeners. A round starts when all listeners hold the key. */
+async function measureRounds(
+  context: ScenarioContext,
+  input: MemberInput,
+  listeners: number,
+  rounds: number,
+  onRound: (round: number) => void,
+): Promise<Rounds> {
+  const measured: Rounds = { pingMs: [], goneMs: [], ackMs: [], never: 0 };
+  let report: (from: number, message: Report) => void = () => {};
+  const tasks = Array.from({ length: listeners + 1 }, (_, index) =>
+    context.runTask<null>(index === 0 ? "issuer" : "listener", input, {
+      timeoutMs: 120_000,
+      onMessage: (message) => report(index, message as Report),
+    }),
+  );
+  const failed = Promise.race(tasks.map(({ result }) => result.then(() => new Promise<never>(() => {}))));
+  const until = (done: (message: Report) => boolean): Promise<void> =>
+    Promise.race([
+      failed,
+      new Promise<void>((resolve) => {
+        report = (_, message) => void (done(message) && resolve());
+      }),
+    ]);
+  await until(countTo(tasks.length, "ready"));
+  for (let round = 0; round < rounds; round += 1) {
+    context.signal.throwIfAborted();
+    const holds = until(countTo(listeners, "holds"));
+    for (const task of tasks.slice(1)) task.send({ round });
+    await holds;
+    await playRound(tasks[0]!, round, listeners, until, measured);
+    onRound(round);
+  }
+  for (const task of tasks) task.send({ round: -1 });
+  await Promise.all(tasks.map((task) => task.stop()));
+  return measured;
+}
+
+async function playRound(
+  issuing: { send(message: unknown): void },
+  round: number,
+  listeners: number,
+  until: (done: (message: Report) => boolean) => Promise<void>,
+  measured: Rounds,
+): Promise<void> {
+  let calledAt = Number.NaN;
+  const goneAt: Array<number | null> = [];
+  const over = until((message) => {
+    if (message.kind === "gone") goneAt.push(message.goneAt ?? null);
+    if (message.kind === "issued") {
+      calledAt = message.calledAt!;
+      measured.pingMs.push(message.pingMs!);
+      measured.ackMs.push(message.ackMs!);
+    }
+    return goneAt.length === listeners && !Number.isNaN(calledAt);
+  });
+  issuing.send({ round });
+  await over;
+  for (const instant of goneAt) {
+    if (instant === null) measured.never += 1;
+    else measured.goneMs.push(Math.max(0, instant - calledAt));
+  }
+}
+
+const GROUPS = 5;
+
+/** Quantiles of consecutive fifths of the samples: what a median's spread is taken over. */
+function inGroups(samples: readonly number[], share: number): number[] {
+  const size = Math.max(1, Math.floor(samples.length / GROUPS));
+  return Array.from({ length: Math.min(GROUPS, samples.length) }, (_, group) =>
+    quantile(samples.slice(group * size, (group + 1) * size), share),
+  );
+}
+
+function toRow(name: string, role: Row["role"], version: string | undefined, rounds: Rounds, listeners: number): Row {
+  if (rounds.goneMs.length === 0) {
+    const why = "peers keep the old value until its time to live is over: it has no bus";
+    return {
+      contender: name,
+      role,
+      ...(version ? { version } : {}),
+      cells: { p50: { kind: "missing", why }, p99: { kind: "missing", why } },
+    };
+  }
+  const cellOf = (share: number): Cell => {
+    const [, ours] = toMeasurements(
+      [
+        { contender: { name: LIMIT, role: "limit" }, samples: inGroups(rounds.pingMs, share) },
+        { contender: { name, role }, samples: inGroups(rounds.goneMs, share) },
+      ],
+      LIMIT,
+    );
+    return ours!.cell;
+  };
+  const late =
+    rounds.never > 0 ? { note: `${rounds.never} of ${rounds.never + rounds.goneMs.length} deliveries took over ${GIVE_UP_MS} ms` } : {};
+  const ack = toMeasurements([{ contender: { name, role }, samples: inGroups(rounds.ackMs, 0.5) }], undefined)[0]!.cell;
+  const ping = toMeasurements([{ contender: { name, role }, samples: inGroups(rounds.pingMs, 0.5) }], undefined)[0]!.cell;
+  return {
+    contender: name,
+    role,
+    ...(version ? { version } : {}),
+    cells: { p50: cellOf(0.5), p99: cellOf(0.99), ack, ping },
+    ...(listeners > 0 ? late : {}),
+  };
+}
+
+function toTable(listeners: number, rows: Row[], unavailable: Table["unavailable"]): Table {
+  const targets = rows
+    .filter(({ role }) => role === "ours")
+    .flatMap(({ contender, cells }) => {
+      const cell = cells.p50;
+      if (cell?.kind !== "measured" || cell.ratio === undefined) return [];
+      return [{ contender, column: "p50", text: `<= 2.5x PING (${cell.ratio.toFixed(2)}x)`, isMet: cell.ratio <= 2.5 }];
+    });
+  return {
+    id: `peers-${listeners}`,
+    title: `From the call of invalidate to the entry gone from ${listeners === 1 ? "a peer process" : `${listeners} peer processes`}`,
+    columns: [
+      { id: "p50", title: "p50", unit: "ms", better: "lower" },
+      { id: "p99", title: "p99", unit: "ms", better: "lower" },
+      { id: "ack", title: "call returns, p50", unit: "ms", better: "lower" },
+      { id: "ping", title: "PING, p50", unit: "ms", better: "none" },
+    ],
+    rows,
+    baseline: LIMIT,
+    targets,
+    ...(unavailable ? { unavailable } : {}),
+    notes: ["PING was taken in turn with the row's own invalidations, on a connection of the invalidating process."],
+  };
+}
+
+async function run(context: ScenarioContext): Promise<ScenarioResult> {
+  const { installed, unavailable } = await installContenders(
+    readThroughContenders.filter(({ hasBus }) => hasBus),
+    context.peers,
+  );
+  const redis = await context.redis.start();
+  const rounds = context.quick ? 60 : 500;
+  const sizes = [1, 8];
+  const tables: Table[] = [];
+  for (const [place, listeners] of sizes.entries()) {
+    const rows: Row[] = [];
+    for (const [index, { contender, version }] of installed.entries()) {
+      const namespace = `invalidation-${listeners}-${contender.name.replaceAll(/\W+/g, "-")}`;
+      const onRound = (round: number): void => {
+        const done = (index + round / rounds) / installed.length;
+        context.progress.update((place + done) / sizes.length, `${contender.name}, ${listeners} peers`);
+      };
+      const input = { contender: contender.name, redisUrl: redis.url, namespace };
+      const measured = await measureRounds(context, input, listeners, listeners === 1 ? rounds : Math.ceil(rounds / 2), onRound);
+      rows.push(toRow(contender.name, contender.role, version, measured, listeners));
+    }
+    tables.push(toTable(listeners, rows, unavailable));
+  }
+  return { tables };
+}
+
+/** How long an invalidation takes to reach the other processes. */
+export const invalidationScenario: Scenario = {
+  name: "invalidation",
+  title: "Invalidation: from the call to gone everywhere",
+  describe:
+    "Milliseconds from the call of invalidate until other processes no longer serve the old value, beside the peers that have a bus, against PING.",
+  needs: ["redis"],
+  tasks: { listener, issuer },
+  run,
+};
