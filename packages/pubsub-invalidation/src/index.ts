@@ -1,11 +1,13 @@
 // For users.
 
 export type { BodySigner } from "./body-signer.ts";
-// For those who put the bus on another client, and for the simulator.
+// For those who put the bus on something else than ioredis, and for the simulator.
 export type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 export type { BusStats } from "./bus-stats.ts";
 export { CoherentCache, createCoherentCache } from "./coherent-cache.ts";
 export { durationSetting } from "./duration-setting.ts";
 export type { IoredisClient } from "./ioredis-port.ts";
-export type { BusConnectionEvent, RedisInvalidationBusOptions } from "./redis-bus.ts";
+export type { BusConnectionEvent, PortBusOptions } from "./port-bus.ts";
+export { PortInvalidationBus } from "./port-bus.ts";
+export type { RedisInvalidationBusOptions } from "./redis-bus.ts";
 export { RedisInvalidationBus } from "./redis-bus.ts";

@@ -1,248 +1,38 @@
-import { channel as diagnosticsChannel } from "node:diagnostics_channel";
-import {
-  CacheError,
-  type CancelTimer,
-  type Clock,
-  checkCount,
-  checkDurationMs,
-  type InvalidationBus,
-  type InvalidationChannel,
-  type InvalidationListener,
-  KeySpace,
-  type RandomSource,
-  systemClock,
-  systemRandom,
-} from "@larder/cache-core";
-import type { BodySigner } from "./body-signer.ts";
+import { CacheError, systemClock, systemRandom } from "@larder/cache-core";
 import type { BusPort } from "./bus-port.ts";
-import { type BusCounters, type BusStats, createBusCounters } from "./bus-stats.ts";
-import { Inbox } from "./inbox.ts";
 import { createIoredisPort, type IoredisClient } from "./ioredis-port.ts";
-import type { Lane } from "./lane.ts";
-import { RedisInvalidationChannel } from "./redis-channel.ts";
+import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 
-/** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given; all processes, and a second tier, agree on `keyPrefix` and `lanes`. */
-export interface RedisInvalidationBusOptions {
+/** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given. */
+export interface RedisInvalidationBusOptions extends PortBusOptions {
   /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. */
   readonly client?: IoredisClient;
   /** Where to connect, as ioredis takes it: `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
   readonly url?: string;
   /** Another kind of client, or none: the simulator's. Closed with the bus. */
   readonly port?: BusPort;
-  /** What comes before every key and channel. Non-empty, without braces. @default "larder" */
-  readonly keyPrefix?: string;
-  /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. @default 16 on a cluster, else 1 */
-  readonly lanes?: number;
-  /** Milliseconds > 0 between heartbeats. Keep it below a third of the smallest `maxStalenessMs`. @default 250 */
-  readonly heartbeatMs?: number;
-  /** Milliseconds > 0 after which a call to Redis is given up; an invalidation's own budget may be shorter. @default 1000 */
-  readonly timeoutMs?: number;
-  /** Invalidations kept in each lane's log, about: what a process may miss and still learn exactly. Integer >= 1. @default 10000 */
-  readonly logLength?: number;
-  /** Milliseconds > 0 for which the mark of an invalidated tag is kept: longer than any entry lives. @default 7 days */
-  readonly tagMs?: number;
-  /** Whether messages go by sharded pub/sub (Redis >= 7). @default true on a cluster, else false */
+  /** Whether messages go by sharded pub/sub, which needs Redis 7. Must be what the second tier does. @default true on a cluster, else false */
   readonly isSharded?: boolean;
-  /** Signs invalidations, and ignores those without a right signature. See `createBodySigner`. @default none */
-  readonly signer?: BodySigner;
-  /** @default the machine's clock */
-  readonly clock?: Clock;
-  /** @default the machine's random source */
-  readonly random?: RandomSource;
 }
 
-/** What goes out on `node:diagnostics_channel` under `larder:bus-connection`. */
-export interface BusConnectionEvent {
-  readonly originId: string;
-  /** `"subscribed"`: the subscription was acknowledged. `"lost"`: its connection ended. `"deaf"`: it looked alive, delivered nothing and is replaced. */
-  readonly state: "subscribed" | "lost" | "deaf";
-}
+/** As many as the second tier has by default on a cluster. */
+const CLUSTER_LANES = 16;
 
-/** Passes a number > 0 that Redis and timers can take. */
-function checkFinite(name: string, value: number): void {
-  checkDurationMs(name, value);
-  if (value === Infinity) throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be finite, got Infinity`);
-}
-
-function pickClient({ client, url, port }: RedisInvalidationBusOptions): IoredisClient | string {
+function pickPort(options: RedisInvalidationBusOptions): BusPort {
+  const { client, url, port, isSharded, timeoutMs = 1_000, clock = systemClock, random = systemRandom } = options;
   const given = [client, url, port].filter((choice) => choice !== undefined);
-  const [only] = given;
-  if (given.length === 1 && (only === client || only === url)) return only as IoredisClient | string;
-  throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
+  if (given.length !== 1)
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
+  return port ?? createIoredisPort(client ?? (url as string), { isSharded, timeoutMs, clock, random });
 }
-
-const connectionEvents = diagnosticsChannel("larder:bus-connection");
 
 /**
- * Invalidations by Redis pub/sub, with exact recovery of what was missed: see the essay in `lane.ts`. Connects by itself and goes on
- * trying; Redis may be absent when the bus is made.
+ * Invalidations by Redis pub/sub, with exact recovery of what was missed from a log in Redis. Connects by itself and goes on trying for
+ * ever; Redis may be absent when the bus is made.
  */
-export class RedisInvalidationBus implements InvalidationBus {
-  readonly originId: string;
-  readonly #options: RedisInvalidationBusOptions;
-  readonly #settings: { readonly heartbeatMs: number; readonly timeoutMs: number; readonly logLength: number; readonly tagMs: number };
-  readonly #clock: Clock;
-  readonly #random: RandomSource;
-  readonly #port: BusPort;
-  readonly #counters: BusCounters = createBusCounters();
-  readonly #channels: Set<RedisInvalidationChannel> = new Set();
-  /** Who listens on a Redis channel. */
-  readonly #lanes: Map<string, Set<Lane>> = new Map();
-  readonly #inbox: Inbox;
-  #cancelHeartbeat: CancelTimer = () => {};
-  #isConnected = false;
-  #isClosed = false;
-  #joined = 0;
-  #redisTimeOffsetMs: number | undefined;
-
+export class RedisInvalidationBus extends PortInvalidationBus {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range */
   constructor(options: RedisInvalidationBusOptions) {
-    const { heartbeatMs = 250, timeoutMs = 1_000, logLength = 10_000, tagMs = 7 * 86_400_000 } = options;
-    const { clock = systemClock, random = systemRandom } = options;
-    for (const [name, value] of Object.entries({ heartbeatMs, timeoutMs, logLength, tagMs })) checkFinite(name, value);
-    this.#settings = { heartbeatMs, timeoutMs, logLength: checkCount("logLength", logLength), tagMs: Math.ceil(tagMs) };
-    this.#options = options;
-    this.#clock = clock;
-    this.#random = random;
-    this.originId = random.token();
-    this.#keySpace("check");
-    this.#inbox = new Inbox({ clock, handle: (name, text) => this.#dispatch(name, text), onOverflow: () => this.#onOverflow() });
-    this.#port = options.port ?? createIoredisPort(pickClient(options), { isSharded: options.isSharded, timeoutMs, clock, random });
-    this.#port.open({
-      onSubscribed: () => this.#onSubscribed(),
-      onLost: () => this.#onLost(),
-      onMessage: (name, text) => this.#inbox.push(name, text),
-      onError: () => {
-        this.#counters.errors += 1;
-      },
-    });
-    this.#planHeartbeat();
-  }
-
-  join(namespace: string, listener: InvalidationListener): InvalidationChannel {
-    if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the bus has been closed");
-    this.#joined += 1;
-    const channel = new RedisInvalidationChannel({
-      ...this.#settings,
-      port: this.#port,
-      clock: this.#clock,
-      random: this.#random,
-      counters: this.#counters,
-      signer: this.#options.signer,
-      keySpace: this.#keySpace(namespace),
-      // Two caches of one namespace on one bus are told of each other's invalidations.
-      originId: `${this.originId}.${this.#joined}`,
-      listener,
-      onRedisTime: (redisAt, sentAt, answeredAt) => this.#onRedisTime(redisAt, sentAt, answeredAt),
-      onLeave: (left) => this.#onLeave(left),
-    });
-    this.#channels.add(channel);
-    for (const lane of channel.lanes) this.#listen(lane);
-    this.#port.subscribe(channel.lanes.flatMap((lane) => [lane.channel, lane.heartbeatChannel]));
-    return channel;
-  }
-
-  /** Counters and state since the bus was made. */
-  stats(): BusStats {
-    const provenAt = Math.min(...[...this.#channels].map((channel) => channel.lastProofAt));
-    return Object.freeze({
-      ...this.#counters,
-      isConnected: this.#isConnected,
-      lastProofAgeMs: this.#channels.size === 0 ? Infinity : this.#clock.now() - provenAt,
-      redisTimeOffsetMs: this.#redisTimeOffsetMs,
-    });
-  }
-
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#cancelHeartbeat();
-    for (const channel of [...this.#channels]) channel.leave();
-    this.#inbox.clear();
-    this.#port.close();
-    this.#isConnected = false;
-  }
-
-  #keySpace(namespace: string): KeySpace {
-    const { keyPrefix, client } = this.#options;
-    const { lanes = client?.isCluster ? 16 : 1 } = this.#options;
-    return new KeySpace({ namespace, lanes, ...(keyPrefix === undefined ? {} : { keyPrefix }) });
-  }
-
-  #listen(lane: Lane): void {
-    for (const name of [lane.channel, lane.heartbeatChannel]) {
-      const listeners = this.#lanes.get(name) ?? new Set();
-      this.#lanes.set(name, listeners.add(lane));
-    }
-  }
-
-  #onLeave(channel: RedisInvalidationChannel): void {
-    this.#channels.delete(channel);
-    const silent: string[] = [];
-    for (const lane of channel.lanes) {
-      for (const name of [lane.channel, lane.heartbeatChannel]) {
-        const listeners = this.#lanes.get(name);
-        listeners?.delete(lane);
-        if (listeners?.size === 0) silent.push(name);
-      }
-    }
-    for (const name of silent) this.#lanes.delete(name);
-    if (!this.#isClosed) this.#port.unsubscribe(silent);
-  }
-
-  #dispatch(name: string, text: string): void {
-    for (const lane of this.#lanes.get(name) ?? []) {
-      if (name === lane.heartbeatChannel) lane.onHeartbeat(text);
-      else lane.onMessage(text);
-    }
-  }
-
-  #onOverflow(): void {
-    this.#counters.overflows += 1;
-    for (const lane of this.#allLanes()) lane.onOverflow();
-  }
-
-  #onSubscribed(): void {
-    if (this.#isClosed) return;
-    this.#isConnected = true;
-    this.#counters.subscriptions += 1;
-    this.#announce("subscribed");
-    for (const lane of this.#allLanes()) lane.onSubscribed();
-    this.#planHeartbeat();
-  }
-
-  #onLost(): void {
-    if (!this.#isConnected) return;
-    this.#isConnected = false;
-    this.#announce("lost");
-  }
-
-  #onRedisTime(redisAt: number, sentAt: number, answeredAt: number): void {
-    if (Number.isFinite(redisAt)) this.#redisTimeOffsetMs = redisAt - (sentAt + answeredAt) / 2;
-  }
-
-  #planHeartbeat(): void {
-    this.#cancelHeartbeat();
-    this.#cancelHeartbeat = this.#clock.setTimer(() => this.#beat(), this.#settings.heartbeatMs);
-  }
-
-  /** Goes on while the subscriber is away too: the answers tell whether Redis is there for invalidations. */
-  #beat(): void {
-    this.#planHeartbeat();
-    const lanes = this.#allLanes();
-    if (this.#isConnected && lanes.some((lane) => lane.isDeaf)) {
-      this.#isConnected = false;
-      this.#announce("deaf");
-      this.#port.reconnectSubscriber();
-    }
-    for (const lane of lanes) void lane.beat();
-  }
-
-  #allLanes(): Lane[] {
-    return [...this.#channels].flatMap((channel) => channel.lanes);
-  }
-
-  #announce(state: BusConnectionEvent["state"]): void {
-    if (connectionEvents.hasSubscribers) connectionEvents.publish({ originId: this.originId, state } satisfies BusConnectionEvent);
+    super(pickPort(options), options.client?.isCluster ? { lanes: CLUSTER_LANES, ...options } : options);
   }
 }

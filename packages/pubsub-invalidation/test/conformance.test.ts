@@ -1,3 +1,4 @@
+import { MessageChannel } from "node:worker_threads";
 import { MemoryInvalidationBus } from "@larder/cache-core";
 import { describeBus, startFaultProxy, startRedisCluster, startRedisServer, uniquePrefix } from "@larder/cache-testing";
 import { Cluster, Redis } from "ioredis";
@@ -5,6 +6,7 @@ import { Redis as Redis6 } from "ioredis-6";
 import * as testApi from "vitest";
 import { afterAll, beforeAll } from "vitest";
 import { type IoredisClient, RedisInvalidationBus } from "../src/index.ts";
+import { threadLink, WorkerBusHub, WorkerInvalidationBus, type WorkerLink } from "../src/worker.ts";
 
 const url = process.env.REDIS_URL as string;
 
@@ -115,3 +117,55 @@ testApi.describe("on a cluster", () => {
     });
   }
 });
+
+describeBus("WorkerInvalidationBus in the primary process", {
+  testApi,
+  create: () => {
+    const hub = new WorkerBusHub();
+    return { a: hub.createBus({ heartbeatMs }), b: hub.createBus({ heartbeatMs }), dispose: () => hub.close() };
+  },
+  lacks: [
+    { capability: "cut", reason: "shown over threads" },
+    { capability: "forget", reason: "a primary that forgets has ended, and its workers with it" },
+  ],
+});
+
+describeBus("WorkerInvalidationBus between threads", {
+  testApi,
+  create: () => {
+    const hub = new WorkerBusHub();
+    const [near, far] = cuttable();
+    hub.attachThread(near.port1);
+    hub.attachThread(far.port1);
+    return {
+      a: new WorkerInvalidationBus({ link: threadLink(near.port2), heartbeatMs }),
+      b: new WorkerInvalidationBus({ link: far.link, heartbeatMs }),
+      cut: () => far.cut(true),
+      heal: () => far.cut(false),
+      dispose: () => {
+        hub.close();
+        near.port1.close();
+        far.port1.close();
+      },
+    };
+  },
+  lacks: [{ capability: "forget", reason: "a primary that forgets has ended, and its workers with it" }],
+});
+
+/** Two channels between threads; what is sent to the second one's end while it is cut is lost, both ways. */
+function cuttable() {
+  const near = new MessageChannel();
+  const { port1, port2 } = new MessageChannel();
+  const whole = threadLink(port2);
+  let isCut = false;
+  const cut = (value: boolean): void => {
+    isCut = value;
+  };
+  const link: WorkerLink = {
+    send: (message) => {
+      if (!isCut) whole.send(message);
+    },
+    listen: (onMessage, onClosed) => whole.listen((message) => (isCut ? undefined : onMessage(message)), onClosed),
+  };
+  return [near, { port1, link, cut }] as const;
+}

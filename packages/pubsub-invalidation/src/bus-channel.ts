@@ -20,7 +20,7 @@ export interface ChannelContext extends Omit<LaneContext, "lane" | "onInvalidati
   /** Milliseconds for which the mark of an invalidated tag is kept. */
   readonly tagMs: number;
   /** The channel was left. */
-  onLeave(channel: RedisInvalidationChannel): void;
+  onLeave(channel: BusChannel): void;
 }
 
 interface Waiter {
@@ -28,8 +28,8 @@ interface Waiter {
   reject(error: CacheError): void;
 }
 
-/** One cache's membership in a `RedisInvalidationBus`. */
-export class RedisInvalidationChannel implements InvalidationChannel {
+/** One cache's membership in a bus. */
+export class BusChannel implements InvalidationChannel {
   readonly lanes: readonly Lane[];
   readonly #context: ChannelContext;
   #lastProofAt = -Infinity;

@@ -1,0 +1,200 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import {
+  type Cache,
+  type CacheEvents,
+  type CancelTimer,
+  type Clock,
+  checkDurationMs,
+  checkName,
+  checkShare,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
+import { parseWatcherMessage, type WatcherAnswer, type WatcherQuestion } from "./watcher-message.ts";
+import type { WatcherPort } from "./watcher-port.ts";
+
+/*
+ * The question that no protocol can ask about itself: is it true? A watcher takes a sample of the invalidations that its process has
+ * sent, and after 1, 5 and 30 seconds asks every peer what it holds under the key. Whoever still holds something stored before the
+ * invalidation is inconsistent, whatever the reason: a bug, a lost message, a listener that threw, a second tier that lied.
+ *
+ * Only durations cross the wire, so clocks need not agree: a peer tells the age of what it holds, the asker knows how long ago the
+ * invalidation was acknowledged, and the time that the question travelled is bounded by discarding answers that took too long.
+ * What it cannot see by age is an old value stored *after* the invalidation (a fill that should have been refused): give `versionOf`
+ * where values carry a version, and it sees that too.
+ *
+ * Source: Meta, "Cache made consistent" (2022), which calls such a watcher Polaris and asks at growing delays for the same reason: the
+ * first one finds what is slow, the last one what is broken.
+ */
+
+/** Invalidations watched at one time. */
+const MAX_WATCHED = 1_000;
+/** Sent within this time and answered within it, an answer's age can be compared; also what is forgiven in the comparison. */
+const SLACK_MS = 250;
+
+/** How a watcher is made. */
+export interface CoherenceWatcherOptions<V> {
+  /** The cache that is watched, and asked when others ask. Its counters count the looks. */
+  readonly cache: Pick<Cache<V>, "lookup">;
+  /** The cache's namespace. */
+  readonly namespace: string;
+  /** The way to the other processes' watchers. Closed with the watcher. */
+  readonly port: WatcherPort;
+  /** Share of invalidations that is asked about, 0 to 1. @default 0.01 */
+  readonly sampleRate?: number;
+  /** When peers are asked, in milliseconds > 0 after the invalidation. @default [1000, 5000, 30000] */
+  readonly delaysMs?: readonly number[];
+  /** The version inside a value, where it has one: higher is newer. @default none: age alone decides */
+  readonly versionOf?: (value: V) => number | undefined;
+  /** Told of each inconsistency found. @default nobody */
+  readonly onInconsistent?: (finding: Inconsistency) => void;
+  /** @default the machine's */
+  readonly clock?: Clock;
+  /** @default the machine's */
+  readonly random?: RandomSource;
+}
+
+/** A peer that held something old. */
+export interface Inconsistency {
+  readonly namespace: string;
+  readonly key: string;
+  /** The peer's watcher. */
+  readonly peer: string;
+  /** Milliseconds between the invalidation and the question. */
+  readonly afterMs: number;
+}
+
+/** What a watcher has seen: `inconsistent / sampled` is the share of invalidations that did not arrive. */
+export interface WatcherStats {
+  /** Invalidations by key sent by this process: `larder_invalidations_total`. */
+  readonly invalidations: number;
+  /** Of those, asked about. */
+  readonly sampled: number;
+  /** Questions sent. */
+  readonly questions: number;
+  /** Answers that came in time. */
+  readonly answers: number;
+  /** Answers that showed something old: `larder_inconsistent_total`. */
+  readonly inconsistent: number;
+  /** Answers that came too late to be judged. */
+  readonly late: number;
+}
+
+interface Watched {
+  readonly key: string;
+  readonly afterMs: number;
+  readonly askedAt: number;
+  readonly version: number | undefined;
+}
+
+/** Watches whether a cache's invalidations arrive at the other processes. */
+export class CoherenceWatcher<V> {
+  readonly #options: CoherenceWatcherOptions<V>;
+  readonly #clock: Clock;
+  readonly #random: RandomSource;
+  readonly #delaysMs: readonly number[];
+  readonly #sampleRate: number;
+  readonly #watcherId: string;
+  readonly #timers: Set<CancelTimer> = new Set();
+  readonly #asked: Map<number, Watched> = new Map();
+  readonly #counters = { invalidations: 0, sampled: 0, questions: 0, answers: 0, inconsistent: 0, late: 0 };
+  readonly #onSent: (message: unknown) => void;
+  #lastId = 0;
+
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
+  constructor(options: CoherenceWatcherOptions<V>) {
+    const { sampleRate = 0.01, delaysMs = [1_000, 5_000, 30_000], clock = systemClock, random = systemRandom } = options;
+    this.#options = { ...options, namespace: checkName("namespace", options.namespace) };
+    this.#sampleRate = checkShare("sampleRate", sampleRate);
+    this.#delaysMs = delaysMs.map((delayMs) => checkDurationMs("delaysMs", delayMs));
+    this.#clock = clock;
+    this.#random = random;
+    this.#watcherId = random.token();
+    this.#onSent = (message) => this.#onInvalidationSent(message as CacheEvents["invalidation-sent"]);
+    options.port.open((text) => void this.#onMessage(text));
+    subscribe("larder:invalidation-sent", this.#onSent);
+  }
+
+  /** Counters since the watcher was made. */
+  stats(): WatcherStats {
+    return Object.freeze({ ...this.#counters });
+  }
+
+  /** Stops watching and answering. Calling it again is fine. */
+  close(): void {
+    unsubscribe("larder:invalidation-sent", this.#onSent);
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    this.#asked.clear();
+    this.#options.port.close();
+  }
+
+  #onInvalidationSent({ namespace, target, isPropagated }: CacheEvents["invalidation-sent"]): void {
+    if (namespace !== this.#options.namespace || target.kind !== "key") return;
+    this.#counters.invalidations += 1;
+    // One that waits for its retry is known to be missing: nothing to find out.
+    if (!isPropagated || this.#timers.size >= MAX_WATCHED || this.#random.next() >= this.#sampleRate) return;
+    this.#counters.sampled += 1;
+    const sentAt = this.#clock.now();
+    for (const delayMs of this.#delaysMs) this.#plan(() => void this.#ask(target.key, sentAt), delayMs);
+  }
+
+  #plan(run: () => void, delayMs: number): void {
+    const cancel = this.#clock.setTimer(() => {
+      this.#timers.delete(cancel);
+      run();
+    }, delayMs);
+    this.#timers.add(cancel);
+  }
+
+  async #ask(key: string, sentAt: number): Promise<void> {
+    const version = this.#options.versionOf && (await this.#look(key)).version;
+    const askedAt = this.#clock.now();
+    this.#lastId += 1;
+    const id = this.#lastId;
+    this.#asked.set(id, { key, afterMs: askedAt - sentAt, askedAt, version });
+    this.#plan(() => this.#asked.delete(id), 4 * SLACK_MS);
+    this.#counters.questions += 1;
+    const question: WatcherQuestion = { larder: 1, kind: "ask", from: this.#watcherId, id, key };
+    this.#options.port.publish(JSON.stringify(question));
+  }
+
+  async #look(key: string): Promise<Pick<WatcherAnswer, "ageMs" | "version">> {
+    const found = await this.#options.cache.lookup(key);
+    if (found.status === "miss") return {};
+    const version = this.#options.versionOf?.(found.value);
+    return { ageMs: found.ageMs, ...(version === undefined ? {} : { version }) };
+  }
+
+  async #onMessage(text: string): Promise<void> {
+    const message = parseWatcherMessage(text);
+    if (!message || message.from === this.#watcherId) return;
+    if (message.kind === "answer") {
+      if (message.to === this.#watcherId) this.#judge(message);
+      return;
+    }
+    try {
+      const held = await this.#look(message.key);
+      const answer: WatcherAnswer = { larder: 1, kind: "answer", from: this.#watcherId, to: message.from, id: message.id, ...held };
+      this.#options.port.publish(JSON.stringify(answer));
+    } catch {
+      // A closed cache holds nothing old.
+    }
+  }
+
+  #judge(answer: WatcherAnswer): void {
+    const watched = this.#asked.get(answer.id);
+    if (!watched || this.#clock.now() - watched.askedAt > SLACK_MS) {
+      this.#counters.late += 1;
+      return;
+    }
+    this.#counters.answers += 1;
+    const { key, afterMs, version } = watched;
+    const isOld = answer.ageMs !== undefined && answer.ageMs > afterMs + SLACK_MS;
+    const isBehind = answer.version !== undefined && version !== undefined && answer.version < version;
+    if (!isOld && !isBehind) return;
+    this.#counters.inconsistent += 1;
+    this.#options.onInconsistent?.({ namespace: this.#options.namespace, key, peer: answer.from, afterMs });
+  }
+}

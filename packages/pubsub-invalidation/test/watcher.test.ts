@@ -1,0 +1,126 @@
+import { type InvalidationBus, MemoryInvalidationBus, type StoredEntry } from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import { ManualClock, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { Redis } from "ioredis";
+import { afterEach, describe, expect, it } from "vitest";
+import { createCoherentCache } from "../src/index.ts";
+import { CoherenceWatcher, type Inconsistency, redisWatcherPort, type WatcherPort } from "../src/watcher.ts";
+
+const opened: Array<() => unknown> = [];
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close();
+});
+
+/** Ports that reach each other in this process. */
+function ports(): () => WatcherPort {
+  const listeners = new Set<(text: string) => void>();
+  return () => {
+    let own: ((text: string) => void) | undefined;
+    return {
+      publish: (text) => {
+        for (const listener of [...listeners]) listener(text);
+      },
+      open: (listener) => {
+        own = listener;
+        listeners.add(listener);
+      },
+      close: () => void (own && listeners.delete(own)),
+    };
+  };
+}
+
+/** A bus that proves itself and tells nothing: what a bug in the protocol would look like. */
+function deafBus(): InvalidationBus {
+  const bus = new MemoryInvalidationBus();
+  return {
+    originId: bus.originId,
+    join: (namespace, listener) => bus.join(`${namespace}-elsewhere`, listener),
+    close: () => bus.close(),
+  };
+}
+
+function world(busB: InvalidationBus, busA: InvalidationBus) {
+  const clock = new ManualClock();
+  const namespace = uniquePrefix();
+  const port = ports();
+  const found: Inconsistency[] = [];
+  const member = (bus: InvalidationBus) => {
+    const l1 = new MemoryCache<StoredEntry<number>>({ maxEntries: 10, clock });
+    const cache = createCoherentCache<number>({ l1, bus, namespace, clock, jitter: 0 });
+    const watcher = new CoherenceWatcher({
+      cache,
+      namespace,
+      port: port(),
+      sampleRate: 1,
+      clock,
+      versionOf: (value) => value,
+      onInconsistent: (finding) => found.push(finding),
+    });
+    opened.push(() => watcher.close());
+    return { cache, watcher };
+  };
+  return { clock, found, a: member(busA), b: member(busB) };
+}
+
+describe("CoherenceWatcher", () => {
+  it("asks after 1, 5 and 30 s and finds nothing where invalidations arrive", async () => {
+    const bus = new MemoryInvalidationBus();
+    const { clock, found, a, b } = world(bus, bus);
+    await b.cache.get("k", () => 1);
+    clock.advance(10_000);
+    await a.cache.invalidate("k");
+    await b.cache.get("k", () => 2);
+    await a.cache.get("k", () => 2);
+    for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
+    expect(a.watcher.stats()).toEqual({ invalidations: 1, sampled: 1, questions: 3, answers: 3, inconsistent: 0, late: 0 });
+    expect(found).toEqual([]);
+  });
+
+  it("finds a peer that still holds what was stored before the invalidation", async () => {
+    const { clock, found, a, b } = world(deafBus(), new MemoryInvalidationBus());
+    await b.cache.get("k", () => 1);
+    clock.advance(10_000);
+    await a.cache.invalidate("k");
+    await clock.advanceAsync(1_000);
+    expect(a.watcher.stats()).toMatchObject({ questions: 1, inconsistent: 1 });
+    expect(found).toMatchObject([{ key: "k", afterMs: 1_000 }]);
+  });
+
+  it("finds by its version an old value that was stored after the invalidation", async () => {
+    const { clock, a, b } = world(deafBus(), new MemoryInvalidationBus());
+    await a.cache.invalidate("k");
+    await b.cache.get("k", () => 1);
+    await a.cache.get("k", () => 2);
+    await clock.advanceAsync(1_000);
+    expect(a.watcher.stats()).toMatchObject({ inconsistent: 1 });
+  });
+
+  it("is deaf to what is not a watcher's message", async () => {
+    const texts = ["", "{", "null", "[]", '{"larder":2}', '{"larder":1,"kind":"ask","from":"x","id":1,"key":{}}', "x".repeat(100_000)];
+    const { a, b } = world(new MemoryInvalidationBus(), new MemoryInvalidationBus());
+    const port = ports();
+    const loose = port();
+    const watcher = new CoherenceWatcher({ cache: a.cache, namespace: "n", port: port() });
+    opened.push(() => watcher.close());
+    for (const text of texts) loose.publish(text);
+    expect(watcher.stats()).toMatchObject({ answers: 0, late: 0 });
+    expect(b.watcher.stats()).toMatchObject({ questions: 0 });
+  });
+
+  it("asks over Redis", async () => {
+    const client = new Redis(process.env.REDIS_URL as string, { lazyConnect: true });
+    opened.push(() => client.disconnect());
+    const namespace = uniquePrefix();
+    const bus = new MemoryInvalidationBus();
+    const [asker] = [1, 2].map(() => {
+      const cache = createCoherentCache<number>({ l1: new MemoryCache({ maxEntries: 10 }), bus, namespace });
+      const port = redisWatcherPort(client, `${namespace}:watch`);
+      const watcher = new CoherenceWatcher({ cache, namespace, port, sampleRate: 1, delaysMs: [50, 100, 200] });
+      opened.push(() => watcher.close());
+      return { cache, watcher };
+    });
+    await asker?.cache.invalidate("k");
+    await waitUntil("an answer", () => (asker?.watcher.stats().answers ?? 0) > 0);
+    expect(asker?.watcher.stats().inconsistent).toBe(0);
+  });
+});
