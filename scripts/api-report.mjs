@@ -31,7 +31,7 @@ function describeExport(symbol, checker) {
 
 /** The report of one package: a section an entry, names in alphabetical order. */
 function report({ name, path, manifest }) {
-  const entries = Object.entries(manifest.exports).filter(([, entry]) => typeof entry === "object");
+  const entries = Object.entries(manifest.exports).filter(([, entry]) => entry.import);
   const files = entries.map(([, entry]) => join(path, entry.import.types));
   const missing = files.filter((file) => !existsSync(file));
   if (missing.length > 0) throw new Error(`not built: ${missing.join(", ")}`);

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import ts from "typescript";
-import { publishFields } from "./publish-fields.mjs";
+import { isInternal, publishFields } from "./publish-fields.mjs";
 import { expectNone, Tally } from "./tally.mjs";
 import { filesBelow, root, workspacePackages } from "./workspace-packages.mjs";
 
@@ -26,7 +26,7 @@ function exportProblems({ path }, subpath, entry) {
   if (Object.keys(entry)[0] !== SOURCE_CONDITION) problems.push(`exports "${subpath}" does not start with "${SOURCE_CONDITION}"`);
   else if (!existsSync(join(path, entry[SOURCE_CONDITION])))
     problems.push(`exports "${subpath}" names a missing ${entry[SOURCE_CONDITION]}`);
-  for (const format of ["import", "require"]) {
+  for (const format of isInternal(entry) ? [] : ["import", "require"]) {
     if (!entry[format]) problems.push(`exports "${subpath}" lacks "${format}"`);
     else if (Object.keys(entry[format])[0] !== "types") problems.push(`exports "${subpath}" "${format}" does not begin with "types"`);
   }

@@ -14,7 +14,7 @@ function exportedNames(indexPath) {
 /** Where each entry of a package has its source: `[specifier, index path]`. */
 const entriesOf = ({ name, path, manifest }) =>
   Object.entries(manifest.exports)
-    .filter(([, entry]) => typeof entry === "object")
+    .filter(([, entry]) => entry.import)
     .map(([subpath, entry]) => [name + subpath.slice(1), resolve(path, entry["@larder/source"])]);
 
 /**
