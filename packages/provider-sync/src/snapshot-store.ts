@@ -1,6 +1,7 @@
 import type { ModelChange } from "./diff-models.ts";
 import type { Pulse } from "./pulse.ts";
 import type { RunReport } from "./run-report.ts";
+import type { RunnerLock } from "./runner-lock.ts";
 import type { Snapshot, SnapshotContent, SnapshotHead, SnapshotReason } from "./snapshot.ts";
 import type { EncodedContent } from "./snapshot-codec.ts";
 
@@ -79,9 +80,11 @@ export interface RecordedChange extends ModelChange {
  * The truth about the catalog. A commit is one transaction: versions, changes, guard memory and raw bodies are there together or not at
  * all, whatever dies when. Versions grow by one, whoever commits.
  */
-export interface SnapshotStore extends SnapshotReader {
+export interface SnapshotStore extends SnapshotReader, RunnerLock {
   /** What a run starts from. */
   state(): Promise<SyncState>;
+  /** What changes with every run, without the catalog: cheap. */
+  pulse(): Promise<Pulse>;
   /** Writes a run's result, or nothing. @throws {CacheError} ERR_CACHE_BACKEND when it did not happen, or nobody knows */
   commit(input: CommitInput): Promise<CommitResult>;
   /** One version with its content; `undefined` when it is not kept any more. @throws {CacheError} ERR_CACHE_CODEC when it is damaged */
@@ -90,7 +93,7 @@ export interface SnapshotStore extends SnapshotReader {
   history(limit?: number): Promise<SnapshotHead[]>;
   /** Changes, newest first: of one version, of one model, or of all. */
   changes(filter?: { readonly version?: number; readonly id?: string; readonly limit?: number }): Promise<RecordedChange[]>;
-  /** Notes how a run ended. Not part of the commit: a note that is lost loses nothing else. */
+  /** Notes how a run ended, with the first 100 of its changes and quarantine entries; the store has them all elsewhere. Not part of the commit: a note that is lost loses nothing else. */
   recordRun(report: RunReport): Promise<void>;
   /** The last runs, newest first. */
   runs(limit?: number): Promise<RunReport[]>;
@@ -102,8 +105,6 @@ export interface SnapshotStore extends SnapshotReader {
   alertedAt(name: string): Promise<number | undefined>;
   /** Notes that an alert was sent. */
   recordAlert(name: string, at: number): Promise<void>;
-  /** Elects one runner in the fleet: runs `work` while holding the name, or answers `"held"` at once when another process holds it. */
-  withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held">;
   /** Releases what the store opened itself. Calling it again is fine. */
   close(): Promise<void>;
 }

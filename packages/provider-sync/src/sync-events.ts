@@ -18,8 +18,8 @@ export interface SyncEvents {
   "run-finished": { readonly report: RunReport };
   /** No complete run for too long. Once an episode. */
   "catalog-stale": { readonly completedAt: number | undefined; readonly ageMs: number };
-  /** The scheduler did not run because another process of the fleet does. */
-  "run-skipped": { readonly reason: "held" };
+  /** A planned run did not happen: another process of the fleet is at it, or was lately. */
+  "run-skipped": { readonly reason: "held" | "recent" };
 }
 
 /** One event with its name. */

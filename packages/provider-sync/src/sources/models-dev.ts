@@ -16,7 +16,7 @@ import { parseItems, parseShape } from "../parse-items.ts";
 import { definedPrices } from "../prices.ts";
 import type { RejectedItem, Source, SourceReading } from "../source.ts";
 import { fromUsd } from "../usd-per-million.ts";
-import { authorization, type UpstreamOptions } from "./openrouter-models.ts";
+import { authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * models.dev's `api.json`: providers by id, each with its models by id, written by hand in a public repository. Prices are numbers in

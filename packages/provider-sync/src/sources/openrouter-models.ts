@@ -17,6 +17,7 @@ import { entriesById, parseItems, parseShape } from "../parse-items.ts";
 import { definedPrices } from "../prices.ts";
 import type { Source, SourceContext, SourceReading } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
+import { authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/models`. Its OpenAPI calls many fields required that real bodies of 2025 and 2026 leave out, so that only
@@ -114,19 +115,6 @@ function toListing(raw: z.output<typeof model>): ModelListing {
     knowledgeCutoff: text(raw.knowledge_cutoff),
     isModerated: raw.top_provider?.is_moderated ?? undefined,
   }) as ModelListing;
-}
-
-/** Where a source's upstream is, and how it is asked. */
-export interface UpstreamOptions {
-  /** URL of the list: `https:`, `http:`, or `file:` for a stored body. @default the upstream's public address */
-  readonly url?: string;
-  /** Key sent as a bearer token. @default none: the public lists need none */
-  readonly apiKey?: string;
-}
-
-/** Headers for an optional key. */
-export function authorization(apiKey: string | undefined): Record<string, string> {
-  return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
 }
 
 /** OpenRouter's models and what OpenRouter charges for them. */

@@ -13,7 +13,7 @@ export interface SqlDatabase {
   readonly query: SqlQuery;
   /** Runs `work` in one transaction that excludes all other writers of the store, in this and other processes. */
   transaction<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
-  /** Elects one holder of a name among all processes on the database; see `SnapshotStore.withLock`. */
+  /** Elects one holder of a name among all processes on the database; see `RunnerLock`. */
   withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held">;
   close(): Promise<void>;
 }

@@ -38,6 +38,9 @@ const HEAD = "version, created_at, digest, reason, model_count";
 /** Changes of one insert: databases bound the number of parameters. */
 const CHANGES_PER_INSERT = 100;
 
+/** Changes and quarantine entries that a run's report keeps: the tables have them all. */
+const TOLD_PER_RUN = 100;
+
 /** A backend's error without what it may quote: statements carry values. */
 function backendError(error: unknown): CacheError {
   if (CacheError.is(error)) return error;
@@ -102,6 +105,10 @@ export class SqlSnapshotStore implements SnapshotStore {
     });
   }
 
+  pulse(): Promise<Pulse> {
+    return this.#guarded(() => this.#pulse(this.#database.query));
+  }
+
   async commit(input: CommitInput): Promise<CommitResult> {
     return this.#guarded(async () => {
       const packed = await packBodies(input.rawBodies);
@@ -148,11 +155,12 @@ export class SqlSnapshotStore implements SnapshotStore {
   }
 
   async recordRun(report: RunReport): Promise<void> {
+    const kept = { ...report, changes: report.changes.slice(0, TOLD_PER_RUN), quarantine: report.quarantine.slice(0, TOLD_PER_RUN) };
     await this.#guarded(() =>
       this.#database.transaction(async (query) => {
         await query(
           "INSERT INTO larder_sync_runs (id, started_at, report) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET report = excluded.report",
-          [report.id, report.startedAt, JSON.stringify(report)],
+          [report.id, report.startedAt, JSON.stringify(kept)],
         );
         await query("DELETE FROM larder_sync_runs WHERE id NOT IN (SELECT id FROM larder_sync_runs ORDER BY started_at DESC, id LIMIT ?)", [
           this.#keep.runs,

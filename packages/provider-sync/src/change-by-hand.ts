@@ -1,0 +1,107 @@
+import { CacheError, type Clock, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import { diffModels } from "./diff-models.ts";
+import { mergeModels } from "./merge-layers.ts";
+import type { Mirror } from "./mirror.ts";
+import { listingId } from "./model-listing.ts";
+import { flattenPrices, withPrices } from "./prices.ts";
+import { publishVersion, type VersionPublisher } from "./publish-version.ts";
+import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
+import type { SnapshotContent, SnapshotHead, SnapshotReason } from "./snapshot.ts";
+import { encodeContent } from "./snapshot-codec.ts";
+import type { SnapshotStore } from "./snapshot-store.ts";
+import { mirrorCurrent } from "./sync.ts";
+
+/** What a change by hand works on and tells. */
+export interface HandOptions {
+  readonly store: SnapshotStore;
+  /** @default none */
+  readonly mirror?: Mirror;
+  /** @default none */
+  readonly publisher?: VersionPublisher;
+  /** @default the machine's */
+  readonly clock?: Clock;
+  /** @default the machine's */
+  readonly random?: RandomSource;
+}
+
+const MAX_CONFLICTS = 5;
+
+/** Commits what `change` makes of the current content, anew when a run committed meanwhile; then mirror and news as after a run. */
+async function commitByHand(
+  options: HandOptions,
+  reason: SnapshotReason,
+  change: (content: SnapshotContent, now: number) => SnapshotContent | Promise<SnapshotContent>,
+): Promise<SnapshotHead> {
+  const { store, mirror, publisher, clock = systemClock, random = systemRandom } = options;
+  for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts += 1) {
+    const state = await store.state();
+    const now = clock.wallNow();
+    const content = await change(state.content, now);
+    const models = mergeModels(content);
+    const changes = diffModels(mergeModels(state.content), models);
+    const result = await store.commit({
+      basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
+      next: { encoded: await encodeContent(content), modelCount: models.length, changes, reason, createdAt: now },
+      pulse: state.pulse,
+      rawBodies: [],
+      runId: random.token(),
+    });
+    if (result.outcome === "conflict" || !result.head) continue;
+    if (mirror) await mirrorCurrent(mirror, store, { ...result.head, checkedAt: state.pulse.checkedAt ?? now });
+    if (publisher) await publishVersion(publisher, result.head.version);
+    return result.head;
+  }
+  throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
+}
+
+function acceptPrice(content: SnapshotContent, entry: QuarantineEntry): SnapshotContent["layers"] {
+  const { source, id, path, offered } = entry;
+  if (id === undefined || path === undefined) return content.layers;
+  return content.layers.map((layer) => {
+    if (layer.source !== source) return layer;
+    const models = layer.models.map((model) => {
+      if (listingId(model.listing.provider, model.listing.model) !== id) return model;
+      const prices = flattenPrices(model.listing);
+      if (offered === null) prices.delete(path);
+      else prices.set(path, offered);
+      return { ...model, listing: withPrices(model.listing, prices) };
+    });
+    return { ...layer, models };
+  });
+}
+
+function accept(content: SnapshotContent, key: string, now: number): SnapshotContent {
+  const entry = content.quarantine.find((held) => held.key === key);
+  if (!entry) throw new CacheError("ERR_CACHE_INVALID_REQUEST", "nothing is held back under this key: it may have been settled meanwhile");
+  if (entry.reason === "not-a-number" || entry.reason === "mostly-invalid")
+    throw new CacheError("ERR_CACHE_INVALID_REQUEST", `what is held back for "${entry.reason}" has no value that could be accepted`);
+  const acceptance: Acceptance = { key, offered: entry.offered, acceptedAt: now };
+  const isPrice = entry.path !== undefined;
+  return {
+    layers: acceptPrice(content, entry),
+    // A list is taken by the next run that offers it, and stays visible until then.
+    quarantine: isPrice ? content.quarantine.filter((held) => held !== entry) : content.quarantine,
+    acceptances: [...content.acceptances.filter((known) => known.key !== key), acceptance],
+  };
+}
+
+/**
+ * Believes what the guards hold back: a price at once, as a new version; a list or a group from the next run that offers it.
+ * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when nothing acceptable is held under a key, and then none of the keys is accepted
+ */
+export function acceptQuarantined(keys: readonly string[], options: HandOptions): Promise<SnapshotHead> {
+  return commitByHand(options, "accept", (content, now) => keys.reduce((current, key) => accept(current, key, now), content));
+}
+
+/**
+ * Brings a former version's content back, as a new version, so that readers and mirror move forward to it. The next run offers the
+ * upstreams' lists again: what made the difference must be held by the guards, or the sync stopped, for the rollback to last.
+ * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when the version is not kept
+ */
+export function rollBack(version: number, options: HandOptions): Promise<SnapshotHead> {
+  return commitByHand(options, "rollback", async () => {
+    const former = await options.store.read(version);
+    if (!former) throw new CacheError("ERR_CACHE_INVALID_REQUEST", `version ${version} is not kept`);
+    return former.content;
+  });
+}

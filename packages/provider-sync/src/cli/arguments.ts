@@ -1,0 +1,79 @@
+import { parseArgs } from "node:util";
+
+/** What the command line was asked for. */
+export interface CliArguments {
+  /** `NAME`, `NAME=URL-or-file` each; empty = the default sources. */
+  readonly sources: readonly string[];
+  readonly database: string;
+  readonly redisUrl: string | undefined;
+  readonly isDryRun: boolean;
+  readonly isJson: boolean;
+  readonly help: boolean;
+  readonly command: "sync" | "quarantine" | "accept" | "history" | "rollback" | "compare";
+  /** Arguments of the command. */
+  readonly operands: readonly string[];
+  readonly limit: number;
+}
+
+/** Shown by `--help`. */
+export const helpText = `larder-sync: a catalog of LLM providers, models and prices that bad data cannot poison
+
+Usage
+  larder-sync [options]                 run once and print what changed
+  larder-sync quarantine [options]      what the guards hold back, and why
+  larder-sync accept KEY… [options]     believe what is held back under these keys
+  larder-sync history [options]         versions kept
+  larder-sync rollback VERSION          bring a former version back, as a new one
+  larder-sync compare [options]         prices on which the sources disagree
+
+Options
+  --source NAME[=URL|FILE]  a source, and where it is; repeatable, in order of trust. Names: openrouter, openrouter-providers,
+                            openrouter-endpoints, vercel, models.dev, litellm; any other name is an OpenAI-compatible server
+                            (NAME=https://host/v1, key from LARDER_SYNC_KEY_<NAME>)
+                            default: openrouter, openrouter-providers, vercel, models.dev, litellm
+  --database URL            file:PATH or postgres://…            default: file:larder-catalog.db
+  --redis URL               mirror to this Redis (needs ioredis)  default: none
+  --dry-run                 compute and print, store nothing
+  --limit N                 rows printed at most                  default: 50
+  --json                    print JSON
+  --help                    this text
+
+Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage.
+`;
+
+const COMMANDS = ["sync", "quarantine", "accept", "history", "rollback", "compare"] as const;
+
+/** Reads the arguments. @throws {Error} with a message for people */
+export function parseCliArguments(argv: readonly string[]): CliArguments {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      source: { type: "string", multiple: true, default: [] },
+      database: { type: "string", default: "file:larder-catalog.db" },
+      redis: { type: "string" },
+      "dry-run": { type: "boolean", default: false },
+      limit: { type: "string", default: "50" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const [command = "sync", ...operands] = positionals;
+  const known = COMMANDS.find((name) => name === command);
+  if (!known) throw new Error(`unknown command: ${command.slice(0, 40)}. See larder-sync --help`);
+  const limit = Number(values.limit);
+  if (!Number.isInteger(limit) || limit < 1) throw new Error("--limit must be an integer >= 1");
+  if (known === "accept" && operands.length === 0) throw new Error("accept needs at least one KEY: see larder-sync quarantine");
+  if (known === "rollback" && !(Number(operands[0]) >= 1)) throw new Error("rollback needs a VERSION >= 1: see larder-sync history");
+  return {
+    sources: values.source,
+    database: values.database,
+    redisUrl: values.redis,
+    isDryRun: values["dry-run"],
+    isJson: values.json,
+    help: values.help,
+    command: known,
+    operands,
+    limit,
+  };
+}

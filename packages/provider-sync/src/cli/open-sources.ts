@@ -1,0 +1,44 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Source } from "../source.ts";
+import { litellmPrices } from "../sources/litellm-prices.ts";
+import { modelsDev } from "../sources/models-dev.ts";
+import { openAiCompatible } from "../sources/openai-compatible.ts";
+import { openRouterEndpoints } from "../sources/openrouter-endpoints.ts";
+import { openRouterModels } from "../sources/openrouter-models.ts";
+import { openRouterProviders } from "../sources/openrouter-providers.ts";
+import type { UpstreamOptions } from "../sources/upstream-options.ts";
+import { vercelGateway } from "../sources/vercel-gateway.ts";
+
+const factories: Readonly<Record<string, (options: UpstreamOptions) => Source>> = {
+  openrouter: openRouterModels,
+  "openrouter-providers": openRouterProviders,
+  "openrouter-endpoints": openRouterEndpoints,
+  vercel: vercelGateway,
+  "models.dev": modelsDev,
+  litellm: litellmPrices,
+};
+
+const defaults = ["openrouter", "openrouter-providers", "vercel", "models.dev", "litellm"];
+
+function toUrl(place: string): string {
+  return /^(https?|file):/.test(place) ? place : pathToFileURL(resolve(place)).href;
+}
+
+function keyOf(name: string, environment: NodeJS.ProcessEnv): string | undefined {
+  return environment[`LARDER_SYNC_KEY_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`];
+}
+
+/** The sources that `--source` names, in order. @throws {Error} for a server without URL */
+export function openSources(names: readonly string[], environment: NodeJS.ProcessEnv): Source[] {
+  return (names.length > 0 ? names : defaults).map((text) => {
+    const [name = "", ...rest] = text.split("=");
+    const place = rest.join("=");
+    const apiKey = keyOf(name, environment);
+    const factory = Object.hasOwn(factories, name) ? factories[name] : undefined;
+    if (factory) return factory({ ...(place && { url: toUrl(place) }), ...(apiKey && { apiKey }) });
+    if (!place)
+      throw new Error(`--source ${name.slice(0, 40)} is not a known source: give its address, as in ${name.slice(0, 40)}=https://host/v1`);
+    return openAiCompatible({ provider: name, baseUrl: toUrl(place), role: "primary", ...(apiKey && { apiKey }) });
+  });
+}

@@ -1,0 +1,81 @@
+import { CacheError, checkName } from "@larder/cache-core";
+import { z } from "zod";
+import type { ModelListing } from "../model-listing.ts";
+import { compact, fromEpochSeconds, fromIsoDate, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
+import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import type { Source } from "../source.ts";
+import { authorization } from "./upstream-options.ts";
+
+/**
+ * Any OpenAI-compatible `GET /v1/models`. The common form tells names alone; some servers add a context length under one of several
+ * names, which is taken where it is. Prices are not in it: they come from the other sources, by provider and name.
+ */
+
+const list = z.union([z.looseObject({ data: z.array(z.unknown()) }).transform((body) => body.data), z.array(z.unknown())]);
+
+const model = z.looseObject({
+  id: z.string().min(1).max(300),
+  name: looseText,
+  created: z.number().nullish().catch(undefined),
+  owned_by: looseText,
+  shutdown_date: z.union([z.string(), z.number()]).nullish().catch(undefined),
+  context_length: looseNumber,
+  context_window: looseNumber,
+  max_model_len: looseNumber,
+});
+
+/** Which server is asked. */
+export interface OpenAiCompatibleOptions {
+  /** The provider's slug in the catalog, lower case: `openai`, `groq`, or a name of your own. */
+  readonly provider: string;
+  /** Base URL ending in `/v1` as clients are given it, or the full URL of the list. */
+  readonly baseUrl: string;
+  /** Key sent as a bearer token. @default none */
+  readonly apiKey?: string;
+  /** @default "ancillary": a server that is away does not make the catalog's run incomplete */
+  readonly role?: "primary" | "ancillary";
+  /** Lowest number of models that is taken for a list. @default 1 */
+  readonly minModels?: number;
+}
+
+function listUrl(baseUrl: string): string {
+  if (baseUrl.startsWith("file:")) return baseUrl;
+  const trimmed = baseUrl.replace(/\/+$/, "");
+  return trimmed.endsWith("/models") ? trimmed : `${trimmed}/models`;
+}
+
+function toListing(raw: z.output<typeof model>, provider: string): ModelListing {
+  const { shutdown_date: shutdown } = raw;
+  return compact({
+    provider,
+    model: raw.id,
+    name: text(raw.name) ?? raw.id,
+    author: text(raw.owned_by)?.toLowerCase(),
+    kind: "other",
+    usdPerMillion: {},
+    contextTokens: tokenCount(raw.context_length) ?? tokenCount(raw.context_window) ?? tokenCount(raw.max_model_len),
+    inputModalities: [],
+    outputModalities: [],
+    supportedParameters: [],
+    releasedAt: fromEpochSeconds(raw.created),
+    retiresAt: typeof shutdown === "number" ? fromEpochSeconds(shutdown) : fromIsoDate(shutdown),
+  }) as ModelListing;
+}
+
+/** The models of one OpenAI-compatible server. @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad provider or URL */
+export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
+  const { apiKey, role = "ancillary", minModels = 1 } = options;
+  const provider = checkName("provider", options.provider).toLowerCase();
+  const url = listUrl(checkName("baseUrl", options.baseUrl));
+  if (!URL.canParse(url)) throw new CacheError("ERR_CACHE_INVALID_OPTION", "baseUrl must be a URL such as https://host/v1");
+  return {
+    name: `models:${provider}`,
+    role,
+    minModels,
+    read: async (context) => {
+      const body = parseShape(`models:${provider}`, list, await context.getJson(url, { headers: authorization(apiKey) }));
+      const { items, rejected } = parseItems(entriesById(body), model, (raw) => toListing(raw, provider));
+      return { models: items, rejected };
+    },
+  };
+}

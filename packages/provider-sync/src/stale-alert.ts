@@ -1,0 +1,104 @@
+import { type Clock, checkDurationMs, systemClock } from "@larder/cache-core";
+
+/**
+ * Tells once an episode that no sync has completed for too long (seeds S4.12). An episode begins with a completion growing old, or with
+ * none ever recorded, and ends with the next completion. Whatever fails here is answered, never thrown: an alert about the catalog must
+ * not take down what serves it.
+ */
+export interface StaleAlertOptions {
+  /** When a sync last completed; `undefined` = never recorded. */
+  completedAt(): Promise<number | string | undefined>;
+  /** Remembers that an alert was sent: the store does. */
+  readonly memory: AlertMemory;
+  /** Sends the alert. `false`, or a rejection, means that it was not sent. */
+  post(alert: StaleAlert): Promise<boolean>;
+  /** Milliseconds > 0 from which a completion is too old. @default 3600000 (1 h) */
+  readonly staleAfterMs?: number;
+  /** Milliseconds > 0 after which an alert is forgotten and a lasting episode told again. @default 259200000 (3 days) */
+  readonly rememberMs?: number;
+  /** `"simulate"` composes the alert and does not post it: outside production. @default "post" */
+  readonly mode?: "post" | "simulate";
+  /** Posts an alert marked as a test, whatever the state, and remembers nothing. @default false */
+  readonly isTest?: boolean;
+  /** Names the alert in the memory. @default "catalog-stale" */
+  readonly name?: string;
+  /** @default the machine's */
+  readonly clock?: Clock;
+}
+
+/** Where sent alerts are remembered. */
+export interface AlertMemory {
+  /** When an alert of this name was last sent; `undefined` = never. */
+  alertedAt(name: string): Promise<number | undefined>;
+  /** Notes that an alert was sent. */
+  recordAlert(name: string, at: number): Promise<void>;
+}
+
+/** What is told. */
+export interface StaleAlert {
+  /** `undefined` = no completion was ever recorded. */
+  readonly completedAt: number | undefined;
+  /** `Infinity` when none was ever recorded. */
+  readonly ageMs: number;
+  readonly isTest: boolean;
+  /** One line for people. */
+  readonly message: string;
+}
+
+/** What became of a check. */
+export type StaleAlertOutcome =
+  | { readonly outcome: "fresh" }
+  | { readonly outcome: "suppressed" } // told before in this episode
+  | { readonly outcome: "posted" | "simulated"; readonly alert: StaleAlert }
+  | { readonly outcome: "failed"; readonly stage: "memory" | "post" };
+
+/** Reads an instant as it may have been recorded: epoch milliseconds, as number or text, or an ISO date. `undefined` for anything else. */
+export function readInstant(value: number | string | null | undefined): number | undefined {
+  if (value === null || value === undefined || value === "") return undefined;
+  const at = typeof value === "number" || /^\d+$/.test(value) ? Number(value) : Date.parse(value);
+  return Number.isFinite(at) && at > 0 ? at : undefined;
+}
+
+/** Whether an alert is due. An alert newer than the completion suppresses until `rememberMs` is over. */
+export function isAlertDue(
+  now: number,
+  completedAt: number | undefined,
+  alertedAt: number | undefined,
+  limits: { readonly staleAfterMs: number; readonly rememberMs: number },
+): "fresh" | "suppressed" | "due" {
+  if (completedAt !== undefined && now - completedAt < limits.staleAfterMs) return "fresh";
+  const isTold = alertedAt !== undefined && (completedAt === undefined || alertedAt > completedAt) && now - alertedAt < limits.rememberMs;
+  return isTold ? "suppressed" : "due";
+}
+
+function compose(completedAt: number | undefined, now: number, isTest: boolean): StaleAlert {
+  const ageMs = completedAt === undefined ? Number.POSITIVE_INFINITY : now - completedAt;
+  const last =
+    completedAt === undefined
+      ? "the last completion was never recorded"
+      : `the last one completed at ${new Date(completedAt).toISOString()}, ${Math.floor(ageMs / 60_000)} minutes ago`;
+  return { completedAt, ageMs, isTest, message: `${isTest ? "[TEST] " : ""}Provider sync is stale: ${last}.` };
+}
+
+/** Checks, and posts when an alert is due. Never rejects. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+export async function checkStaleAlert(options: StaleAlertOptions): Promise<StaleAlertOutcome> {
+  const { memory, mode = "post", isTest = false, name = "catalog-stale", clock = systemClock } = options;
+  const staleAfterMs = checkDurationMs("staleAfterMs", options.staleAfterMs ?? 3_600_000);
+  const rememberMs = checkDurationMs("rememberMs", options.rememberMs ?? 259_200_000);
+  const now = clock.wallNow();
+  let completedAt: number | undefined;
+  try {
+    completedAt = readInstant(await options.completedAt());
+    const state = isTest ? "due" : isAlertDue(now, completedAt, await memory.alertedAt(name), { staleAfterMs, rememberMs });
+    if (state !== "due") return { outcome: state };
+  } catch {
+    // Without the memory a reminder would be sent at every check by every process.
+    return { outcome: "failed", stage: "memory" };
+  }
+  const alert = compose(completedAt, now, isTest);
+  if (mode === "simulate") return { outcome: "simulated", alert };
+  const isPosted = await options.post(alert).catch(() => false);
+  if (!isPosted) return { outcome: "failed", stage: "post" };
+  if (!isTest) await memory.recordAlert(name, now).catch(() => {});
+  return { outcome: "posted", alert };
+}
