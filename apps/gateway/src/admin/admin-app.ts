@@ -1,0 +1,49 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { equalSecrets } from "../security/digest.ts";
+import type { AdminParts } from "./admin-parts.ts";
+import { cacheRoutes } from "./cache-routes.ts";
+import { keyRoutes } from "./key-routes.ts";
+import { providerRoutes } from "./provider-routes.ts";
+import { refuse } from "./read-json.ts";
+import { syncRoutes } from "./sync-routes.ts";
+
+/** Largest administrative body, imports of entries apart. */
+const MAX_BODY = 2 * 1024 * 1024;
+
+/**
+ * The administration. One check stands in front of every route, present and future: without the admin token the answer is 401 whether a
+ * route exists or not.
+ */
+export function createAdminApp(admin: AdminParts): Hono {
+  const app = new Hono();
+  app.use("*", async (context, next) => {
+    const authorization = context.req.header("authorization") ?? "";
+    const token = /^bearer /i.test(authorization) ? authorization.slice(7).trim() : "";
+    if (!equalSecrets(token, admin.adminToken)) {
+      context.header("www-authenticate", "Bearer");
+      return refuse(context, 401, "The admin token is missing or wrong: send it as `Authorization: Bearer <token>`.");
+    }
+    context.header("cache-control", "no-store");
+    context.header("x-content-type-options", "nosniff");
+    return next();
+  });
+  app.use(
+    "/admin/cache/import",
+    bodyLimit({ maxSize: 512 * MAX_BODY, onError: (context) => refuse(context, 413, "The body is too large.") }),
+  );
+  const limit = bodyLimit({ maxSize: MAX_BODY, onError: (context) => refuse(context, 413, "The body is too large.") });
+  app.use("*", (context, next) => (context.req.path === "/admin/cache/import" ? next() : limit(context, next)));
+  app.route("/admin/providers", providerRoutes(admin));
+  app.route("/admin/keys", keyRoutes(admin));
+  app.route("/admin/cache", cacheRoutes(admin));
+  app.route("/admin", syncRoutes(admin));
+  app.get("/admin/audit", async (context) => context.json({ entries: await admin.store.listAudit(200) }));
+  app.notFound((context) => refuse(context, 404, "There is no such administrative route."));
+  app.onError((error, context) => {
+    const isStore = error.message === "the database of record is not available";
+    if (!isStore) admin.parts.log.error({ error }, "an administrative request failed");
+    return refuse(context, 503, isStore ? "The database of record is not available." : "The request failed; the log tells more.");
+  });
+  return app;
+}

@@ -1,0 +1,40 @@
+import type { Endpoint } from "@larder/cache-core";
+import type { ModelCatalog } from "../endpoints/models-endpoint.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import type { AddressGuard } from "../security/address-guard.ts";
+import type { Authenticator } from "../security/authenticator.ts";
+import type { Sealer } from "../security/sealer.ts";
+import type { GatewayStore } from "../storage/gateway-store.ts";
+import type { ProviderDirectory } from "../upstream/provider-directory.ts";
+
+/** What provider sync shows of itself. */
+export interface SyncControl {
+  /** State, last run, quarantine; plain data. */
+  status(): Promise<Readonly<Record<string, unknown>>>;
+  /** Runs once now. */
+  run(): Promise<Readonly<Record<string, unknown>>>;
+  /** Providers of the catalog; plain data. */
+  providers(): readonly unknown[];
+  /** Models of the catalog, with prices; plain data. */
+  catalogModels(): readonly unknown[];
+}
+
+/** What the administration works on. */
+export interface AdminParts {
+  readonly parts: GatewayParts;
+  readonly store: GatewayStore;
+  readonly sealer: Sealer;
+  readonly guard: AddressGuard;
+  readonly directory: ProviderDirectory;
+  readonly authenticator: Authenticator;
+  readonly catalog: ModelCatalog;
+  readonly sync: SyncControl | undefined;
+  readonly adminToken: string;
+  /** Whether the shared tier and the database are there, for `/readyz` and the dashboard. */
+  readonly health: () => Readonly<Record<string, unknown>>;
+  /** Whether the gateway takes new work. */
+  readonly isReady: () => boolean;
+}
+
+/** Endpoints whose requests can be explained. */
+export const EXPLAINABLE: readonly Endpoint[] = ["chat", "completion", "embedding", "image", "responses", "messages"];

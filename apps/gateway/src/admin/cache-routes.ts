@@ -1,0 +1,55 @@
+import type { InvalidationResult } from "@larder/cache-core";
+import { Hono } from "hono";
+import { z } from "zod";
+import type { AdminParts } from "./admin-parts.ts";
+import { audit } from "./audit.ts";
+import { readJson } from "./read-json.ts";
+import { readStats } from "./stats.ts";
+
+const text = z.string().min(1).max(1024);
+const invalidationSchema = z.union([
+  z.object({ key: text }).strict(),
+  z.object({ keys: z.array(text).min(1).max(10_000) }).strict(),
+  z.object({ tag: text }).strict(),
+  z.object({ tenant: text }).strict(),
+  z.object({ model: text }).strict(),
+  z.object({ pattern: text }).strict(),
+  z.object({ all: z.literal(true) }).strict(),
+]);
+type Invalidation = z.output<typeof invalidationSchema>;
+
+/** `GET /admin/cache/stats` and `POST /admin/cache/invalidate`. */
+export function cacheRoutes(admin: AdminParts): Hono {
+  const app = new Hono();
+  const { answers } = admin.parts;
+
+  app.get("/stats", (context) => context.json(readStats(admin)));
+
+  app.post("/invalidate", async (context) => {
+    const read = await readJson(context, invalidationSchema);
+    if ("response" in read) return read.response;
+    const entriesBefore = answers.stats().entries;
+    const results = await invalidate(admin, read.value);
+    const dropped = describe(read.value);
+    const propagated = results.every((result) => result.propagated);
+    const pending = results.at(-1)?.pending ?? 0;
+    await audit(admin, "cache.invalidate", { ...dropped, propagated });
+    return context.json({ dropped, propagated, pending, localEntries: { before: entriesBefore, after: answers.stats().entries } });
+  });
+
+  return app;
+}
+
+async function invalidate({ parts: { answers } }: AdminParts, wanted: Invalidation): Promise<InvalidationResult[]> {
+  if ("key" in wanted) return [await answers.invalidate(wanted.key)];
+  if ("keys" in wanted) return Promise.all(wanted.keys.map((key) => answers.invalidate(key)));
+  if ("tag" in wanted) return [await answers.invalidateTag(`tag:${wanted.tag}`)];
+  if ("tenant" in wanted) return [await answers.invalidateTag(`tenant:${wanted.tenant}`)];
+  if ("model" in wanted) return [await answers.invalidateTag(`model:${wanted.model}`)];
+  if ("pattern" in wanted) return [await answers.invalidateMatching(wanted.pattern)];
+  return [await answers.invalidateAll()];
+}
+
+function describe(wanted: Invalidation): Record<string, unknown> {
+  return "keys" in wanted ? { keys: wanted.keys.length } : { ...wanted };
+}

@@ -1,0 +1,65 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { Hono } from "hono";
+import { z } from "zod";
+import { hashKey } from "../security/authenticator.ts";
+import type { AdminParts } from "./admin-parts.ts";
+import { audit } from "./audit.ts";
+import { readJson, refuse } from "./read-json.ts";
+
+/** What every virtual key begins with: scanners for leaked keys look for such a prefix. */
+const PREFIX = "larder_sk_";
+
+const positive = z.number().int().positive();
+const inputSchema = z
+  .object({
+    tenant: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/),
+    name: z
+      .string()
+      .max(200)
+      .regex(/^[^\p{Cc}]*$/u)
+      .default(""),
+    limits: z
+      .object({ requestsPerMinute: positive.optional(), tokensPerMinute: positive.optional(), concurrency: positive.optional() })
+      .strict()
+      .default({}),
+  })
+  .strict();
+
+/** `GET|POST|DELETE /admin/keys`. A key is shown once, when it is made; what is kept is its hash. */
+export function keyRoutes(admin: AdminParts): Hono {
+  const app = new Hono();
+
+  app.get("/", async (context) => {
+    const keys = (await admin.store.listKeys()).map(({ hash: _hash, limits, ...key }) => ({
+      ...key,
+      limits: JSON.parse(limits) as unknown,
+    }));
+    return context.json({ keys });
+  });
+
+  app.post("/", async (context) => {
+    const read = await readJson(context, inputSchema);
+    if ("response" in read) return read.response;
+    const { tenant, name, limits } = read.value;
+    const key = `${PREFIX}${randomBytes(32).toString("base64url")}`;
+    const id = randomUUID();
+    const hash = hashKey(key);
+    const hint = key.slice(PREFIX.length, PREFIX.length + 4);
+    const createdAt = Date.now();
+    await admin.store.addKey({ id, hash, tenant, name, limits: JSON.stringify(limits), hint, createdAt });
+    // Somebody may have tried the key before it was known, by chance or not: that is forgotten.
+    await admin.authenticator.invalidate(hash);
+    await audit(admin, "key.create", { id, tenant });
+    return context.json({ id, key, tenant, name, limits, hint, createdAt }, 201);
+  });
+
+  app.delete("/:id", async (context) => {
+    const deleted = await admin.store.deleteKey(context.req.param("id"));
+    if (!deleted) return refuse(context, 404, "There is no such key.");
+    await admin.authenticator.invalidate(deleted.hash);
+    await audit(admin, "key.delete", { id: deleted.id, tenant: deleted.tenant });
+    return context.json({ id: deleted.id, deleted: true });
+  });
+
+  return app;
+}

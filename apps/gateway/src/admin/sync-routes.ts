@@ -1,0 +1,19 @@
+import { Hono } from "hono";
+import type { AdminParts } from "./admin-parts.ts";
+import { audit } from "./audit.ts";
+import { refuse } from "./read-json.ts";
+
+/** `GET|POST /admin/sync` and `GET /admin/catalog/models|providers`. */
+export function syncRoutes(admin: AdminParts): Hono {
+  const app = new Hono();
+  app.get("/sync", async (context) => context.json(admin.sync ? await admin.sync.status() : { isEnabled: false }));
+  app.post("/sync", async (context) => {
+    if (!admin.sync) return refuse(context, 409, "Provider sync is off: configure an upstream or LARDER_SYNC_SOURCES.");
+    const report = await admin.sync.run();
+    await audit(admin, "sync.run", { outcome: report.outcome ?? null });
+    return context.json(report);
+  });
+  app.get("/catalog/models", (context) => context.json({ models: admin.sync?.catalogModels() ?? [] }));
+  app.get("/catalog/providers", (context) => context.json({ providers: admin.sync?.providers() ?? [] }));
+  return app;
+}

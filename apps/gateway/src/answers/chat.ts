@@ -1,0 +1,159 @@
+import type { SseEvent } from "../sse/splitter.ts";
+import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, type TokenUsage, zeroNumbers } from "./family.ts";
+import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
+import { mergeDelta } from "./merge-delta.ts";
+import { cutText } from "./pieces.ts";
+
+/** Text fields of a message that a stream tells in pieces, in the order in which models produce them. */
+const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] as const;
+const EMPTY_CHOICES = Buffer.from('"choices":[]');
+const EMPTY_CHOICES_SPACED = Buffer.from('"choices": []');
+
+/** `/v1/chat/completions`: `chat.completion` objects and their chunks. */
+export const chatFamily: AnswerFamily = {
+  kind: "chat",
+  refusalToStore: refusalToStoreChoices,
+  assemble: () => new ChatAssembler(),
+  replay: replayChat,
+  usageOf: usageOfChoices,
+  withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
+  isUsageEvent: isUsageChunk,
+};
+
+/** Shared with `/v1/completions`: choices are there, each has ended, and nothing in the answer is an error. */
+export function refusalToStoreChoices(answer: JsonObject): string | undefined {
+  if ("error" in answer && answer.error !== null && answer.error !== undefined) return "error-body";
+  const choices = objectsOf(answer.choices);
+  if (choices.length === 0) return "no-choices";
+  for (const choice of choices) {
+    if (typeof choice.finish_reason !== "string" || choice.finish_reason === "") return "unfinished";
+    if (choice.finish_reason === "error" || isObject(choice.error)) return "error-choice";
+  }
+  return undefined;
+}
+
+/** Tokens as OpenAI tells them. */
+export function usageOfChoices(answer: JsonObject): TokenUsage | undefined {
+  if (!isObject(answer.usage)) return undefined;
+  return { inputTokens: countOf(answer.usage.prompt_tokens), outputTokens: countOf(answer.usage.completion_tokens) };
+}
+
+/** The closing chunk with usage has no choices. Looked for in the bytes: parsing every chunk on its way through would cost the stream. */
+export function isUsageChunk(event: Buffer): boolean {
+  if (event.indexOf(EMPTY_CHOICES) < 0 && event.indexOf(EMPTY_CHOICES_SPACED) < 0) return false;
+  const chunk = parseObject(event.toString("utf8").replace(/^data: ?/, ""));
+  return chunk !== undefined && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage);
+}
+
+class ChatAssembler implements StreamAssembler {
+  readonly #answer: JsonObject = {};
+  readonly #choices = new Map<number, JsonObject>();
+  #isDone = false;
+  #hasFailed = false;
+
+  push(event: SseEvent): void {
+    if (event.data === undefined) return;
+    if (event.data.trim() === "[DONE]") {
+      this.#isDone = true;
+      return;
+    }
+    const chunk = parseObject(event.data);
+    if (!chunk || event.name === "error" || (chunk.error !== undefined && chunk.error !== null)) this.#hasFailed = true;
+    else this.#add(chunk);
+  }
+
+  #add(chunk: JsonObject): void {
+    for (const [field, value] of Object.entries(chunk)) {
+      if (field === "choices" || (value === null && this.#answer[field] !== undefined)) continue;
+      if (field === "usage" || this.#answer[field] === undefined || this.#answer[field] === null) this.#answer[field] = value;
+    }
+    for (const part of objectsOf(chunk.choices)) this.#addChoice(part);
+  }
+
+  #addChoice(part: JsonObject): void {
+    const index = countOf(part.index);
+    const choice = this.#choices.get(index) ?? { index, message: {}, logprobs: null, finish_reason: null };
+    this.#choices.set(index, choice);
+    const { delta, index: _index, ...rest } = part;
+    if (isObject(delta)) mergeDelta(choice.message as JsonObject, delta);
+    mergeDelta(choice, rest);
+  }
+
+  finish(): JsonObject | undefined {
+    if (!this.#isDone || this.#hasFailed || this.#choices.size === 0) return undefined;
+    const choices = [...this.#choices.values()].sort((left, right) => countOf(left.index) - countOf(right.index));
+    for (const choice of choices) choice.message = completeMessage(choice.message as JsonObject);
+    const { usage, ...head } = this.#answer;
+    const answer: JsonObject = { ...head, object: "chat.completion", choices };
+    return usage === undefined || usage === null ? answer : { ...answer, usage };
+  }
+}
+
+/** Fields that a whole message has and a stream leaves out: clients' types say they are there. Indexes belong to the stream alone. */
+function completeMessage(message: JsonObject): JsonObject {
+  const { role, content, refusal, ...rest } = message;
+  if (Array.isArray(rest.tool_calls)) rest.tool_calls = objectsOf(rest.tool_calls).map(({ index: _index, ...call }) => call);
+  const text = content === "" && rest.tool_calls !== undefined ? null : (content ?? null);
+  return { role: role ?? "assistant", content: text, refusal: refusal ?? null, ...rest };
+}
+
+function replayChat(answer: JsonObject, options: ReplayOptions): string {
+  const { choices, usage, object: _object, ...head } = answer;
+  const withUsage = options.includeUsage ? { usage: null } : {};
+  const lines: string[] = [];
+  const tell = (choice: JsonObject, finishReason: unknown = null): void => {
+    const chunk = { ...head, object: "chat.completion.chunk", choices: [{ ...choice, finish_reason: finishReason }], ...withUsage };
+    lines.push(`data: ${JSON.stringify(chunk)}\n\n`);
+  };
+  for (const choice of objectsOf(choices)) replayChoice(choice, tell);
+  if (options.includeUsage) {
+    const closing = { ...head, object: "chat.completion.chunk", choices: [], usage: usage ?? null };
+    lines.push(`data: ${JSON.stringify(closing)}\n\n`);
+  }
+  lines.push("data: [DONE]\n\n");
+  return lines.join("");
+}
+
+type Tell = (choice: JsonObject, finishReason?: unknown) => void;
+
+function replayChoice(choice: JsonObject, tell: Tell): void {
+  const { index, message, logprobs, finish_reason: finishReason, ...choiceRest } = choice;
+  const { role, tool_calls: toolCalls, ...whole } = isObject(message) ? message : ({} as JsonObject);
+  const first: JsonObject = { role: role ?? "assistant" };
+  for (const [field, value] of Object.entries(whole)) {
+    const isStreamed = (STREAMED_TEXT as readonly string[]).includes(field) && typeof value === "string" && value !== "";
+    if (isStreamed) continue;
+    if (!(field === "refusal" && value === null)) first[field] = value;
+  }
+  if (!("content" in first)) first.content = "";
+  tell({ index, delta: first, logprobs: null });
+  for (const field of STREAMED_TEXT) {
+    const text = whole[field];
+    if (typeof text !== "string" || text === "") continue;
+    for (const piece of cutWithLogprobs(field, text, logprobs)) tell({ index, delta: { [field]: piece.text }, logprobs: piece.logprobs });
+  }
+  objectsOf(toolCalls).forEach((call, position) => replayToolCall(call, position, (delta) => tell({ index, delta, logprobs: null })));
+  tell({ index, delta: {}, logprobs: null, ...choiceRest }, finishReason);
+}
+
+/** A text with log probabilities is told token by token, so that each keeps its own; else in pieces of words. */
+function cutWithLogprobs(field: string, text: string, logprobs: unknown): Array<{ text: string; logprobs: unknown }> {
+  const tokens = isObject(logprobs) && (field === "content" || field === "refusal") ? objectsOf(logprobs[field]) : [];
+  const told = tokens.map((entry) => String(entry.token));
+  if (tokens.length > 0 && told.join("") === text)
+    return tokens.map((entry, index) => ({ text: told[index] as string, logprobs: { content: null, refusal: null, [field]: [entry] } }));
+  // Tokens that are not whole characters do not add up to the text: all of them go with the first piece.
+  return cutText(text).map((piece, index) => ({
+    text: piece,
+    logprobs: tokens.length > 0 && index === 0 ? { content: null, refusal: null, [field]: tokens } : null,
+  }));
+}
+
+function replayToolCall(call: JsonObject, position: number, tell: (delta: JsonObject) => void): void {
+  const kind = isObject(call.custom) ? "custom" : "function";
+  const field = kind === "custom" ? "input" : "arguments";
+  const body = isObject(call[kind]) ? (call[kind] as JsonObject) : {};
+  const text = typeof body[field] === "string" ? (body[field] as string) : "";
+  tell({ tool_calls: [{ ...call, index: position, [kind]: { ...body, [field]: "" } }] });
+  for (const piece of cutText(text)) tell({ tool_calls: [{ index: position, [kind]: { [field]: piece } }] });
+}

@@ -1,0 +1,53 @@
+import type { SseEvent } from "../sse/splitter.ts";
+import type { JsonObject } from "./json.ts";
+
+/** Tokens that an answer cost. */
+export interface TokenUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** Puts a streamed answer together as it would have come without streaming. */
+export interface StreamAssembler {
+  /** Takes the next event, in order. */
+  push(event: SseEvent): void;
+  /** The whole answer, or `undefined` when the stream failed, was cut, or did not end as its protocol says. */
+  finish(): JsonObject | undefined;
+}
+
+/** What a replay is asked for. */
+export interface ReplayOptions {
+  /** Whether the caller asked for the closing usage chunk. */
+  readonly includeUsage: boolean;
+}
+
+/** How one endpoint's answers are judged, put together and told again. */
+export interface AnswerFamily {
+  /** First part of the cache key. */
+  readonly kind: "chat" | "completion" | "responses" | "messages" | "image";
+  /** Why a complete-looking answer must not be kept; `undefined` when it may. */
+  refusalToStore(answer: JsonObject): string | undefined;
+  /** Begins to put a stream together. */
+  assemble(): StreamAssembler;
+  /** The answer as a server-sent event stream, its protocol's end included. */
+  replay(answer: JsonObject, options: ReplayOptions): string;
+  /** The tokens the answer tells; `undefined` when it does not. */
+  usageOf(answer: JsonObject): TokenUsage | undefined;
+  /** The same answer with every token count at zero. */
+  withZeroUsage(answer: JsonObject): JsonObject;
+  /** Whether an event is the closing usage chunk that a caller who did not ask for it must not see. */
+  isUsageEvent(event: Buffer): boolean;
+}
+
+/** Every number in a usage object at zero, details included. */
+export function zeroNumbers(value: unknown): unknown {
+  if (typeof value === "number") return 0;
+  if (Array.isArray(value)) return value.map(zeroNumbers);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, zeroNumbers(inner)]));
+}
+
+/** A finite number, else 0. */
+export function countOf(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}

@@ -1,0 +1,28 @@
+/** A JSON object whose fields nobody has looked at yet. */
+export type JsonObject = { [field: string]: unknown };
+
+/** Whether a value is an object and neither null nor an array. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The value as an array of objects; anything else in it is left out. */
+export function objectsOf(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+/** Reads a JSON object. `undefined` for anything else; never throws, since `JSON.parse` quotes what it could not read. */
+export function parseObject(text: string): JsonObject | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return isObject(parsed) ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sets an own field even when it is called `__proto__`. */
+export function setField(object: JsonObject, field: string, value: unknown): void {
+  if (field === "__proto__") Object.defineProperty(object, field, { value, enumerable: true, configurable: true, writable: true });
+  else object[field] = value;
+}

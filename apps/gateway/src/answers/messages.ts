@@ -1,0 +1,124 @@
+import type { SseEvent } from "../sse/splitter.ts";
+import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
+import { cutText } from "./pieces.ts";
+
+/** Anthropic's `/v1/messages`: `message` objects and their content-block events. */
+export const messagesFamily: AnswerFamily = {
+  kind: "messages",
+  refusalToStore: (answer) => {
+    if (answer.type === "error" || isObject(answer.error)) return "error-body";
+    if (!Array.isArray(answer.content)) return "no-content";
+    // A paused turn is meant to be continued by the caller: its answer depends on when it was asked.
+    if (answer.stop_reason === "pause_turn") return "paused";
+    return typeof answer.stop_reason === "string" ? undefined : "unfinished";
+  },
+  assemble: () => new MessagesAssembler(),
+  replay: replayMessages,
+  usageOf: (answer) =>
+    isObject(answer.usage)
+      ? { inputTokens: countOf(answer.usage.input_tokens), outputTokens: countOf(answer.usage.output_tokens) }
+      : undefined,
+  withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
+  isUsageEvent: () => false,
+};
+
+class MessagesAssembler implements StreamAssembler {
+  #message: JsonObject | undefined;
+  readonly #blocks = new Map<number, JsonObject>();
+  readonly #inputs = new Map<number, string>();
+  #isDone = false;
+  #hasFailed = false;
+
+  push(event: SseEvent): void {
+    if (event.data === undefined) return;
+    const parsed = parseObject(event.data);
+    if (!parsed || parsed.type === "error") {
+      this.#hasFailed = true;
+      return;
+    }
+    if (parsed.type === "message_start" && isObject(parsed.message)) this.#message = { ...parsed.message };
+    else if (parsed.type === "content_block_start" && isObject(parsed.content_block))
+      this.#blocks.set(countOf(parsed.index), { ...parsed.content_block });
+    else if (parsed.type === "content_block_delta" && isObject(parsed.delta)) this.#addDelta(countOf(parsed.index), parsed.delta);
+    else if (parsed.type === "content_block_stop") this.#endBlock(countOf(parsed.index));
+    else if (parsed.type === "message_delta") this.#endMessage(parsed);
+    else if (parsed.type === "message_stop") this.#isDone = true;
+  }
+
+  #addDelta(index: number, delta: JsonObject): void {
+    const block = this.#blocks.get(index);
+    if (!block) {
+      this.#hasFailed = true;
+      return;
+    }
+    if (delta.type === "input_json_delta") this.#inputs.set(index, `${this.#inputs.get(index) ?? ""}${delta.partial_json ?? ""}`);
+    else if (delta.type === "citations_delta")
+      block.citations = [...(Array.isArray(block.citations) ? block.citations : []), delta.citation];
+    else
+      for (const [field, value] of Object.entries(delta))
+        if (field !== "type") block[field] = typeof value === "string" && field !== "signature" ? `${block[field] ?? ""}${value}` : value;
+  }
+
+  #endBlock(index: number): void {
+    const block = this.#blocks.get(index);
+    const input = this.#inputs.get(index);
+    if (!block || input === undefined || input === "") return;
+    const parsed = parseObject(input);
+    if (parsed) block.input = parsed;
+    else this.#hasFailed = true;
+  }
+
+  #endMessage(event: JsonObject): void {
+    if (!this.#message) return;
+    const usage = isObject(this.#message.usage) ? this.#message.usage : {};
+    if (isObject(event.delta)) Object.assign(this.#message, event.delta);
+    if (isObject(event.usage)) this.#message.usage = { ...usage, ...event.usage };
+  }
+
+  finish(): JsonObject | undefined {
+    if (!this.#isDone || this.#hasFailed || !this.#message) return undefined;
+    const content = [...this.#blocks.entries()].sort(([left], [right]) => left - right).map(([, block]) => block);
+    return { ...this.#message, content };
+  }
+}
+
+function replayMessages(answer: JsonObject): string {
+  const lines: string[] = [];
+  const tell = (type: string, fields: JsonObject): void => {
+    lines.push(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
+  };
+  const usage = isObject(answer.usage) ? answer.usage : {};
+  const begun = { ...answer, content: [], stop_reason: null, stop_sequence: null, usage: { ...usage, output_tokens: 0 } };
+  tell("message_start", { message: begun });
+  objectsOf(answer.content).forEach((block, index) => {
+    const { begin, deltas } = toDeltas(block);
+    tell("content_block_start", { index, content_block: begin });
+    for (const delta of deltas) tell("content_block_delta", { index, delta });
+    tell("content_block_stop", { index });
+  });
+  const closing = { stop_reason: answer.stop_reason ?? null, stop_sequence: answer.stop_sequence ?? null };
+  tell("message_delta", { delta: closing, usage });
+  tell("message_stop", {});
+  return lines.join("");
+}
+
+/** A content block as its beginning and the deltas that complete it. Blocks that Anthropic sends whole (results of tools) have none. */
+function toDeltas(block: JsonObject): { begin: JsonObject; deltas: JsonObject[] } {
+  if (block.type === "text") {
+    const citations = Array.isArray(block.citations) ? block.citations.map((citation) => ({ type: "citations_delta", citation })) : [];
+    const deltas = cutText(String(block.text ?? "")).map((text) => ({ type: "text_delta", text }));
+    return { begin: { ...block, text: "", ...("citations" in block ? { citations: null } : {}) }, deltas: [...deltas, ...citations] };
+  }
+  if (block.type === "thinking") {
+    const deltas: JsonObject[] = cutText(String(block.thinking ?? "")).map((thinking) => ({ type: "thinking_delta", thinking }));
+    if (typeof block.signature === "string") deltas.push({ type: "signature_delta", signature: block.signature });
+    return { begin: { ...block, thinking: "", signature: "" }, deltas };
+  }
+  if (isObject(block.input)) {
+    const json = JSON.stringify(block.input);
+    const deltas = cutText(json).map((piece) => ({ type: "input_json_delta", partial_json: piece }));
+    return { begin: { ...block, input: {} }, deltas };
+  }
+  return { begin: block, deltas: [] };
+}

@@ -1,0 +1,147 @@
+import {
+  type FencedStore,
+  type GetOrSetOptions,
+  type InvalidationBus,
+  type InvalidationResult,
+  type LoadContext,
+  type Lookup,
+  type MaybePromise,
+  TieredCache,
+} from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import type { LiveStream } from "./live-stream.ts";
+import { RenderedForms } from "./rendered-forms.ts";
+import type { StoredAnswer } from "./stored-answer.ts";
+
+/** The name of the answers' cache on the bus and in Redis. */
+export const ANSWERS_NAMESPACE = "answers";
+/** Share of the bytes that rendered streams may take. */
+const FORMS_SHARE = 0.25;
+
+/** What the answers' cache is made of. */
+export interface AnswerCacheOptions {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  /** Milliseconds > 0. */
+  readonly ttlMs: number;
+  readonly l2?: FencedStore<StoredAnswer> | undefined;
+  readonly bus?: InvalidationBus | undefined;
+}
+
+/** What a load of an answer is told, and what it may tell. */
+export interface AnswerLoad {
+  readonly context: LoadContext<StoredAnswer>;
+  /** Hands out the stream that the upstream has begun to answer with: everyone who waits for this answer reads along. */
+  startLive(live: LiveStream): void;
+}
+
+/** Called at once or later with the stream that makes the answer a caller waits for. */
+export type OnLive = (live: LiveStream, isJoinedLate: boolean) => void;
+
+/**
+ * The cache of answers, with what `TieredCache` does not know of: answers that can be read while they are made.
+ *
+ * A stream belongs to one load of one key. `TieredCache` decides who shares a load (an invalidation detaches it, and whoever comes later
+ * starts another); the load's signal names it. So a caller reads along exactly when it would also get that load's value.
+ */
+export class AnswerCache {
+  readonly forms: RenderedForms;
+  readonly #cache: TieredCache<StoredAnswer>;
+  readonly #live = new WeakMap<AbortSignal, LiveStream>();
+  readonly #waiting = new Map<string, Set<OnLive>>();
+
+  constructor(options: AnswerCacheOptions) {
+    const { maxEntries, maxBytes, ttlMs, l2, bus } = options;
+    this.forms = new RenderedForms(Math.max(1, Math.floor(maxBytes * FORMS_SHARE)));
+    this.#cache = new TieredCache<StoredAnswer>({
+      l1: new MemoryCache({
+        name: ANSWERS_NAMESPACE,
+        maxEntries,
+        maxBytes: Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE))),
+        sizeOf: (entry, key) => entry.value.size + key.length * 2,
+      }),
+      namespace: ANSWERS_NAMESPACE,
+      ttlMs,
+      jitter: 0,
+      // Answers go on being served while the bus is away, and say so (`detail=degraded`): their time to live bounds them.
+      maxStalenessMs: Number.POSITIVE_INFINITY,
+      ...(l2 ? { l2 } : {}),
+      ...(bus ? { bus } : {}),
+    });
+  }
+
+  /** The stored answer, else what `load` makes. At once when it is in memory. */
+  getOrLoad(
+    key: string,
+    load: (load: AnswerLoad) => Promise<StoredAnswer>,
+    options: GetOrSetOptions,
+  ): MaybePromise<StoredAnswer | undefined> {
+    return this.#cache.getOrSet(key, (context) => load({ context, startLive: (live) => this.#start(key, context.signal, live) }), options);
+  }
+
+  /** Reads along with the load that a `getOrLoad` of this key has just joined or begun. @returns a function that stops waiting */
+  attach(key: string, onLive: OnLive): () => void {
+    const signal = this.#cache.loading(key);
+    const live = signal && this.#live.get(signal);
+    if (live?.isJoinable) {
+      onLive(live, true);
+      return () => undefined;
+    }
+    const waiting = this.#waiting.get(key) ?? new Set();
+    this.#waiting.set(key, waiting.add(onLive));
+    return () => {
+      waiting.delete(onLive);
+      if (waiting.size === 0 && this.#waiting.get(key) === waiting) this.#waiting.delete(key);
+    };
+  }
+
+  /** Whether a `getOrLoad` of this key would share a load that runs already. */
+  isLoading(key: string): boolean {
+    return this.#cache.loading(key) !== undefined;
+  }
+
+  lookup(key: string): MaybePromise<Lookup<StoredAnswer>> {
+    return this.#cache.lookup(key);
+  }
+
+  /** Stores an answer from elsewhere: an import. */
+  set(key: string, answer: StoredAnswer, options: { readonly ttlMs: number; readonly tags: readonly string[] }): MaybePromise<boolean> {
+    return this.#cache.set(key, answer, options);
+  }
+
+  invalidate(key: string): Promise<InvalidationResult> {
+    return this.#cache.invalidate(key);
+  }
+
+  invalidateTag(tag: string): Promise<InvalidationResult> {
+    return this.#cache.invalidateTag(tag);
+  }
+
+  invalidateMatching(pattern: string): Promise<InvalidationResult> {
+    return this.#cache.invalidateMatching(pattern);
+  }
+
+  invalidateAll(): Promise<InvalidationResult> {
+    return this.#cache.invalidateAll();
+  }
+
+  /** Whether invalidations by peers may be missed now. */
+  get isDegraded(): boolean {
+    return this.#cache.isDegraded;
+  }
+
+  stats(): ReturnType<TieredCache<StoredAnswer>["stats"]> {
+    return this.#cache.stats();
+  }
+
+  close(): Promise<void> {
+    return this.#cache.close();
+  }
+
+  #start(key: string, signal: AbortSignal, live: LiveStream): void {
+    this.#live.set(signal, live);
+    const waiting = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    for (const onLive of waiting ?? []) onLive(live, false);
+  }
+}

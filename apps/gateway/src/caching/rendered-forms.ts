@@ -1,0 +1,64 @@
+import type { AnswerFamily } from "../answers/family.ts";
+import { parseObject } from "../answers/json.ts";
+import type { StoredAnswer } from "./stored-answer.ts";
+
+/** How an answer is told. */
+export interface Form {
+  readonly isStream: boolean;
+  /** The closing usage chunk, for streams. */
+  readonly includeUsage: boolean;
+  /** Token counts at zero: the usage policy `zero`. */
+  readonly isZeroUsage: boolean;
+}
+
+/**
+ * Keeps answers as ready bytes in the forms that were asked for. A stream's form is several times larger than the answer itself, so forms
+ * have a budget of their own; beyond it, the answers rendered longest ago lose theirs and are rendered anew when asked for.
+ */
+export class RenderedForms {
+  readonly #maxBytes: number;
+  readonly #queue: StoredAnswer[] = [];
+  #oldest = 0;
+  #bytes = 0;
+
+  /** @param maxBytes bytes of all forms together, >= 1 */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The answer in one form. A JSON answer as it came is its own bytes. */
+  render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer {
+    if (!form.isStream && !form.isZeroUsage) return answer.body;
+    const name = `${form.isStream ? "sse" : "json"}${form.includeUsage ? "+usage" : ""}${form.isZeroUsage ? "+zero" : ""}`;
+    const known = answer.forms.get(name);
+    if (known) return known;
+    const rendered = renderForm(answer, family, form);
+    this.#keep(answer, name, rendered);
+    return rendered;
+  }
+
+  #keep(answer: StoredAnswer, name: string, rendered: Buffer): void {
+    if (rendered.length > this.#maxBytes / 4) return;
+    answer.forms.set(name, rendered);
+    this.#queue.push(answer);
+    this.#bytes += rendered.length;
+    while (this.#bytes > this.#maxBytes && this.#oldest < this.#queue.length) this.#dropOldest();
+    if (this.#oldest > 1_000) {
+      this.#queue.splice(0, this.#oldest);
+      this.#oldest = 0;
+    }
+  }
+
+  #dropOldest(): void {
+    const answer = this.#queue[this.#oldest] as StoredAnswer;
+    this.#oldest += 1;
+    for (const form of answer.forms.values()) this.#bytes -= form.length;
+    answer.forms.clear();
+  }
+}
+
+function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer {
+  const parsed = parseObject(answer.body.toString("utf8")) ?? {};
+  const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
+  return Buffer.from(form.isStream ? family.replay(told, { includeUsage: form.includeUsage }) : JSON.stringify(told));
+}

@@ -1,0 +1,139 @@
+import {
+  CacheError,
+  type CanonicalRequest,
+  type Endpoint,
+  embeddingItemKeys,
+  type KeyScope,
+  KeyScopes,
+  RawBodyAlias,
+  readRequest,
+  requestKey,
+} from "@larder/cache-core";
+import type { RouteSettings, Settings } from "../config/schema.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { HttpError } from "../http/http-error.ts";
+import type { Identity } from "../security/authenticator.ts";
+import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
+import type { CacheControls } from "./cache-controls.ts";
+
+/** One place where a request may be answered. */
+export interface PlannedTarget extends RoutedTarget {
+  /** The cache key under this target. */
+  readonly key: string;
+  /** Keys of the single items, for embeddings. */
+  readonly itemKeys: readonly string[];
+}
+
+/** Everything worked out about a request's bytes. Kept by their digest, so that the next identical request need not be read. */
+export interface RequestPlan {
+  readonly model: string;
+  readonly isStream: boolean;
+  /** Whether the caller wants the closing usage chunk. */
+  readonly includeUsage: boolean;
+  /** `base64` or `float`: how embeddings are told. */
+  readonly encodingFormat: "float" | "base64";
+  readonly targets: readonly PlannedTarget[];
+  readonly route: RouteSettings | undefined;
+  /** Why the cache takes no part, whatever the caller says; `undefined` when it does. */
+  readonly bypass: string | undefined;
+  /** Whether the same request is meant to give the same answer: temperature 0 or a seed. */
+  readonly isDeterministic: boolean;
+  readonly tags: readonly string[];
+  /** The providers of which this was worked out. */
+  readonly table: ProviderTable;
+}
+
+/** Turns request bodies into plans. */
+export class RequestPlanner {
+  readonly #scopes: KeyScopes;
+  readonly #aliases: RawBodyAlias<RequestPlan>;
+  readonly #normalizers: Settings["normalizers"];
+
+  constructor(settings: Settings) {
+    this.#scopes = new KeyScopes();
+    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.max(1024, settings.cacheMaxEntries * 2) });
+    this.#normalizers = settings.normalizers;
+  }
+
+  /** The plan of a request. @throws {HttpError} 400 for a body that cannot be keyed */
+  plan(
+    endpoint: Endpoint,
+    exchange: Exchange,
+    identity: Identity,
+    controls: CacheControls,
+    body: Buffer,
+    table: ProviderTable,
+  ): RequestPlan {
+    const scope = this.#scopes.of({ endpoint, tenant: identity.tenant, namespace: controls.namespace, headers: exchange.headers() });
+    const digest = this.#aliases.digest(body);
+    const known = this.#aliases.get(scope, digest);
+    if (known && known.table === table) return known;
+    const plan = this.#make(endpoint, scope, identity, body, table);
+    this.#aliases.set(scope, digest, plan);
+    return plan;
+  }
+
+  /** The scope that a request of this tenant is keyed in. */
+  scopeOf(endpoint: Endpoint, tenant: string, namespace: string, headers: Readonly<Record<string, string | undefined>>): KeyScope {
+    return this.#scopes.of({ endpoint, tenant, namespace, headers });
+  }
+
+  #make(endpoint: Endpoint, scope: KeyScope, identity: Identity, body: Buffer, table: ProviderTable): RequestPlan {
+    const request = readBody(endpoint, body);
+    const model = request.model;
+    if (model === "" && endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
+    const routing = table.route(model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
+    return {
+      model,
+      isStream: request.form("stream") === "true",
+      includeUsage: wantsUsage(request),
+      encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
+      targets: routing.targets.map((target) => planTarget(scope, request, target)),
+      route: routing.route,
+      bypass: bypassReason(endpoint, request, routing.route),
+      isDeterministic: Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number",
+      tags: [`tenant:${identity.tenant}`, `model:${model}`],
+      table,
+    };
+  }
+}
+
+function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget): PlannedTarget {
+  const route = { baseUrl: target.provider.baseUrl, model: target.model };
+  if (scope.endpoint !== "embedding") return { ...target, key: requestKey(scope, request, route), itemKeys: [] };
+  return { ...target, key: "", itemKeys: embeddingItemKeys(scope, request, route) };
+}
+
+/** Reads a body. @throws {HttpError} 400 telling what is wrong with it, without quoting it */
+export function readBody(endpoint: Endpoint, body: Buffer): CanonicalRequest {
+  try {
+    return readRequest(endpoint, body);
+  } catch (error) {
+    if (!CacheError.is(error)) throw error;
+    throw badRequest(error.message.replace(/^\[\w+\] /, ""));
+  }
+}
+
+function badRequest(message: string, param?: string): HttpError {
+  return new HttpError(400, message, { code: "invalid_request", ...(param ? { param } : {}) });
+}
+
+/** A number in [0, 1) that equal requests share: the first 32 bits of a key that leaves the route out. */
+function drawOf(scope: KeyScope, request: CanonicalRequest): number {
+  return Number.parseInt(requestKey(scope, request).slice(-64, -56), 16) / 2 ** 32;
+}
+
+function wantsUsage(request: CanonicalRequest): boolean {
+  const options = request.get("stream_options");
+  return typeof options === "object" && options !== null && (options as { include_usage?: unknown }).include_usage === true;
+}
+
+/** Requests that a stored answer cannot stand for. */
+function bypassReason(endpoint: Endpoint, request: CanonicalRequest, route: RouteSettings | undefined): string | undefined {
+  if (route?.cache === "off") return "route";
+  if (request.statefulFields.length > 0) return "stateful";
+  if (endpoint === "image" && request.form("stream") === "true") return "partial-images";
+  // An audio answer is meant to be heard once, and its bytes expire by id at the provider.
+  if (endpoint === "chat" && request.form("audio") !== undefined && request.form("audio") !== "null") return "audio";
+  return undefined;
+}

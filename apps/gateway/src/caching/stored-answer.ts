@@ -1,0 +1,58 @@
+import type { TokenUsage } from "../answers/family.ts";
+import { isObject, parseObject } from "../answers/json.ts";
+
+/** What is known about a stored answer beside its bytes. */
+export interface AnswerMeta {
+  /** The tenant whose request made it: compared at every read, so that even a colliding key gives nobody another's answer. */
+  readonly owner: string;
+  /** The model as the request named it. */
+  readonly model: string;
+  /** Which provider answered. */
+  readonly provider: string;
+  /** Epoch milliseconds when it was made. */
+  readonly createdAt: number;
+  /** Milliseconds for which it is fresh. */
+  readonly ttlMs: number;
+  /** Milliseconds that the provider took: what a hit saves. */
+  readonly upstreamMs: number;
+  /** What it cost; `undefined` when the provider did not tell. */
+  readonly usage?: TokenUsage | undefined;
+  /** How `body` is to be read: a JSON answer, or an embedding's numbers. */
+  readonly format: "json" | "f32" | "f64";
+  /** A digest per top-level request field: lets `explain` name the field in which two requests differ, without keeping the request. */
+  readonly fields?: Readonly<Record<string, string>> | undefined;
+}
+
+/** An answer as it is cached: canonical bytes from which every form that a client may ask for is rendered. */
+export class StoredAnswer {
+  readonly meta: AnswerMeta;
+  readonly body: Buffer;
+  /** Rendered forms by name; filled and emptied by `RenderedForms` alone. */
+  readonly forms: Map<string, Buffer> = new Map();
+
+  constructor(meta: AnswerMeta, body: Buffer) {
+    this.meta = meta;
+    this.body = body;
+  }
+
+  /** Bytes held, for `maxBytes`: the body and a bound on what describes it. */
+  get size(): number {
+    return this.body.length + 512;
+  }
+
+  /** The bytes that go into a second tier: meta as one line of JSON, then the body. */
+  encode(): Buffer {
+    return Buffer.concat([Buffer.from(`${JSON.stringify(this.meta)}\n`), this.body]);
+  }
+
+  /** Reads what `encode` made. @throws {Error} when the bytes are something else: a store counts that as a miss */
+  static decode(bytes: Buffer): StoredAnswer {
+    const end = bytes.indexOf(0x0a);
+    const meta = end < 0 ? undefined : parseObject(bytes.toString("utf8", 0, end));
+    if (!meta || typeof meta.owner !== "string" || typeof meta.createdAt !== "number" || typeof meta.ttlMs !== "number")
+      throw new Error("not a stored answer");
+    if (meta.usage !== undefined && !isObject(meta.usage)) throw new Error("not a stored answer");
+    // A copy: what comes from a socket is a view of a larger buffer that would be kept alive.
+    return new StoredAnswer(meta as unknown as AnswerMeta, Buffer.from(bytes.subarray(end + 1)));
+  }
+}

@@ -1,0 +1,67 @@
+import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
+import { type RunningGateway, startGateway } from "./start-gateway.ts";
+
+const HELP = `larder-gateway: an OpenAI-compatible caching gateway for LLM providers
+
+usage: larder-gateway [--help]
+
+Settings come from the environment and from larder.config.json (or the file named by LARDER_CONFIG); the environment wins.
+With nothing set it listens on http://127.0.0.1:8787 and answers from a built-in sandbox provider.
+
+Environment:
+${settingVariables.map((name) => `  ${name}`).join("\n")}
+
+The meaning of each stands in the package's README; the file's JSON schema is served at /larder.config.schema.json.
+`;
+
+/** Runs the gateway until a signal ends it. The exit code is 0 after a drained stop, 2 for unusable settings, 1 for anything else. */
+export async function main(args: readonly string[]): Promise<void> {
+  if (args.includes("--help") || args.includes("-h")) return void process.stdout.write(HELP);
+  if (args.length > 0) {
+    process.stderr.write(`larder-gateway: unknown argument; --help tells what there is\n`);
+    process.exitCode = 2;
+    return;
+  }
+  let gateway: RunningGateway;
+  try {
+    const settings = readSettings();
+    gateway = await startGateway(settings);
+  } catch (error) {
+    process.stderr.write(`larder-gateway: ${describeStartError(error)}\n`);
+    process.exitCode = error instanceof SettingsError ? 2 : 1;
+    return;
+  }
+  announce(gateway);
+  stopOnSignal(gateway);
+}
+
+function announce(gateway: RunningGateway): void {
+  const lines = [`larder gateway listening on ${gateway.url}`, `dashboard:        ${gateway.url}/`, `OpenAI base URL:  ${gateway.url}/v1`];
+  if (gateway.adminTokenFile) lines.push(`admin token file: ${gateway.adminTokenFile}`);
+  // Logs are kept and shipped; a terminal is looked at. The token goes only there, and once.
+  if (gateway.newAdminToken && process.stdout.isTTY) lines.push(`admin token:      ${gateway.newAdminToken} (shown once)`);
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** The first signal drains; a second one does not wait. */
+function stopOnSignal(gateway: RunningGateway): void {
+  let isStopping = false;
+  const stop = (): void => {
+    if (isStopping) process.exit(130);
+    isStopping = true;
+    gateway.close().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+}
+
+function describeStartError(error: unknown): string {
+  if (error instanceof SettingsError) return error.message;
+  const { code, port, address } = error as { code?: string; port?: number; address?: string };
+  if (code === "EADDRINUSE") return `${address}:${port} is in use by another program: choose another PORT`;
+  if (code === "EACCES") return `${address ?? ""}:${port ?? ""} may not be listened on: choose a PORT above 1023`;
+  return error instanceof Error ? error.message : "the gateway could not start";
+}

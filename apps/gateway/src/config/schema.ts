@@ -1,0 +1,157 @@
+import { z } from "zod";
+import { readBytes, readDurationMs } from "./units.ts";
+
+const durationMs = z
+  .string()
+  .meta({ description: "A duration with its unit: 250ms, 30s, 10m, 1h, 7d." })
+  .transform((text, context) => {
+    const value = readDurationMs(text);
+    if (value === undefined) context.addIssue({ code: "custom", message: "must be a duration with a unit, such as 30s, 10m or 1h" });
+    return value ?? 0;
+  });
+/** A window may be switched off with `0s`; a time to live may not. */
+const windowMs = z.union([z.literal(["0", "0s", "0ms"]).transform(() => 0), durationMs]);
+const bytes = z.union([z.number().int().positive(), z.string()]).transform((value, context) => {
+  const read = typeof value === "number" ? value : readBytes(value);
+  if (read === undefined) context.addIssue({ code: "custom", message: "must be a size such as 512kb, 256mb or a number of bytes" });
+  return read ?? 0;
+});
+const httpUrl = z.string().refine(
+  (text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+  },
+  { message: "must be an http or https URL without a user name or password" },
+);
+/** What a header can carry: visible ASCII. Anything else would be refused, and quoted, by the HTTP client. */
+const secret = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, { message: "must be one line of visible ASCII characters without spaces" })
+  .max(4096);
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  message: "must be 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit",
+});
+const headers = z.record(z.string().regex(/^[A-Za-z0-9-]+$/), z.string().regex(/^[\x20-\x7e]*$/));
+
+const normalizers = z
+  .object({
+    toolCallIds: z.boolean().default(false).meta({ description: "Generated tool-call ids become their order of appearance." }),
+    trailingWhitespace: z.boolean().default(false).meta({ description: "White space at the end of a message's text is ignored." }),
+    systemPatterns: z
+      .array(z.string().max(500))
+      .max(20)
+      .default([])
+      .meta({ description: "Regular expressions whose matches in the system prompt are ignored, such as a date." }),
+  })
+  .strict();
+
+const target = z
+  .object({
+    provider: name,
+    model: z.string().min(1).max(256).optional().meta({ description: "The upstream's name of the model; default: the one asked for." }),
+    weight: z.number().positive().max(1_000_000).default(1),
+  })
+  .strict();
+
+const route = z
+  .object({
+    model: z.string().min(1).max(256).meta({ description: "A model name as clients ask for it; * matches any run of characters." }),
+    targets: z.array(target).max(20).default([]),
+    fallbacks: z.array(target).max(20).default([]).meta({ description: "Tried in order when the chosen target fails." }),
+    ttl: durationMs.optional(),
+    staleWhileRevalidate: windowMs.optional(),
+    staleIfError: windowMs.optional(),
+    cache: z.enum(["on", "off", "read-only", "write-only"]).optional(),
+    normalizers: normalizers.optional(),
+  })
+  .strict();
+
+const provider = z
+  .object({
+    baseUrl: httpUrl,
+    apiKey: secret.optional(),
+    apiKeyEnv: z
+      .string()
+      .regex(/^[A-Z_][A-Z0-9_]*$/)
+      .optional()
+      .meta({ description: "Name of an environment variable that holds the key." }),
+    kind: z.enum(["openai", "anthropic"]).default("openai"),
+    models: z.array(z.string().min(1).max(256)).max(10_000).default([]),
+    headers: headers.default({}),
+    timeout: durationMs.optional(),
+  })
+  .strict();
+
+const limits = z
+  .object({
+    requestsPerMinute: z.number().int().positive().optional(),
+    tokensPerMinute: z.number().int().positive().optional(),
+    concurrency: z.number().int().positive().optional(),
+  })
+  .strict();
+
+/** Every setting of the gateway: the shape of `larder.config.json`, which the environment overrides. */
+export const settingsSchema = z
+  .object({
+    $schema: z.string().optional(),
+    host: z.string().min(1).default("127.0.0.1"),
+    port: z.coerce.number().int().min(0).max(65_535).default(8787),
+    openaiBaseUrl: httpUrl.optional(),
+    openaiApiKey: secret.optional(),
+    anthropicBaseUrl: httpUrl.optional(),
+    anthropicApiKey: secret.optional(),
+    auth: z.enum(["keys", "passthrough", "none"]).optional(),
+    redisUrl: z.string().min(1).optional(),
+    databaseUrl: z
+      .string()
+      .regex(/^(file:.+|postgres(ql)?:\/\/.+)$/, { message: "must begin with file: or postgres://" })
+      .default("file:.larder/gateway.db"),
+    adminToken: secret.min(16, { message: "must have at least 16 characters" }).optional(),
+    masterKey: z.string().optional(),
+    cacheTtl: durationMs.default(3_600_000),
+    cacheMaxBytes: bytes.default(268_435_456),
+    cacheMaxEntries: z.coerce.number().int().positive().default(10_000),
+    cacheMode: z.enum(["on", "off", "read-only", "write-only"]).default("on"),
+    providerConfigTtlMs: z.coerce.number().int().positive().default(60_000),
+    allowedPrivateHosts: z.array(z.string().min(1)).default([]),
+    syncInterval: durationMs.default(600_000),
+    syncSources: z.array(z.string().min(1)).optional(),
+    metricsToken: secret.optional(),
+    maxBody: bytes.default(20_971_520),
+    trustProxy: z.array(z.string().min(1)).default([]),
+    redisPrefix: z
+      .string()
+      .regex(/^[^{}\s]+$/, { message: "must not be empty nor contain braces or spaces" })
+      .default("larder"),
+    workers: z.union([z.literal("auto"), z.coerce.number().int().min(1).max(256)]).default(1),
+    logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+    drain: durationMs.default(30_000).meta({ description: "How long answers in flight may take to end after SIGTERM." }),
+    staleWhileRevalidate: windowMs.default(0),
+    staleIfError: windowMs.default(0),
+    usageOnHit: z.enum(["original", "zero", "headers"]).default("original"),
+    deterministicOnly: z.boolean().default(false).meta({
+      description: "Cache only requests with temperature 0 or a seed, unless the client asks for the cache by header.",
+    }),
+    upstreamTimeout: durationMs.default(600_000),
+    upstreamRetries: z.coerce.number().int().min(0).max(10).default(2),
+    upstreamConnections: z.coerce.number().int().min(1).max(10_000).default(256),
+    providers: z.record(name, provider).default({}),
+    aliases: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}),
+    routes: z.array(route).max(1000).default([]),
+    keyLimits: limits.default({}).meta({ description: "Limits of virtual keys that have none of their own." }),
+    normalizers: normalizers.optional(),
+  })
+  .strict();
+
+/** Settings as the gateway uses them: durations in milliseconds, sizes in bytes. */
+export type Settings = z.output<typeof settingsSchema>;
+/** One entry of `routes`. */
+export type RouteSettings = Settings["routes"][number];
+/** One entry of `providers`. */
+export type ProviderSettings = Settings["providers"][string];
+/** Limits of a key; an absent one does not limit. */
+export type KeyLimits = Settings["keyLimits"];
+/** Which normalizers a route asks for. */
+export type NormalizerSettings = NonNullable<Settings["normalizers"]>;
+/** How the cache takes part in a request. */
+export type CacheMode = Settings["cacheMode"];

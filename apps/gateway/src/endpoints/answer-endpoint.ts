@@ -1,0 +1,291 @@
+import { CacheError, type Endpoint, type GetOrSetOptions } from "@larder/cache-core";
+import type { AnswerFamily } from "../answers/family.ts";
+import { type CacheControls, readControls } from "../caching/cache-controls.ts";
+import type { CacheVerdict } from "../caching/cache-status.ts";
+import type { EventBatch, LiveStream } from "../caching/live-stream.ts";
+import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
+import type { StoredAnswer } from "../caching/stored-answer.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { type ErrorShape, HttpError } from "../http/http-error.ts";
+import { beginLiveStream, sendAnswer, sendFailure, type Telling } from "../http/respond.ts";
+import type { Identity } from "../security/authenticator.ts";
+import { UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { type AnswerRequest, loadAnswer } from "./load-answer.ts";
+import { passThrough } from "./pass-through.ts";
+
+/** A request while it is being answered. */
+interface Active {
+  readonly exchange: Exchange;
+  readonly identity: Identity;
+  readonly controls: CacheControls;
+  readonly plan: RequestPlan;
+  readonly body: Buffer;
+  readonly startedAt: number;
+  /** Aborted when the caller leaves. */
+  readonly left: AbortController;
+  /** Whether this request's own call reached the upstream. */
+  isLeader: boolean;
+  upstreamHeaders: readonly string[] | undefined;
+}
+
+/** How one attempt at a target ended. */
+type Attempt = "answered" | UpstreamFailure;
+
+/** Answers one endpoint that generates: chat, completions, responses, messages, images. */
+export class AnswerEndpoint {
+  readonly #parts: GatewayParts;
+  readonly #family: AnswerFamily;
+  readonly #endpoint: Endpoint;
+  readonly #path: string;
+  readonly #shape: ErrorShape;
+
+  constructor(parts: GatewayParts, family: AnswerFamily, path: string) {
+    this.#parts = parts;
+    this.#family = family;
+    this.#endpoint = family.kind;
+    this.#path = path;
+    this.#shape = family.kind === "messages" ? "anthropic" : "openai";
+  }
+
+  async handle(exchange: Exchange, identity: Identity): Promise<void> {
+    const parts = this.#parts;
+    const startedAt = performance.now();
+    const controls = readControls(exchange, parts.controls);
+    const body = await exchange.readBody(parts.settings.maxBody);
+    const found = parts.directory.table();
+    const table = found instanceof Promise ? await found : found;
+    const plan = parts.planner.plan(this.#endpoint, exchange, identity, controls, body, table);
+    const active: Active = {
+      exchange,
+      identity,
+      controls: this.#controlsFor(plan, controls),
+      plan,
+      body,
+      startedAt,
+      left: new AbortController(),
+      isLeader: false,
+      upstreamHeaders: undefined,
+    };
+    exchange.onAbandoned(() => {
+      parts.meter.abandoned += 1;
+      active.left.abort();
+    });
+    const { isRead, isWrite, isDisabled, onlyIfCached } = active.controls;
+    if (!isRead && !isWrite) return this.#pass(active, isDisabled ? "DISABLED" : "BYPASS");
+    if (onlyIfCached || (isRead && !isWrite) || controls.maxAgeMs !== undefined) return this.#answerByLookup(active);
+    return this.#answer(active, !isRead);
+  }
+
+  /** The controls with what the route and the request's own nature add. */
+  #controlsFor(plan: RequestPlan, controls: CacheControls): CacheControls {
+    const isUncertain =
+      this.#parts.settings.deterministicOnly && !plan.isDeterministic && !controls.isExplicit && this.#endpoint !== "image";
+    if (plan.bypass !== undefined || isUncertain) return { ...controls, isRead: false, isWrite: false };
+    const mode = plan.route?.cache;
+    if (mode === undefined || mode === "on") return controls;
+    return { ...controls, isRead: controls.isRead && mode === "read-only", isWrite: controls.isWrite && mode === "write-only" };
+  }
+
+  /** Requests that want a say in which stored answer will do. */
+  async #answerByLookup(active: Active): Promise<void> {
+    const { controls, plan } = active;
+    let isTooOld = false;
+    for (const target of controls.isRead ? plan.targets : []) {
+      const found = await this.#parts.answers.lookup(target.key);
+      if (found.status !== "hit" || found.value.meta.owner !== active.identity.tenant) continue;
+      const ageMs = Date.now() - found.value.meta.createdAt;
+      if (ageMs <= (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) return this.#tell(active, target, found.value, "HIT");
+      isTooOld = true;
+    }
+    if (controls.onlyIfCached)
+      throw new HttpError(504, "There is no stored answer to this request.", {
+        code: "only_if_cached",
+        headers: { "x-larder-cache": "MISS", "cache-status": "larder; fwd=miss" },
+      });
+    if (!controls.isWrite) return this.#pass(active, "MISS");
+    return this.#answer(active, isTooOld || !controls.isRead);
+  }
+
+  async #pass(active: Active, verdict: CacheVerdict): Promise<void> {
+    await passThrough(this.#parts, this.#request(active), active.exchange, {
+      verdict,
+      shape: this.#shape,
+      signal: active.left.signal,
+    });
+    this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
+  }
+
+  /** Tries the targets in their order: a provider that fails before its answer has begun gives way to the next. */
+  async #answer(active: Active, isForced: boolean): Promise<void> {
+    const { targets } = active.plan;
+    for (const [position, target] of targets.entries()) {
+      const attempt = this.#attempt(active, target, isForced);
+      const ended = attempt instanceof Promise ? await attempt : attempt;
+      if (ended === "answered") return;
+      if (!ended.isRetryable || position === targets.length - 1 || active.exchange.hasBegun) {
+        const secrets = [target.provider.apiKey, active.identity.upstreamKey];
+        this.#parts.meter.failed(this.#endpoint, ended.status);
+        return sendFailure(active.exchange, ended, this.#shape, secrets);
+      }
+    }
+  }
+
+  #attempt(active: Active, target: PlannedTarget, isForced: boolean): Attempt | Promise<Attempt> {
+    const { answers } = this.#parts;
+    const request = this.#request(active);
+    const wasLoading = !isForced && answers.isLoading(target.key);
+    const answer = answers.getOrLoad(
+      target.key,
+      (load) => {
+        active.isLeader = true;
+        return loadAnswer(this.#parts, request, target, load);
+      },
+      this.#options(active, isForced),
+    );
+    if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer);
+    return this.#await(active, target, answer, isForced, wasLoading);
+  }
+
+  async #await(
+    active: Active,
+    target: PlannedTarget,
+    answer: Promise<StoredAnswer | undefined>,
+    isForced: boolean,
+    wasLoading: boolean,
+  ): Promise<Attempt> {
+    let streamed: Promise<void> | undefined;
+    const detach = active.plan.isStream
+      ? this.#parts.answers.attach(target.key, (live) => {
+          streamed = this.#stream(active, target, live, this.#verdict(active, isForced, true));
+        })
+      : undefined;
+    try {
+      const value = await answer;
+      if (streamed) await streamed;
+      else if (value !== undefined && active.isLeader) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
+      else if (wasLoading && value !== undefined && isOwnedBy(value, active)) this.#tell(active, target, value, "COALESCED");
+      else return this.#tellStored(active, target, value);
+      return "answered";
+    } catch (error) {
+      if (streamed) {
+        await streamed;
+        return "answered";
+      }
+      if (active.left.signal.aborted) return "answered";
+      if (error instanceof UpstreamFailure) return error;
+      if (CacheError.is(error) && error.code === "ERR_CACHE_ABORTED") return "answered";
+      throw error;
+    } finally {
+      detach?.();
+    }
+  }
+
+  #verdict(active: Active, isForced: boolean, isLive: boolean): CacheVerdict {
+    if (active.isLeader) return isForced ? "REFRESH" : "MISS";
+    return isLive ? "COALESCED" : "HIT";
+  }
+
+  /** Tells an answer that was found rather than made. Whose it is was settled by the key; it is compared once more all the same. */
+  #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined): Attempt {
+    if (answer === undefined || !isOwnedBy(answer, active))
+      return new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true });
+    const isStale = Date.now() - answer.meta.createdAt > answer.meta.ttlMs;
+    this.#tell(active, target, answer, isStale ? "STALE" : "HIT");
+    return "answered";
+  }
+
+  #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): void {
+    sendAnswer(this.#parts, answer, {
+      ...this.#telling(active, target, verdict),
+      isStored: active.isLeader && this.#family.kind !== "image" && (verdict === "MISS" || verdict === "REFRESH"),
+    });
+    this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
+  }
+
+  #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict): Telling {
+    const { exchange, controls, plan } = active;
+    const upstreamHeaders = active.isLeader ? active.upstreamHeaders : undefined;
+    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, upstreamHeaders };
+  }
+
+  /** Reads along with a live stream until it ends, fails, or the caller leaves. */
+  #stream(active: Active, target: PlannedTarget, live: LiveStream, verdict: CacheVerdict): Promise<void> {
+    const { exchange, plan } = active;
+    beginLiveStream(this.#telling(active, target, verdict));
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
+        resolve();
+      };
+      const leave = live.join({
+        onEvents: (batch: EventBatch) => {
+          const piece = plan.includeUsage ? batch.all : batch.lean;
+          if (piece.length > 0) exchange.write(piece);
+        },
+        onEnd: () => {
+          exchange.end();
+          finish();
+        },
+        onFailure: (failure) => {
+          exchange.write(failureEvent(failure, this.#shape));
+          exchange.end();
+          finish();
+        },
+      });
+      active.left.signal.addEventListener("abort", () => {
+        leave();
+        resolve();
+      });
+    });
+  }
+
+  #request(active: Active): AnswerRequest {
+    const { exchange, identity, plan, body } = active;
+    const onHead = (headers: string[]): void => {
+      active.upstreamHeaders = headers;
+    };
+    return {
+      family: this.#family,
+      path: this.#path,
+      headers: exchange.headers(),
+      identity,
+      plan,
+      body,
+      ttlMs: this.#ttlMs(active),
+      onHead,
+    };
+  }
+
+  #ttlMs({ controls, plan }: Active): number {
+    return controls.ttlMs ?? plan.route?.ttl ?? this.#parts.settings.cacheTtl;
+  }
+
+  #options(active: Active, isForced: boolean): GetOrSetOptions {
+    const { controls, plan, left } = active;
+    const { settings } = this.#parts;
+    return {
+      ttlMs: this.#ttlMs(active),
+      jitter: 0,
+      staleWhileRevalidateMs: plan.route?.staleWhileRevalidate ?? settings.staleWhileRevalidate,
+      staleIfErrorMs: plan.route?.staleIfError ?? settings.staleIfError,
+      tags: controls.tags.length > 0 ? [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : plan.tags,
+      // Waiting for another process would cost a stream its first token.
+      singleFlight: plan.isStream ? "process" : "fleet",
+      signal: left.signal,
+      forceRefresh: isForced,
+    };
+  }
+}
+
+function isOwnedBy(answer: StoredAnswer, active: Active): boolean {
+  return answer.meta.owner === active.identity.tenant;
+}
+
+/** The last event of a stream that broke off: clients raise it, and the missing end of the protocol tells the others. */
+function failureEvent(failure: UpstreamFailure, shape: ErrorShape): string {
+  const error = { message: failure.message, type: "api_error", param: null, code: "upstream_error" };
+  if (shape === "anthropic")
+    return `event: error\ndata: ${JSON.stringify({ type: "error", error: { type: "api_error", message: failure.message } })}\n\n`;
+  return `data: ${JSON.stringify({ error })}\n\n`;
+}

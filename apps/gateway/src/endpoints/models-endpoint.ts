@@ -1,0 +1,117 @@
+import { TieredCache } from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/json.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { HttpError } from "../http/http-error.ts";
+import { requestIdHeaders } from "../http/respond.ts";
+import type { Identity } from "../security/authenticator.ts";
+import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
+import type { ProviderTable } from "../upstream/provider-table.ts";
+
+/** Models known from elsewhere than the upstreams. */
+export interface ModelCatalog {
+  /** All models as OpenAI lists them. */
+  models(): readonly JsonObject[];
+}
+
+/** Milliseconds for which an upstream's list is taken as it is. */
+const LIST_TTL_MS = 60_000;
+/** Milliseconds that a list may take: a slow provider must not hold the others up. */
+const LIST_TIMEOUT_MS = 5_000;
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
+const CREATED = 1_735_689_600;
+
+/** `GET /v1/models`: what the upstreams offer this tenant, joined with the catalog. */
+export class ModelsEndpoint {
+  readonly #parts: GatewayParts;
+  readonly #catalog: ModelCatalog;
+  readonly #lists: TieredCache<readonly JsonObject[]>;
+
+  constructor(parts: GatewayParts, catalog: ModelCatalog) {
+    this.#parts = parts;
+    this.#catalog = catalog;
+    this.#lists = new TieredCache({
+      l1: new MemoryCache({ maxEntries: 500, maxBytes: 32 * 1024 * 1024, name: "model-lists" }),
+      namespace: "model-lists",
+      ttlMs: LIST_TTL_MS,
+      staleIfErrorMs: 24 * 3_600_000,
+    });
+  }
+
+  /** The list, or one model when the path names it. Ids contain slashes, written plainly or encoded. */
+  async handle(exchange: Exchange, identity: Identity): Promise<void> {
+    const models = await this.#models(identity);
+    const rest = exchange.path.slice("/v1/models".length).replace(/^\//, "");
+    if (rest === "") return send(exchange, { object: "list", data: [...models.values()] });
+    const id = decode(rest);
+    const model = id === undefined ? undefined : models.get(id);
+    if (!model) throw new HttpError(404, "There is no such model.", { code: "model_not_found", param: "model" });
+    send(exchange, model);
+  }
+
+  close(): Promise<void> {
+    return this.#lists.close();
+  }
+
+  async #models(identity: Identity): Promise<Map<string, JsonObject>> {
+    const table = await this.#parts.directory.table();
+    const models = new Map<string, JsonObject>();
+    const lists = await Promise.all([...table.providers.values()].map((provider) => this.#listOf(provider, table, identity)));
+    for (const name of table.names) models.set(name, { id: name, object: "model", created: CREATED, owned_by: "larder" });
+    for (const model of lists.flat()) models.set(String(model.id), model);
+    for (const model of this.#catalog.models()) {
+      const id = String(model.id);
+      models.set(id, { ...model, ...models.get(id) });
+    }
+    return models;
+  }
+
+  async #listOf(provider: Provider, table: ProviderTable, identity: Identity): Promise<readonly JsonObject[]> {
+    if (provider.models.length > 0) return provider.models.map((id) => ({ id, object: "model", created: CREATED, owned_by: provider.id }));
+    const tenant = identity.upstreamKey ? identity.tenant : "";
+    // Providers beside the default one are reached as `provider/model`.
+    const prefix = provider === table.fallback || provider.id === "anthropic" ? "" : `${provider.id}/`;
+    try {
+      const list = await this.#lists.getOrSet(`${provider.id} ${provider.baseUrl} ${tenant}`, () => this.#fetch(provider, identity));
+      return (list ?? []).map((model) => ({ ...model, id: prefix + String(model.id) }));
+    } catch {
+      return [];
+    }
+  }
+
+  async #fetch(provider: Provider, identity: Identity): Promise<readonly JsonObject[]> {
+    const answer = await provider.upstream.call({
+      method: "GET",
+      url: endpointUrl(provider, "/v1/models"),
+      headers: {
+        ...(provider.kind === "anthropic" ? { "anthropic-version": "2023-06-01" } : {}),
+        ...provider.headers,
+        ...credentialHeaders(provider, identity.upstreamKey),
+      },
+      timeoutMs: LIST_TIMEOUT_MS,
+    });
+    const body = parseObject((await answer.bytes(MAX_LIST_BYTES)).toString("utf8"));
+    if (answer.status !== 200 || !isObject(body)) throw new Error("no list of models");
+    return objectsOf(body.data)
+      .filter((model) => typeof model.id === "string")
+      .map((model) => ({ object: "model", created: CREATED, owned_by: provider.id, ...model }));
+  }
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function send(exchange: Exchange, body: unknown): void {
+  const text = JSON.stringify(body);
+  exchange.begin(200, [
+    ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
+    ...requestIdHeaders(exchange, "openai"),
+  ]);
+  exchange.end(text);
+}

@@ -1,0 +1,120 @@
+import type { CacheVerdict } from "../caching/cache-status.ts";
+import { cacheStatus } from "../caching/cache-status.ts";
+import type { PlannedTarget } from "../caching/request-plan.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { ErrorShape } from "../http/http-error.ts";
+import { passedOnHeaders, requestIdHeaders, sendFailure } from "../http/respond.ts";
+import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
+import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { type AnswerRequest, upstreamBody, upstreamHeaders } from "./load-answer.ts";
+
+/** How an uncached answer is told. */
+export interface PassOptions {
+  readonly verdict: CacheVerdict;
+  readonly shape: ErrorShape;
+  /** Aborted when the caller leaves. */
+  readonly signal: AbortSignal;
+}
+
+/** Asks the targets in their order and passes the answer on as it comes, past the cache. */
+export async function passThrough(
+  parts: GatewayParts,
+  request: Omit<AnswerRequest, "ttlMs">,
+  exchange: Exchange,
+  options: PassOptions,
+): Promise<void> {
+  const { targets } = request.plan;
+  for (const [position, target] of targets.entries()) {
+    try {
+      const answer = await call(parts, request, target, options.signal);
+      return await pipe(exchange, answer, target.provider, options);
+    } catch (error) {
+      if (options.signal.aborted) return;
+      if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
+      if (error.isRetryable && position < targets.length - 1) continue;
+      return sendFailure(exchange, error, options.shape, [target.provider.apiKey, request.identity.upstreamKey]);
+    }
+  }
+}
+
+function call(
+  parts: GatewayParts,
+  request: Omit<AnswerRequest, "ttlMs">,
+  target: PlannedTarget,
+  signal: AbortSignal,
+): Promise<UpstreamAnswer> {
+  return parts.caller.call(target.provider, {
+    method: "POST",
+    url: endpointUrl(target.provider, request.path),
+    headers: upstreamHeaders(target, request.headers, request.identity),
+    body: upstreamBody(request, target, false),
+    signal,
+    timeoutMs: target.provider.timeoutMs,
+  });
+}
+
+/** Headers that describe the answer's own bytes. */
+const CONTENT_HEADERS = ["content-type", "content-length", "content-encoding", "content-disposition", "location"] as const;
+
+/** Passes an answer's bytes on as fast as the caller takes them. */
+export async function pipe(exchange: Exchange, answer: UpstreamAnswer, provider: Provider, options: PassOptions): Promise<void> {
+  const content = CONTENT_HEADERS.flatMap((name) => {
+    const value = headerOf(answer.headers, name);
+    return value === undefined ? [] : [name, value];
+  });
+  exchange.begin(answer.status, [
+    ...content,
+    ...["x-larder-cache", options.verdict, "cache-status", cacheStatus(options.verdict), "x-larder-provider", provider.id],
+    ...requestIdHeaders(exchange, options.shape),
+    ...passedOnHeaders(answer.headers),
+  ]);
+  try {
+    for await (const chunk of answer.body) {
+      if (options.signal.aborted) return;
+      if (!exchange.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) await exchange.drained();
+    }
+    exchange.end();
+  } catch {
+    exchange.destroy();
+  }
+}
+
+/** Headers of a request that are about the connection to us, or ours alone. */
+const NOT_PASSED_ON =
+  /^(host|connection|keep-alive|transfer-encoding|content-length|upgrade|te|trailer|expect|authorization|x-api-key|cookie|proxy-.*|forwarded|x-forwarded-.*|x-real-ip|x-larder-.*|x-openrouter-cache.*|origin|referer|sec-.*|accept-encoding)$/;
+
+/** Passes any other request of the API on, streaming both ways, uncached. */
+export async function proxy(parts: GatewayParts, exchange: Exchange, identity: AnswerRequest["identity"]): Promise<void> {
+  const left = new AbortController();
+  exchange.onAbandoned(() => left.abort());
+  const provider = (await parts.directory.table()).fallback;
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(exchange.headers()))
+    if (value !== undefined && !NOT_PASSED_ON.test(name)) headers[name] = value;
+  const body = exchange.bodyStream();
+  const length = exchange.header("content-length");
+  if (body && length !== undefined) headers["content-length"] = length;
+  const options = { verdict: "BYPASS", shape: "openai", signal: left.signal } as const;
+  try {
+    const answer = await provider.upstream.call({
+      method: exchange.method,
+      url: endpointUrl(provider, exchange.path) + exchange.search,
+      headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey) },
+      ...(body ? { body } : {}),
+      signal: left.signal,
+      timeoutMs: provider.timeoutMs,
+    });
+    if (answer.status < 400) return await pipe(exchange, answer, provider, options);
+    const failure = new UpstreamFailure("The provider answered with an error.", {
+      status: answer.status,
+      headers: answer.headers,
+      body: await answer.bytes(1024 * 1024).catch(() => Buffer.alloc(0)),
+    });
+    sendFailure(exchange, failure, "openai", [provider.apiKey, identity.upstreamKey]);
+  } catch (error) {
+    if (left.signal.aborted) return;
+    throw error;
+  }
+}

@@ -1,0 +1,31 @@
+import type { AnswerCache } from "./caching/answer-cache.ts";
+import type { CacheControls } from "./caching/cache-controls.ts";
+import type { RequestPlanner } from "./caching/request-plan.ts";
+import type { StoredAnswer } from "./caching/stored-answer.ts";
+import type { Settings } from "./config/schema.ts";
+import type { RateLimiter } from "./security/rate-limiter.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Meter } from "./telemetry/meter.ts";
+import type { ProviderCaller } from "./upstream/call-provider.ts";
+import type { ProviderDirectory } from "./upstream/provider-directory.ts";
+
+/** What models cost. */
+export interface PriceBook {
+  /** Dollars that an answer cost; 0 when the model's price is not known. */
+  costOf(answer: StoredAnswer): number;
+}
+
+/** What the endpoints share. Made once by `createGateway`. */
+export interface GatewayParts {
+  readonly settings: Settings;
+  readonly answers: AnswerCache;
+  readonly planner: RequestPlanner;
+  readonly directory: Pick<ProviderDirectory, "table">;
+  readonly caller: ProviderCaller;
+  readonly limiter: RateLimiter;
+  readonly meter: Meter;
+  readonly log: Log;
+  readonly prices: PriceBook;
+  /** Controls of a request that asks for nothing. */
+  readonly controls: CacheControls;
+}

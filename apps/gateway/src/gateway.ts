@@ -1,0 +1,108 @@
+import { CacheError } from "@larder/cache-core";
+import { chatFamily } from "./answers/chat.ts";
+import { completionFamily } from "./answers/completion.ts";
+import type { AnswerFamily } from "./answers/family.ts";
+import { imageFamily } from "./answers/image.ts";
+import { messagesFamily } from "./answers/messages.ts";
+import { responsesFamily } from "./answers/responses.ts";
+import { AnswerEndpoint } from "./endpoints/answer-endpoint.ts";
+import { EmbeddingsEndpoint } from "./endpoints/embeddings-endpoint.ts";
+import { type ModelCatalog, ModelsEndpoint } from "./endpoints/models-endpoint.ts";
+import { proxy } from "./endpoints/pass-through.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import type { Exchange } from "./http/exchange.ts";
+import { type ErrorShape, HttpError } from "./http/http-error.ts";
+import { sendError, sendFailure } from "./http/respond.ts";
+import type { Authenticator, Identity } from "./security/authenticator.ts";
+import { UpstreamFailure } from "./upstream/upstream-failure.ts";
+
+/** Answers one kind of request. */
+type Handler = (exchange: Exchange, identity: Identity) => Promise<void>;
+
+const FAMILIES: ReadonlyArray<readonly [path: string, family: AnswerFamily]> = [
+  ["/v1/chat/completions", chatFamily],
+  ["/v1/completions", completionFamily],
+  ["/v1/responses", responsesFamily],
+  ["/v1/messages", messagesFamily],
+  ["/v1/images/generations", imageFamily],
+];
+
+/** The API's part of the gateway: everything under `/v1/`, whatever it is mounted in. */
+export class ApiRouter {
+  readonly #parts: GatewayParts;
+  readonly #authenticator: Pick<Authenticator, "identify">;
+  readonly #handlers: ReadonlyMap<string, Handler>;
+  readonly #models: ModelsEndpoint;
+
+  constructor(parts: GatewayParts, authenticator: Pick<Authenticator, "identify">, catalog: ModelCatalog) {
+    this.#parts = parts;
+    this.#authenticator = authenticator;
+    this.#models = new ModelsEndpoint(parts, catalog);
+    const handlers = new Map<string, Handler>();
+    for (const [path, family] of FAMILIES) {
+      const endpoint = new AnswerEndpoint(parts, family, path);
+      handlers.set(`POST ${path}`, (exchange, identity) => endpoint.handle(exchange, identity));
+    }
+    const embeddings = new EmbeddingsEndpoint(parts);
+    handlers.set("POST /v1/embeddings", (exchange, identity) => embeddings.handle(exchange, identity));
+    this.#handlers = handlers;
+  }
+
+  /** Whether a path is the API's. */
+  static owns(path: string): boolean {
+    return path.startsWith("/v1/");
+  }
+
+  /** Answers a request, errors included. Never rejects. */
+  async handle(exchange: Exchange): Promise<void> {
+    const shape: ErrorShape = exchange.path.startsWith("/v1/messages") ? "anthropic" : "openai";
+    const { meter } = this.#parts;
+    meter.inFlight += 1;
+    let leave: (() => void) | undefined;
+    try {
+      const found = this.#authenticator.identify(exchange);
+      const identity = found instanceof Promise ? await found : found;
+      const entered = this.#parts.limiter.enter(identity);
+      leave = entered instanceof Promise ? await entered : entered;
+      await this.#handlerOf(exchange)(exchange, identity);
+    } catch (error) {
+      this.#fail(exchange, error, shape);
+    } finally {
+      meter.inFlight -= 1;
+      leave?.();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#models.close();
+  }
+
+  #handlerOf({ method, path }: Exchange): Handler {
+    const handler = this.#handlers.get(`${method} ${path}`);
+    if (handler) return handler;
+    if (method === "GET" && (path === "/v1/models" || path.startsWith("/v1/models/")))
+      return (exchange, identity) => this.#models.handle(exchange, identity);
+    // Nothing that another program would resolve to a path outside the API may be passed on with a credential.
+    if (/\/\/|\\|(^|\/)(\.|%2e){1,2}(\/|$)|[^\x21-\x7e]/i.test(path))
+      throw new HttpError(404, "There is no such path.", { code: "not_found" });
+    return (exchange, identity) => proxy(this.#parts, exchange, identity);
+  }
+
+  #fail(exchange: Exchange, error: unknown, shape: ErrorShape): void {
+    if (error instanceof UpstreamFailure) {
+      this.#parts.meter.failed("api", error.status);
+      return sendFailure(exchange, error, shape, []);
+    }
+    const known = toHttpError(error);
+    this.#parts.meter.failed("api", known.status);
+    if (known.status === 500) this.#parts.log.error({ error, requestId: exchange.requestId }, "a request failed unexpectedly");
+    sendError(exchange, known, shape);
+  }
+}
+
+function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (CacheError.is(error) && error.code === "ERR_CACHE_CLOSED")
+    return new HttpError(503, "The gateway is shutting down.", { code: "shutting_down" });
+  return new HttpError(500, "The gateway failed to answer. The request id tells the log line.", { code: "internal_error" });
+}

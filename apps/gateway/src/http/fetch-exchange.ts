@@ -1,0 +1,128 @@
+import { type Exchange, nextRequestId } from "./exchange.ts";
+import { HttpError } from "./http-error.ts";
+
+/** An exchange over the Fetch API: `response` resolves as soon as the answer's head is known. */
+export class FetchExchange implements Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly search: string;
+  readonly requestId: string = nextRequestId();
+  readonly response: Promise<Response>;
+  readonly #request: Request;
+  #resolve: (response: Response) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
+  #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #head: { status: number; headers: Headers } | undefined;
+  #onAbandoned: Array<() => void> = [];
+  #onPull: (() => void) | undefined;
+  #isEnded = false;
+
+  constructor(request: Request, path?: string) {
+    const url = new URL(request.url);
+    this.#request = request;
+    this.method = request.method;
+    this.path = path ?? url.pathname;
+    this.search = url.search;
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    request.signal.addEventListener("abort", () => this.#abandon(), { once: true });
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+
+  headers(): Readonly<Record<string, string | undefined>> {
+    return Object.fromEntries(this.#request.headers);
+  }
+
+  async readBody(maxBytes: number): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of this.bodyStream() ?? []) {
+      length += chunk.length;
+      if (length > maxBytes) throw new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks, length);
+  }
+
+  bodyStream(): AsyncIterable<Uint8Array> | undefined {
+    return (this.#request.body as AsyncIterable<Uint8Array> | null) ?? undefined;
+  }
+
+  onAbandoned(callback: () => void): void {
+    if (this.#request.signal.aborted) callback();
+    else this.#onAbandoned.push(callback);
+  }
+
+  get hasBegun(): boolean {
+    return this.#head !== undefined;
+  }
+
+  begin(status: number, headers: readonly string[]): void {
+    const built = new Headers();
+    for (let index = 0; index + 1 < headers.length; index += 2) built.append(headers[index] as string, headers[index + 1] as string);
+    this.#head = { status, headers: built };
+  }
+
+  write(piece: Buffer | string): boolean {
+    if (this.#isEnded) return true;
+    if (!this.#stream) this.#openStream();
+    this.#stream?.enqueue(typeof piece === "string" ? Buffer.from(piece) : piece);
+    return (this.#stream?.desiredSize ?? 1) > 0;
+  }
+
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onPull = resolve;
+    });
+  }
+
+  end(piece?: Buffer | string): void {
+    if (this.#isEnded) return;
+    if (this.#stream) {
+      if (piece !== undefined) this.write(piece);
+      this.#stream.close();
+    } else {
+      const { status, headers } = this.#head ?? { status: 500, headers: new Headers() };
+      const isBodiless = status === 204 || status === 304 || piece === undefined;
+      headers.delete("transfer-encoding");
+      this.#resolve(new Response(isBodiless ? null : (piece as string), { status, headers }));
+    }
+    this.#isEnded = true;
+  }
+
+  destroy(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const error = new TypeError("the upstream broke the answer off");
+    if (this.#stream) this.#stream.error(error);
+    else this.#reject(error);
+  }
+
+  #openStream(): void {
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#stream = controller;
+        },
+        pull: () => this.#onPull?.(),
+        cancel: () => this.#abandon(),
+      },
+      { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
+    );
+    const { status, headers } = this.#head ?? { status: 200, headers: new Headers() };
+    this.#resolve(new Response(body, { status, headers }));
+  }
+
+  #abandon(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#onPull?.();
+    for (const callback of this.#onAbandoned) callback();
+    if (!this.#stream) this.#reject(this.#request.signal.reason ?? new DOMException("The request was aborted.", "AbortError"));
+  }
+}

@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Exchange, nextRequestId } from "./exchange.ts";
+import { HttpError } from "./http-error.ts";
+
+/** Milliseconds in which a body must have come whole, whatever its size: a slow sender must not hold memory for minutes. */
+const BODY_TIMEOUT_MS = 30_000;
+
+/** An exchange over `node:http`. */
+export class NodeExchange implements Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly search: string;
+  readonly requestId: string = nextRequestId();
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #bodyTimeoutMs: number;
+
+  constructor(request: IncomingMessage, response: ServerResponse, bodyTimeoutMs: number = BODY_TIMEOUT_MS) {
+    this.#request = request;
+    this.#response = response;
+    this.#bodyTimeoutMs = bodyTimeoutMs;
+    this.method = request.method ?? "GET";
+    const url = request.url ?? "/";
+    const query = url.indexOf("?");
+    this.path = query < 0 ? url : url.slice(0, query);
+    this.search = query < 0 ? "" : url.slice(query);
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name];
+    return typeof value === "object" ? value.join(", ") : value;
+  }
+
+  headers(): Readonly<Record<string, string | undefined>> {
+    return this.#request.headers as Record<string, string | undefined>;
+  }
+
+  readBody(maxBytes: number): Promise<Buffer> {
+    const request = this.#request;
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+    return new Promise((resolve, reject) => {
+      let first: Buffer | undefined;
+      let rest: Buffer[] | undefined;
+      let length = 0;
+      const fail = (error: HttpError): void => {
+        clearTimeout(timer);
+        request.removeAllListeners("data");
+        request.resume();
+        reject(error);
+      };
+      const timer = setTimeout(
+        () => fail(new HttpError(408, "The request body came too slowly.", { code: "request_timeout" })),
+        this.#bodyTimeoutMs,
+      );
+      request.on("data", (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > maxBytes) return fail(tooLarge(maxBytes));
+        if (!first) first = chunk;
+        else if (rest) rest.push(chunk);
+        else rest = [first, chunk];
+      });
+      request.on("end", () => {
+        clearTimeout(timer);
+        resolve(rest ? Buffer.concat(rest, length) : (first ?? Buffer.alloc(0)));
+      });
+      request.on("error", () => fail(new HttpError(400, "The request body broke off.")));
+    });
+  }
+
+  bodyStream(): AsyncIterable<Uint8Array> | undefined {
+    const { headers } = this.#request;
+    return headers["content-length"] === undefined && headers["transfer-encoding"] === undefined ? undefined : this.#request;
+  }
+
+  onAbandoned(callback: () => void): void {
+    const response = this.#response;
+    response.once("close", () => {
+      if (!response.writableFinished) callback();
+    });
+  }
+
+  get hasBegun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  begin(status: number, headers: readonly string[]): void {
+    // An early answer to a body that was not read whole: the connection cannot be used again.
+    if (!this.#request.complete && status >= 400) this.#response.shouldKeepAlive = false;
+    this.#response.writeHead(status, headers as string[]);
+  }
+
+  write(piece: Buffer | string): boolean {
+    return this.#response.write(piece);
+  }
+
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#response.off("drain", done).off("close", done);
+        resolve();
+      };
+      this.#response.on("drain", done).on("close", done);
+    });
+  }
+
+  end(piece?: Buffer | string): void {
+    this.#response.end(piece);
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+}
+
+function tooLarge(maxBytes: number): HttpError {
+  return new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
+}

@@ -1,0 +1,157 @@
+import type { AnswerFamily } from "../answers/family.ts";
+import type { CacheControls } from "../caching/cache-controls.ts";
+import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
+import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
+import type { StoredAnswer } from "../caching/stored-answer.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import { scrub } from "../security/scrub.ts";
+import type { Secret } from "../security/secret.ts";
+import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import type { UpstreamFailure } from "../upstream/upstream-failure.ts";
+import type { Exchange } from "./exchange.ts";
+import { type ErrorShape, errorBody, HttpError } from "./http-error.ts";
+
+/** Headers of an upstream's answer that clients act on. */
+const PASSED_ON = /^(retry-after(-ms)?|x-should-retry|x-ratelimit-.*|anthropic-ratelimit-.*|openai-(processing-ms|version|model))$/;
+
+/** The upstream's headers that go on to the caller, as a flat list. */
+export function passedOnHeaders(headers: UpstreamAnswer["headers"]): string[] {
+  const passed: string[] = [];
+  for (const name in headers) {
+    const value = PASSED_ON.test(name) ? headerOf(headers, name) : undefined;
+    if (value !== undefined && /^[\t\x20-\x7e]*$/.test(value)) passed.push(name, value);
+  }
+  return passed;
+}
+
+/** Both names under which clients read a request's id. */
+export function requestIdHeaders(exchange: Exchange, shape: ErrorShape): string[] {
+  const ids = ["x-request-id", exchange.requestId];
+  return shape === "anthropic" ? [...ids, "request-id", exchange.requestId] : ids;
+}
+
+/** Answers with an error in the caller's shape. */
+export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShape): void {
+  if (exchange.hasBegun) return exchange.destroy();
+  const body = errorBody(error, shape, exchange.requestId);
+  exchange.begin(error.status, [
+    ...["content-type", "application/json", "content-length", String(Buffer.byteLength(body))],
+    ...requestIdHeaders(exchange, shape),
+    ...Object.entries(error.headers).flat(),
+  ]);
+  exchange.end(body);
+}
+
+/** Answers with an upstream's failure: its own error where it gave one, without credentials, else ours. */
+export function sendFailure(
+  exchange: Exchange,
+  failure: UpstreamFailure,
+  shape: ErrorShape,
+  secrets: ReadonlyArray<Secret | undefined>,
+): void {
+  if (exchange.hasBegun) return exchange.destroy();
+  const text = failure.body && failure.body.length > 0 ? scrub(failure.body.toString("utf8"), secrets) : "";
+  if (!isJsonObject(text)) {
+    const error = new HttpError(failure.status, failure.message, { code: "upstream_error" });
+    return sendError(exchange, error, shape);
+  }
+  exchange.begin(failure.status, [
+    ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
+    ...requestIdHeaders(exchange, shape),
+    ...passedOnHeaders(failure.headers),
+    ...["x-larder-cache", "MISS", "cache-status", cacheStatus("MISS", { forwardStatus: failure.status })],
+  ]);
+  exchange.end(text);
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    return text.startsWith("{") && typeof JSON.parse(text) === "object";
+  } catch {
+    return false;
+  }
+}
+
+/** An answer and everything that decides how it is told. */
+export interface Telling {
+  readonly exchange: Exchange;
+  readonly family: AnswerFamily;
+  readonly shape: ErrorShape;
+  readonly controls: CacheControls;
+  readonly plan: RequestPlan;
+  readonly target: PlannedTarget;
+  readonly verdict: CacheVerdict;
+  /** Whether this request's answer was stored. */
+  readonly isStored?: boolean;
+  /** Headers of the upstream's answer, for those who made the call. */
+  readonly upstreamHeaders?: readonly string[] | undefined;
+}
+
+const JSON_TYPE = "application/json";
+const SSE_TYPE = "text/event-stream; charset=utf-8";
+
+/** Answers with a stored answer, or one that has just been made, in the form that the caller asked for. */
+export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: Telling): void {
+  const { exchange, family, controls, plan, target, verdict } = telling;
+  const isHit = verdict === "HIT" || verdict === "STALE";
+  const { isStream } = plan;
+  const form = { isStream, includeUsage: isStream && plan.includeUsage, isZeroUsage: isHit && controls.usage === "zero" };
+  const bytes = parts.answers.forms.render(answer, family, form);
+  const ageMs = Math.max(0, Date.now() - answer.meta.createdAt);
+  const status = cacheStatus(verdict, {
+    key: target.key,
+    ttlMs: isHit || telling.isStored ? answer.meta.ttlMs - ageMs : undefined,
+    isStored: telling.isStored,
+    detail: isHit && parts.answers.isDegraded ? "degraded" : undefined,
+  });
+  const headers = [
+    "content-type",
+    isStream ? SSE_TYPE : JSON_TYPE,
+    "content-length",
+    String(bytes.length),
+    "cache-status",
+    status,
+    "x-larder-cache",
+    verdict,
+    "x-larder-provider",
+    answer.meta.provider,
+    "x-request-id",
+    exchange.requestId,
+  ];
+  if (telling.shape === "anthropic") headers.push("request-id", exchange.requestId);
+  if (isStream) headers.push("cache-control", "no-cache");
+  if (isHit) {
+    headers.push("age", String(Math.floor(ageMs / 1000)));
+    countSaved(parts, answer);
+    if (controls.usage === "headers" && answer.meta.usage)
+      headers.push(
+        "x-larder-saved-input-tokens",
+        String(answer.meta.usage.inputTokens),
+        "x-larder-saved-output-tokens",
+        String(answer.meta.usage.outputTokens),
+      );
+  }
+  if (telling.upstreamHeaders) headers.push(...telling.upstreamHeaders);
+  exchange.begin(200, headers);
+  exchange.end(bytes);
+}
+
+/** The head of a stream that is passed on as it comes. */
+export function beginLiveStream(telling: Telling): void {
+  const { exchange, target, verdict } = telling;
+  exchange.begin(200, [
+    ...["content-type", SSE_TYPE, "cache-control", "no-cache", "x-accel-buffering", "no"],
+    ...["cache-status", cacheStatus(verdict, { key: target.key }), "x-larder-cache", verdict, "x-larder-provider", target.provider.id],
+    ...requestIdHeaders(exchange, telling.shape),
+    ...(telling.upstreamHeaders ?? []),
+  ]);
+}
+
+function countSaved(parts: GatewayParts, answer: StoredAnswer): void {
+  const { meter } = parts;
+  meter.savedMs += answer.meta.upstreamMs;
+  if (!answer.meta.usage) return;
+  meter.savedInputTokens += answer.meta.usage.inputTokens;
+  meter.savedOutputTokens += answer.meta.usage.outputTokens;
+  meter.savedUsd += parts.prices.costOf(answer);
+}

@@ -1,0 +1,27 @@
+import { inspect } from "node:util";
+
+/** A credential that cannot be printed by accident: in a string, JSON, a log or `util.inspect` it reads `[redacted]`. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The credential itself: only where it goes into a header or is sealed. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): string {
+    return "[redacted]";
+  }
+
+  toJSON(): string {
+    return "[redacted]";
+  }
+
+  [inspect.custom](): string {
+    return "[redacted]";
+  }
+}

@@ -1,0 +1,94 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { ApiRouter } from "./gateway.ts";
+import { HttpError } from "./http/http-error.ts";
+import { NodeExchange } from "./http/node-exchange.ts";
+import { sendError } from "./http/respond.ts";
+
+/** What answers a request that is not the API's. */
+export type NodeListener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** How the server is made. */
+export interface GatewayServerOptions {
+  readonly api: ApiRouter;
+  /** Answers everything else: administration, health, metrics, dashboard. */
+  readonly other: NodeListener;
+  /** Connections at most; more are refused. Integer >= 1. @default 10000 */
+  readonly maxConnections?: number;
+}
+
+/** Milliseconds in which the head of a request must have come. */
+const HEADERS_TIMEOUT_MS = 15_000;
+/** Milliseconds in which a request must have come whole: long enough for a large file that is passed on. */
+const REQUEST_TIMEOUT_MS = 600_000;
+/** Milliseconds that an idle connection is kept: longer than the 60 s of common load balancers, which must not meet a closing one. */
+const KEEP_ALIVE_MS = 65_000;
+/** Headers of one request at most. */
+const MAX_HEADERS = 100;
+
+/** The HTTP server: Node's own limits set (several are off by default), and a close that lets what is in flight end. */
+export class GatewayServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #isDraining = false;
+
+  constructor(options: GatewayServerOptions) {
+    const { api, other, maxConnections = 10_000 } = options;
+    this.#server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
+      (request, response) => {
+        if (this.#isDraining) response.shouldKeepAlive = false;
+        if (ApiRouter.owns(request.url ?? "")) void api.handle(new NodeExchange(request, response));
+        else other(request, response);
+      },
+    );
+    this.#server.maxHeadersCount = MAX_HEADERS;
+    this.#server.maxConnections = maxConnections;
+    this.#server.on("clientError", answerClientError);
+    this.#server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** @returns the port listened on. @throws when the address cannot be had */
+  listen(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", reject);
+        const address = this.#server.address();
+        resolve(typeof address === "object" && address ? address.port : port);
+      });
+    });
+  }
+
+  /** Takes no new work, waits for answers in flight, and breaks off what has not ended after `drainMs` milliseconds. */
+  async close(drainMs: number): Promise<void> {
+    this.#isDraining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    // A connection whose last answer was kept alive goes idle later: it is looked for again and again.
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), 100);
+    const breakOff = setTimeout(() => this.#server.closeAllConnections(), drainMs);
+    await closed;
+    clearInterval(sweep);
+    clearTimeout(breakOff);
+  }
+}
+
+/** What cannot be read as HTTP: an answer in JSON where there is still someone to answer, then the end. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400;
+  const phrase = { 400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large" }[status];
+  const body = JSON.stringify({ error: { message: `${phrase}.`, type: "invalid_request_error", param: null, code: null } });
+  socket.end(
+    `HTTP/1.1 ${status} ${phrase}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+}
+
+/** Answers a request with an error outside the API. */
+export function refuse(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
+  sendError(new NodeExchange(request, response), new HttpError(status, message), "openai");
+}

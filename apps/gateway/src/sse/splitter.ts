@@ -1,0 +1,75 @@
+/** Longest single event taken in; a stream with a longer one is passed on and not kept. */
+const MAX_EVENT_BYTES = 16 * 1024 * 1024;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/**
+ * Cuts a server-sent event stream into events, whatever the chunks of the network were. An event comes out as its bytes with `\n` line
+ * ends and the closing blank line. Works on bytes: an event's end is ASCII, so characters cut by a chunk border stay whole.
+ */
+export class SseSplitter {
+  #rest: Buffer | undefined;
+  #heldReturn = false;
+
+  /** Takes the next chunk and gives the events that it completes. @throws {RangeError} when an event is longer than 16 MiB */
+  push(chunk: Uint8Array): Buffer[] {
+    let bytes = this.#normalize(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    if (this.#rest) bytes = Buffer.concat([this.#rest, bytes]);
+    const events: Buffer[] = [];
+    let start = 0;
+    for (;;) {
+      const end = bytes.indexOf("\n\n", start);
+      if (end < 0) break;
+      if (end > start) events.push(bytes.subarray(start, end + 2));
+      start = end + 2;
+    }
+    this.#rest = start < bytes.length ? bytes.subarray(start) : undefined;
+    if (this.#rest && this.#rest.length > MAX_EVENT_BYTES) throw new RangeError("a server-sent event is longer than 16 MiB");
+    return events;
+  }
+
+  /** What came after the last blank line: an event that was never ended, which the standard says to drop. */
+  get rest(): Buffer | undefined {
+    return this.#rest;
+  }
+
+  /** `\r\n` and lone `\r` become `\n`. A `\r` at the end of a chunk waits for the next one: a `\n` may follow. */
+  #normalize(bytes: Buffer): Buffer {
+    if (!this.#heldReturn && bytes.indexOf(CARRIAGE_RETURN) < 0) return bytes;
+    const out = Buffer.allocUnsafe(bytes.length + 1);
+    let length = 0;
+    for (const byte of bytes) {
+      if (this.#heldReturn) {
+        out[length++] = LINE_FEED;
+        this.#heldReturn = false;
+        if (byte === LINE_FEED) continue;
+      }
+      if (byte === CARRIAGE_RETURN) this.#heldReturn = true;
+      else out[length++] = byte;
+    }
+    return out.subarray(0, length);
+  }
+}
+
+/** An event's fields. */
+export interface SseEvent {
+  /** The `event:` field; empty when absent. */
+  readonly name: string;
+  /** The `data:` lines joined by line feeds; `undefined` when there is none, as in a keep-alive comment. */
+  readonly data: string | undefined;
+}
+
+/** Reads one event as the splitter gives it. */
+export function readSseEvent(bytes: Buffer): SseEvent {
+  let name = "";
+  let data: string | undefined;
+  for (const line of bytes.toString("utf8").split("\n")) {
+    if (line.startsWith("data:")) {
+      const value = line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5);
+      data = data === undefined ? value : `${data}\n${value}`;
+    } else if (line.startsWith("event:")) {
+      name = line.slice(6).trim();
+    }
+  }
+  return { name, data };
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { dirname, join } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { createAdminApp } from "./admin/admin-app.ts";
+import type { AdminParts } from "./admin/admin-parts.ts";
+import { AnswerCache } from "./caching/answer-cache.ts";
+import { defaultControls } from "./caching/cache-controls.ts";
+import { RequestPlanner } from "./caching/request-plan.ts";
+import { SettingsError } from "./config/read-settings.ts";
+import type { Settings } from "./config/schema.ts";
+import { createFrontRouter } from "./front-router.ts";
+import { ApiRouter } from "./gateway.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { AddressGuard } from "./security/address-guard.ts";
+import { Authenticator } from "./security/authenticator.ts";
+import { RateLimiter } from "./security/rate-limiter.ts";
+import { readMasterKey, Sealer } from "./security/sealer.ts";
+import { readOrCreateSecret } from "./security/secret-file.ts";
+import { GatewayServer } from "./server.ts";
+import { openSharedTier, type SharedTier } from "./shared-tier.ts";
+import { GatewayStore } from "./storage/gateway-store.ts";
+import { sqlitePath } from "./storage/sql.ts";
+import { startSync } from "./sync/start-sync.ts";
+import { createLog, type Log } from "./telemetry/log.ts";
+import { Meter } from "./telemetry/meter.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+import { ProviderCaller } from "./upstream/call-provider.ts";
+import { PooledUpstream } from "./upstream/pooled-upstream.ts";
+import { ProviderDirectory } from "./upstream/provider-directory.ts";
+
+/** A gateway that listens. */
+export interface RunningGateway {
+  readonly url: string;
+  readonly port: number;
+  /** The file that holds the generated admin token; `undefined` when the token was configured. */
+  readonly adminTokenFile: string | undefined;
+  /** The generated token, when this start made it: to be shown once, on a terminal only. */
+  readonly newAdminToken: string | undefined;
+  /** Stops: no new work, answers in flight end, pending invalidations are sent. Calling it again is fine. */
+  close(): Promise<void>;
+}
+
+/** What a start may be given instead of the usual. */
+export interface StartOptions {
+  /** What relative paths are relative to. @default the working directory */
+  readonly directory?: string;
+  readonly log?: Log;
+  /** What the processes share, when it has been opened already: workers of one machine. */
+  readonly shared?: SharedTier;
+}
+
+/** Composes a gateway from its settings and starts it. @throws {SettingsError} when secrets are not usable */
+export async function startGateway(settings: Settings, options: StartOptions = {}): Promise<RunningGateway> {
+  const { directory = process.cwd(), log = createLog(settings.logLevel) } = options;
+  const secrets = obtainSecrets(settings, directory);
+  const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets.masterKey, log));
+  const store = new GatewayStore(settings.databaseUrl, directory);
+  const guard = new AddressGuard(settings.allowedPrivateHosts);
+  const sealer = new Sealer(secrets.masterKey);
+  const meter = new Meter();
+  const { upstreamConnections: connections, upstreamRetries } = settings;
+  const trusted = new PooledUpstream({ connections });
+  const guarded = new PooledUpstream({ connections, guard });
+  const onProblem = (providerId: string, problem: string): void =>
+    log.error({ providerId }, `a stored provider cannot be used: ${problem}`);
+  const directoryOfProviders = new ProviderDirectory({ settings, store, sealer, bus: shared.bus, trusted, guarded, guard, onProblem });
+  const { cacheMaxEntries: maxEntries, cacheMaxBytes: maxBytes, cacheTtl: ttlMs } = settings;
+  const answers = new AnswerCache({ maxEntries, maxBytes, ttlMs, l2: shared.l2, bus: shared.bus });
+  const sync = await startSync({ settings, directory, shared, log });
+  const parts: GatewayParts = {
+    settings,
+    answers,
+    planner: new RequestPlanner(settings),
+    directory: directoryOfProviders,
+    caller: new ProviderCaller(upstreamRetries),
+    limiter: new RateLimiter(shared.counter),
+    meter,
+    log,
+    prices: sync.prices,
+    controls: defaultControls(settings.cacheMode, settings.usageOnHit),
+  };
+  const authenticator = new Authenticator(settings, store, shared.bus);
+  const api = new ApiRouter(parts, authenticator, sync.catalog);
+  const state = { isDraining: false };
+  const backends = (): Record<string, boolean> => {
+    const redis = shared.isUp();
+    return { database: store.isUp, ...(redis === undefined ? {} : { redis, bus: !answers.isDegraded }) };
+  };
+  const admin: AdminParts = {
+    parts,
+    store,
+    sealer,
+    guard,
+    directory: directoryOfProviders,
+    authenticator,
+    catalog: sync.catalog,
+    sync: sync.control,
+    adminToken: secrets.adminToken,
+    health: () => ({ isDegraded: answers.isDegraded, isDraining: state.isDraining, backends: backends() }),
+    isReady: () => !state.isDraining,
+  };
+  const metrics = new Metrics({ meter, answers, backends });
+  const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
+  const server = new GatewayServer({ api, other: createFrontRouter({ admin, settings, metrics, adminListener }) });
+  await store.check();
+  const port = await server.listen(settings.port, settings.host);
+  const close = async (): Promise<void> => {
+    state.isDraining = true;
+    await server.close(settings.drain);
+    await Promise.allSettled([api.close(), answers.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
+    await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`,
+    port,
+    adminTokenFile: secrets.adminTokenFile,
+    newAdminToken: secrets.newAdminToken,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+interface Secrets {
+  readonly masterKey: Buffer;
+  readonly adminToken: string;
+  readonly adminTokenFile: string | undefined;
+  readonly newAdminToken: string | undefined;
+}
+
+/** Secrets that were not configured are made once and kept beside the database, where processes that share it find them. */
+function obtainSecrets(settings: Settings, directory: string): Secrets {
+  const isFile = settings.databaseUrl.startsWith("file:");
+  const folder = isFile ? dirname(sqlitePath(settings.databaseUrl, directory)) : join(directory, ".larder");
+  if (settings.masterKey === undefined && !isFile)
+    throw new SettingsError(["LARDER_MASTER_KEY must be set with PostgreSQL: every process of the fleet needs the same one"]);
+  const masterText = settings.masterKey ?? readOrCreateSecret(join(folder, "master-key"), () => randomBytes(32).toString("hex")).secret;
+  const masterKey = readMasterKey(masterText);
+  if (!masterKey) throw new SettingsError(["LARDER_MASTER_KEY must be 32 bytes in hexadecimal (64 digits) or base64"]);
+  if (settings.adminToken !== undefined)
+    return { masterKey, adminToken: settings.adminToken, adminTokenFile: undefined, newAdminToken: undefined };
+  const adminTokenFile = join(folder, "admin-token");
+  const { secret, isNew } = readOrCreateSecret(adminTokenFile, () => `larder_admin_${randomBytes(32).toString("base64url")}`);
+  return { masterKey, adminToken: secret, adminTokenFile, newAdminToken: isNew ? secret : undefined };
+}

@@ -1,0 +1,185 @@
+import { openSql, type Row, type Sql } from "./sql.ts";
+
+/** A provider as it is kept: its credential sealed. */
+export interface StoredProvider {
+  readonly id: string;
+  /** Everything but the credential, as JSON. */
+  readonly settings: string;
+  /** Sealed credential; `null` when it has none. */
+  readonly sealedKey: string | null;
+  /** Epoch milliseconds. */
+  readonly updatedAt: number;
+}
+
+/** A virtual key as it is kept: hashed. */
+export interface StoredKey {
+  readonly id: string;
+  readonly hash: string;
+  readonly tenant: string;
+  readonly name: string;
+  /** Limits as JSON. */
+  readonly limits: string;
+  /** The beginning of the key, to recognise it by: at most 4 characters after its prefix. */
+  readonly hint: string;
+  readonly createdAt: number;
+}
+
+/** One line of the audit trail: who did what to what. Never a value. */
+export interface AuditEntry {
+  readonly at: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly detail: string;
+}
+
+const SCHEMA = [
+  "CREATE TABLE IF NOT EXISTS gateway_providers (id TEXT PRIMARY KEY, settings TEXT NOT NULL, sealed_key TEXT, updated_at BIGINT NOT NULL)",
+  `CREATE TABLE IF NOT EXISTS gateway_keys (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, name TEXT NOT NULL,
+   limits TEXT NOT NULL, hint TEXT NOT NULL, created_at BIGINT NOT NULL)`,
+  "CREATE TABLE IF NOT EXISTS gateway_audit (at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL)",
+];
+/** Milliseconds between attempts to open a database that was away. */
+const REOPEN_AFTER_MS = 2_000;
+
+/**
+ * The gateway's database of record: providers, virtual keys, audit trail. It may be away when the gateway starts and whenever it likes: it is
+ * opened at the first use, and again when that failed.
+ */
+export class GatewayStore {
+  readonly #databaseUrl: string;
+  readonly #directory: string;
+  #sql: Promise<Sql> | undefined;
+  #retryAt = 0;
+  #isUp = false;
+
+  constructor(databaseUrl: string, directory: string) {
+    this.#databaseUrl = databaseUrl;
+    this.#directory = directory;
+  }
+
+  /** Whether the last use worked. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  async listProviders(): Promise<StoredProvider[]> {
+    return (await this.#run("SELECT id, settings, sealed_key, updated_at FROM gateway_providers ORDER BY id")).map(toProvider);
+  }
+
+  async putProvider(provider: StoredProvider): Promise<void> {
+    await this.#run(
+      `INSERT INTO gateway_providers (id, settings, sealed_key, updated_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, sealed_key = excluded.sealed_key, updated_at = excluded.updated_at`,
+      [provider.id, provider.settings, provider.sealedKey, provider.updatedAt],
+    );
+  }
+
+  /** @returns whether it was there */
+  async deleteProvider(id: string): Promise<boolean> {
+    return (await this.#run("DELETE FROM gateway_providers WHERE id = ? RETURNING id", [id])).length > 0;
+  }
+
+  async listKeys(): Promise<StoredKey[]> {
+    return (await this.#run("SELECT * FROM gateway_keys ORDER BY created_at, id")).map(toKey);
+  }
+
+  async findKey(hash: string): Promise<StoredKey | undefined> {
+    return (await this.#run("SELECT * FROM gateway_keys WHERE hash = ?", [hash])).map(toKey)[0];
+  }
+
+  async addKey(key: StoredKey): Promise<void> {
+    await this.#run("INSERT INTO gateway_keys (id, hash, tenant, name, limits, hint, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)", [
+      key.id,
+      key.hash,
+      key.tenant,
+      key.name,
+      key.limits,
+      key.hint,
+      key.createdAt,
+    ]);
+  }
+
+  /** @returns the key that was there, for its hash */
+  async deleteKey(id: string): Promise<StoredKey | undefined> {
+    return (await this.#run("DELETE FROM gateway_keys WHERE id = ? RETURNING *", [id])).map(toKey)[0];
+  }
+
+  async addAudit(entry: AuditEntry): Promise<void> {
+    await this.#run("INSERT INTO gateway_audit (at, actor, action, detail) VALUES (?, ?, ?, ?)", [
+      entry.at,
+      entry.actor,
+      entry.action,
+      entry.detail,
+    ]);
+  }
+
+  /** The newest entries first. */
+  async listAudit(limit: number): Promise<AuditEntry[]> {
+    const rows = await this.#run("SELECT at, actor, action, detail FROM gateway_audit ORDER BY at DESC LIMIT ?", [limit]);
+    return rows.map((row) => ({ at: Number(row.at), actor: String(row.actor), action: String(row.action), detail: String(row.detail) }));
+  }
+
+  /** Whether the database answers now. */
+  async check(): Promise<boolean> {
+    try {
+      await this.#run("SELECT 1 AS one");
+    } catch {}
+    return this.#isUp;
+  }
+
+  async close(): Promise<void> {
+    const opened = this.#sql;
+    this.#sql = undefined;
+    this.#retryAt = Number.POSITIVE_INFINITY;
+    await opened?.then((sql) => sql.close()).catch(() => undefined);
+  }
+
+  async #run(statement: string, values?: ReadonlyArray<string | number | null>): Promise<readonly Row[]> {
+    try {
+      const rows = await (await this.#open()).run(statement, values);
+      this.#isUp = true;
+      return rows;
+    } catch {
+      this.#isUp = false;
+      // The driver's own error may quote the statement's values.
+      throw new Error("the database of record is not available");
+    }
+  }
+
+  #open(): Promise<Sql> {
+    if (this.#sql) return this.#sql;
+    if (performance.now() < this.#retryAt) return Promise.reject(new Error("the database was not available a moment ago"));
+    const opening = this.#prepare();
+    this.#sql = opening;
+    opening.catch(() => {
+      if (this.#sql === opening) this.#sql = undefined;
+      this.#retryAt = performance.now() + REOPEN_AFTER_MS;
+    });
+    return opening;
+  }
+
+  async #prepare(): Promise<Sql> {
+    const sql = await openSql(this.#databaseUrl, this.#directory);
+    for (const statement of SCHEMA) await sql.run(statement);
+    return sql;
+  }
+}
+
+function toProvider(row: Row): StoredProvider {
+  const sealedKey = row.sealed_key === null || row.sealed_key === undefined ? null : String(row.sealed_key);
+  return { id: String(row.id), settings: String(row.settings), sealedKey, updatedAt: Number(row.updated_at) };
+}
+
+function toKey(row: Row): StoredKey {
+  const { id, hash, tenant, name, limits, hint } = row;
+  const createdAt = Number(row.created_at);
+  return {
+    id: String(id),
+    hash: String(hash),
+    tenant: String(tenant),
+    name: String(name),
+    limits: String(limits),
+    hint: String(hint),
+    createdAt,
+  };
+}

@@ -1,0 +1,70 @@
+import type { CacheVerdict } from "../caching/cache-status.ts";
+
+/** Upper bounds of the latency buckets in milliseconds. */
+export const LATENCY_BOUNDS_MS: readonly number[] = [
+  0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 120_000,
+];
+
+/** Latencies by bucket. */
+export class LatencyCounts {
+  readonly counts: number[] = new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0);
+  sumMs = 0;
+  count = 0;
+
+  add(ms: number): void {
+    let bucket = 0;
+    while (bucket < LATENCY_BOUNDS_MS.length && ms > (LATENCY_BOUNDS_MS[bucket] as number)) bucket += 1;
+    this.counts[bucket] = (this.counts[bucket] as number) + 1;
+    this.sumMs += ms;
+    this.count += 1;
+  }
+
+  /** The upper bound of the bucket in which the quantile falls; 0 when nothing was counted. */
+  quantile(share: number): number {
+    let left = this.count * share;
+    for (let bucket = 0; bucket < this.counts.length; bucket += 1) {
+      left -= this.counts[bucket] as number;
+      if (left <= 0 && this.count > 0) return LATENCY_BOUNDS_MS[bucket] ?? (LATENCY_BOUNDS_MS.at(-1) as number);
+    }
+    return 0;
+  }
+}
+
+/** Plain numbers that the request path counts into. Metrics, statistics and dashboard read them; nothing is formatted here. */
+export class Meter {
+  /** By `endpoint verdict`. */
+  readonly requests: Map<string, number> = new Map();
+  /** By `endpoint status`, for answers that are errors. */
+  readonly errors: Map<string, number> = new Map();
+  /** By `provider outcome`. */
+  readonly upstreamCalls: Map<string, number> = new Map();
+  readonly hitLatency: LatencyCounts = new LatencyCounts();
+  readonly missLatency: LatencyCounts = new LatencyCounts();
+  savedInputTokens = 0;
+  savedOutputTokens = 0;
+  savedUsd = 0;
+  savedMs = 0;
+  spentInputTokens = 0;
+  spentOutputTokens = 0;
+  abandoned = 0;
+  inFlight = 0;
+
+  /** Counts an answered request. */
+  answered(endpoint: string, verdict: CacheVerdict, ms: number): void {
+    count(this.requests, `${endpoint} ${verdict}`);
+    (verdict === "HIT" || verdict === "STALE" ? this.hitLatency : this.missLatency).add(ms);
+  }
+
+  failed(endpoint: string, status: number): void {
+    count(this.errors, `${endpoint} ${status}`);
+  }
+
+  called(provider: string, outcome: "success" | "failure"): void {
+    count(this.upstreamCalls, `${provider} ${outcome}`);
+  }
+}
+
+/** Names that come from outside (providers) are bounded in number by what may be configured; endpoints and verdicts are fixed. */
+function count(into: Map<string, number>, name: string): void {
+  into.set(name, (into.get(name) ?? 0) + 1);
+}

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
+import type { Provider } from "./provider.ts";
+import { headerOf, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
+import { isRetryableStatus, toUpstreamFailure, UpstreamFailure } from "./upstream-failure.ts";
+
+/** Faults in a row that open a provider's breaker. */
+const FAULTS_TO_OPEN = 5;
+/** Milliseconds until an open breaker lets one call through. */
+const HALF_OPEN_AFTER_MS = 10_000;
+/** Longest `retry-after` that is waited for; a longer one is the caller's to decide. */
+const MAX_RETRY_AFTER_MS = 8_000;
+/** First pause without a `retry-after`; doubled each time, and shortened at random by up to half. */
+const FIRST_PAUSE_MS = 200;
+/** Breakers held at most: one per provider, and providers come and go. */
+const MAX_BREAKERS = 1_000;
+/** Largest error body taken in. */
+const MAX_ERROR_BYTES = 1024 * 1024;
+
+/** Calls providers with retries and a circuit breaker each. */
+export class ProviderCaller {
+  readonly #breakers = new Map<string, CircuitBreakerPolicy>();
+  readonly #retries: number;
+  readonly #pause: (delayMs: number, signal: AbortSignal | undefined) => Promise<void>;
+
+  /** @param retries integer >= 0; @param pause stands in for waiting in tests */
+  constructor(retries: number, pause?: (delayMs: number, signal: AbortSignal | undefined) => Promise<void>) {
+    this.#retries = retries;
+    this.#pause = pause ?? ((delayMs, signal) => sleep(delayMs, undefined, signal ? { signal } : {}));
+  }
+
+  /**
+   * Calls until an answer with a success status has begun. Never retries once a body has been handed out.
+   * @throws {UpstreamFailure} with the last answer's status and body
+   */
+  async call(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#breakerOf(provider.id).execute(() => callOnce(provider, call));
+      } catch (error) {
+        if (call.signal?.aborted) throw call.signal.reason;
+        const failure = isBrokenCircuitError(error)
+          ? new UpstreamFailure("The provider has failed repeatedly and is not called for a while.", { status: 503 })
+          : toUpstreamFailure(error);
+        const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
+        if (delayMs === undefined) throw failure;
+        await this.#pause(delayMs, call.signal);
+      }
+    }
+  }
+
+  /** Whether a provider is taken for down now. */
+  isOpen(providerId: string): boolean {
+    return this.#breakers.get(providerId)?.state === CircuitState.Open;
+  }
+
+  /** Forgets a provider's failures: its configuration has changed. */
+  reset(providerId: string): void {
+    this.#breakers.delete(providerId);
+  }
+
+  #breakerOf(providerId: string): CircuitBreakerPolicy {
+    const known = this.#breakers.get(providerId);
+    if (known) return known;
+    const breaker = circuitBreaker(
+      handleWhen((error) => toUpstreamFailure(error).isProviderFault && (error as Error).name !== "AbortError"),
+      { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(FAULTS_TO_OPEN) },
+    );
+    const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
+    if (oldest !== undefined) this.#breakers.delete(oldest);
+    this.#breakers.set(providerId, breaker);
+    return breaker;
+  }
+}
+
+async function callOnce(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
+  const answer = await provider.upstream.call(call);
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  if (answer.status >= 300 && answer.status < 400) {
+    answer.discard();
+    throw new UpstreamFailure("The provider answered with a redirect, which is not followed.", { status: 502, isRetryable: false });
+  }
+  const body = await answer.bytes(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
+  throw new UpstreamFailure("The provider answered with an error.", {
+    status: answer.status,
+    headers: answer.headers,
+    body,
+    isRetryable: isRetryableStatus(answer.status) && headerOf(answer.headers, "x-should-retry") !== "false",
+  });
+}
+
+/** Milliseconds to wait before the next attempt; `undefined` when there should be none. */
+function pauseBefore(failure: UpstreamFailure, attempt: number): number | undefined {
+  if (!failure.isRetryable) return undefined;
+  const askedMs = retryAfterMs(failure.headers);
+  if (askedMs !== undefined) return askedMs <= MAX_RETRY_AFTER_MS ? askedMs : undefined;
+  return FIRST_PAUSE_MS * 2 ** attempt * (1 - Math.random() / 2);
+}
+
+/** What the provider asks for: `retry-after-ms`, or `retry-after` in seconds or as a date. */
+export function retryAfterMs(headers: UpstreamAnswer["headers"]): number | undefined {
+  const exact = Number(headerOf(headers, "retry-after-ms") || Number.NaN);
+  if (Number.isFinite(exact) && exact >= 0) return exact;
+  const text = headerOf(headers, "retry-after");
+  if (!text) return undefined;
+  const seconds = Number(text);
+  if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+}

@@ -1,0 +1,34 @@
+import { collect, type Upstream, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
+
+/** Calls providers through a given `fetch`: what `createCachedFetch` puts the cache in front of. */
+export class FetchUpstream implements Upstream {
+  readonly #fetch: typeof fetch;
+
+  constructor(fetchImplementation: typeof fetch) {
+    this.#fetch = fetchImplementation;
+  }
+
+  async call(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(new DOMException("The upstream took too long.", "TimeoutError")), call.timeoutMs);
+    timer.unref();
+    const signal = call.signal ? AbortSignal.any([call.signal, timeout.signal]) : timeout.signal;
+    const init: RequestInit = { method: call.method, headers: { ...call.headers }, signal, redirect: "manual" };
+    if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
+    try {
+      const response = await this.#fetch(call.url, init);
+      const body = (response.body ?? []) as unknown as AsyncIterable<Uint8Array>;
+      return {
+        status: response.status,
+        headers: Object.fromEntries(response.headers),
+        body,
+        bytes: (maxBytes) => collect(body, maxBytes),
+        discard: () => void response.body?.cancel().catch(() => undefined),
+      };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async close(): Promise<void> {}
+}

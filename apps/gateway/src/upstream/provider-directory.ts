@@ -1,0 +1,160 @@
+import { type InvalidationBus, type InvalidationResult, type MaybePromise, TieredCache } from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import { z } from "zod";
+import type { Settings } from "../config/schema.ts";
+import type { AddressGuard } from "../security/address-guard.ts";
+import type { Sealer } from "../security/sealer.ts";
+import { Secret } from "../security/secret.ts";
+import type { GatewayStore, StoredProvider } from "../storage/gateway-store.ts";
+import type { Provider } from "./provider.ts";
+import { ProviderTable } from "./provider-table.ts";
+import { SANDBOX_BASE_URL, SANDBOX_MODELS, SandboxUpstream } from "./sandbox-upstream.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Settings of a provider saved through the admin API, as they are stored. */
+export const storedSettingsSchema = z.object({
+  displayName: z.string().default(""),
+  baseUrl: z.string(),
+  kind: z.enum(["openai", "anthropic"]).default("openai"),
+  models: z.array(z.string()).default([]),
+  headers: z.record(z.string(), z.string()).default({}),
+});
+
+/** What a provider directory works with. */
+export interface ProviderDirectoryOptions {
+  readonly settings: Settings;
+  readonly store: GatewayStore;
+  readonly sealer: Sealer;
+  readonly bus: InvalidationBus | undefined;
+  /** Speaks to providers of the operator's own configuration. */
+  readonly trusted: Upstream;
+  /** Speaks to providers saved through the admin API: looks at every address. */
+  readonly guarded: Upstream;
+  /** Checked once more when a provider is read, in case the rules have become stricter since. */
+  readonly guard: AddressGuard;
+  /** Told of a stored provider that cannot be used. Never carries its credential. */
+  readonly onProblem: (providerId: string, problem: string) => void;
+}
+
+const ALL = "all";
+
+/**
+ * The providers of this gateway: those of the environment and the file, and those in the database, whose credentials are held unsealed
+ * in a coherent cache. A save is live here at once and on peers within one delivery; without a bus, within
+ * `LARDER_PROVIDER_CONFIG_TTL_MS`. While the database is away the last known providers go on being used.
+ */
+export class ProviderDirectory {
+  readonly #options: ProviderDirectoryOptions;
+  readonly #cache: TieredCache<ProviderTable>;
+  readonly #environment: { readonly providers: readonly Provider[]; readonly fallback: Provider; readonly anthropic: Provider | undefined };
+  #lastKnown: ProviderTable | undefined;
+
+  constructor(options: ProviderDirectoryOptions) {
+    const { settings, bus } = options;
+    this.#options = options;
+    this.#environment = operatorProviders(settings, options.trusted);
+    this.#cache = new TieredCache<ProviderTable>({
+      l1: new MemoryCache({ maxEntries: 4, name: "providers" }),
+      namespace: "providers",
+      ttlMs: settings.providerConfigTtlMs,
+      jitter: 0,
+      ...(bus ? { bus } : {}),
+    });
+  }
+
+  /** The providers of now. At once, unless they must be read anew. */
+  table(): MaybePromise<ProviderTable> {
+    return this.#cache.getOrSet(ALL, () => this.#load()) as MaybePromise<ProviderTable>;
+  }
+
+  /** Makes a change in the database visible here at once, and on peers by the bus. */
+  invalidate(): Promise<InvalidationResult> {
+    return this.#cache.invalidate(ALL);
+  }
+
+  close(): Promise<void> {
+    return this.#cache.close();
+  }
+
+  async #load(): Promise<ProviderTable> {
+    const { providers, fallback, anthropic } = this.#environment;
+    let stored: StoredProvider[];
+    try {
+      stored = await this.#options.store.listProviders();
+    } catch {
+      return this.#lastKnown ?? new ProviderTable(this.#options.settings, providers, fallback, anthropic);
+    }
+    const usable = stored.flatMap((row) => this.#open(row));
+    this.#lastKnown = new ProviderTable(this.#options.settings, [...providers, ...usable], fallback, anthropic);
+    return this.#lastKnown;
+  }
+
+  /** A credential that does not open makes its provider unusable: nothing older is used in its place. */
+  #open(row: StoredProvider): Provider[] {
+    const { sealer, guarded, settings, onProblem } = this.#options;
+    try {
+      const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
+      const apiKey = row.sealedKey === null ? undefined : new Secret(sealer.open(row.sealedKey, `provider:${row.id}`));
+      return [{ ...parsed, id: row.id, apiKey, timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded }];
+    } catch (error) {
+      onProblem(row.id, error instanceof Error && error.name === "SealError" ? error.message : "its stored settings cannot be read");
+      return [];
+    }
+  }
+}
+
+const bareUrl = (url: string): string => url.replace(/\/+$/, "");
+
+function operatorProviders(
+  settings: Settings,
+  trusted: Upstream,
+): { providers: Provider[]; fallback: Provider; anthropic: Provider | undefined } {
+  const common = { headers: {}, models: [], timeoutMs: settings.upstreamTimeout, upstream: trusted };
+  const hasUpstream = settings.openaiBaseUrl !== undefined || settings.openaiApiKey !== undefined;
+  const fallback: Provider = hasUpstream
+    ? {
+        ...common,
+        id: "openai",
+        displayName: "Default upstream",
+        baseUrl: bareUrl(settings.openaiBaseUrl ?? "https://api.openai.com/v1"),
+        kind: "openai",
+        apiKey: settings.openaiApiKey ? new Secret(settings.openaiApiKey) : undefined,
+        source: "environment",
+      }
+    : createSandboxProvider(settings.upstreamTimeout);
+  const hasAnthropic = settings.anthropicBaseUrl !== undefined || settings.anthropicApiKey !== undefined;
+  const anthropic: Provider | undefined = hasAnthropic
+    ? {
+        ...common,
+        id: "anthropic",
+        displayName: "Anthropic",
+        baseUrl: bareUrl(settings.anthropicBaseUrl ?? "https://api.anthropic.com"),
+        kind: "anthropic",
+        apiKey: settings.anthropicApiKey ? new Secret(settings.anthropicApiKey) : undefined,
+        source: "environment",
+      }
+    : undefined;
+  const providers = Object.entries(settings.providers).map(([id, configured]): Provider => {
+    const key = configured.apiKey ?? (configured.apiKeyEnv ? process.env[configured.apiKeyEnv] : undefined);
+    return {
+      id,
+      displayName: id,
+      baseUrl: bareUrl(configured.baseUrl),
+      kind: configured.kind,
+      apiKey: key ? new Secret(key) : undefined,
+      headers: configured.headers,
+      models: configured.models,
+      timeoutMs: configured.timeout ?? settings.upstreamTimeout,
+      source: "file",
+      upstream: trusted,
+    };
+  });
+  return { providers, fallback, anthropic };
+}
+
+/** The provider that stands in while no upstream is configured. */
+export function createSandboxProvider(timeoutMs: number): Provider {
+  const upstream = new SandboxUpstream();
+  const identity = { id: "sandbox", displayName: "Sandbox (no upstream configured)", baseUrl: SANDBOX_BASE_URL, kind: "openai" } as const;
+  return { ...identity, apiKey: undefined, headers: {}, models: SANDBOX_MODELS, timeoutMs, source: "sandbox", upstream };
+}

@@ -1,0 +1,35 @@
+import type { Secret } from "../security/secret.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** A provider as requests are routed to it. */
+export interface Provider {
+  readonly id: string;
+  readonly displayName: string;
+  /** Without a slash at its end. */
+  readonly baseUrl: string;
+  /** Which API it speaks natively: decides how the credential is sent. */
+  readonly kind: "openai" | "anthropic";
+  readonly apiKey: Secret | undefined;
+  /** Sent with every call. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Models routed to it by name; empty: none beside `provider/model`. */
+  readonly models: readonly string[];
+  readonly timeoutMs: number;
+  /** Whose word it is: the operator's (environment, file) or saved through the admin API. */
+  readonly source: "environment" | "file" | "database" | "sandbox";
+  readonly upstream: Upstream;
+}
+
+/** The URL of an endpoint at a provider: base URLs by convention end in `/v1` for OpenAI's API and do not for Anthropic's. */
+export function endpointUrl(provider: Pick<Provider, "baseUrl" | "kind">, path: string): string {
+  const endsInVersion = /\/v\d+[a-z]*$/.test(provider.baseUrl);
+  if (provider.kind === "anthropic" && !endsInVersion) return provider.baseUrl + path;
+  return provider.baseUrl + path.replace(/^\/v1(?=\/)/, "");
+}
+
+/** The headers that carry the credential. In passthrough the caller's own takes the place of the provider's. */
+export function credentialHeaders(provider: Provider, callersKey: Secret | undefined): Record<string, string> {
+  const key = callersKey ?? provider.apiKey;
+  if (!key) return {};
+  return provider.kind === "anthropic" ? { "x-api-key": key.reveal() } : { authorization: `Bearer ${key.reveal()}` };
+}

@@ -1,0 +1,62 @@
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+
+/** Where a top-level member's value stands in the bytes. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+const isOpening = (byte: number): boolean => byte === 0x7b || byte === 0x5b;
+const isClosing = (byte: number): boolean => byte === 0x7d || byte === 0x5d;
+
+/** The index after a string that begins at `at`. */
+function endOfString(bytes: Buffer, at: number): number {
+  for (let index = at + 1; index < bytes.length; index += 1) {
+    if (bytes[index] === BACKSLASH) index += 1;
+    else if (bytes[index] === QUOTE) return index + 1;
+  }
+  return bytes.length;
+}
+
+/** Finds a top-level member's value. The bytes are known to be a JSON object without repeated names. */
+function findMember(bytes: Buffer, name: string): Span | undefined {
+  let depth = 0;
+  let member: string | undefined;
+  let from = -1;
+  for (let index = 0; index < bytes.length; index += 1) {
+    const byte = bytes[index] as number;
+    if (byte === QUOTE) {
+      const end = endOfString(bytes, index);
+      if (depth === 1 && member === undefined) member = JSON.parse(bytes.toString("utf8", index, end)) as string;
+      index = end - 1;
+    } else if (depth === 1 && byte === COLON && from < 0) from = index + 1;
+    else if (isOpening(byte)) depth += 1;
+    else if ((isClosing(byte) && depth === 1) || (byte === COMMA && depth === 1)) {
+      if (member === name) return { from, to: index };
+      member = undefined;
+      from = -1;
+      if (byte !== COMMA) return undefined;
+    } else if (isClosing(byte)) depth -= 1;
+  }
+  return undefined;
+}
+
+/**
+ * Sets a top-level member of a JSON object in its bytes: everything else stays byte for byte as the client wrote it, numbers of any
+ * length included, and no large body is parsed and written anew for the sake of one name.
+ */
+export function setMember(bytes: Buffer, name: string, value: unknown): Buffer {
+  const span = findMember(bytes, name);
+  const text = JSON.stringify(value);
+  if (span) return Buffer.concat([bytes.subarray(0, span.from), Buffer.from(text), bytes.subarray(span.to)]);
+  const opening = bytes.indexOf(0x7b) + 1;
+  const isEmpty = /^\s*\}/.test(bytes.toString("utf8", opening, opening + 64));
+  return Buffer.concat([
+    bytes.subarray(0, opening),
+    Buffer.from(`${JSON.stringify(name)}:${text}${isEmpty ? "" : ","}`),
+    bytes.subarray(opening),
+  ]);
+}

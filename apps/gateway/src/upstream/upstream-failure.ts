@@ -1,0 +1,42 @@
+import type { UpstreamAnswer } from "./upstream.ts";
+
+/** An upstream's answer that is not a success, or its absence. Shared by everyone who waited for the call. */
+export class UpstreamFailure extends Error {
+  /** The status to answer with. */
+  readonly status: number;
+  /** The upstream's own error body, scrubbed of credentials; `undefined` when there was no answer. */
+  readonly body: Buffer | undefined;
+  /** The upstream's headers; empty when there was no answer. */
+  readonly headers: UpstreamAnswer["headers"];
+  /** Whether another provider, or the same one later, may do better. */
+  readonly isRetryable: boolean;
+  /** Whether it is the provider's fault: what its breaker counts. */
+  readonly isProviderFault: boolean;
+
+  constructor(message: string, details: { status: number; body?: Buffer; headers?: UpstreamAnswer["headers"]; isRetryable?: boolean }) {
+    super(message);
+    this.name = "UpstreamFailure";
+    this.status = details.status;
+    this.body = details.body;
+    this.headers = details.headers ?? {};
+    this.isRetryable = details.isRetryable ?? isRetryableStatus(details.status);
+    this.isProviderFault = details.status >= 500;
+  }
+}
+
+/** Statuses that may go away: timeouts, conflicts, rate limits, server errors. */
+export function isRetryableStatus(status: number): boolean {
+  return status === 408 || status === 409 || status === 429 || status >= 500;
+}
+
+/** Turns what a client threw into a failure, without its text: it may quote headers or URLs. */
+export function toUpstreamFailure(error: unknown): UpstreamFailure {
+  if (error instanceof UpstreamFailure) return error;
+  const { code, name } = (typeof error === "object" && error !== null ? error : {}) as { code?: unknown; name?: unknown };
+  if (code === "ERR_ADDRESS_REFUSED")
+    return new UpstreamFailure("The provider's address is private or reserved and was not called.", { status: 502, isRetryable: false });
+  const isTimeout = /TIMEOUT/.test(String(code)) || name === "TimeoutError";
+  if (isTimeout) return new UpstreamFailure("The provider did not answer in time.", { status: 504 });
+  if (error instanceof RangeError) return new UpstreamFailure("The provider's answer is too large.", { status: 502, isRetryable: false });
+  return new UpstreamFailure("The provider could not be reached, or broke its answer off.", { status: 502 });
+}
