@@ -41,9 +41,10 @@ export class Breaker {
     return this.#state;
   }
 
-  /** An answer came, of whatever kind. */
+  /** An answer came in time, of whatever kind. Only that, and not a check that passes, ends the growth of the pauses: it may take longer. */
   succeed(): void {
     this.#failures = 0;
+    if (this.#state === "closed") this.#pauseMs = FIRST_PAUSE_MS;
   }
 
   /** No answer came in time. */
@@ -96,9 +97,7 @@ export class Breaker {
     const turn = this.#turn;
     this.#options.check().then(
       () => {
-        if (turn !== this.#turn) return;
-        this.#pauseMs = FIRST_PAUSE_MS;
-        this.#enter("closed");
+        if (turn === this.#turn) this.#enter("closed");
       },
       () => {
         if (turn === this.#turn) this.trip();

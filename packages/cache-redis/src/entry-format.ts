@@ -93,7 +93,9 @@ function readStamp(bytes: Buffer): { readonly version: Version; readonly storedA
   const numbersAt = HEADER_BYTES + EPOCH_CHARACTERS;
   const seq = bytes.readDoubleBE(numbersAt);
   const storedAt = bytes.readDoubleBE(numbersAt + 8);
-  if (seq !== bytes.readDoubleBE(numbersAt + 16) || storedAt !== bytes.readDoubleBE(numbersAt + 24) || !(seq >= 0)) return undefined;
+  // Object.is, because a spoiled sign makes 0 a -0, which is equal to it.
+  const isSame = Object.is(seq, bytes.readDoubleBE(numbersAt + 16)) && Object.is(storedAt, bytes.readDoubleBE(numbersAt + 24));
+  if (!isSame || !(seq >= 0)) return undefined;
   return { version: { epoch: bytes.toString("latin1", HEADER_BYTES, numbersAt), seq }, storedAt };
 }
 

@@ -46,7 +46,7 @@ export class EntryReader<V> {
       lane.get(keySpace.value(name), timeoutMs, (failure, reply) => {
         const now = clock.now();
         counters.readLatency.add(now - startedAt);
-        this.#take(lane, key, failure, reply, lane.versions.fromChannel(now), timeoutMs, done);
+        this.#take(lane, key, failure, reply, lane.versions.fromChannel(now), timeoutMs - (now - startedAt), done);
       });
       return;
     }
@@ -93,8 +93,9 @@ export class EntryReader<V> {
     const proceed = (): void => {
       awaited -= 1;
       if (awaited > 0) return;
-      counters.readLatency.add(clock.now() - startedAt);
-      this.#take(lane, key, failure, reply, by, timeoutMs, done);
+      const tookMs = clock.now() - startedAt;
+      counters.readLatency.add(tookMs);
+      this.#take(lane, key, failure, reply, by, timeoutMs - tookMs, done);
     };
     lane.judge(timeoutMs, (found) => {
       by = found;
@@ -125,6 +126,11 @@ export class EntryReader<V> {
   #learnTags(lane: Lane, { record }: Judge, tags: readonly string[], timeoutMs: number, done: (isKnown: boolean) => void): void {
     const unknown = record.unknownTags(tags);
     const { keySpace } = this.#options;
+    // What the read before this one took is gone from the caller's time (found by the simulator: a get took 86 ms of its 50).
+    if (timeoutMs <= 0) {
+      done(false);
+      return;
+    }
     lane.getMany(
       unknown.map((tag) => keySpace.tag(lane.index, tag)),
       timeoutMs,

@@ -132,6 +132,9 @@ export class IoredisPort implements RedisPort {
   }
 
   #on(emitter: EventEmitter, event: string, listener: Listener): void {
+    // Many caches may share a client; each counts once, so that the emitter's own warning about leaks keeps its meaning.
+    const limit = emitter.getMaxListeners();
+    if (limit > 0 && emitter.listenerCount(event) + 1 > limit) emitter.setMaxListeners(limit + 1);
     emitter.on(event, listener);
     this.#unlisten.push(() => emitter.off(event, listener));
   }

@@ -7,8 +7,8 @@ import type { RedisPort } from "./redis-port.ts";
 import { check, type RedisScript, renewEpoch } from "./scripts.ts";
 import { ServerTime } from "./server-time.ts";
 
-/** How long a check may take: nobody waits for it, and after a stall it stands behind what was sent before. */
-const CHECK_TIMEOUT_MS = 500;
+/** How long a check may take, in milliseconds: nobody waits for it, and after a stall it stands behind what was sent before. */
+const CHECK_TIMEOUT_MS = 250;
 /** How old a check may be while the lane is in use. It bounds how long a server that was swapped behind an open connection goes unnoticed. */
 const CHECK_EVERY_MS = 1_000;
 const RECORD_FIELDS: readonly string[] = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"];

@@ -1,0 +1,127 @@
+import { startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { Redis } from "ioredis";
+import { afterAll, describe, expect, test } from "vitest";
+import { RedisCache } from "../src/index.ts";
+import { call, openCache, plain, redisUrl } from "./support.ts";
+
+const client = new Redis(redisUrl);
+afterAll(() => client.disconnect());
+
+describe("a Redis that refuses", () => {
+  test("for want of memory: what was there is gone, invalidations get through, the value is reported as not stored", async () => {
+    await using server = await startRedisServer();
+    const cache = await openCache<string>({ url: server.url });
+    await cache.set("key", "old");
+    await server.command("CONFIG", "SET", "maxmemory", "1");
+    await expect(server.command("SET", "more", "x")).rejects.toThrow(/OOM/);
+    expect(await cache.set("key", "new")).toBe(false);
+    expect(await cache.get("key")).toBe(undefined);
+    expect(cache.stats().rejectedSets).toBe(1);
+    await cache.invalidate({ kind: "key", key: "key" }, call());
+    await cache.invalidate({ kind: "tag", tag: "red" }, call());
+    await cache.invalidate({ kind: "all" }, call());
+    const version = await cache.replace("key", "newer", plain, call());
+    expect(version.seq).toBeGreaterThan(0);
+    expect(await cache.get("key")).toBe(undefined);
+    await cache.close();
+  });
+
+  test("writes because it has become a replica: it is not read either", async () => {
+    await using server = await startRedisServer();
+    await using other = await startRedisServer();
+    const cache = await openCache<string>({ url: server.url });
+    await cache.set("key", "value");
+    await server.command("REPLICAOF", "127.0.0.1", String(other.port));
+    await expect(cache.invalidate({ kind: "key", key: "key" }, call())).rejects.toMatchObject({
+      code: expect.stringMatching(/BACKEND|TIMEOUT/),
+    });
+    await expect.poll(() => cache.get("key")).toBe(undefined);
+    expect(cache.stats().breaker).not.toBe("closed");
+    await server.command("REPLICAOF", "NO", "ONE");
+    await expect.poll(() => cache.set("key", "again"), { timeout: 10_000 }).toBe(true);
+    await cache.close();
+  });
+
+  test("everything without a password", async () => {
+    await using server = await startRedisServer({ settings: { requirepass: "secret-of-the-server" } });
+    const stranger = new RedisCache<string>({ url: server.url, namespace: "test" });
+    expect(await stranger.get("key")).toBe(undefined);
+    await expect(stranger.ready(200)).rejects.toMatchObject({ code: "ERR_CACHE_BACKEND" });
+    await stranger.close();
+    const friend = new RedisCache<string>({ url: server.url.replace("//", "//:secret-of-the-server@"), namespace: "test" });
+    await friend.ready();
+    expect(await friend.set("key", "value")).toBe(true);
+    await friend.close();
+  });
+
+  test("the type of a key: a miss, healed by the next write", async () => {
+    const keyPrefix = uniquePrefix();
+    const cache = await openCache<string>({ client, keyPrefix });
+    for (const kind of ["v", "f", "l"]) await client.rpush(`${keyPrefix}:{test.0}:${kind}:key`, "a list");
+    expect(await cache.get("key")).toBe(undefined);
+    expect(cache.stats().failures.refused).toBe(1);
+    const reservation = await cache.reserve("key", true, call());
+    expect(reservation).toMatchObject({ lease: "owned", entry: undefined });
+    if (!reservation) return;
+    expect(await cache.fill(reservation, "value", plain)).toBe("stored");
+    expect(await cache.get("key")).toBe("value");
+    await client.del(`${keyPrefix}:{test.0}:v:key`);
+    await client.rpush(`${keyPrefix}:{test.0}:v:key`, "a list");
+    expect(await cache.delete("key")).toBe(false);
+    expect(await client.exists(`${keyPrefix}:{test.0}:v:key`)).toBe(0);
+    await cache.close();
+  });
+
+  test("a version record of another type is made anew by the next check", async () => {
+    await using server = await startRedisServer();
+    const cache = await openCache<string>({ url: server.url, keyPrefix: "p" });
+    await server.command("SET", "p:{test.0}:version", "not a hash");
+    await server.command("CLIENT", "KILL", "TYPE", "normal");
+    await expect.poll(() => cache.set("key", "value"), { timeout: 5_000 }).toBe(true);
+    expect(await cache.get("key")).toBe("value");
+    await cache.close();
+  });
+
+  test("while it loads its data: misses, and back by itself", async () => {
+    await using server = await startRedisServer({
+      isPersistent: true,
+      settings: { "key-load-delay": "300", "loading-process-events-interval-bytes": "1024" },
+    });
+    const cache = await openCache<string>({ url: server.url });
+    const bulk = new Redis(server.url);
+    const pipeline = bulk.pipeline();
+    for (let index = 0; index < 3_000; index += 1) pipeline.set(`bulk:${index}`, "x".repeat(200));
+    await pipeline.exec();
+    bulk.disconnect();
+    await server.restart();
+    const answers = new Set<string | undefined>();
+    await waitUntil("the breaker", async () => {
+      answers.add(await cache.get("key"));
+      return cache.stats().breaker === "closed";
+    });
+    expect(answers).toEqual(new Set([undefined]));
+    expect(await cache.set("key", "value")).toBe(true);
+    await cache.close();
+  });
+});
+
+test("no error, event or stat carries a value, though the client's own errors do", async () => {
+  await using server = await startRedisServer();
+  const cache = await openCache<string>({ url: server.url, keyPrefix: "p" });
+  await server.command("SET", "p:{test.0}:log", "not a stream");
+  const told: unknown[] = [];
+  const { subscribe } = await import("node:diagnostics_channel");
+  for (const name of ["redis-state", "redis-entry-refused", "redis-call-failed"])
+    subscribe(`larder:${name}`, (message) => told.push(message));
+  const failure = await cache.replace("key", "CANARY-9f3", plain, call()).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(failure).toMatchObject({ code: "ERR_CACHE_BACKEND" });
+  const { inspect } = await import("node:util");
+  const everything = inspect([failure, cache.stats(), told], { depth: 10, showHidden: true });
+  expect(told.length).toBeGreaterThan(0);
+  expect(everything).toContain("WRONGTYPE");
+  expect(everything).not.toContain("CANARY");
+  await cache.close();
+});

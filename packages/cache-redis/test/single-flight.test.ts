@@ -1,0 +1,180 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock, TieredCache } from "@larder/cache-core";
+import { NaiveCache, startFaultProxy, startRedisServer, uniquePrefix } from "@larder/cache-testing";
+import { build } from "esbuild";
+import { Redis } from "ioredis";
+import { afterAll, expect, test } from "vitest";
+import { call, openCache, plain, redisUrl } from "./support.ts";
+
+const client = new Redis(redisUrl);
+const folder = mkdtempSync(join(tmpdir(), "larder-owner-"));
+afterAll(() => {
+  client.disconnect();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Starts `lease-owner.ts` as a process of its own, and waits until it has the lease. Node 20 runs no TypeScript: it is bundled first. */
+async function forkOwner(args: string[]): Promise<ChildProcess> {
+  const outfile = join(folder, "lease-owner.mjs");
+  await build({
+    entryPoints: [fileURLToPath(new URL("./lease-owner.ts", import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    conditions: ["@larder/source"],
+    logLevel: "error",
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  });
+  const owner = fork(outfile, args);
+  expect(await new Promise((resolve) => owner.once("message", resolve))).toBe("owned");
+  return owner;
+}
+
+test("one process owns the lease, the others wait and are woken by the fill", async () => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const b = await openCache<string>({ client, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  expect(owned?.lease).toBe("owned");
+  expect(held?.lease).toBe("held");
+  if (!owned || !held) return;
+  const outcome = b.awaitFill(held, call());
+  expect(await a.fill(owned, "value", plain)).toBe("stored");
+  expect(await outcome).toBe("stored");
+  expect(await b.get("key")).toBe("value");
+  await Promise.all([a.close(), b.close()]);
+});
+
+test.each(["not-stored", "failed"] as const)("a lease given back as %s tells the waiters so", async (told) => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const b = await openCache<string>({ client, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  const outcome = b.awaitFill(held, call());
+  // The subscription must stand, or the probe would find the lease gone and say "failed" in both cases.
+  await expect.poll(() => client.pubsub("NUMSUB", `${keyPrefix}:{test.0}:w:key`)).toContain(1);
+  await a.release(owned, told);
+  expect(await outcome).toBe(told);
+  expect((await b.reserve("key", true, call()))?.lease).toBe("owned");
+  await Promise.all([a.close(), b.close()]);
+});
+
+test("a fill that ended before the wait began is found", async () => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const b = await openCache<string>({ client, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  await a.fill(owned, "value", plain);
+  expect(await b.awaitFill(held, call())).toBe("stored");
+  await Promise.all([a.close(), b.close()]);
+});
+
+test("an invalidation wakes the waiters and frees the lease for the next generation", async () => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const b = await openCache<string>({ client, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  const outcome = b.awaitFill(held, call());
+  await expect.poll(() => client.pubsub("NUMSUB", `${keyPrefix}:{test.0}:w:key`)).toContain(1);
+  await b.invalidate({ kind: "key", key: "key" }, call());
+  expect(await outcome).toBe("not-stored");
+  expect((await b.reserve("key", true, call()))?.lease).toBe("owned");
+  expect(await a.fill(owned, "old", plain)).toBe("rejected");
+  const third = await b.reserve("all", true, call());
+  await a.invalidate({ kind: "all" }, call());
+  expect(third?.lease).toBe("owned");
+  expect((await a.reserve("all", true, call()))?.lease).toBe("owned");
+  await Promise.all([a.close(), b.close()]);
+});
+
+test("a lease is renewed while its owner lives", async () => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  await client.pexpire(`${keyPrefix}:{test.0}:l:key`, 900);
+  await expect.poll(() => client.pttl(`${keyPrefix}:{test.0}:l:key`), { timeout: 3_000 }).toBeGreaterThan(1_500);
+  if (owned) await a.release(owned, "failed");
+  expect(await client.exists(`${keyPrefix}:{test.0}:l:key`)).toBe(0);
+  await a.close();
+});
+
+test("an owner killed in the middle of its load holds the others up for the rest of its lease, not longer", async () => {
+  const keyPrefix = uniquePrefix();
+  const owner = await forkOwner([redisUrl, keyPrefix]);
+  const b = await openCache<string>({ client, keyPrefix });
+  const held = await b.reserve("key", true, call());
+  expect(held?.lease).toBe("held");
+  if (!held) return;
+  owner.kill("SIGKILL");
+  const startedAt = performance.now();
+  expect(await b.awaitFill(held, call())).toBe("failed");
+  expect(performance.now() - startedAt).toBeLessThan(2_500);
+  expect((await b.reserve("key", true, call()))?.lease).toBe("owned");
+  await b.close();
+});
+
+test("waiters go on at once when Redis goes away", async () => {
+  await using server = await startRedisServer();
+  const proxy = await startFaultProxy(server.port);
+  const a = await openCache<string>({ url: server.url, keyPrefix: "p" });
+  const b = await openCache<string>({ url: proxy.url, keyPrefix: "p" });
+  await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  expect(held?.lease).toBe("held");
+  if (!held) return;
+  const outcome = b.awaitFill(held, call());
+  await expect.poll(async () => String(await server.command("PUBSUB", "NUMSUB", "p:{test.0}:w:key"))).toContain(",1");
+  const startedAt = performance.now();
+  await proxy.set({ kind: "refuse" });
+  expect(await outcome).toBe("failed");
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  await Promise.all([a.close(), b.close()]);
+  await proxy.close();
+});
+
+test("a caller who leaves ends his wait alone", async () => {
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ client, keyPrefix });
+  const b = await openCache<string>({ client, keyPrefix });
+  await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  if (!held) throw new Error("no reservation");
+  const leaver = new AbortController();
+  const left = b.awaitFill(held, { ...call(), signal: leaver.signal });
+  leaver.abort();
+  expect(await left).toBe("failed");
+  await Promise.all([a.close(), b.close()]);
+});
+
+test("many callers in several tiered caches share one load", async () => {
+  const keyPrefix = uniquePrefix();
+  let loads = 0;
+  const caches = await Promise.all(
+    Array.from(
+      { length: 4 },
+      async () =>
+        new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: await openCache<string>({ client, keyPrefix }) }),
+    ),
+  );
+  const load = async (): Promise<string> => {
+    loads += 1;
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    return "value";
+  };
+  const answers = await Promise.all(caches.flatMap((cache) => Array.from({ length: 100 }, () => cache.getOrSet("key", load))));
+  expect(new Set(answers)).toEqual(new Set(["value"]));
+  expect(loads).toBe(1);
+  await Promise.all(caches.map((cache) => cache.close()));
+});
