@@ -3,7 +3,7 @@ import { uniquePrefix } from "@larder/cache-testing";
 import { RedisCache, type RedisCacheOptions } from "../src/index.ts";
 
 /** The shared server that the launcher started. */
-export const redisUrl = process.env.REDIS_URL ?? "redis://127.0.0.1:6379";
+export const redisUrl: string = process.env.REDIS_URL ?? "redis://127.0.0.1:6379";
 
 /** A call with a budget that does not run out by itself. */
 export function call(totalMs = 5_000): BackendCall {

@@ -1,0 +1,30 @@
+import { type RedisSentinelSet, startRedisSentinel } from "@larder/cache-testing";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { call, openCache } from "./support.ts";
+
+let set: RedisSentinelSet;
+beforeAll(async () => {
+  set = await startRedisSentinel();
+});
+afterAll(() => set.stop());
+
+test("after a failover nothing from before it is served, because the new master may have missed an invalidation", async () => {
+  const cache = await openCache<string>({ url: set.url, keyPrefix: "p" });
+  await cache.set("key", "value");
+  const master = new Redis(set.master.url);
+  const lost = (await master.getBuffer("p:{test.0}:v:key")) as Buffer;
+  master.disconnect();
+  await cache.invalidate({ kind: "key", key: "key" }, call());
+  await set.master.kill();
+  expect(await cache.get("key")).toBe(undefined);
+  await expect.poll(() => cache.stats().breaker, { timeout: 15_000 }).toBe("closed");
+  // As if the replica had not heard of the invalidation before its master died: the entry is still there.
+  const promoted = new Redis(set.replica.url);
+  await promoted.set("p:{test.0}:v:key", lost);
+  promoted.disconnect();
+  for (let round = 0; round < 10; round += 1) expect(await cache.get("key")).toBe(undefined);
+  expect(await cache.set("key", "new")).toBe(true);
+  expect(await cache.get("key")).toBe("new");
+  await cache.close();
+});
