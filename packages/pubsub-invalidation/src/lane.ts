@@ -1,4 +1,5 @@
 import {
+  ablated,
   type Clock,
   decodeBody,
   decodeMessage,
@@ -298,7 +299,7 @@ export class Lane {
     if (heard === undefined || this.#isClosed) return;
     // Another epoch or a baseline that is due: the reply of that heartbeat's own check decides.
     if (this.#baselineDue !== undefined || heard.epoch !== this.#epoch) return;
-    if (heard.seq > this.#seq) {
+    if (heard.seq > this.#seq && !ablated.has("sequence")) {
       void this.#fillHole();
       return;
     }
@@ -364,6 +365,7 @@ export class Lane {
       this.#lose("epoch-changed");
       return false;
     }
+    if (ablated.has("replay")) this.#seq = page.seq;
     for (const entry of page.entries) {
       if (!this.#takeEntry(entry)) {
         this.#lose("log-lost");
