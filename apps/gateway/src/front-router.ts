@@ -56,7 +56,8 @@ function routeAdmin({ settings, adminListener }: FrontRouterOptions, request: In
     try {
       checkLocal(new NodeExchange(request, response));
     } catch (error) {
-      return refuse(request, response, 403, error instanceof HttpError ? error.message : "Refused.");
+      refuse(request, response, 403, error instanceof HttpError ? error.message : "Refused.");
+      return;
     }
   }
   adminListener(request, response);

@@ -91,7 +91,8 @@ export class ApiRouter {
   #fail(exchange: Exchange, error: unknown, shape: ErrorShape): void {
     if (error instanceof UpstreamFailure) {
       this.#parts.meter.failed("api", error.status);
-      return sendFailure(exchange, error, shape, []);
+      sendFailure(exchange, error, shape, []);
+      return;
     }
     const known = toHttpError(error);
     this.#parts.meter.failed("api", known.status);

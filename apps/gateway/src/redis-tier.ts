@@ -1,13 +1,74 @@
+import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
+import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
+import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
+import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
-import { createLocalTier, type SharedTier } from "./shared-tier.ts";
+import type { SharedCounter } from "./security/rate-limiter.ts";
+import type { SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
 
-/** Connects the shared tier to Redis. */
-export async function openRedisTier(
-  _settings: Settings,
-  _redisUrl: string,
-  _masterKey: Buffer | undefined,
-  _log: Log,
-): Promise<SharedTier> {
-  return createLocalTier();
+/** Answers as bytes. 16 is the first id that is not larder's own. */
+const answerCodec: ValueCodec<StoredAnswer> = {
+  id: 16,
+  encode: (answer) => answer.encode(),
+  decode: (bytes) => StoredAnswer.decode(bytes),
+};
+
+/** Lanes on a cluster: parts of the cache that may live on different masters. */
+const CLUSTER_LANES = 16;
+/** Milliseconds that a request waits for a shared counter. */
+const COUNTER_TIMEOUT_MS = 25;
+/** Adds to a counter and sets its end in one step, so that a crash in between cannot leave one that never ends. */
+const ADD =
+  "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return n";
+
+/** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
+export async function openRedisTier(settings: Settings, redisUrl: string, _masterKey: Buffer | undefined, log: Log): Promise<SharedTier> {
+  const client = openClient(redisUrl);
+  let wasUp: boolean | undefined;
+  const tell = (isUp: boolean): void => {
+    if (wasUp === isUp) return;
+    wasUp = isUp;
+    if (isUp) log.info("Redis is there");
+    else log.warn("Redis is away: serving from memory and providers until it is back");
+  };
+  client.on("ready", () => tell(true));
+  client.on("close", () => tell(false));
+  // An error event nobody listens to would end the process. What it says is told by `ready` and `close`.
+  client.on("error", () => tell(false));
+  const { isCluster } = client;
+  const lanes = isCluster ? CLUSTER_LANES : 1;
+  const common = { client, keyPrefix: settings.redisPrefix, lanes };
+  const l2 = new RedisCache<StoredAnswer>({ ...common, namespace: ANSWERS_NAMESPACE, ttlMs: settings.cacheTtl, codec: answerCodec });
+  const bus = new RedisInvalidationBus(common);
+  const isUp = (): boolean => client.status === "ready";
+  const counter: SharedCounter = {
+    add: async (name, amount, windowMs) => {
+      if (!isUp()) return undefined;
+      const window = Math.floor(Date.now() / windowMs);
+      const key = `${settings.redisPrefix}:limits:${window}:${name}`;
+      return withTimeout(client.eval(ADD, 1, key, amount, windowMs * 2) as Promise<number>);
+    },
+  };
+  const close = async (): Promise<void> => {
+    await Promise.allSettled([l2.close(), bus.close()]);
+    client.disconnect();
+  };
+  return { l2, bus, counter, isUp, close };
+}
+
+function withTimeout(answer: Promise<number>): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), COUNTER_TIMEOUT_MS);
+    answer.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      },
+    );
+  });
 }

@@ -132,7 +132,8 @@ function replayChoice(choice: JsonObject, tell: Tell): void {
     if (typeof text !== "string" || text === "") continue;
     for (const piece of cutWithLogprobs(field, text, logprobs)) tell({ index, delta: { [field]: piece.text }, logprobs: piece.logprobs });
   }
-  objectsOf(toolCalls).forEach((call, position) => replayToolCall(call, position, (delta) => tell({ index, delta, logprobs: null })));
+  for (const [position, call] of objectsOf(toolCalls).entries())
+    replayToolCall(call, position, (delta) => tell({ index, delta, logprobs: null }));
   tell({ index, delta: {}, logprobs: null, ...choiceRest }, finishReason);
 }
 

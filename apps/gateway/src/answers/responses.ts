@@ -58,7 +58,7 @@ function replayResponse(answer: JsonObject): string {
   if (!("completed_at" in answer)) delete (begun as JsonObject).completed_at;
   tell("response.created", { response: begun });
   tell("response.in_progress", { response: begun });
-  objectsOf(answer.output).forEach((item, index) => replayItem(item, index, tell));
+  for (const [index, item] of objectsOf(answer.output).entries()) replayItem(item, index, tell);
   tell(answer.status === "incomplete" ? "response.incomplete" : "response.completed", { response: answer });
   return lines.join("");
 }

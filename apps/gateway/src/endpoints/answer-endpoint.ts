@@ -27,6 +27,8 @@ interface Active {
   /** Whether this request's own call reached the upstream. */
   isLeader: boolean;
   upstreamHeaders: readonly string[] | undefined;
+  /** Why the answer that this request's call brought is not kept. */
+  refusal: string | undefined;
 }
 
 /** How one attempt at a target ended. */
@@ -66,6 +68,7 @@ export class AnswerEndpoint {
       left: new AbortController(),
       isLeader: false,
       upstreamHeaders: undefined,
+      refusal: undefined,
     };
     exchange.onAbandoned(() => {
       parts.meter.abandoned += 1;
@@ -198,7 +201,7 @@ export class AnswerEndpoint {
   #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): void {
     sendAnswer(this.#parts, answer, {
       ...this.#telling(active, target, verdict),
-      isStored: active.isLeader && this.#family.kind !== "image" && (verdict === "MISS" || verdict === "REFRESH"),
+      isStored: active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH"),
     });
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
   }
@@ -245,6 +248,9 @@ export class AnswerEndpoint {
     const onHead = (headers: string[]): void => {
       active.upstreamHeaders = headers;
     };
+    const onRefused = (reason: string): void => {
+      active.refusal = reason;
+    };
     return {
       family: this.#family,
       path: this.#path,
@@ -254,6 +260,7 @@ export class AnswerEndpoint {
       body,
       ttlMs: this.#ttlMs(active),
       onHead,
+      onRefused,
     };
   }
 

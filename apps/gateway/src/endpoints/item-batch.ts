@@ -46,8 +46,12 @@ export class ItemBatch<T> {
     if (wanted.length === 0) return;
     this.#wanted = [];
     this.#compute(wanted.map((item) => item.position)).then(
-      (values) => wanted.forEach((item, index) => item.resolve(values[index] as T)),
-      (error: unknown) => wanted.forEach((item) => item.reject(error)),
+      (values) => {
+        for (const [index, item] of wanted.entries()) item.resolve(values[index] as T);
+      },
+      (error: unknown) => {
+        for (const item of wanted) item.reject(error);
+      },
     );
   }
 }

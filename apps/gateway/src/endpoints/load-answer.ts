@@ -31,6 +31,8 @@ export interface AnswerRequest {
   readonly ttlMs: number;
   /** Told of the upstream's headers that go on to whoever made the call. */
   onHead?(headers: string[]): void;
+  /** Told that the answer must not be kept. */
+  onRefused?(reason: string): void;
 }
 
 /** The headers of a call to a provider. */
@@ -79,7 +81,10 @@ export async function loadAnswer(
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
     const body = isStream ? await readStream(request.family, answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
     const stored = toStoredAnswer(request, target, body, performance.now() - startedAt);
-    if (stored.refusal !== undefined) context.skipStore();
+    if (stored.refusal !== undefined) {
+      context.skipStore();
+      request.onRefused?.(stored.refusal);
+    }
     parts.meter.called(target.provider.id, "success");
     countSpent(parts, request.identity, stored.answer.meta);
     return stored.answer;

@@ -32,7 +32,10 @@ export function requestIdHeaders(exchange: Exchange, shape: ErrorShape): string[
 
 /** Answers with an error in the caller's shape. */
 export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShape): void {
-  if (exchange.hasBegun) return exchange.destroy();
+  if (exchange.hasBegun) {
+    exchange.destroy();
+    return;
+  }
   const body = errorBody(error, shape, exchange.requestId);
   exchange.begin(error.status, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(body))],
@@ -49,11 +52,15 @@ export function sendFailure(
   shape: ErrorShape,
   secrets: ReadonlyArray<Secret | undefined>,
 ): void {
-  if (exchange.hasBegun) return exchange.destroy();
+  if (exchange.hasBegun) {
+    exchange.destroy();
+    return;
+  }
   const text = failure.body && failure.body.length > 0 ? scrub(failure.body.toString("utf8"), secrets) : "";
   if (!isJsonObject(text)) {
     const error = new HttpError(failure.status, failure.message, { code: "upstream_error" });
-    return sendError(exchange, error, shape);
+    sendError(exchange, error, shape);
+    return;
   }
   exchange.begin(failure.status, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],

@@ -1,0 +1,94 @@
+import { uniquePrefix } from "@larder/cache-testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
+
+const redisUrl = process.env.REDIS_URL as string;
+
+let a: Bed;
+let b: Bed;
+beforeAll(async () => {
+  expect(redisUrl, "these tests need a real Redis").toBeTruthy();
+  a = await startBed({ redisUrl, redisPrefix: uniquePrefix() });
+  b = await a.peer();
+  await untilReady(a);
+  await untilReady(b);
+});
+afterAll(async () => {
+  await b.close();
+  await a.close();
+});
+
+async function untilReady(bed: Bed): Promise<void> {
+  for (;;) {
+    const { backends } = (await (await fetch(`${bed.url}/readyz`)).json()) as { backends: { redis?: boolean; bus?: boolean } };
+    if (backends.redis && backends.bus) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describe("two gateways on one Redis", () => {
+  it("the second one answers from what the first one stored, streams included", async () => {
+    const first = await a.post("/v1/chat/completions", chat("fleet"));
+    const text = await first.text();
+    await until(() => true);
+    const second = await b.post("/v1/chat/completions", chat("fleet"));
+    expect([second.headers.get("x-larder-cache"), await second.text()]).toEqual(["HIT", text]);
+    const streamed = await b.post("/v1/chat/completions", chat("fleet", { stream: true }));
+    expect(streamed.headers.get("x-larder-cache")).toBe("HIT");
+    expect(await streamed.text()).toMatch(/data: \[DONE\]\n\n$/);
+  });
+
+  it("40 identical requests over both make one upstream call", async () => {
+    const before = a.upstream.calls;
+    const held = gate();
+    a.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const requests = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? a : b).post("/v1/chat/completions", chat("fleet flight")));
+    await until(() => a.upstream.calls > before);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    held.open();
+    const answers = await Promise.all(requests.map(async (request) => (await request).text()));
+    a.upstream.behaviour = undefined;
+    expect([new Set(answers).size, a.upstream.calls - before]).toEqual([1, 1]);
+  });
+
+  it("an invalidation on one is obeyed by the other", async () => {
+    await a.post("/v1/chat/completions", chat("fleet drop"));
+    await b.post("/v1/chat/completions", chat("fleet drop"));
+    const answer = await a.admin("POST", "/admin/cache/invalidate", { model: "fixture-model" });
+    expect(await answer.json()).toMatchObject({ dropped: { model: "fixture-model" }, propagated: true });
+    const verdicts: Array<string | null> = [];
+    for (let round = 0; round < 200 && !verdicts.includes("MISS"); round += 1)
+      verdicts.push((await b.post("/v1/chat/completions", chat("fleet drop"))).headers.get("x-larder-cache"));
+    expect(verdicts.at(-1)).toBe("MISS");
+    expect(verdicts.length).toBeLessThan(100);
+  });
+});
+
+describe("a credential that rotates", () => {
+  it("is used at once where it was saved, and on the peer at its next call", async () => {
+    const prefix = uniquePrefix();
+    const one = await startBed({ redisUrl, redisPrefix: prefix, allowedPrivateHosts: ["127.0.0.1"] });
+    const two = await one.peer();
+    await untilReady(one);
+    await untilReady(two);
+    const seenBy = async (bed: Bed, text: string): Promise<string | undefined> => {
+      await bed.post("/v1/chat/completions", chat(text, { model: "rotating-model" }));
+      return one.upstream.seen.at(-1)?.headers.authorization;
+    };
+    for (const key of ["sk-rotating-1", "sk-rotating-2"]) {
+      const saved = await one.admin("PUT", "/admin/providers/rotating", {
+        apiKey: key,
+        baseUrl: one.upstream.url,
+        models: ["rotating-model"],
+      });
+      expect([saved.status, JSON.stringify(await saved.json()).includes(key)]).toEqual([200, false]);
+      expect(await seenBy(one, `here ${key}`)).toBe(`Bearer ${key}`);
+      expect(await seenBy(two, `there ${key}`)).toBe(`Bearer ${key}`);
+    }
+    await two.close();
+    await one.close();
+  });
+});

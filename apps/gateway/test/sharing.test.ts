@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
+import { chatEvents } from "./support/upstream.ts";
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await startBed();
+});
+afterAll(() => bed.close());
+
+const EVENTS = chatEvents({ model: "fixture-model" }, 77);
+
+/** Makes the upstream tell its first events at once and the rest when a gate opens. */
+function holdStream(first: number): { open(): void; begun: Promise<void> } {
+  const held = gate();
+  const begun = gate();
+  bed.upstream.behaviour = async (seen, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const event of EVENTS.slice(0, first)) response.write(event);
+    begun.open();
+    await held.opened;
+    if (seen.wasAborted) return true;
+    for (const event of EVENTS.slice(first)) response.write(event);
+    response.end();
+    return true;
+  };
+  return { open: held.open, begun: begun.opened };
+}
+
+/** Resolves when so many requests are being answered, and each of them has gone as far as it can. */
+async function untilWaiting(count: number): Promise<void> {
+  for (let inFlight = 0; inFlight < count; ) {
+    const stats = (await (await bed.admin("GET", "/admin/cache/stats")).json()) as { requests: { inFlight: number } };
+    inFlight = stats.requests.inFlight;
+  }
+  // The body of the last one may still be on its way.
+  await bed.admin("GET", "/admin/cache/stats");
+}
+
+describe("identical requests in flight", () => {
+  it.each([
+    ["whole answers", [false]],
+    ["streams", [true]],
+    ["both", [true, false]],
+  ])("share one upstream call: 20 of %s", async (name, streams) => {
+    const before = bed.upstream.calls;
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const requests = Array.from({ length: 20 }, (_, index) =>
+      bed.post("/v1/chat/completions", chat(`in flight ${name}`, { stream: streams[index % streams.length] })),
+    );
+    await until(() => bed.upstream.calls > before);
+    await untilWaiting(20);
+    held.open();
+    const verdicts = await Promise.all(
+      requests.map(async (request) => {
+        const response = await request;
+        await response.text();
+        return response.headers.get("x-larder-cache");
+      }),
+    );
+    bed.upstream.behaviour = undefined;
+    expect(bed.upstream.calls - before).toBe(1);
+    expect(verdicts.filter((verdict) => verdict === "MISS")).toHaveLength(1);
+    expect(verdicts.filter((verdict) => verdict === "COALESCED").length).toBe(19);
+  });
+
+  it("a late joiner of a stream gets what has already come, then the live tail", async () => {
+    const before = bed.upstream.calls;
+    const stream = holdStream(5);
+    const first = await bed.post("/v1/chat/completions", chat("late", { stream: true }));
+    await stream.begun;
+    const reader = (first.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    const late = await bed.post("/v1/chat/completions", chat("late", { stream: true }));
+    const lateReader = (late.body as ReadableStream<Uint8Array>).getReader();
+    const come = Buffer.from((await lateReader.read()).value as Uint8Array).toString();
+    expect(come).toBe(EVENTS.slice(0, 5).join(""));
+    stream.open();
+    let rest = "";
+    for (let piece = await lateReader.read(); !piece.done; piece = await lateReader.read()) rest += Buffer.from(piece.value).toString();
+    bed.upstream.behaviour = undefined;
+    expect(come + rest).toBe(EVENTS.join(""));
+    expect([late.headers.get("x-larder-cache"), bed.upstream.calls - before]).toEqual(["COALESCED", 1]);
+    await reader.cancel();
+  });
+
+  it("one caller who leaves disturbs nobody; the last one frees the upstream", async () => {
+    const stream = holdStream(3);
+    const ask = (signal: AbortSignal): Promise<Response> =>
+      fetch(`${bed.url}/v1/chat/completions`, {
+        method: "POST",
+        body: JSON.stringify(chat("leaving", { stream: true })),
+        headers: { "content-type": "application/json" },
+        signal,
+      });
+    const leaving = [new AbortController(), new AbortController()] as const;
+    const responses = [await ask(leaving[0].signal), await ask(leaving[1].signal)] as const;
+    await stream.begun;
+    const call = bed.upstream.seen.at(-1);
+    leaving[0].abort();
+    const reader = (responses[1].body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(call?.wasAborted).toBe(false);
+    leaving[1].abort();
+    await until(() => call?.wasAborted === true);
+    stream.open();
+    bed.upstream.behaviour = undefined;
+    expect((await bed.post("/v1/chat/completions", chat("leaving"))).headers.get("x-larder-cache")).toBe("MISS");
+  });
+
+  it("an invalidation meanwhile: the answer goes to those who waited, and is not stored", async () => {
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const before = bed.upstream.calls;
+    const waiting = bed.post("/v1/chat/completions", chat("invalidated meanwhile"));
+    await until(() => bed.upstream.calls > before);
+    expect((await bed.admin("POST", "/admin/cache/invalidate", { all: true })).status).toBe(200);
+    const later = bed.post("/v1/chat/completions", chat("invalidated meanwhile"));
+    await until(() => bed.upstream.calls > before + 1);
+    held.open();
+    const [old, fresh] = await Promise.all([waiting, later]);
+    bed.upstream.behaviour = undefined;
+    expect(await old.text()).not.toBe(await fresh.clone().text());
+    const after = await bed.post("/v1/chat/completions", chat("invalidated meanwhile"));
+    expect([after.headers.get("x-larder-cache"), await after.text()]).toEqual(["HIT", await fresh.text()]);
+  });
+
+  it("shares an upstream's failure without repeating the call, and the next request tries again", async () => {
+    const before = bed.upstream.calls;
+    const held = gate();
+    bed.upstream.behaviour = async (_seen, response) => {
+      await held.opened;
+      response.writeHead(500, { "content-type": "application/json" }).end('{"error":{"message":"broken","type":"server_error"}}');
+      return true;
+    };
+    const requests = Array.from({ length: 5 }, () => bed.post("/v1/chat/completions", chat("failing")));
+    await until(() => bed.upstream.calls > before);
+    await untilWaiting(5);
+    held.open();
+    expect((await Promise.all(requests)).map((response) => response.status)).toEqual([500, 500, 500, 500, 500]);
+    expect(bed.upstream.calls - before).toBe(1);
+    bed.upstream.behaviour = undefined;
+    expect((await bed.post("/v1/chat/completions", chat("failing"))).status).toBe(200);
+  });
+});
