@@ -71,8 +71,9 @@ function judgeList(input: GuardInput, offered: number, missing: number, served: 
 }
 
 /** Only a valid but shorter list may be believed after all; an empty or broken one never. */
-function isBelievedAfterAll(input: GuardInput, key: string, reason: QuarantineReason): boolean {
-  if (input.acceptances.some((acceptance) => acceptance.key === key)) return reason !== "mostly-invalid";
+function isBelievedAfterAll(input: GuardInput, key: string, reason: QuarantineReason, offered: number): boolean {
+  if (offered === 0 || reason === "mostly-invalid") return false;
+  if (input.acceptances.some((acceptance) => acceptance.key === key)) return true;
   const held = input.quarantine.find((entry) => entry.key === key);
   return reason === "dropped-too-many" && held?.expiresAt !== undefined && input.now >= held.expiresAt;
 }
@@ -103,37 +104,40 @@ function refuse(input: GuardInput, reason: QuarantineReason, offered: number, se
 function guardModels(input: GuardInput, offeredModels: readonly ModelListing[]): GuardVerdict {
   const { source, policy, now, quarantine, acceptances } = input;
   const served = input.believed?.models ?? [];
+  const believedById = new Map(served.map((model) => [idOf(model), model]));
   const { byId, duplicates } = indexOffered(offeredModels);
   const unread = unreadable(input, served);
-  const missing = served.filter((model) => !byId.has(idOf(model)) && !unread.has(idOf(model)));
+  const missing = [...believedById].flatMap(([id, model]) => (byId.has(id) || unread.has(id) ? [] : [model]));
   const listKey = `${source}#models`;
 
   const doubt = judgeList(input, byId.size, missing.length, served.length);
-  const isListAccepted = doubt !== undefined && isBelievedAfterAll(input, listKey, doubt);
+  const isListAccepted = doubt !== undefined && isBelievedAfterAll(input, listKey, doubt, byId.size);
   if (doubt && !isListAccepted) return refuse(input, doubt, byId.size, served.length, duplicates);
 
   const held = new Map(quarantine.map((entry) => [entry.key, entry]));
   const accepted = new Map(acceptances.map((acceptance) => [acceptance.key, acceptance]));
   const context = { source, policy, now, held, accepted };
-  const believedById = new Map(served.map((model) => [idOf(model), model]));
-  const models: ListedModel[] = [];
+  const isMassAccepted = accepted.has(listKey) && held.get(listKey)?.reason === "mass-jump";
+  const prices = { ...context, otherPrices: input.otherPrices, believesMoves: isMassAccepted };
+  const models = new Map<string, ListedModel>();
   const entries: QuarantineEntry[] = [];
   let jumped = 0;
   for (const [id, offered] of byId) {
     const believed = believedById.get(id);
-    const guarded = guardPrices(id, offered, believed?.listing, { ...context, otherPrices: input.otherPrices });
-    models.push({ listing: guarded.listing, firstSeenAt: believed?.firstSeenAt ?? now });
+    const guarded = guardPrices(id, offered, believed?.listing, prices);
+    models.set(id, { listing: guarded.listing, firstSeenAt: believed?.firstSeenAt ?? now });
     entries.push(...guarded.entries);
     if (guarded.hasJumped) jumped += 1;
   }
-  if (jumped > Math.max(20, policy.maxJumpShare * byId.size) && !accepted.has(listKey))
+  if (jumped > Math.max(20, policy.maxJumpShare * byId.size) && !isMassAccepted)
     return refuse(input, "mass-jump", byId.size, served.length, duplicates);
 
   const vanished = guardVanished(served, missing, { ...context, missedRuns: input.missedRuns, isListAccepted });
-  models.push(...vanished.kept, ...served.filter((model) => unread.has(idOf(model)) && !byId.has(idOf(model))));
-  models.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  for (const model of vanished.kept) models.set(idOf(model), model);
+  for (const id of unread) if (!models.has(id)) models.set(id, believedById.get(id) as ListedModel);
+  const sorted = [...models.keys()].sort().map((id) => models.get(id) as ListedModel);
   return {
-    layer: { source, models, providers: [], endpoints: [] },
+    layer: { source, models: sorted, providers: [], endpoints: [] },
     missedRuns: vanished.missedRuns,
     quarantine: [...entries, ...vanished.entries],
     removed: vanished.removed,

@@ -13,6 +13,8 @@ export interface PriceGuardContext {
   readonly held: ReadonlyMap<string, QuarantineEntry>;
   /** What was accepted by hand, by key. */
   readonly accepted: ReadonlyMap<string, Acceptance>;
+  /** The list's moves were accepted by hand as a whole: only values are judged. */
+  readonly believesMoves: boolean;
   /** What the other sources say that this price is. */
   otherPrices(id: string, path: PricePath): readonly number[];
 }
@@ -116,7 +118,8 @@ export function guardPrices(
   };
 
   for (const [path, price] of prices) {
-    const move = judgeValue(price, path, context.policy) ?? judgeMove(price, known.get(path), context.policy);
+    const move =
+      judgeValue(price, path, context.policy) ?? (context.believesMoves ? undefined : judgeMove(price, known.get(path), context.policy));
     if (!move) continue;
     hasJumped ||= known.size > 0 && move !== "not-a-number";
     hold(path, move, price);

@@ -15,8 +15,6 @@ const PROVIDERS: Readonly<Record<string, string>> = {
   github_copilot: "github-copilot",
   cohere_chat: "cohere",
   "text-completion-openai": "openai",
-  "text-completion-codestral": "mistral",
-  codestral: "mistral",
   moonshot: "moonshotai",
   dashscope: "alibaba",
   meta_llama: "llama",
@@ -26,7 +24,6 @@ const PROVIDERS: Readonly<Record<string, string>> = {
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
   bedrock_converse: ["bedrock"],
   cohere_chat: ["cohere"],
-  "text-completion-codestral": ["text-completion-codestral"],
 };
 
 /**
