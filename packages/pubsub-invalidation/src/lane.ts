@@ -9,6 +9,7 @@ import {
   type RandomSource,
   type ResetReason,
   toVersionState,
+  type Version,
   VersionRecord,
   type VersionState,
 } from "@larder/cache-core";
@@ -81,6 +82,14 @@ export interface LaneContext {
   onRedisTime(redisAt: number, sentAt: number, answeredAt: number): void;
 }
 
+interface Beat {
+  /** Monotonic milliseconds. */
+  readonly sentAt: number;
+  /** What was known when it was sent: a server that answers less, in the same epoch and baseline, has lost writes. */
+  readonly seqFloor: number;
+  readonly baselines: number;
+}
+
 interface Heard {
   readonly epoch: string;
   readonly seq: number;
@@ -102,8 +111,8 @@ export class Lane {
   #baselines = 0;
   /** Places told ahead of a hole. */
   readonly #ahead: Set<number> = new Set();
-  /** When each heartbeat still expected was sent. */
-  readonly #beats: Map<string, number> = new Map();
+  /** The heartbeats still expected, by nonce. */
+  readonly #beats: Map<string, Beat> = new Map();
   #beatsSent = 0;
   #lastAnswered = 0;
   #lastBeatAt = -Infinity;
@@ -172,11 +181,10 @@ export class Lane {
     const order = this.#beatsSent;
     const sentAt = clock.now();
     const wallSentAt = clock.wallNow();
-    const seqBefore = this.#seq;
-    const baselinesBefore = this.#baselines;
+    const beat: Beat = { sentAt, seqFloor: this.#seq, baselines: this.#baselines };
     const nonce = random.token();
     this.#lastBeatAt = sentAt;
-    this.#expect(nonce, sentAt);
+    this.#expect(nonce, beat);
     counters.heartbeats += 1;
     try {
       const reply = await port.run(check, this.#keys, [random.token(), port.publishCommand, this.heartbeatChannel, nonce], timeoutMs);
@@ -184,10 +192,10 @@ export class Lane {
       // A reply that was overtaken, on a connection since replaced, tells an older state.
       if (this.#isClosed || order < this.#lastAnswered || !Array.isArray(reply)) return;
       this.#lastAnswered = order;
-      this.#unheard += 1;
+      if (this.#beats.has(nonce)) this.#unheard += 1;
       if (order >= this.#verifyingBeat) this.#isUnverified = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
-      this.#onState(toVersionState(reply.slice(0, 5)), this.#baselines === baselinesBefore ? seqBefore : 0);
+      this.#onState(toVersionState(reply.slice(0, 5)), beat);
     } catch {
       counters.errors += 1;
       this.onCallSettled(false);
@@ -197,13 +205,18 @@ export class Lane {
   /** A heartbeat of ours was heard. */
   onHeartbeat(text: string): void {
     const heartbeat = parseHeartbeat(text);
-    const sentAt = heartbeat && this.#beats.get(heartbeat.nonce);
-    if (!heartbeat || sentAt === undefined) {
+    const beat = heartbeat && this.#beats.get(heartbeat.nonce);
+    if (!heartbeat || !beat) {
       this.#context.counters.malformed += 1;
       return;
     }
     this.#beats.delete(heartbeat.nonce);
     this.#unheard = 0;
+    if (this.#isBackwards(heartbeat, beat)) {
+      this.#lose("epoch-changed");
+      return;
+    }
+    const { sentAt } = beat;
     if (this.#toProve === undefined || sentAt >= this.#toProve.sentAt) this.#toProve = { ...heartbeat, sentAt };
     this.#settle();
   }
@@ -237,8 +250,13 @@ export class Lane {
     }
   }
 
-  #expect(nonce: string, sentAt: number): void {
-    this.#beats.set(nonce, sentAt);
+  /** Whether the server knows less than was known here when it was asked. */
+  #isBackwards(answer: Version, beat: Beat): boolean {
+    return answer.epoch === this.#epoch && this.#baselines === beat.baselines && answer.seq < beat.seqFloor;
+  }
+
+  #expect(nonce: string, beat: Beat): void {
+    this.#beats.set(nonce, beat);
     if (this.#beats.size <= MAX_BEATS) return;
     const oldest = this.#beats.keys().next();
     if (!oldest.done) this.#beats.delete(oldest.value);
@@ -275,9 +293,8 @@ export class Lane {
     void this.#fillHole();
   }
 
-  /** @param seqFloor what was known when the check was sent: a lower seq means that Redis lost writes */
-  #onState(state: VersionState, seqFloor: number): void {
-    if (state.epoch !== this.#epoch || state.seq < seqFloor) this.#baselineDue ??= "epoch-changed";
+  #onState(state: VersionState, beat: Beat): void {
+    if (state.epoch !== this.#epoch || this.#isBackwards(state, beat)) this.#baselineDue ??= "epoch-changed";
     if (this.#baselineDue !== undefined) this.#takeBaseline(state, this.#baselineDue);
     this.#settle();
   }
