@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, objectsOf } from "./normalizer.ts";
+import { type JsonObject, objectsOf } from "./normalizer.ts";
 import type { Endpoint } from "./request-fields.ts";
 
 /** A place of a request that holds text for the model. */
@@ -51,13 +51,13 @@ export function textSlots(endpoint: Endpoint, body: JsonObject): TextSlot[] {
   }
 }
 
-/** The objects of a request that can carry ids of tool calls, with their paths. */
+/** The objects of a request that can carry ids of tool calls, with their paths, in the order of the text. */
 export function toolCallHolders(endpoint: Endpoint, body: JsonObject): Array<readonly [path: string, holder: JsonObject]> {
   const list = endpoint === "responses" ? "input" : "messages";
-  const messages = objectsOf(body[list]).map(([index, message]) => [`${list}[${index}]`, message] as const);
   const inner = endpoint === "messages" ? "content" : "tool_calls";
-  const parts = messages.flatMap(([path, message]) =>
-    objectsOf(message[inner]).map(([index, part]) => [`${path}.${inner}[${index}]`, part] as const),
-  );
-  return [...messages, ...parts].filter(([, holder]) => isObject(holder));
+  return objectsOf(body[list]).flatMap(([index, message]) => {
+    const path = `${list}[${index}]`;
+    const parts = objectsOf(message[inner]).map(([part, holder]) => [`${path}.${inner}[${part}]`, holder] as const);
+    return [[path, message] as const, ...parts];
+  });
 }
