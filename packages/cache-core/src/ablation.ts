@@ -8,6 +8,8 @@ export type Mechanism =
   | "pending-bypass" // 5: a key whose invalidation is not acknowledged bypasses the second tier
   | "retry" // 5: a failed invalidation is sent again
   | "reset" // 6: everything is dropped when messages may have been missed
+  | "replay" // 6: what was missed is told from the log
+  | "sequence" // 6: a heartbeat is proof only when nothing before it is missing
   | "proof" // 6: entries are served only while the bus proves itself
   | "early-capture"; // the version is captured before the load, not after it
 

@@ -1,5 +1,7 @@
 // Users need TieredCache, its options, Cache, the buses, errors and stats; the rest is for those who implement a Cache, a bus or a
 // second tier. One sorted list, because the formatter keeps it so.
+export type { Mechanism } from "./ablation.ts";
+export { ablated } from "./ablation.ts";
 export { Budget } from "./budget.ts";
 export type { InvalidationBus, InvalidationChannel, InvalidationListener, ResetReason } from "./bus.ts";
 export type {

@@ -501,7 +501,11 @@ export class TieredCache<V> implements ReadThroughCache<V> {
         this.#dropLocally({ kind: "all" });
         publishEvent("entries-reset", () => ({ namespace: this.#namespace, reason }));
       },
-      onProof: (provenAt) => this.#proof.renew(provenAt),
+      onProof: (provenAt) => {
+        this.#proof.renew(provenAt);
+        // The backend answers: what it would not take before need not wait for its next try.
+        if (this.#pending?.size > 0) void this.#pending.flush();
+      },
     });
   }
 
@@ -511,10 +515,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       clock: this.#clock,
       maxStalenessMs,
       onLost: () => publishEvent("bus-lost", () => ({ namespace, sinceAt: this.#clock.wallNow() })),
-      onRecovered: (lostForMs) => {
-        void this.#pending?.flush();
-        publishEvent("bus-recovered", () => ({ namespace, lostForMs }));
-      },
+      onRecovered: (lostForMs) => publishEvent("bus-recovered", () => ({ namespace, lostForMs })),
     });
   }
 

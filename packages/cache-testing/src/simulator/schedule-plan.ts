@@ -47,7 +47,7 @@ export interface SchedulePlan {
 }
 
 /** Virtual milliseconds in which operations and faults fall. */
-export const BUSY_MS = 1_600;
+export const BUSY_MS = 1_100;
 
 /** What a plan is drawn within. */
 export interface PlanLimits {
@@ -57,6 +57,8 @@ export interface PlanLimits {
   readonly operations?: number;
   /** The kinds of fault that may be drawn. @default all */
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
+  /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
+  readonly sets?: number;
 }
 
 const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
@@ -86,10 +88,11 @@ function planLoad(random: SeededRandom, isLossy: boolean): LoadPlan {
   };
 }
 
-function planOperation(random: SeededRandom, processes: number, keys: number, isLossy: boolean): Operation {
+function planOperation(random: SeededRandom, processes: number, keys: number, isLossy: boolean, sets: number): Operation {
   const at = random.next() * BUSY_MS;
   const process = random.integer(processes);
   const key = random.integer(keys);
+  if (sets > 0 && random.chance(sets)) return { kind: "set", at, process, key };
   const dice = random.next();
   if (dice < 0.2) return { kind: "get", at, process, key };
   if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, isLossy) };
@@ -104,7 +107,7 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], processes: num
   const at = random.next() * BUSY_MS;
   const process = random.integer(processes);
   const link = random.integer(4);
-  const forMs = random.chance(0.3) ? random.next() * 1_500 : random.next() * 200;
+  const forMs = random.chance(0.3) ? random.next() * 1_000 : random.next() * 200;
   switch (kind) {
     case "cut":
       return { kind, at, process, link };
@@ -135,14 +138,14 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], processes: num
  */
 export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
   const random = new SeededRandom(seed);
-  const { operations = 24, faults = FAULT_KINDS } = limits;
+  const { operations = 24, faults = FAULT_KINDS, sets = 0 } = limits;
   const processes = limits.processes ?? 3;
   const keys = 2 + random.integer(2);
   const isLossy = random.chance(0.3);
   const enabled = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
   const count = enabled.length === 0 ? 0 : 1 + random.integer(6);
   const planned = Array.from({ length: operations + random.integer(operations / 2) }, () =>
-    planOperation(random, processes, keys, isLossy),
+    planOperation(random, processes, keys, isLossy, sets),
   );
   return {
     seed,

@@ -1,5 +1,8 @@
 import type { RandomSource } from "@larder/cache-core";
 
+/** Four digits each: tokens are drawn by the thousand. */
+const HEXADECIMAL: readonly string[] = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, "0"));
+
 /**
  * A random source that gives the same sequence for the same seed: xoshiro128** (Blackman and Vigna, 2018), its state spread from the seed
  * by splitmix32. Not for secrets.
@@ -46,7 +49,10 @@ export class SeededRandom implements RandomSource {
 
   token(): string {
     let token = "";
-    for (let part = 0; part < 4; part += 1) token += this.bits().toString(16).padStart(8, "0");
+    for (let part = 0; part < 4; part += 1) {
+      const bits = this.bits();
+      token += (HEXADECIMAL[bits >>> 16] as string) + (HEXADECIMAL[bits & 0xffff] as string);
+    }
     return token;
   }
 

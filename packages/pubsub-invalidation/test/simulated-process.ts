@@ -1,0 +1,31 @@
+import { type StoredEntry, TieredCache } from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import { RedisCache } from "@larder/cache-redis";
+import type { CreateProcess } from "@larder/cache-testing";
+import { RedisInvalidationBus } from "../src/redis-bus.ts";
+
+/** Milliseconds; short, so that schedules are: heartbeats come every 250 ms. */
+export const maxStalenessMs = 600;
+
+/** The product as it is shipped: memory, Redis and bus, over simulated connections. The bus first: its origin is the first token drawn. */
+export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs }) => {
+  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, jitter: 0 });
+};
+
+/** Memory and bus alone. */
+export const createWithoutStore: CreateProcess = ({ clock, random, busPort, ttlMs }) => {
+  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+  return new TieredCache<unknown>({ l1, bus, namespace: "sim", clock, random, ttlMs, maxStalenessMs, jitter: 0 });
+};
+
+/** Memory and Redis without a bus: every batch of reads brings the version with it. */
+export const createWithoutBus: CreateProcess = ({ clock, random, redisPort, ttlMs }) => {
+  random.token();
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+  return new TieredCache<unknown>({ l1, l2, clock, random, ttlMs, maxStalenessMs, jitter: 0 });
+};
