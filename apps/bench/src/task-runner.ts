@@ -5,6 +5,7 @@ import type { RunningTask, RunTask, TaskOptions } from "./run-task.ts";
 
 const DEFAULT_TIMEOUT_MS = 120_000;
 const STOP_GRACE_MS = 1000;
+const LAST_MESSAGE_MS = 100;
 
 /** What the child sends. */
 export type FromTask =
@@ -45,7 +46,8 @@ export class TaskRunner {
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
-    const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    // Not "close": it never comes for a child whose channel we closed ourselves.
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const running: RunningTask<T> = {
       pid: child.pid ?? -1,
       result: awaitResult<T>(child, `${scenario}/${task}`, options),
@@ -74,9 +76,10 @@ function awaitResult<T>(child: ChildProcess, name: string, options: TaskOptions)
       else reject(new Error(`the task ${name} failed: ${message.error}`));
     });
     child.once("error", reject);
-    child.once("close", (code, signal) => {
+    child.once("exit", (code, signal) => {
       clearTimeout(timer);
-      reject(new Error(`the task ${name} ended without a result (${signal ?? `code ${code}`})`));
+      // Messages sent before the end may still be on their way.
+      setTimeout(() => reject(new Error(`the task ${name} ended without a result (${signal ?? `code ${code}`})`)), LAST_MESSAGE_MS);
     });
   });
 }

@@ -1,7 +1,7 @@
 import { type Peers, PeerUnavailable } from "../peers.ts";
 import type { UnavailableContender } from "../scenario.ts";
 import type { ReadThroughContender } from "./read-through.ts";
-import { larderWithoutL2 } from "./read-through-larder.ts";
+import { larder, larderWithoutL2 } from "./read-through-larder.ts";
 import { readThroughPeers } from "./read-through-peers.ts";
 
 /** A contender whose peer is installed. */
@@ -11,7 +11,7 @@ export interface InstalledContender {
 }
 
 /** All read-through caches by name. */
-export const readThroughContenders: readonly ReadThroughContender[] = [larderWithoutL2, ...readThroughPeers];
+export const readThroughContenders: readonly ReadThroughContender[] = [larder, larderWithoutL2, ...readThroughPeers];
 
 /** Installs the peers of the contenders. @returns those that are there, and why the others are not */
 export async function installContenders(

@@ -1,5 +1,6 @@
 import { type StoredEntry, TieredCache } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
+import { RedisCache } from "@larder/cache-redis";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import type { ReadThroughCache, ReadThroughContender, ReadThroughSetting } from "./read-through.ts";
 
@@ -18,13 +19,23 @@ function wrap(cache: TieredCache<unknown>, closing: ReadonlyArray<{ close(): unk
   };
 }
 
-function createLarder({ redisUrl, busUrl = redisUrl, namespace, ttlMs }: ReadThroughSetting): ReadThroughCache {
+function createLarder({ redisUrl, busUrl = redisUrl, namespace, ttlMs }: ReadThroughSetting, hasL2: boolean): ReadThroughCache {
   const l1 = new MemoryCache<StoredEntry<unknown>>({ maxEntries: MAX_ENTRIES });
   if (!redisUrl || !busUrl) return wrap(new TieredCache({ l1, namespace, ttlMs }), [], async () => {});
   const bus = new RedisInvalidationBus({ url: busUrl });
-  const cache = new TieredCache<unknown>({ l1, bus, namespace, ttlMs });
-  return wrap(cache, [bus], () => cache.ready());
+  const l2 = hasL2 ? new RedisCache<unknown>({ url: redisUrl, namespace, ttlMs }) : undefined;
+  const cache = new TieredCache<unknown>({ l1, ...(l2 ? { l2 } : {}), bus, namespace, ttlMs });
+  return wrap(cache, l2 ? [l2, bus] : [bus], () => cache.ready());
 }
+
+/** Larder with its defaults: memory, Redis and the bus. */
+export const larder: ReadThroughContender = {
+  name: "larder",
+  role: "ours",
+  hasBus: true,
+  hasL2: true,
+  create: async (setting) => createLarder(setting, true),
+};
 
 /** Larder without a second tier: memory and the bus, as for credentials. */
 export const larderWithoutL2: ReadThroughContender = {
@@ -33,5 +44,5 @@ export const larderWithoutL2: ReadThroughContender = {
   note: "memory and bus alone",
   hasBus: true,
   hasL2: false,
-  create: async (setting) => createLarder(setting),
+  create: async (setting) => createLarder(setting, false),
 };

@@ -6,15 +6,15 @@ const MAGNITUDES: ReadonlyArray<readonly [number, string]> = [
   [1e3, "k"],
 ];
 
-/** Three significant digits, never in exponents. */
+/** Two or three significant digits, without an exponent down to a millionth. */
 function significant(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 100) return value.toFixed(0);
+  if (size >= 100 || Number.isInteger(value)) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1);
   if (size >= 1) return value.toFixed(2);
-  if (size >= 0.001) return value.toFixed(3);
-  return value.toPrecision(2);
+  if (size >= 0.1) return value.toFixed(3);
+  return size >= 1e-6 ? value.toPrecision(2) : value.toExponential(1);
 }
 
 /** A figure as a person reads it: `12.4M`, `0.231`, `57.3`. Units that are not counts a second keep their thousands. */
@@ -30,6 +30,7 @@ export function formatValue(value: number, unit: string): string {
 /** `0.97x`. */
 export function formatRatio(ratio: number): string {
   if (!Number.isFinite(ratio)) return "n/a";
+  if (ratio < 0.1) return `${significant(ratio)}x`;
   return `${ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2)}x`;
 }
 

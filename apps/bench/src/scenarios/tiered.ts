@@ -2,7 +2,7 @@ import type { MaybePromise } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { installContenders } from "../contenders/load-contenders.ts";
 import type { ReadThroughCache } from "../contenders/read-through.ts";
-import { larderWithoutL2 } from "../contenders/read-through-larder.ts";
+import { larder } from "../contenders/read-through-larder.ts";
 import { readThroughPeers } from "../contenders/read-through-peers.ts";
 import { type BatchContender, type Measurement, measureInterleaved, toRows } from "../measure.ts";
 import type { Scenario, ScenarioContext, ScenarioResult, Table, Target } from "../scenario.ts";
@@ -10,8 +10,6 @@ import { chatAnswer } from "../workload-values.ts";
 
 const KEYS = 1000;
 const VALUE_BYTES = 8192;
-/** Without Redis there is no second tier in any of them. */
-const larder = { ...larderWithoutL2, name: "larder" };
 const LIMIT = "raw Map.get";
 const MEMORY = "larder MemoryCache.get";
 
