@@ -5,13 +5,17 @@ import { codeBlocks } from "../markdown/code-blocks.mjs";
 import { runCommand } from "../run-command.mjs";
 import { root } from "../workspace-packages.mjs";
 
-/** The newest compilers of both lines that the packages must serve; the folder each sits in. */
-const COMPILERS = { "TypeScript 5.9": "typescript/lib/tsc.js", "TypeScript 7": "typescript-native/bin/tsc" };
+/** Each compiler that the packages must serve, its folder, and the ways of resolving it is tried in; attw tries the rest. */
+const COMPILERS = [
+  ["TypeScript 5.9", "typescript/lib/tsc.js", "node16"],
+  ["TypeScript 7", "typescript-native/bin/tsc", "node16"],
+  ["TypeScript 7", "typescript-native/bin/tsc", "bundler"],
+];
 
 /** What a user may import from a package: its name and its subpaths. */
 export const entriesOf = ({ name, exports }) =>
   Object.entries(exports)
-    .filter(([, entry]) => typeof entry === "object")
+    .filter(([, entry]) => entry.import)
     .map(([subpath]) => name + subpath.slice(1));
 
 /** Checks of one package in a folder of its own where nothing but it was installed. Each is `[title, run]`, in the order they must run. */
@@ -19,16 +23,28 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
   const { name } = manifest;
   const entries = entriesOf(manifest);
   const bins = Object.keys(manifest.bin ?? {});
+  const optional = Object.keys(manifest.peerDependenciesMeta ?? {}).filter((peer) => manifest.peerDependenciesMeta[peer].optional);
+  const load = (which) => nodes.map(({ major, program }) => [`${which} loads as ESM and as CJS on Node ${major}`, program]);
   return [
     [`${name} installs alone`, () => consumer.install([name])],
-    ...nodes.map(({ major, program }) => [`${name} loads as ESM and as CJS on Node ${major}`, () => loadAll(consumer, entries, program)]),
-    ...Object.entries(COMPILERS).flatMap(([label, file]) =>
-      ["node16", "bundler"].map((mode) => [
-        `${name} serves a strict consumer (${label}, ${mode})`,
-        () => consumer.compile(entries, mode, join(root, "node_modules", file)),
-      ]),
-    ),
+    ...load(name).map(([title, program]) => [title, () => loadAll(consumer, [name], program)]),
     ...bins.map((bin) => [`${bin} --help explains itself`, () => checkHelp(consumer, bin)]),
+    // What needs an optional peer is a subpath: the main entry has just been loaded without any.
+    ...(optional.length > 0
+      ? [
+          [
+            `${name} installs with ${optional.join(", ")}`,
+            () => consumer.install(optional.map((peer) => `${peer}@${manifest.peerDependencies[peer]}`)),
+          ],
+        ]
+      : []),
+    ...(entries.length > 1
+      ? load(`${name} with all its subpaths`).map(([title, program]) => [title, () => loadAll(consumer, entries, program)])
+      : []),
+    ...COMPILERS.map(([label, file, mode]) => [
+      `${name} serves a strict consumer (${label}, ${mode})`,
+      () => consumer.compile(entries, mode, join(root, "node_modules", file)),
+    ]),
     [`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(unit, consumer, nodes)],
   ];
 }

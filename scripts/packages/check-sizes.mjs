@@ -3,9 +3,13 @@ import { join } from "node:path";
 import { root } from "../workspace-packages.mjs";
 import { bundleSize } from "./bundle-size.mjs";
 
-/** The four packages a coherent two-tier cache is made of: their main entries together stay within this many bytes, minified and gzipped. */
+/** The four packages a coherent two-tier cache is made of. */
 const CACHE_PACKAGES = ["@larder/cache-core", "@larder/cache-memory", "@larder/cache-redis", "@larder/pubsub-invalidation"];
-export const CACHE_BUDGET_BYTES = 16 * 1024;
+/**
+ * Their main entries together, minified and gzipped, stay within this. The aim was 16 KB; docs/decisions tells what stands in its way. The
+ * ceiling goes down when they get smaller, and up only with a page that says why.
+ */
+export const CACHE_BUDGET_BYTES = 40 * 1024;
 const TABLE = /(<!-- sizes -->\n)([\s\S]*?)(\n<!-- \/sizes -->)/;
 
 const kilobytes = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
