@@ -1,4 +1,5 @@
 import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
+import type { Mirror } from "@larder/provider-sync";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
@@ -41,10 +42,11 @@ export async function openRedisTier(settings: Settings, redisUrl: string, _maste
   const common = { client, keyPrefix: settings.redisPrefix, lanes };
   const l2 = new RedisCache<StoredAnswer>({ ...common, namespace: ANSWERS_NAMESPACE, ttlMs: settings.cacheTtl, codec: answerCodec });
   const bus = new RedisInvalidationBus(common);
-  const isUp = (): boolean => client.status === "ready";
+  // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
+  const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
   const counter: SharedCounter = {
     add: async (name, amount, windowMs) => {
-      if (!isUp()) return undefined;
+      if (client.status !== "ready") return undefined;
       const window = Math.floor(Date.now() / windowMs);
       const key = `${settings.redisPrefix}:limits:${window}:${name}`;
       return withTimeout(client.eval(ADD, 1, key, amount, windowMs * 2) as Promise<number>);
@@ -54,7 +56,11 @@ export async function openRedisTier(settings: Settings, redisUrl: string, _maste
     await Promise.allSettled([l2.close(), bus.close()]);
     client.disconnect();
   };
-  return { l2, bus, counter, isUp, close };
+  const openMirror = async (): Promise<Mirror> => {
+    const { createRedisMirror } = await import("@larder/provider-sync/redis-mirror");
+    return createRedisMirror({ client, keyPrefix: settings.redisPrefix });
+  };
+  return { l2, bus, counter, openMirror, isUp, close };
 }
 
 function withTimeout(answer: Promise<number>): Promise<number | undefined> {

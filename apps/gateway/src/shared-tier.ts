@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FencedStore, InvalidationBus } from "@larder/cache-core";
+import type { Mirror } from "@larder/provider-sync";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
@@ -10,6 +11,8 @@ export interface SharedTier {
   readonly l2: FencedStore<StoredAnswer> | undefined;
   readonly bus: InvalidationBus | undefined;
   readonly counter: SharedCounter | undefined;
+  /** Opens the catalog's mirror; absent where there is no Redis. */
+  readonly openMirror?: () => Promise<Mirror>;
   /** Whether Redis answers; `undefined` where there is none. */
   isUp(): boolean | undefined;
   close(): Promise<void>;

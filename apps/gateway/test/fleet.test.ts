@@ -26,11 +26,49 @@ async function untilReady(bed: Bed): Promise<void> {
   }
 }
 
+/** The write to Redis is off the answer's path: resolves when it is done. */
+async function untilStored(bed: Bed): Promise<void> {
+  for (let sets = 0; sets === 0; ) {
+    const stats = (await (await bed.admin("GET", "/admin/cache/stats")).json()) as { cache: { tiers: { l2: { sets: number } } } };
+    sets = stats.cache.tiers.l2.sets;
+  }
+}
+
+/** Calls to Redis that were not answered in time. */
+async function lateCalls(): Promise<number> {
+  const counts = await Promise.all(
+    [a, b].map(async (bed) => {
+      const stats = (await (await bed.admin("GET", "/admin/cache/stats")).json()) as {
+        cache: { tiers: { l2: { failures: Record<string, number> } } };
+      };
+      return Object.values(stats.cache.tiers.l2.failures).reduce((sum, count) => sum + count, 0);
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** Upstream calls that 40 requests at a time cost, which all get one answer. */
+async function callsFor40(text: string): Promise<number> {
+  const before = a.upstream.calls;
+  const held = gate();
+  a.upstream.behaviour = async () => {
+    await held.opened;
+    return false;
+  };
+  const requests = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? a : b).post("/v1/chat/completions", chat(text)));
+  await until(() => a.upstream.calls > before);
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  held.open();
+  const answers = await Promise.all(requests.map(async (request) => (await request).text()));
+  a.upstream.behaviour = undefined;
+  return Math.max(new Set(answers).size, a.upstream.calls - before);
+}
+
 describe("two gateways on one Redis", () => {
   it("the second one answers from what the first one stored, streams included", async () => {
     const first = await a.post("/v1/chat/completions", chat("fleet"));
     const text = await first.text();
-    await until(() => true);
+    await untilStored(a);
     const second = await b.post("/v1/chat/completions", chat("fleet"));
     expect([second.headers.get("x-larder-cache"), await second.text()]).toEqual(["HIT", text]);
     const streamed = await b.post("/v1/chat/completions", chat("fleet", { stream: true }));
@@ -39,19 +77,14 @@ describe("two gateways on one Redis", () => {
   });
 
   it("40 identical requests over both make one upstream call", async () => {
-    const before = a.upstream.calls;
-    const held = gate();
-    a.upstream.behaviour = async () => {
-      await held.opened;
-      return false;
-    };
-    const requests = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? a : b).post("/v1/chat/completions", chat("fleet flight")));
-    await until(() => a.upstream.calls > before);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    held.open();
-    const answers = await Promise.all(requests.map(async (request) => (await request).text()));
-    a.upstream.behaviour = undefined;
-    expect([new Set(answers).size, a.upstream.calls - before]).toEqual([1, 1]);
+    // On a busy machine Redis may take longer than a request waits for it, and then both load: such a round says nothing.
+    let calls = 0;
+    for (let round = 0; round < 8; round += 1) {
+      const timeouts = await lateCalls();
+      calls = await callsFor40(`fleet flight ${round}`);
+      if ((await lateCalls()) === timeouts) break;
+    }
+    expect(calls).toBe(1);
   });
 
   it("an invalidation on one is obeyed by the other", async () => {

@@ -115,7 +115,10 @@ export const settingsSchema = z
     providerConfigTtlMs: z.coerce.number().int().positive().default(60_000),
     allowedPrivateHosts: z.array(z.string().min(1)).default([]),
     syncInterval: durationMs.default(600_000),
-    syncSources: z.array(z.string().min(1)).optional(),
+    syncSources: z
+      .array(z.string().min(1))
+      .optional()
+      .meta({ description: "Names of sources, each with an address of its own where wanted (name=URL); none switches sync off." }),
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
     trustProxy: z.array(z.string().min(1)).default([]),

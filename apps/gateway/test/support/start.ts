@@ -37,7 +37,15 @@ export async function startBed(
   const directory = shared?.directory ?? mkdtempSync(join(tmpdir(), "larder-gateway-"));
   const logs: string[] = [];
   const log = pino({ level: "debug" }, { write: (line: string) => void logs.push(line) });
-  const all = { port: 0, adminToken: ADMIN_TOKEN, openaiBaseUrl: upstream.url, openaiApiKey: KEY, upstreamRetries: 0, ...settings };
+  const all = {
+    port: 0,
+    adminToken: ADMIN_TOKEN,
+    openaiBaseUrl: upstream.url,
+    openaiApiKey: KEY,
+    upstreamRetries: 0,
+    syncSources: ["none"],
+    ...settings,
+  };
   const gateway = await startGateway(createSettings(all), { directory, log });
   const { url } = gateway;
   const send = (method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> =>
