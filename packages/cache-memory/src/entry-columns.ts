@@ -44,7 +44,7 @@ export class EntryColumns<V> {
     return this.#used;
   }
 
-  /** A slot that holds nothing. The caller has made sure that fewer than `maxSlots` entries are held. */
+  /** A slot that holds nothing. */
   take(): number {
     if (this.#freeCount > 0) {
       this.#freeCount -= 1;
@@ -55,11 +55,15 @@ export class EntryColumns<V> {
     return this.#used - 1;
   }
 
-  /** Empties a slot and keeps it for the next `take`. */
-  give(slot: number): void {
+  /** Empties a slot. It is not used again before it is given back. */
+  empty(slot: number): void {
     this.keys[slot] = undefined;
     this.values[slot] = undefined;
     this.states[slot] = 0;
+  }
+
+  /** Keeps an emptied slot for the next `take`. */
+  give(slot: number): void {
     if (this.#freeCount >= this.#free.length) this.#free = enlarge(this.#free, Math.max(FIRST_SLOTS, 2 * this.#freeCount));
     this.#free[this.#freeCount] = slot;
     this.#freeCount += 1;
@@ -99,7 +103,11 @@ export class EntryColumns<V> {
   }
 
   #grow(): void {
-    const slots = Math.min(this.#maxSlots, 2 * this.keys.length);
+    // Slots that were emptied and not given back yet come on top of the bound.
+    const slots =
+      this.keys.length < this.#maxSlots
+        ? Math.min(this.#maxSlots, 2 * this.keys.length)
+        : Math.ceil(this.keys.length * 1.125) + FIRST_SLOTS;
     const added = slots - this.keys.length;
     for (let count = 0; count < added; count += 1) {
       this.keys.push(undefined);

@@ -15,12 +15,12 @@ import { type CacheDump, checkDump, isDumpedEntry } from "./cache-dump.ts";
 import { closedIndex } from "./closed-index.ts";
 import { createKeyIndex } from "./create-key-index.ts";
 import { EntryColumns } from "./entry-columns.ts";
-import { afterHit, COPIED, COUNT_MASK, NEEDS_CARE, TIMED } from "./entry-state.ts";
+import { afterHit, CARE, COUNT_MASK, NEEDS_CARE, SAMPLED } from "./entry-state.ts";
 import { EvictionPolicy } from "./eviction-policy.ts";
 import type { KeyIndex } from "./key-index.ts";
 import { type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { type RemovalCause, RemovalNotifier } from "./removal.ts";
-import { copyValue, type StoredValue, storeValue } from "./value-mode.ts";
+import { readValue, type StoredValue, storeValue } from "./value-mode.ts";
 
 /** Slots looked at by each `set` for entries past their time, once any entry has one. Two a set: the sweep outruns the inserts. */
 const SLOTS_PER_SWEEP = 2;
@@ -39,6 +39,8 @@ export class MemoryCache<V> implements SyncCache<V> {
   readonly #counters: MutableCounters = createCounters();
   /** Reads that hit: apart from the other counters, since every read writes it. */
   #hits = 0;
+  /** New entries: with the hits, the policy's measure of time. */
+  #insertions = 0;
   #size = 0;
   #bytes = 0;
   #sweepHand = 0;
@@ -220,7 +222,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** The read of an entry whose hit is more than one byte. */
   #getWithCare(slot: number, state: number): V | undefined {
     const columns = this.#columns;
-    if ((state & TIMED) !== 0 && columns.expiresAt![slot]! <= this.#clock.now()) {
+    if (this.#isExpired(slot)) {
       this.#counters.misses += 1;
       this.#remove(slot, "expired");
       this.#removals.flush();
@@ -228,8 +230,8 @@ export class MemoryCache<V> implements SyncCache<V> {
     }
     columns.states[slot] = afterHit[state]!;
     this.#hits += 1;
-    const value = columns.values[slot];
-    return (state & COPIED) === 0 ? value : copyValue(value);
+    if ((state & SAMPLED) !== 0) this.#policy.sampled(slot);
+    return this.#valueOf(slot);
   }
 
   #store(key: string, value: V, ttlMs: number): boolean {
@@ -243,12 +245,13 @@ export class MemoryCache<V> implements SyncCache<V> {
       return false;
     }
     const slot = this.#claim(key, former, bytes);
+    const columns = this.#columns;
     const now = this.#clock.now();
-    this.#columns.values[slot] = stored.value;
-    this.#columns.stamp(slot, now);
-    this.#setFlag(slot, COPIED, stored.isCopied);
-    this.#setFlag(slot, TIMED, ttlMs !== Number.POSITIVE_INFINITY);
-    if (ttlMs !== Number.POSITIVE_INFINITY) this.#columns.setDeadline(slot, now + ttlMs);
+    columns.values[slot] = stored.value;
+    columns.stamp(slot, now);
+    if (columns.expiresAt || ttlMs !== Number.POSITIVE_INFINITY) columns.setDeadline(slot, now + ttlMs);
+    if (ttlMs !== Number.POSITIVE_INFINITY || stored.isCopied) columns.states[slot]! |= CARE;
+    else columns.states[slot]! &= ~CARE;
     this.#counters.sets += 1;
     if (this.#columns.expiresAt) this.#sweepSome();
     return true;
@@ -257,44 +260,59 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** Finds the slot for a value of so many bytes: the key's former one, or a new one after room was made. */
   #claim(key: string, former: number | undefined, bytes: number): number {
     if (former !== undefined) {
-      this.#release(former, this.#isExpired(former) ? "expired" : "replaced");
-      const state = this.#columns.states[former]!;
-      this.#columns.states[former] = afterHit[state]!;
-      this.#account(former, bytes);
-      while (this.#bytes > this.#options.maxBytes) this.#evict(former);
-      return former;
+      if (this.#fits(former, bytes)) return this.#replace(former, bytes);
+      this.#remove(former, this.#isExpired(former) ? "expired" : "replaced");
     }
-    while (this.#size >= this.#options.maxEntries || this.#bytes + bytes > this.#options.maxBytes) this.#evict(-1);
+    const { maxEntries, maxBytes } = this.#options;
+    while (this.#size >= maxEntries || this.#bytes + bytes > maxBytes) this.#evict();
     const slot = this.#columns.take();
     this.#columns.keys[slot] = key;
     this.#index.add(key, slot);
     this.#size += 1;
+    this.#insertions += 1;
     this.#account(slot, bytes);
-    this.#policy.added(slot);
+    this.#policy.added(slot, key);
     return slot;
   }
 
-  /** Drops what the policy chooses, or an expired entry it comes across. `kept`: the entry that is being written, which stays. */
-  #evict(kept: number): void {
-    const slot = this.#policy.evict(kept);
+  /** Whether an entry can become so many bytes without another one going. */
+  #fits(slot: number, bytes: number): boolean {
+    const column = this.#columns.bytes;
+    return !column || this.#bytes - column[slot]! + bytes <= this.#options.maxBytes;
+  }
+
+  /** A new value in an old place counts as an access. */
+  #replace(slot: number, bytes: number): number {
+    const isExpired = this.#isExpired(slot);
+    if (isExpired) this.#counters.expirations += 1;
+    this.#release(slot, isExpired ? "expired" : "replaced");
+    this.#account(slot, bytes);
+    this.#columns.states[slot] = afterHit[this.#columns.states[slot]!]!;
+    return slot;
+  }
+
+  /** Drops what the policy chooses. */
+  #evict(): void {
+    const slot = this.#policy.evict(this.#hits, this.#insertions);
     const isExpired = this.#isExpired(slot);
     if (isExpired) this.#counters.expirations += 1;
     else this.#counters.evictions += 1;
     this.#empty(slot, isExpired ? "expired" : "size");
+    this.#columns.give(slot);
   }
 
   /** Drops an entry for another reason than room. */
   #remove(slot: number, cause: RemovalCause): void {
     if (cause === "expired") this.#counters.expirations += 1;
-    this.#policy.removed(slot);
     this.#empty(slot, cause);
+    this.#policy.removed(slot);
   }
 
   #empty(slot: number, cause: RemovalCause): void {
     this.#release(slot, cause);
     this.#account(slot, 0);
     this.#index.remove(this.#columns.keys[slot]!);
-    this.#columns.give(slot);
+    this.#columns.empty(slot);
     this.#size -= 1;
   }
 
@@ -320,22 +338,19 @@ export class MemoryCache<V> implements SyncCache<V> {
     column[slot] = bytes;
   }
 
-  #setFlag(slot: number, flag: number, isSet: boolean): void {
-    if (isSet) this.#columns.states[slot]! |= flag;
-    else this.#columns.states[slot]! &= ~flag;
-  }
-
   #isExpired(slot: number): boolean {
-    return (this.#columns.states[slot]! & TIMED) !== 0 && this.#columns.expiresAt![slot]! <= this.#clock.now();
+    const { states, expiresAt } = this.#columns;
+    return (states[slot]! & CARE) !== 0 && expiresAt !== undefined && expiresAt[slot]! <= this.#clock.now();
   }
 
   #deadlineOf(slot: number): number {
-    return (this.#columns.states[slot]! & TIMED) === 0 ? Number.POSITIVE_INFINITY : this.#columns.expiresAt![slot]!;
+    const { states, expiresAt } = this.#columns;
+    return (states[slot]! & CARE) === 0 || !expiresAt ? Number.POSITIVE_INFINITY : expiresAt[slot]!;
   }
 
   #valueOf(slot: number): V {
     const value = this.#columns.values[slot]!;
-    return (this.#columns.states[slot]! & COPIED) === 0 ? value : copyValue(value);
+    return (this.#columns.states[slot]! & CARE) === 0 || this.#options.values === "shared" ? value : readValue(value, this.#options.values);
   }
 
   *#liveSlots(): IterableIterator<number> {

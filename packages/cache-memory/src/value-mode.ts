@@ -35,6 +35,11 @@ export function storeValue<V>(value: V, mode: ValueMode): StoredValue<V> {
   return { value: copyValue(value), isCopied: true };
 }
 
+/** A value on its way out: what is deeply frozen goes as it is. */
+export function readValue<V>(value: V, mode: ValueMode): V {
+  return mode === "frozen" && Object.isFrozen(value) ? value : copyValue(value);
+}
+
 function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -1,0 +1,60 @@
+/** Places made at first. Doubled as needed. */
+const FIRST_PLACES = 16;
+
+/** A first-in, first-out queue of slots in a ring: 4 bytes a slot, and no links to follow. */
+export class SlotQueue {
+  #ring: Uint32Array = new Uint32Array(FIRST_PLACES);
+  #head = 0;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(slot: number): void {
+    if (this.#length === this.#ring.length) this.#resize(this.#length + (this.#length >> 1));
+    let place = this.#head + this.#length;
+    if (place >= this.#ring.length) place -= this.#ring.length;
+    this.#ring[place] = slot;
+    this.#length += 1;
+  }
+
+  /** The oldest slot, taken out. The queue is not empty. */
+  shift(): number {
+    const slot = this.#ring[this.#head]!;
+    this.#head = this.#head + 1 === this.#ring.length ? 0 : this.#head + 1;
+    this.#length -= 1;
+    return slot;
+  }
+
+  /** Keeps the slots that pass, in order. O(length). */
+  filter(isKept: (slot: number) => boolean): void {
+    let kept = 0;
+    const ring = new Uint32Array(Math.max(FIRST_PLACES, this.#length));
+    while (this.#length > 0) {
+      const slot = this.shift();
+      if (isKept(slot)) {
+        ring[kept] = slot;
+        kept += 1;
+      }
+    }
+    this.#ring = ring;
+    this.#head = 0;
+    this.#length = kept;
+  }
+
+  clear(): void {
+    this.#ring = new Uint32Array(FIRST_PLACES);
+    this.#head = 0;
+    this.#length = 0;
+  }
+
+  #resize(places: number): void {
+    const ring = new Uint32Array(places);
+    const first = this.#ring.subarray(this.#head, Math.min(this.#ring.length, this.#head + this.#length));
+    ring.set(first);
+    ring.set(this.#ring.subarray(0, this.#length - first.length), first.length);
+    this.#ring = ring;
+    this.#head = 0;
+  }
+}
