@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { CacheError, type Clock, checkCount, checkDurationMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { diffModels } from "./diff-models.ts";
 import { type BodyFetcher, createBodyFetcher, type FetchOptions } from "./fetch-body.ts";
@@ -111,6 +112,8 @@ async function fetchAndValidate(run: Run): Promise<ReadSources> {
   const { sources, store, runTimeoutMs = 120_000, signal } = options;
   const fetcher = options.fetch && "fetchBody" in options.fetch ? options.fetch : createBodyFetcher({ clock, ...options.fetch });
   const deadline = new AbortController();
+  // One listener per request under way: a source may have dozens at a time.
+  setMaxListeners(0, deadline.signal);
   const onAbort = (): void => deadline.abort();
   const cancelTimer = clock.setTimer(onAbort, runTimeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
