@@ -6,6 +6,8 @@ export interface TaskOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds > 0 after which the process is killed and the task rejects. @default 120000 */
   readonly timeoutMs?: number;
+  /** Whether what the process prints is thrown away: for tasks that make trouble on purpose. @default false */
+  readonly isQuiet?: boolean;
   /** Called for each message the task sends before its result. */
   readonly onMessage?: (message: unknown) => void;
 }

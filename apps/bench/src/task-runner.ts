@@ -41,10 +41,11 @@ export class TaskRunner {
   }
 
   #start<T>(scenario: string, task: string, input: unknown, options: TaskOptions): RunningTask<T> {
+    const output = options.isQuiet ? "ignore" : "inherit";
     const child = fork(childProgram(), [], {
       execArgv: [...(options.execArgv ?? [])],
       env: { ...process.env, ...options.env },
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      stdio: ["ignore", output, output, "ipc"],
     });
     // Not "close": it never comes for a child whose channel we closed ourselves.
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));

@@ -8,4 +8,5 @@ export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> 
   tiered: async () => (await import("./tiered.ts")).tieredScenario,
   stampede: async () => (await import("./stampede.ts")).stampedeScenario,
   invalidation: async () => (await import("./invalidation.ts")).invalidationScenario,
+  faults: async () => (await import("./faults.ts")).faultsScenario,
 };
