@@ -58,7 +58,7 @@ export class SimulatedScripts {
       case "drop":
         return this.#drop(keys, at);
       case "release":
-        this.#wake(keys[0] as string, at(0), at(2), at(3));
+        this.#wake(keys[0] as string, at(0), at(1), at(2));
         return 1;
       case "renew":
         return this.#renew(keys, at);
@@ -193,9 +193,9 @@ export class SimulatedScripts {
     if (holds) {
       this.#store(value, [args[6] as Buffer, stamp(epoch, String(seq), now), args[7] as Buffer], at(5));
       this.#keepTags(tags, Number(taggedAt), epoch, at(5));
-      redis.expire(fenceKey, Number(at(10)));
+      redis.expire(fenceKey, Number(at(9)));
     }
-    this.#wake(leaseKey, at(4), at(9), holds ? "stored" : "not-stored");
+    this.#wake(leaseKey, at(4), at(8), holds ? "stored" : "not-stored");
     return [holds ? "stored" : "rejected", String(now)];
   }
 
@@ -238,7 +238,7 @@ export class SimulatedScripts {
     const redis = this.#redis;
     const head = this.#head(value);
     redis.delete(value, fenceKey);
-    if (redis.delete(leaseKey) === 1) redis.publish(at(1), "not-stored");
+    if (redis.delete(leaseKey) === 1) redis.publish(at(0), "not-stored");
     return [...this.#state(record), String(redis.now), head];
   }
 
@@ -288,7 +288,8 @@ export class SimulatedScripts {
 
   #head(key: string): Text {
     const held = this.#redis.get(key);
-    if (!Buffer.isBuffer(held)) return "";
+    if (held === undefined) return "";
+    if (!Buffer.isBuffer(held)) return held;
     return held.length < BODY_START ? held : held.subarray(0, BODY_START + held.readUInt32BE(8) + held.readUInt32BE(12));
   }
 }
