@@ -12,9 +12,9 @@ import { readBytes, readParsed } from "./read-source.ts";
  * - What has no one reading is refused: bytes that are not UTF-8 and names that occur twice (decoders and parsers differ on them, and
  *   most fold several bodies into one), a byte order mark, nesting deeper than 256.
  *
- * The form is JSON itself: no white space, names sorted by UTF-16 units, strings as `JSON.stringify` writes them, numbers as ECMAScript
- * does. For everything that RFC 8785 (JSON Canonicalization Scheme) covers it is that scheme's output, byte for byte; beyond it, numbers
- * that no double holds keep their digits in the same layout, and lone surrogates stand as `\ud800` and the like.
+ * The form is JSON itself: no white space, names sorted by UTF-16 units, strings as `JSON.stringify` writes them, numbers laid out as
+ * ECMAScript does. For every value made of doubles it is the output of RFC 8785 (JSON Canonicalization Scheme), byte for byte. Beyond that
+ * scheme, a number keeps all of its digits even where a double would round them away, and lone surrogates stand as `\ud800` and the like.
  *
  * Why it is injective: reading the form as JSON gives the value back, exact numbers included. So two values with one form are one value.
  * Joining fields with a separator has no such way back ("a\0b", "c" and "a", "b\0c" are one text), and neither has a double

@@ -52,7 +52,7 @@ function exactNumber(token: string): string {
  */
 export function canonicalNumber(token: string): string {
   if (token.length > SAFE_TOKEN_LENGTH || !/^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(token)) return exactNumber(token);
-  return String(Number(token) + 0);
+  return String(Number(token));
 }
 
 /** Whether a canonical number reads the same once it was a double: `false` is where `JSON.parse` changes the value. */

@@ -27,7 +27,7 @@ test("two values have one canonical form exactly when they are one value", { tim
         for (let b = a + 1; b < trees.length; b += 1)
           if ((forms[a] === forms[b]) !== (identities[a] === identities[b])) throw new Error(`${forms[a]} against ${forms[b]}`);
     }),
-    { numRuns: propertyRuns(1500) },
+    { numRuns: propertyRuns(1000) },
   );
 });
 
@@ -36,7 +36,7 @@ test("order of properties, white space and spelling do not change the form", { t
     fc.property(jsonTree, seed, seed, (tree, one, other) => {
       expect(canonicalJson(bytesOf(writeTree(tree, chooserOf(one))))).toBe(canonicalJson(bytesOf(writeTree(tree, chooserOf(other)))));
     }),
-    { numRuns: propertyRuns(4000) },
+    { numRuns: propertyRuns(2000) },
   );
 });
 
@@ -58,7 +58,7 @@ test("a value has the form of the JSON that JSON.stringify makes of it, and read
       expect(form).toBe(canonicalJson(bytesOf(JSON.stringify(value))));
       expect(JSON.parse(form)).toEqual(JSON.parse(JSON.stringify(value)));
     }),
-    { numRuns: propertyRuns(2000) },
+    { numRuns: propertyRuns(600) },
   );
 });
 
@@ -67,7 +67,7 @@ test("a double has the spelling that ECMAScript gives it", { timeout: 600_000 },
     fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
       expect(canonicalNumber(JSON.stringify(value))).toBe(String(value + 0));
     }),
-    { numRuns: propertyRuns(4000) },
+    { numRuns: propertyRuns(2000) },
   );
 });
 
@@ -133,6 +133,6 @@ test("accepts exactly the texts that JSON.parse accepts", { timeout: 600_000 }, 
       if (refusal.includes("occurs twice")) return;
       expect(`${refusal === "" ? "accepted" : "refused"}: ${text}`).toBe(`${outcome(() => JSON.parse(text))}: ${text}`);
     }),
-    { numRuns: propertyRuns(6000) },
+    { numRuns: propertyRuns(3000) },
   );
 });
