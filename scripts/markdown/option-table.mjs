@@ -28,11 +28,20 @@ const oneLine = (text) => text.replace(/\s+/g, " ").trim();
 const cell = (text) => oneLine(text).replaceAll("|", "\\|");
 const plain = (comment) => (ts.getTextOfJSDocComment(comment) ?? "").replace(/\{@link(?:code|plain)? ([^}]+)\}/g, "`$1`");
 
+/** Members that are the same everywhere and whose sources tell the default alone. */
+const INJECTED = { clock: "Where time comes from.", random: "Where randomness comes from." };
+
 function rowOf(member, interfaceName) {
   const name = member.name.getText();
   const comments = ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc);
-  const meaning = comments.map(({ comment }) => plain(comment)).join(" ");
-  if (!meaning) throw new Error(`${interfaceName}.${name} has no doc comment`);
+  const meaning =
+    comments
+      .map(({ comment }) => plain(comment))
+      .join(" ")
+      .trim() || INJECTED[name];
+  // A required member without a comment is one whose name and type say all; an optional one must say what leaving it out means.
+  if (!meaning && member.questionToken && ts.getJSDocTags(member).length === 0)
+    throw new Error(`${interfaceName}.${name} has no doc comment`);
   const defaults = ts.getJSDocTags(member).filter(({ tagName }) => tagName.text === "default");
   const fallback = defaults.map(({ comment }) => plain(comment)).join(" ");
   const type =
@@ -44,7 +53,7 @@ function rowOf(member, interfaceName) {
           .replace(/;$/, "");
   const needed = member.questionToken ? "none" : "required";
   const shownDefault = fallback ? (/^[`\w.-]+$/.test(fallback) ? `\`${fallback.replaceAll("`", "")}\`` : cell(fallback)) : needed;
-  return `| \`${name}\` | \`${cell(type)}\` | ${shownDefault} | ${cell(meaning)} |`;
+  return `| \`${name}\` | \`${cell(type)}\` | ${shownDefault} | ${cell(meaning ?? "")} |`;
 }
 
 /** The table of an options interface, written from its doc comments. */
