@@ -30,6 +30,7 @@ export class CanonicalRequest {
   readonly #members: readonly Member[];
   readonly #source: RequestSource;
   #body: Readonly<Record<string, unknown>> | undefined;
+  #model: string | undefined;
 
   constructor(endpoint: Endpoint, members: readonly Member[], isExact: boolean, source: RequestSource, normalizers: readonly string[]) {
     this.endpoint = endpoint;
@@ -52,9 +53,8 @@ export class CanonicalRequest {
 
   /** The model asked for; `""` when there is none or it is not a string. */
   get model(): string {
-    const form = this.form("model");
-    if (form === undefined || !form.startsWith('"')) return "";
-    return PLAIN_STRING.test(form) ? form.slice(1, -1) : (JSON.parse(fromByteText(form)) as string);
+    this.#model ??= this.#readModel();
+    return this.#model;
   }
 
   /** One top-level field's value, without parsing the others; `undefined` when it is absent. */
@@ -63,7 +63,10 @@ export class CanonicalRequest {
     return form === undefined ? undefined : (JSON.parse(fromByteText(form)) as unknown);
   }
 
-  /** One top-level field in canonical form (byte text); `undefined` when it is absent. `"true"` is the form of `true`. */
+  /**
+   * One top-level field in canonical form (byte text); `undefined` when it is absent. `"true"` is the form of `true`. It may be a slice
+   * of the body's text and then keeps all of it in memory: not to be stored.
+   */
   form(name: string): string | undefined {
     for (const member of this.#members) if (member.name === name) return member.form;
     return undefined;
@@ -75,6 +78,13 @@ export class CanonicalRequest {
    */
   get statefulFields(): readonly string[] {
     return this.fields.filter(isStateful).map((field) => field.name);
+  }
+
+  #readModel(): string {
+    const form = this.form("model");
+    if (form === undefined || !form.startsWith('"')) return "";
+    // V8 copies a short slice. A longer one points into the body's text, which whoever keeps the model would keep as well: parsing copies.
+    return SHORT_PLAIN_STRING.test(form) ? form.slice(1, -1) : (JSON.parse(fromByteText(form)) as string);
   }
 
   /** The canonical form (byte text) of the fields in the key, but for those left out. */
@@ -90,8 +100,8 @@ function isStateful(field: RequestField): boolean {
   return (field.role === "state" || field.role === "retention") && field.form !== "null" && field.form !== "false";
 }
 
-/** A string whose canonical form is its text between quotes. */
-const PLAIN_STRING = /^"[\w./:@ -]*"$/;
+/** A string whose canonical form is its text between quotes, and short enough to be copied by `slice` (below 13 characters). */
+const SHORT_PLAIN_STRING = /^"[\w./:@ -]{0,12}"$/;
 
 function utf8(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { CacheError, canonicalJson, KeyScopes, partitionOf, type Route, readRequest, requestKey } from "../../src/index.ts";
 import { bytesOf, chatBody, keyOf } from "./fixtures.ts";
@@ -162,6 +164,17 @@ describe("refused with ERR_CACHE_INVALID_REQUEST", () => {
       expect(refused(text)).toMatch(/not valid JSON|not a JSON object/);
   });
 
+  test("control characters in a string, wherever it lies", () => {
+    for (let offset = 0; offset < 16; offset += 1)
+      for (const code of [0, 1, 9, 10, 13, 31]) {
+        const text = `{"a":"${"x".repeat(offset)}${String.fromCharCode(code)}${"\u00ff".repeat(16 - offset)}"}`;
+        expect(refused(text)).toContain("not valid JSON");
+        expect(refused(`${text.slice(0, -1)}  }`)).toContain("not valid JSON");
+      }
+    for (let tail = 0; tail < 8; tail += 1) expect(refused(`{"a":1${" ".repeat(tail)},"b":"\u0001"}`)).toContain("not valid JSON");
+    expect(keyOf(bytesOf('{"a":"\u007f\u0080\u009f "}'))).toMatch(/[0-9a-f]{64}$/);
+  });
+
   test("nesting that would end a recursive reader's stack", () => {
     // reliability S13: 200,000 levels; JSON.stringify throws RangeError there.
     const deep = (open: string, close: string, levels: number) => `{"a":${open.repeat(levels)}1${close.repeat(levels)}}`;
@@ -218,8 +231,7 @@ test("a property that is undefined counts as absent, one that is null does not",
   expect(chat({ seed: null })).not.toBe(chat({ seed: undefined }));
 });
 
-test("objects without a prototype and of another realm are plain objects", async () => {
-  const { runInNewContext } = await import("node:vm");
+test("objects without a prototype and of another realm are plain objects", () => {
   const body = { model: "m", messages: [{ role: "user", content: "a" }] };
   expect(keyOf(runInNewContext(`(${JSON.stringify(body)})`))).toBe(keyOf(body));
   expect(keyOf(Object.assign(Object.create(null), body))).toBe(keyOf(body));
@@ -322,4 +334,23 @@ describe("scopes", () => {
     expect(() => new KeyScopes().of({ endpoint: "chat", tenant: "" })).toThrow("tenant must be a string of at least one character");
     expect(() => new KeyScopes({ maxScopes: 0 })).toThrow("maxScopes");
   });
+});
+
+// Regression: a model of 13 characters or more was a slice that kept its whole body in memory, and gateways keep models by the thousand.
+test("neither a request's model nor its key keeps the body in memory", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const heapUsed = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const kept: string[] = [];
+  const before = heapUsed();
+  for (let index = 0; index < 40; index += 1) {
+    const body = { model: `a-model-with-a-long-name-${index}`, messages: [{ content: String(index).repeat(500_000) }] };
+    const request = readRequest("chat", bytesOf(JSON.stringify(body)));
+    kept.push(request.model, requestKey(new KeyScopes().of({ endpoint: "chat", tenant: "acme" }), request), String(request.get("model")));
+  }
+  expect(heapUsed() - before).toBeLessThan(8_000_000);
+  expect(kept).toHaveLength(120);
 });
