@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 /** Where randomness comes from, so that the simulator can replay a run bit for bit. */
 export interface RandomSource {
@@ -8,8 +8,31 @@ export interface RandomSource {
   token(): string;
 }
 
+const TOKEN_BYTES = 16;
+/** Tokens drawn from the operating system at once: one call costs 4 us whatever it draws, and every write to Redis carries a token. */
+const TOKENS_A_DRAW = 64;
+
+class SystemRandom implements RandomSource {
+  readonly #drawn: Buffer = Buffer.alloc(TOKEN_BYTES * TOKENS_A_DRAW);
+  #usedBytes: number = TOKEN_BYTES * TOKENS_A_DRAW;
+
+  next(): number {
+    return Math.random();
+  }
+
+  token(): string {
+    if (this.#usedBytes === this.#drawn.length) {
+      randomFillSync(this.#drawn);
+      this.#usedBytes = 0;
+    }
+    const start = this.#usedBytes;
+    this.#usedBytes += TOKEN_BYTES;
+    const token = this.#drawn.toString("hex", start, this.#usedBytes);
+    // A token is given once: it must not stand in memory to be given again, or be read by who comes later.
+    this.#drawn.fill(0, start, this.#usedBytes);
+    return token;
+  }
+}
+
 /** The source used where none is injected. Tokens come from the operating system's generator. */
-export const systemRandom: RandomSource = {
-  next: () => Math.random(),
-  token: () => randomBytes(16).toString("hex"),
-};
+export const systemRandom: RandomSource = new SystemRandom();
