@@ -5,8 +5,11 @@ import type { Scenario } from "../scenario.ts";
  * one does not stop the others. To add one: write `scenarios/<name>.ts` that exports a `Scenario` and put its line here.
  */
 export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {
+  keys: async () => (await import("./keys.ts")).keysScenario,
   tiered: async () => (await import("./tiered.ts")).tieredScenario,
   stampede: async () => (await import("./stampede.ts")).stampedeScenario,
+  coherence: async () => (await import("./coherence.ts")).coherenceScenario,
   invalidation: async () => (await import("./invalidation.ts")).invalidationScenario,
   faults: async () => (await import("./faults.ts")).faultsScenario,
+  gateway: async () => (await import("./gateway.ts")).gatewayScenario,
 };

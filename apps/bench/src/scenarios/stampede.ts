@@ -3,7 +3,7 @@ import { createPeers } from "../contenders/peer-installer.ts";
 import { singleCell } from "../measure.ts";
 import type { Cell, Row, Scenario, ScenarioContext, ScenarioResult, TaskContext } from "../scenario.ts";
 
-const LOAD_MS = 500;
+const LOAD_MS = { quick: 200, full: 500 };
 const CLOSE_MS = 1000;
 
 interface CallersInput {
@@ -11,6 +11,7 @@ interface CallersInput {
   readonly redisUrl: string;
   readonly namespace: string;
   readonly callers: number;
+  readonly loadMs: number;
 }
 
 interface CallersOutput {
@@ -21,7 +22,7 @@ interface CallersOutput {
 
 /** One member of the fleet: opens its cache, says that it is ready, and on the start signal sends all callers at one missing key. */
 async function callers(input: unknown, task: TaskContext): Promise<CallersOutput> {
-  const { contender: name, redisUrl, namespace, callers: count } = input as CallersInput;
+  const { contender: name, redisUrl, namespace, callers: count, loadMs } = input as CallersInput;
   const contender = readThroughContenders.find((candidate) => candidate.name === name)!;
   const cache = await contender.create({ redisUrl, namespace, ttlMs: 60_000 }, createPeers({ signal: task.signal }));
   // A first call opens connections and warms code, as in a process that has been serving for a while.
@@ -33,7 +34,7 @@ async function callers(input: unknown, task: TaskContext): Promise<CallersOutput
   let loads = 0;
   const load = async (): Promise<{ made: true }> => {
     loads += 1;
-    await new Promise((resolve) => setTimeout(resolve, LOAD_MS));
+    await new Promise((resolve) => setTimeout(resolve, loadMs));
     return { made: true };
   };
   const started = new Promise<void>((resolve) => task.onMessage(() => resolve()));
@@ -48,6 +49,8 @@ async function callers(input: unknown, task: TaskContext): Promise<CallersOutput
   return { loads, served, slowestMs };
 }
 
+const loadMsOf = ({ quick }: ScenarioContext): number => (quick ? LOAD_MS.quick : LOAD_MS.full);
+
 async function measureFleet(
   context: ScenarioContext,
   contender: string,
@@ -58,13 +61,17 @@ async function measureFleet(
   const namespace = `stampede-${processes}-${contender.replaceAll(/\W+/g, "-")}`;
   let ready = 0;
   const running = Array.from({ length: processes }, () =>
-    context.runTask<CallersOutput>("callers", { contender, redisUrl, namespace, callers: count } satisfies CallersInput, {
-      timeoutMs: 30_000,
-      onMessage: () => {
-        ready += 1;
-        if (ready === processes) for (const task of running) task.send("start");
+    context.runTask<CallersOutput>(
+      "callers",
+      { contender, redisUrl, namespace, callers: count, loadMs: loadMsOf(context) } satisfies CallersInput,
+      {
+        timeoutMs: 30_000,
+        onMessage: () => {
+          ready += 1;
+          if (ready === processes) for (const task of running) task.send("start");
+        },
       },
-    }),
+    ),
   );
   const outputs = await Promise.all(running.map(({ result }) => result));
   return {
@@ -75,7 +82,10 @@ async function measureFleet(
 }
 
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
-  const { installed, unavailable } = await installContenders(readThroughContenders, context.peers);
+  const { installed, unavailable } = await installContenders(
+    readThroughContenders.filter(({ hasL2 }) => hasL2),
+    context.peers,
+  );
   const redis = await context.redis.start();
   const count = context.quick ? 250 : 1000;
   const rows: Row[] = [];
@@ -97,7 +107,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     tables: [
       {
         id: "loads",
-        title: `${count} callers a process ask for one missing key; the load takes ${LOAD_MS} ms`,
+        title: `${count} callers a process ask for one missing key; the load takes ${loadMsOf(context)} ms`,
         columns: [
           { id: "loads-1", title: "1 process", unit: "loads", better: "lower" },
           { id: "slowest-1", title: "slowest", unit: "ms", better: "lower" },

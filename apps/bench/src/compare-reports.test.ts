@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { compareReports } from "./compare-reports.ts";
+import type { RunReport } from "./run-report.ts";
+import type { Cell, Column } from "./scenario.ts";
+
+const rate: Column = { id: "rate", title: "rate", unit: "ops/s", better: "higher" };
+const latency: Column = { id: "p50", title: "p50", unit: "ms", better: "lower" };
+const promise: Column = { id: "i1", title: "I1", unit: "", better: "none" };
+
+function reportOf(column: Column, cell: Cell): RunReport {
+  const table = {
+    id: "table",
+    title: "Table",
+    columns: [column],
+    rows: [{ contender: "larder", role: "ours" as const, cells: { [column.id]: cell } }],
+  };
+  return {
+    format: 1,
+    startedAt: "2026-01-01T00:00:00.000Z",
+    durationMs: 1,
+    quick: true,
+    seed: 1,
+    machine: { cores: 2, node: "v20.19.0" },
+    scenarios: [{ name: "one", title: "One", describe: "", durationMs: 1, outcome: { status: "measured", result: { tables: [table] } } }],
+  };
+}
+
+const measured = (median: number, spread = 0.02, ratio?: number): Cell => ({
+  kind: "measured",
+  median,
+  low: median * (1 - spread),
+  high: median * (1 + spread),
+  samples: 15,
+  ...(ratio === undefined ? {} : { ratio }),
+});
+
+const movementOf = (column: Column, before: Cell, after: Cell) =>
+  compareReports(reportOf(column, before), reportOf(column, after))[0]?.movement;
+
+describe("compareReports", () => {
+  it("calls more operations a second better and fewer worse", () => {
+    expect(movementOf(rate, measured(100), measured(130))).toBe("better");
+    expect(movementOf(rate, measured(100), measured(70))).toBe("worse");
+  });
+
+  it("calls a shorter latency better and a longer one worse", () => {
+    expect(movementOf(latency, measured(1), measured(0.5))).toBe("better");
+    expect(movementOf(latency, measured(1), measured(2))).toBe("worse");
+  });
+
+  it("stays silent about a change that the spread of the rounds explains", () => {
+    expect(movementOf(rate, measured(100, 0.2), measured(130, 0.2))).toBe("level");
+    expect(movementOf(rate, measured(100), measured(103))).toBe("level");
+  });
+
+  it("compares ratios to the limit, so that a slower machine is no regression", () => {
+    expect(movementOf(rate, measured(100, 0.02, 0.9), measured(50, 0.02, 0.9))).toBe("level");
+    expect(movementOf(rate, measured(100, 0.02, 0.9), measured(100, 0.02, 0.5))).toBe("worse");
+  });
+
+  it("calls a promise that is no longer kept worse", () => {
+    const kept: Cell = { kind: "text", text: "new", verdict: "good" };
+    const broken: Cell = { kind: "text", text: "old", verdict: "bad" };
+    expect(movementOf(promise, kept, broken)).toBe("worse");
+    expect(movementOf(promise, broken, kept)).toBe("better");
+    expect(movementOf(promise, kept, kept)).toBe("level");
+  });
+
+  it("tells what only one of the runs measured", () => {
+    const changes = compareReports(reportOf(rate, measured(1)), reportOf(latency, measured(1)));
+    expect(changes.map(({ movement }) => movement).sort()).toEqual(["added", "removed"]);
+  });
+});

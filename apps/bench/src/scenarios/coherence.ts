@@ -1,0 +1,181 @@
+import { availableParallelism } from "node:os";
+import { ablated, type Mechanism } from "@larder/cache-core";
+import { type PlanLimits, type ScheduleOptions, simulate } from "@larder/cache-testing";
+import { SIMULATED_STALENESS_MS, simulatedProcesses } from "../contenders/simulated-processes.ts";
+import { singleCell } from "../measure.ts";
+import type { Row, Scenario, ScenarioContext, ScenarioResult, Table, TaskContext } from "../scenario.ts";
+
+/** One process's part of the work. */
+interface SimulateInput {
+  readonly contender: string;
+  readonly firstSeed: number;
+  readonly schedules: number;
+  readonly keepFailures: number;
+  readonly mechanism?: Mechanism;
+  readonly ablations?: ScheduleOptions["ablations"];
+  readonly limits?: PlanLimits;
+}
+
+interface SimulateOutput {
+  readonly schedules: number;
+  readonly steps: number;
+  readonly reads: number;
+  readonly failures: ReadonlyArray<{ readonly seed: number; readonly violations: readonly string[] }>;
+}
+
+const TASK_TIMEOUT_MS = 12 * 3_600_000;
+const OURS = "larder: memory, Redis, bus";
+
+async function simulateSeeds(input: unknown, task: TaskContext): Promise<SimulateOutput> {
+  const { contender, firstSeed, schedules, keepFailures, mechanism, ablations, limits } = input as SimulateInput;
+  const create = simulatedProcesses[contender];
+  if (!create) throw new Error(`nothing to simulate is called ${contender}`);
+  if (mechanism) ablated.add(mechanism);
+  const report = await simulate({
+    create,
+    maxStalenessMs: SIMULATED_STALENESS_MS,
+    readLimitMs: 60,
+    firstSeed,
+    schedules,
+    keepFailures,
+    ...(ablations ? { ablations } : {}),
+    ...(limits ? { limits } : {}),
+    onProgress: (done) => {
+      task.signal.throwIfAborted();
+      task.send(done);
+    },
+  });
+  return { ...report, failures: report.failures.map(({ seed, violations }) => ({ seed, violations })) };
+}
+
+/** Spreads a range of seeds over the cores. */
+async function simulateRange(context: ScenarioContext, input: SimulateInput, report: (share: number) => void): Promise<SimulateOutput> {
+  const workers = Math.min(availableParallelism(), input.schedules);
+  const part = Math.ceil(input.schedules / workers);
+  const done = Array.from({ length: workers }, () => 0);
+  const outputs = await Promise.all(
+    done.map((_, worker) => {
+      const firstSeed = input.firstSeed + worker * part;
+      const schedules = Math.min(part, input.schedules - worker * part);
+      return context.runTask<SimulateOutput>("simulate", { ...input, firstSeed, schedules } satisfies SimulateInput, {
+        timeoutMs: TASK_TIMEOUT_MS,
+        onMessage: (count) => {
+          done[worker] = Number(count);
+          report(done.reduce((sum, each) => sum + each, 0) / input.schedules);
+        },
+      }).result;
+    }),
+  );
+  return {
+    schedules: outputs.reduce((sum, output) => sum + output.schedules, 0),
+    steps: outputs.reduce((sum, output) => sum + output.steps, 0),
+    reads: outputs.reduce((sum, output) => sum + output.reads, 0),
+    failures: outputs.flatMap((output) => output.failures),
+  };
+}
+
+async function contenderRow(context: ScenarioContext, contender: string, schedules: number, base: number, share: number): Promise<Row> {
+  const isOurs = contender.startsWith("larder");
+  const startedAt = performance.now();
+  const input: SimulateInput = { contender, firstSeed: context.seed, schedules, keepFailures: isOurs ? 1 : Number.MAX_SAFE_INTEGER };
+  const output = await simulateRange(context, input, (part) => context.progress.update(base + part * share, contender));
+  const first = output.failures[0];
+  if (isOurs && first) throw new Error(`seed ${first.seed} breaks a promise of ${contender}: ${first.violations[0]}`);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  return {
+    contender,
+    role: isOurs ? "ours" : "peer",
+    cells: {
+      schedules: singleCell(output.schedules),
+      bad: singleCell((100 * output.failures.length) / output.schedules),
+      first: first ? { kind: "text", text: String(first.seed), verdict: "bad" } : { kind: "text", text: "none", verdict: "good" },
+      steps: singleCell(output.steps / output.schedules),
+      reads: singleCell(output.reads),
+      rate: singleCell(output.schedules / seconds),
+    },
+  };
+}
+
+/** Mechanisms switched off one by one, and what makes their absence show sooner. */
+const ABLATIONS: ReadonlyArray<{ readonly name: string } & Pick<SimulateInput, "mechanism" | "ablations" | "limits">> = [
+  { name: "local generation", mechanism: "local-generation" },
+  { name: "detaching the load in flight", mechanism: "detach" },
+  { name: "fence in Redis", ablations: { noFence: true } },
+  { name: "deleting before publishing", ablations: { publishFirst: true } },
+  { name: "retry of failed invalidations", mechanism: "retry" },
+  { name: "bypass while an invalidation is pending", mechanism: "pending-bypass", limits: { faults: ["cut", "stall"] } },
+  { name: "replay of what was missed", mechanism: "replay" },
+  { name: "sequence check of heartbeats", mechanism: "sequence" },
+  { name: "version captured before the load", mechanism: "early-capture" },
+  { name: "random epochs", ablations: { countedEpochs: true } },
+  { name: "identity check after a reconnect", ablations: { noIdentity: true }, limits: { faults: ["failover", "cut"] } },
+  { name: "reset when the log is lost", mechanism: "reset" },
+  { name: "proof", mechanism: "proof", limits: { faults: ["bar", "stall", "pause"] } },
+  { name: "deadline on writes", ablations: { noDeadline: true }, limits: { faults: ["stall"], sets: 0.3 } },
+];
+
+async function ablationTable(context: ScenarioContext, base: number, share: number): Promise<Table> {
+  const within = 200_000;
+  const rows: Row[] = [];
+  for (const [index, { name, ...off }] of ABLATIONS.entries()) {
+    context.progress.update(base + (index / ABLATIONS.length) * share, `without ${name}`);
+    const input: SimulateInput = { contender: OURS, firstSeed: context.seed, schedules: within, keepFailures: 1, ...off };
+    const { result } = context.runTask<SimulateOutput>("simulate", input, { timeoutMs: TASK_TIMEOUT_MS });
+    const output = await result;
+    const first = output.failures[0];
+    if (!first) throw new Error(`the simulator does not notice that this is switched off: ${name} (${within} schedules)`);
+    rows.push({
+      contender: `without ${name}`,
+      role: "peer",
+      cells: { after: singleCell(output.schedules), what: { kind: "text", text: first.violations[0] ?? "", verdict: "bad" } },
+    });
+  }
+  return {
+    id: "ablations",
+    title: "Each mechanism switched off: schedules until the simulator finds a broken promise",
+    columns: [
+      { id: "after", title: "found after", unit: "schedules", better: "none" },
+      { id: "what", title: "first violation", unit: "", better: "none" },
+    ],
+    rows,
+  };
+}
+
+async function run(context: ScenarioContext): Promise<ScenarioResult> {
+  const schedules = context.schedules ?? (context.quick ? 2_000 : 1_000_000);
+  const names = Object.keys(simulatedProcesses);
+  const rows: Row[] = [];
+  for (const [index, name] of names.entries()) {
+    context.signal.throwIfAborted();
+    const count = name === OURS ? schedules : Math.max(200, Math.ceil(schedules / 20));
+    rows.push(await contenderRow(context, name, count, index * 0.28, 0.28));
+  }
+  const contenders: Table = {
+    id: "schedules",
+    title: `Random schedules from seed ${context.seed} on: 3 processes, 2 to 3 keys, 24 to 35 operations, faults`,
+    columns: [
+      { id: "schedules", title: "schedules", unit: "", better: "none" },
+      { id: "bad", title: "bad", unit: "%", better: "lower" },
+      { id: "first", title: "first bad seed", unit: "", better: "none" },
+      { id: "steps", title: "steps each", unit: "", better: "none" },
+      { id: "reads", title: "reads judged", unit: "", better: "none" },
+      { id: "rate", title: "schedules/s", unit: "", better: "higher" },
+    ],
+    rows,
+    notes: [
+      "The product's own code over simulated connections and a simulated Redis that is held to the real one by a test.",
+      "A bad schedule of ours fails the run. Peers bring their own timers and clients and cannot be simulated; the faults scenario runs them.",
+    ],
+  };
+  return { tables: [contenders, await ablationTable(context, 0.84, 0.16)] };
+}
+
+/** The deterministic simulator over ours and over the reference design, and over ours with each mechanism switched off. */
+export const coherenceScenario: Scenario = {
+  name: "coherence",
+  title: "Coherence: random schedules with faults, every read judged",
+  describe:
+    "How many random schedules of operations and faults break a promise, for larder, for the usual hand-written design, and for larder with each mechanism off.",
+  tasks: { simulate: simulateSeeds },
+  run,
+};
