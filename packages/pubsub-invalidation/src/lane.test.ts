@@ -132,6 +132,16 @@ describe("a lane drops everything, before it proves anything", () => {
     await expectReset(rig, "epoch-changed");
   });
 
+  it("when the log that it reads to fill a hole is another epoch's", async () => {
+    const rig = await started();
+    rig.invalidate("missed");
+    rig.messages.length = 0;
+    void rig.lane.beat();
+    rig.forget();
+    for (const key of ["1", "2", "3"]) rig.invalidate(key);
+    await expectReset(rig, "epoch-changed");
+  });
+
   it("when the log no longer reaches back to what is missing", async () => {
     const rig = await started();
     rig.invalidate("trimmed");
