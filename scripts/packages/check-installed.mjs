@@ -68,21 +68,24 @@ export function readmeExample(readme) {
 }
 
 /**
- * Runs the README's first program as written. Where it is valid JavaScript, byte for byte; type annotations are stripped, for Node 20
- * does not. A program that imports vitest is a test file and runs under vitest. Without `REDIS_URL` set it finds Redis where the README
- * says it looks.
+ * Runs the README's first program. Byte for byte where Node strips types itself, else with its types stripped before. A program that
+ * imports vitest is a test file and runs under vitest.
  */
 async function runReadmeExample(unit, consumer, nodes) {
   const { install, block } = readmeExample(readFileSync(join(unit.path, "README.md"), "utf8"));
   if (!install) throw new Error("the README has no line `npm install …`");
   if (!block) throw new Error("the README has no ts block that runs");
   await consumer.install(install);
-  const isTest = /from "vitest"/.test(block.code);
-  const { code } = await transform(block.code, { loader: "ts", format: "esm", target: "node20" });
-  writeFileSync(join(consumer.folder, isTest ? "example.test.mjs" : "example.mjs"), code);
-  for (const { program } of isTest ? nodes.slice(0, 1) : nodes) {
-    const args = isTest ? ["node_modules/vitest/vitest.mjs", "run", "--root", "."] : ["example.mjs"];
-    if (isTest && !existsSync(join(consumer.folder, args[0]))) throw new Error("the install line brings no vitest");
-    await runCommand(program, args, { cwd: consumer.folder, timeoutMs: 60_000 });
+  const run = (program, args) => runCommand(program, args, { cwd: consumer.folder, timeoutMs: 60_000 });
+  if (/from "vitest"/.test(block.code)) {
+    const vitest = "node_modules/vitest/vitest.mjs";
+    if (!existsSync(join(consumer.folder, vitest))) throw new Error("the install line brings no vitest");
+    writeFileSync(join(consumer.folder, "example.test.ts"), block.code);
+    await run(nodes[0].program, [vitest, "run", "--root", "."]);
+    return;
   }
+  const { code } = await transform(block.code, { loader: "ts", format: "esm", target: "node20" });
+  writeFileSync(join(consumer.folder, "example.mts"), block.code);
+  writeFileSync(join(consumer.folder, "example.mjs"), code);
+  for (const { major, program } of nodes) await run(program, [Number(major) >= 22 ? "example.mts" : "example.mjs"]);
 }
