@@ -1,0 +1,23 @@
+import { describe, expect, it } from "vitest";
+import { createBodySigner } from "./body-signer.ts";
+
+describe("createBodySigner", () => {
+  const signer = createBodySigner("a secret of some length");
+
+  it("takes its own signature, and no other's, of another body, or for another namespace", () => {
+    const signature = signer.sign("n", "body");
+    expect(signer.verify("n", "body", signature)).toBe(true);
+    expect(signer.verify("n", "body2", signature)).toBe(false);
+    expect(signer.verify("m", "body", signature)).toBe(false);
+    expect(createBodySigner("another secret of length").verify("n", "body", signature)).toBe(false);
+    for (const bad of [undefined, "", "x", signature.slice(0, 10), `${signature}AAAA`]) expect(signer.verify("n", "body", bad)).toBe(false);
+  });
+
+  it("does not take a namespace and a body for others that join to the same text", () => {
+    expect(signer.sign("ab", "c")).not.toBe(signer.sign("a", "bc"));
+  });
+
+  it("refuses a secret that protects nothing (sec S23)", () => {
+    for (const secret of ["", "short", new Uint8Array(15)]) expect(() => createBodySigner(secret)).toThrow(/16 bytes/);
+  });
+});

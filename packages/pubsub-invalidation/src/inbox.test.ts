@@ -1,0 +1,58 @@
+import type { Clock } from "@larder/cache-core";
+import { describe, expect, it } from "vitest";
+import { Inbox } from "./inbox.ts";
+
+function makeInbox() {
+  let planned: Array<() => void> = [];
+  const setTimer = (callback: () => void): (() => void) => {
+    planned.push(callback);
+    return () => {};
+  };
+  /** The next turn of the event loop. */
+  const turn = (): void => {
+    const due = planned;
+    planned = [];
+    for (const callback of due) callback();
+  };
+  const handled: string[] = [];
+  let overflows = 0;
+  const onOverflow = (): void => {
+    overflows += 1;
+  };
+  const clock: Clock = { now: () => 0, wallNow: () => 0, setTimer };
+  const inbox = new Inbox({ clock, handle: (_channel, text) => handled.push(text), onOverflow });
+  return { turn, inbox, handled, overflows: () => overflows, planned: () => planned.length };
+}
+
+describe("Inbox", () => {
+  it("handles an ordinary message at once", () => {
+    const { inbox, handled } = makeInbox();
+    inbox.push("c", "1");
+    expect(handled).toEqual(["1"]);
+  });
+
+  it("spreads a burst over turns, in order", () => {
+    const { turn, inbox, handled, planned } = makeInbox();
+    const sent = Array.from({ length: 2_000 }, (_, index) => `${index}`);
+    for (const text of sent) inbox.push("c", text);
+    expect(handled.length).toBe(512);
+    turn();
+    expect(handled.length).toBe(1_024);
+    inbox.push("c", "last");
+    turn();
+    turn();
+    expect(handled).toEqual([...sent, "last"]);
+    turn();
+    turn();
+    expect(planned()).toBe(0);
+  });
+
+  it("throws what waits away past its bound, and says so once per flood's worth", () => {
+    const { turn, inbox, handled, overflows } = makeInbox();
+    for (let index = 0; index < 512 + 8_193; index += 1) inbox.push("c", `${index}`);
+    expect([handled.length, overflows()]).toEqual([512, 1]);
+    turn();
+    inbox.push("c", "afterwards");
+    expect(handled.at(-1)).toBe("afterwards");
+  });
+});

@@ -1,0 +1,167 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { inspect } from "node:util";
+import { Budget, CacheError, systemClock } from "@larder/cache-core";
+import { BusRecorder, freePort, startRedisCluster, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { Cluster, Redis } from "ioredis";
+import { afterEach, describe, expect, it } from "vitest";
+import { type BusConnectionEvent, RedisInvalidationBus, type RedisInvalidationBusOptions } from "../src/index.ts";
+import { createBodySigner } from "../src/signer.ts";
+
+const url = process.env.REDIS_URL as string;
+const opened: Array<() => unknown> = [];
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close();
+});
+
+function open(options: RedisInvalidationBusOptions): RedisInvalidationBus {
+  const bus = new RedisInvalidationBus({ heartbeatMs: 50, ...options });
+  opened.push(() => bus.close());
+  return bus;
+}
+
+const call = (ms = 2_000) => ({ budget: new Budget(ms, systemClock) });
+const key = (name: string) => ({ kind: "key", key: name }) as const;
+
+describe("RedisInvalidationBus", () => {
+  it("refuses options that are out of range, naming them", () => {
+    for (const [name, value] of Object.entries({
+      heartbeatMs: 0,
+      timeoutMs: -1,
+      logLength: 0.5,
+      tagMs: Infinity,
+      lanes: 0,
+      keyPrefix: "{",
+    })) {
+      expect(() => new RedisInvalidationBus({ url, [name]: value }), name).toThrow(new RegExp(name));
+    }
+    expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
+  });
+
+  it("spreads its keys over the lanes of a cluster and is proved as far as the worst of them", async () => {
+    const cluster = await startRedisCluster();
+    opened.push(() => cluster.stop());
+    const client = new Cluster([...cluster.nodes]);
+    client.on("error", () => {});
+    opened.push(() => client.disconnect());
+    const [a, b] = [open({ client }), open({ client })];
+    const heard = new BusRecorder();
+    const channelA = a.join("lanes", new BusRecorder());
+    const channelB = b.join("lanes", heard);
+    await Promise.all([channelA.ready(), channelB.ready()]);
+    const keys = Array.from({ length: 64 }, (_, index) => `k${index}`);
+    for (const name of keys) await channelA.invalidate(key(name), call());
+    await channelA.invalidate({ kind: "all" }, call());
+    await heard.proofOf(systemClock.now());
+    expect(new Set(heard.targets.map((target) => (target.kind === "key" ? target.key : target.kind)))).toEqual(new Set([...keys, "all"]));
+    // Once for each lane: each has an order of its own.
+    expect(heard.targets.filter(({ kind }) => kind === "all")).toHaveLength(16);
+    await cluster.servers[1]?.kill();
+    await waitUntil("the proof stands still", () => b.stats().lastProofAgeMs > 400);
+    expect(b.stats().isConnected || b.stats().errors > 0).toBe(true);
+    await cluster.servers[1]?.start();
+    await heard.proofOf(systemClock.now());
+  }, 30_000);
+
+  it("invalidates while Redis's memory is full (F16)", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const bus = open({ url: server.url });
+    const heard = new BusRecorder();
+    const channel = bus.join("full", new BusRecorder());
+    open({ url: server.url }).join("full", heard);
+    await channel.ready();
+    await heard.until("its first proof", () => heard.proofs.length > 0);
+    await server.command("CONFIG", "SET", "maxmemory", "1");
+    await channel.invalidate(key("k"), call());
+    await channel.invalidate({ kind: "tag", tag: "t" }, call());
+    await heard.until("both", () => heard.heard.length === 2);
+  });
+
+  it("reads a long gap from the log, and drops everything when the log is shorter than the gap", async () => {
+    for (const { missed, isCovered } of [
+      { missed: 1_200, isCovered: true },
+      { missed: 3_000, isCovered: false },
+    ]) {
+      const server = await startRedisServer();
+      opened.push(() => server.stop());
+      const heard = new BusRecorder();
+      const options = { url: server.url, logLength: 1_500 };
+      const [a, b] = [open(options), open(options)];
+      const channelA = a.join("gap", new BusRecorder());
+      const channelB = b.join("gap", heard);
+      await Promise.all([channelA.ready(), channelB.ready()]);
+      const resets = heard.resets.length;
+      // Lost to everyone: appended, and never published.
+      const epoch = String(await server.command("HGET", "larder:{gap.0}:version", "epoch"));
+      const script = `for index = 1, ${missed} do redis.call('XADD', KEYS[2], 'MAXLEN', '~', 1500, redis.call('HINCRBY', KEYS[1], 'seq', 1) .. '-0', 'b', ARGV[1]) end`;
+      await server.command("EVAL", script, "2", "larder:{gap.0}:version", "larder:{gap.0}:log", '["x","key","k"]');
+      await heard.proofOf(systemClock.now());
+      expect(heard.heard.length > 0).toBe(isCovered);
+      expect(heard.resets.slice(resets)).toEqual(isCovered ? [] : ["log-lost"]);
+      if (isCovered) expect(b.stats()).toMatchObject({ replays: 1, replayed: missed });
+      expect(channelB.version(0)).toMatchObject({ epoch, seq: missed });
+    }
+  });
+
+  it("obeys only those who sign, where it has a secret", async () => {
+    const keyPrefix = uniquePrefix();
+    const signer = createBodySigner("a secret of some length");
+    const heard = new BusRecorder();
+    const signed = open({ url, keyPrefix, signer }).join("signed", new BusRecorder());
+    const receiver = open({ url, keyPrefix, signer });
+    const channel = receiver.join("signed", heard);
+    await Promise.all([signed.ready(), channel.ready()]);
+    await signed.invalidate(key("genuine"), call());
+    await heard.until("the genuine one", () => heard.heard.length === 1);
+    const stranger = new Redis(url);
+    opened.push(() => stranger.disconnect());
+    const epoch = await stranger.hget(`${keyPrefix}:{signed.0}:version`, "epoch");
+    await stranger.publish(`${keyPrefix}:{signed.0}:bus`, `1 ${epoch} 2 ["x","all",""]`);
+    await waitUntil("the stranger is found out", () => receiver.stats().malformed === 1);
+    await heard.proofOf(systemClock.now());
+    expect(heard.targets).toEqual([key("genuine")]);
+  });
+
+  it("fails within the budget and quotes nothing of the command when Redis refuses (I9)", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const channel = open({ url: server.url }).join("secret", new BusRecorder());
+    await channel.ready();
+    await server.command("SET", "larder:{secret.0}:version", "not a hash");
+    const refusal: unknown = await channel.invalidate(key("sk-canary"), call()).catch((error: unknown) => error);
+    expect(CacheError.is(refusal) && refusal.code).toBe("ERR_CACHE_BACKEND");
+    expect(inspect(refusal, { depth: 10 })).not.toContain("sk-canary");
+    await server.kill();
+    const startedAt = performance.now();
+    await expect(channel.invalidate(key("k"), call(50))).rejects.toMatchObject({ retryable: true });
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
+  it("tells when its connection comes, goes, or turns out to be deaf", async () => {
+    const server = await startRedisServer({ port: await freePort() });
+    opened.push(() => server.stop());
+    const states: string[] = [];
+    const bus = open({ url: server.url });
+    const listen = (message: unknown): void => {
+      const event = message as BusConnectionEvent;
+      if (event.originId === bus.originId) states.push(event.state);
+    };
+    subscribe("larder:bus-connection", listen);
+    opened.push(() => unsubscribe("larder:bus-connection", listen));
+    const channel = bus.join("states", new BusRecorder());
+    await channel.ready();
+    await server.command("CLIENT", "KILL", "TYPE", "pubsub");
+    await waitUntil("it is back", () => states.length >= 3);
+    expect(states.slice(0, 3)).toEqual(["subscribed", "lost", "subscribed"]);
+  });
+
+  it("leaves nothing behind that keeps a test's process or a timer alive, whenever it is closed", async () => {
+    for (const wait of [0, 1, 20]) {
+      const bus = new RedisInvalidationBus({ url });
+      bus.join("brief", new BusRecorder());
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      bus.close();
+      expect(bus.stats().isConnected).toBe(false);
+    }
+  });
+});
