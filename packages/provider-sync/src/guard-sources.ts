@@ -16,8 +16,10 @@ export interface GuardedRun {
   readonly reports: readonly SourceReport[];
   /** Whether every primary source was accepted. */
   readonly isComplete: boolean;
-  /** Whether any source was accepted: without one nothing is committed. */
+  /** Whether any source was accepted: without one nothing is confirmed. */
   readonly hasAccepted: boolean;
+  /** Whether a list came and was not believed. */
+  readonly hasRefused: boolean;
 }
 
 type PriceIndex = ReadonlyMap<string, ReadonlyMap<PricePath, number>>;
@@ -141,5 +143,6 @@ export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState,
     reports,
     isComplete,
     hasAccepted,
+    hasRefused: reports.some((report) => report.outcome === "refused"),
   };
 }

@@ -66,7 +66,7 @@ interface Committed {
   readonly changes: RunReport["changes"];
   readonly models: number;
   readonly head: CurrentHead | undefined;
-  /** The packed content, where this run packed it. */
+  /** The packed content of the new version, where there is one. */
   readonly encoded?: EncodedContent;
   readonly error?: string;
 }
@@ -87,7 +87,7 @@ async function runToReport(run: Run): Promise<RunReport> {
   const read = await fetchAndValidate(run);
   const committed = await guardAndCommit(run, read);
   const mirror = await mirrorVersion(run, committed);
-  const published = committed.outcome === "committed" && (await publish(run, committed));
+  const published = committed.encoded !== undefined && (await publish(run, committed));
   const { guarded, head, outcome, changes, models, error } = committed;
   return {
     id: run.id,
@@ -145,8 +145,9 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const current = state.head && { ...state.head, checkedAt: now };
     if (!dryRun) tellGuarded(run, state, guarded);
     if (dryRun) return { ...result, outcome: "dry-run", head: current };
-    const next =
-      guarded.hasAccepted && isChanged ? { encoded: await encodeContent(guarded.content), modelCount: models.length } : undefined;
+    // What a refused list raised is kept too, so that it is seen, timed and may be accepted; a first version is not made of it.
+    const isWorthKeeping = guarded.hasAccepted || (state.head !== undefined && guarded.hasRefused);
+    const next = isWorthKeeping && isChanged ? { encoded: await encodeContent(guarded.content), modelCount: models.length } : undefined;
     if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
     const committed = await store.commit({
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
@@ -160,19 +161,12 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
       if (conflicts >= maxConflicts) throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
       continue;
     }
-    if (!guarded.hasAccepted) {
-      return {
-        ...result,
-        outcome: "failed",
-        changes: [],
-        models: state.head?.modelCount ?? 0,
-        head: current,
-        error: "no primary source was accepted",
-      };
-    }
-    const head = committed.head && { ...committed.head, checkedAt: now };
+    const checkedAt = guarded.hasAccepted ? now : (state.pulse.checkedAt ?? 0);
+    const head = committed.head && { ...committed.head, checkedAt };
     if (next && head) tell(run.options.onEvent, { type: "snapshot-committed", runId: run.id, head });
-    return { ...result, outcome: next ? "committed" : "unchanged", head, ...(next && { encoded: next.encoded }) };
+    const told = { ...result, head, ...(next && { encoded: next.encoded }) };
+    if (guarded.hasAccepted) return { ...told, outcome: next ? "committed" : "unchanged" };
+    return { ...told, outcome: "failed", models: state.head?.modelCount ?? 0, error: "no primary source was accepted" };
   }
 }
 
