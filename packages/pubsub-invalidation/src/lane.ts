@@ -111,6 +111,8 @@ export class Lane {
   #baselines = 0;
   /** Places told ahead of a hole. */
   readonly #ahead: Set<number> = new Set();
+  /** Messages heard while no baseline was known, or of an epoch that was not known yet. */
+  readonly #early: Invalidation[] = [];
   /** The heartbeats still expected, by nonce. */
   readonly #beats: Map<string, Beat> = new Map();
   #beatsSent = 0;
@@ -232,6 +234,7 @@ export class Lane {
     if (heard.epoch !== this.#epoch || this.#baselineDue !== undefined) {
       // Its place cannot be judged yet. Dropping what it names is right in any epoch; a check tells which one this is.
       this.#tell(heard);
+      this.#keepEarly(heard);
       if (heard.epoch !== this.#epoch) this.#ask();
       return;
     }
@@ -308,6 +311,26 @@ export class Lane {
     this.#ahead.clear();
     this.#baselineDue = undefined;
     this.#context.onReset(reason);
+    this.#recallEarly();
+  }
+
+  /** Keeps what was heard before its place could be judged: a check that ran before it was published knows nothing of it. */
+  #keepEarly(heard: Invalidation): void {
+    this.#early.push(heard);
+    if (this.#early.length > MAX_AHEAD) this.#early.shift();
+  }
+
+  /**
+   * Puts what was heard early behind the baseline. It has been told, so the first tier holds nothing of it; without this the record by
+   * which the second tier's values are judged would forget it until the next heartbeat (found by the simulator).
+   */
+  #recallEarly(): void {
+    for (const heard of this.#early.splice(0)) {
+      if (heard.epoch !== this.#epoch || heard.seq <= this.#seq) continue;
+      this.#record?.apply(heard.seq, heard.target);
+      this.#ahead.add(heard.seq);
+    }
+    this.#advance(this.#seq);
   }
 
   /** Counts the newest heartbeat as proof when everything before it is known; else goes to find out. */
