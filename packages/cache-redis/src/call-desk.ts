@@ -3,6 +3,8 @@ import { type CallFailure, toCallFailure } from "./call-failure.ts";
 
 /** Two passes over what is due are this far apart at least, in milliseconds. */
 const SWEEP_GAP_MS = 2;
+const LOST: CallFailure = { kind: "lost", word: "" };
+const TIMEOUT: CallFailure = { kind: "timeout", word: "" };
 
 /** Bounds of what may be under way at one time. */
 export interface CallDeskOptions {
@@ -16,16 +18,52 @@ export interface CallDeskOptions {
 /** Told once, with a failure or a reply. */
 export type CallDone<T> = (failure: CallFailure | undefined, reply: T | undefined) => void;
 
-interface PendingCall {
-  readonly dueAt: number;
-  /** Called once; afterwards `undefined`. */
-  end: ((failure: CallFailure) => void) | undefined;
-}
-
 /** One connection's life. Calls of an earlier one no longer count: some are never answered, and never will be. */
 interface Connection {
   inFlight: number;
   bytes: number;
+}
+
+/** A call on its way. Told of once, by its reply or by its deadline, whichever comes first. */
+class PendingCall<T> {
+  readonly dueAt: number;
+  readonly #pending: Set<PendingCall<never>>;
+  readonly #connection: Connection;
+  readonly #bytes: number;
+  #done: CallDone<T> | undefined;
+
+  constructor(pending: Set<PendingCall<never>>, connection: Connection, bytes: number, dueAt: number, done: CallDone<T>) {
+    this.#pending = pending;
+    this.#connection = connection;
+    this.#bytes = bytes;
+    this.#done = done;
+    this.dueAt = dueAt;
+    connection.inFlight += 1;
+    connection.bytes += bytes;
+    pending.add(this as PendingCall<never>);
+  }
+
+  readonly succeed: (reply: T) => void = (reply) => this.#settle()?.(undefined, reply);
+  readonly fail: (error: unknown) => void = (error) => this.#settle()?.(toCallFailure(error), undefined);
+
+  /** Tells the caller without waiting any longer. The server may still answer: until then the call counts as under way. */
+  end(failure: CallFailure): void {
+    this.#leave()?.(failure, undefined);
+  }
+
+  #settle(): CallDone<T> | undefined {
+    this.#connection.inFlight -= 1;
+    this.#connection.bytes -= this.#bytes;
+    return this.#leave();
+  }
+
+  #leave(): CallDone<T> | undefined {
+    const done = this.#done;
+    if (done === undefined) return undefined;
+    this.#done = undefined;
+    this.#pending.delete(this as PendingCall<never>);
+    return done;
+  }
 }
 
 /**
@@ -41,7 +79,7 @@ interface Connection {
  */
 export class CallDesk {
   readonly #options: CallDeskOptions;
-  readonly #pending: Set<PendingCall> = new Set();
+  readonly #pending: Set<PendingCall<never>> = new Set();
   #connection: Connection = { inFlight: 0, bytes: 0 };
   #sweepAt = Infinity;
   #cancelSweep: CancelTimer | undefined;
@@ -62,36 +100,18 @@ export class CallDesk {
     return inFlight < maxInFlight && (bytes === 0 || held === 0 || held + bytes <= maxInFlightBytes);
   }
 
-  /** Sends a call and tells how it ended, within `timeoutMs` milliseconds. Never throws. */
-  send<T>(start: () => Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {
-    const connection = this.#connection;
-    connection.inFlight += 1;
-    connection.bytes += bytes;
-    const call: PendingCall = { dueAt: this.#options.clock.now() + timeoutMs, end: (failure) => done(failure, undefined) };
-    this.#pending.add(call);
-    if (call.dueAt < this.#sweepAt) this.#sweepAgainAt(call.dueAt);
-    const settle = (): boolean => {
-      connection.inFlight -= 1;
-      connection.bytes -= bytes;
-      if (!call.end) return false;
-      call.end = undefined;
-      this.#pending.delete(call);
-      return true;
-    };
-    start().then(
-      (reply) => {
-        if (settle()) done(undefined, reply);
-      },
-      (error: unknown) => {
-        if (settle()) done(toCallFailure(error), undefined);
-      },
-    );
+  /** Watches over a call that was just sent and tells how it ended, within `timeoutMs` milliseconds. Never throws. */
+  watch<T>(reply: Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {
+    const dueAt = this.#options.clock.now() + timeoutMs;
+    const call = new PendingCall<T>(this.#pending, this.#connection, bytes, dueAt, done);
+    if (dueAt < this.#sweepAt) this.#sweepAgainAt(dueAt);
+    reply.then(call.succeed, call.fail);
   }
 
   /** The connection is gone: ends every call and forgets what was under way on it. */
   drop(): void {
     this.#connection = { inFlight: 0, bytes: 0 };
-    this.#endAll({ kind: "lost", word: "" });
+    for (const call of [...this.#pending]) call.end(LOST);
   }
 
   /** Ends every call and the timer. */
@@ -99,17 +119,6 @@ export class CallDesk {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
     this.drop();
-  }
-
-  #endAll(failure: CallFailure): void {
-    for (const call of [...this.#pending]) this.#end(call, failure);
-  }
-
-  #end(call: PendingCall, failure: CallFailure): void {
-    this.#pending.delete(call);
-    const { end } = call;
-    call.end = undefined;
-    end?.(failure);
   }
 
   #sweepAgainAt(dueAt: number): void {
@@ -122,7 +131,7 @@ export class CallDesk {
     this.#cancelSweep = undefined;
     const now = this.#options.clock.now();
     let next = Infinity;
-    let due: PendingCall[] | undefined;
+    let due: PendingCall<never>[] | undefined;
     for (const call of this.#pending) {
       if (call.dueAt > now) next = Math.min(next, call.dueAt);
       else if (due) due.push(call);
@@ -133,7 +142,7 @@ export class CallDesk {
     else this.#sweepAgainAt(next);
   }
 
-  #endDue(due: readonly PendingCall[]): void {
-    for (const call of due) if (call.end) this.#end(call, { kind: "timeout", word: "" });
+  #endDue(due: ReadonlyArray<PendingCall<never>>): void {
+    for (const call of due) call.end(TIMEOUT);
   }
 }

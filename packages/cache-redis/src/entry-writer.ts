@@ -1,6 +1,7 @@
 import {
   type BackendCall,
   CacheError,
+  type Clock,
   encodeBody,
   type FillOptions,
   type FillOutcome,
@@ -23,10 +24,13 @@ const TAG_MS = 7 * 86_400_000;
 const FENCE_AFTER_FILL_MS = 60_000;
 /** Beyond this Redis' own arithmetic on expiry times overflows; it is three thousand years. */
 const MAX_PX = 1e14;
-const KEY_LOST: CallFailure = { kind: "lost", word: "" };
+const LOST: CallFailure = { kind: "lost", word: "" };
+const LATE: CallFailure = { kind: "timeout", word: "LATE" };
+const OUT_OF_BUDGET: CallFailure = { kind: "timeout", word: "BUDGET" };
 
 /** What a writer works with. */
 export interface EntryWriterOptions {
+  readonly clock: Clock;
   readonly random: RandomSource;
   readonly keySpace: KeySpace;
   readonly lanes: readonly Lane[];
@@ -75,18 +79,22 @@ export class EntryWriter {
     args: ReadonlyArray<string | number | Buffer>,
     call?: BackendCall,
   ): Promise<unknown> {
-    const { counters } = this.#options;
+    const { counters, clock } = this.#options;
     const timeoutMs = this.timeout(call);
+    const startedAt = clock.now();
     lane.refresh();
     try {
-      if (timeoutMs <= 0) throw { kind: "timeout", word: "" } satisfies CallFailure;
-      const send = (): Promise<unknown> => counters.time(operation, () => lane.run(script, keys, args, timeoutMs));
-      const reply = await (call ? call.budget.spend(send) : send());
-      if (toText(reply) === "late") throw { kind: "timeout", word: "LATE" } satisfies CallFailure;
+      if (timeoutMs <= 0) throw OUT_OF_BUDGET;
+      const reply = await (call
+        ? call.budget.spend(() => lane.run(script, keys, args, timeoutMs))
+        : lane.run(script, keys, args, timeoutMs));
+      if (toText(reply) === "late") throw LATE;
       return reply;
     } catch (failure) {
       counters.fail(operation, failure as CallFailure);
       throw failure;
+    } finally {
+      counters.time(operation, clock.now() - startedAt);
     }
   }
 
@@ -128,7 +136,7 @@ export class EntryWriter {
       this.#countSent(entry);
       if (told === "stored") counters.base.sets += 1;
       else if (told === "rejected") counters.base.rejectedFills += 1;
-      else counters.fail("fill", { kind: "timeout", word: "LATE" });
+      else counters.fail("fill", LATE);
       return told === "stored" || told === "rejected" ? told : "failed";
     } catch {
       return "failed";
@@ -209,7 +217,7 @@ export class EntryWriter {
     const failed = versions.find((outcome) => outcome.status === "rejected");
     if (failed) throw failed.reason;
     const last = versions.at(-1);
-    if (last?.status !== "fulfilled") throw KEY_LOST;
+    if (last?.status !== "fulfilled") throw LOST;
     return last.value;
   }
 

@@ -81,14 +81,11 @@ export class IoredisPort implements RedisPort {
     return this.#client.mget(...keys);
   }
 
-  async run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
-    const parameters = [...keys, ...args];
-    try {
-      return await this.#client.callBuffer("evalsha", sha1(script), keys.length, ...parameters);
-    } catch (error) {
+  run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
+    return this.#client.callBuffer("evalsha", sha1(script), keys.length, ...keys, ...args).catch((error: unknown) => {
       if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-      return this.#client.callBuffer("eval", script.source, keys.length, ...parameters);
-    }
+      return this.#client.callBuffer("eval", script.source, keys.length, ...keys, ...args);
+    });
   }
 
   async scan(node: number, cursor: string, match: string, count: number): Promise<readonly [string, readonly string[]]> {

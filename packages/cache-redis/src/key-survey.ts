@@ -101,11 +101,8 @@ export class KeySurvey {
       const isPossible = port.isReady && desk.hasRoom(0);
       if (!isPossible) reject({ kind: "down", word: "" } satisfies CallFailure);
       else
-        desk.send(
-          () => port.scan(node, cursor, this.#match, PAGE),
-          0,
-          PAGE_TIMEOUT_MS,
-          (failure, reply) => (reply ? resolve(reply) : reject(failure)),
+        desk.watch(port.scan(node, cursor, this.#match, PAGE), 0, PAGE_TIMEOUT_MS, (failure, reply) =>
+          reply ? resolve(reply) : reject(failure),
         );
     });
   }

@@ -1,7 +1,7 @@
 import type { Clock, KeySpace, RandomSource, Version } from "@larder/cache-core";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import type { CallDesk, CallDone } from "./call-desk.ts";
-import { type CallFailure, isUnusable, toCacheError } from "./call-failure.ts";
+import { type CallFailure, isUnusable, toCacheError, toCallFailure } from "./call-failure.ts";
 import { type Judge, LaneVersions } from "./lane-versions.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { check, type RedisScript, renewEpoch } from "./scripts.ts";
@@ -156,16 +156,24 @@ export class Lane {
       return;
     }
     if (desk.inFlight > 0) port.batch();
-    desk.send(start, bytes, timeoutMs, (failure, reply) => {
-      this.#judgeOutcome(failure);
-      done(failure, reply);
+    let reply: Promise<T>;
+    try {
+      reply = start();
+    } catch (error) {
+      done(toCallFailure(error), undefined);
+      return;
+    }
+    desk.watch(reply, bytes, timeoutMs, (failure, answer) => {
+      if (failure === undefined) this.#breaker.succeed();
+      else this.#judgeFailure(failure);
+      done(failure, answer);
     });
   }
 
-  #judgeOutcome(failure: CallFailure | undefined): void {
-    if (failure?.kind === "timeout") this.#breaker.fail();
-    else if (failure && isUnusable(failure)) this.#leaveServer(failure);
-    else if (failure?.kind !== "lost") this.#breaker.succeed();
+  #judgeFailure(failure: CallFailure): void {
+    if (failure.kind === "timeout") this.#breaker.fail();
+    else if (isUnusable(failure)) this.#leaveServer(failure);
+    else if (failure.kind !== "lost") this.#breaker.succeed();
   }
 
   #leaveServer(failure: CallFailure): void {

@@ -89,6 +89,7 @@ export class RedisCache<V> implements FencedStore<V> {
     this.#reader = new EntryReader({ clock, keySpace, values: this.#values, counters: this.#counters });
     const { logLength, isSharded } = this.#settings;
     this.#writer = new EntryWriter({
+      clock,
       random,
       keySpace,
       lanes: this.#lanes,

@@ -86,14 +86,9 @@ export class RedisCounters {
     publishRedisEvent("redis-entry-refused", () => ({ namespace: this.#namespace, key, fault }));
   }
 
-  /** Times an operation that waits for a promise. */
-  async time<T>(operation: RedisOperation, run: () => Promise<T>): Promise<T> {
-    const startedAt = this.#clock.now();
-    try {
-      return await run();
-    } finally {
-      this.#latencies[operation]?.add(this.#clock.now() - startedAt);
-    }
+  /** Takes in how long an operation took. */
+  time(operation: RedisOperation, durationMs: number): void {
+    this.#latencies[operation]?.add(durationMs);
   }
 
   /** Takes in whether any lane is bypassed now. */

@@ -11,8 +11,11 @@ export interface ValueCodec<V> {
   decode(bytes: Buffer): V;
 }
 
-/** A reply is a view of what the socket read at once, 64 KB mostly. A small value that is kept must not keep all of that alive. */
-const MAX_SHARE = 2;
+/**
+ * A reply is a view of what the socket read at once, up to 64 KB. A small value that is kept must not keep all of that alive; a larger one
+ * is not worth a copy, which costs more than everything else of a hit.
+ */
+const MAX_SHARE = 8;
 
 /** The value is bytes and is stored as it is: nothing is parsed on a hit. Any Uint8Array is taken; a Buffer is given. */
 export const bytesCodec: ValueCodec<Buffer> = {

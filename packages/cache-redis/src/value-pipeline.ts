@@ -51,15 +51,19 @@ export class ValuePipeline<V> {
     const { codec, compression, sealing } = this.#options;
     const plain = codec.encode(value);
     const compressed = compression?.compress(plain);
+    const body = compressed ?? plain;
     const parts = {
-      ...options,
       codec: codec.id,
       compression: compression && compressed ? compression.id : 0,
       sealing: sealing?.id ?? 0,
+      ttlMs: options.ttlMs,
+      staleMs: options.staleMs,
+      tags: options.tags,
       owner: this.#owner(key),
+      body,
     };
-    const body = compressed ?? plain;
-    return encodeEntry({ ...parts, body: sealing ? sealing.seal(body, sealingContext(parts)) : body });
+    if (sealing) parts.body = sealing.seal(body, sealingContext(parts));
+    return encodeEntry(parts);
   }
 
   /** Reads an entry without its value. */
