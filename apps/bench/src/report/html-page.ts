@@ -59,7 +59,7 @@ function draw(plot) {
     axes: [{ ...axis, label: plot.xLabel, ...(isBars ? { splits: () => xs, values: (u, at) => at.map((x) => plot.labels?.[x] ?? ""), gap: 4 } : { values: (u, at) => at.map((x) => x == null ? "" : short(x)) }) },
       { ...axis, label: plot.yLabel, size: 64, values: (u, at) => at.map((y) => y == null ? "" : short(y)) }],
     series: [{ label: plot.xLabel, value: (u, x) => isBars ? plot.labels?.[x] ?? "–" : short(x) }, ...plot.series.map((series, index) => ({
-      label: series.name, stroke: colourOf(series, index), width: series.role === "ours" ? 3 : 1.5, value: (u, y) => short(y), points: { show: !isBars, size: 5 },
+      label: series.name, stroke: colourOf(series, index), width: series.role === "ours" ? 3 : 1.5, dash: plot.series.slice(0, index).some(({ role }) => role && role !== "peer" && role === series.role) ? [8, 5] : undefined, value: (u, y) => short(y), points: { show: !isBars, size: 5 },
       fill: isBars ? colourOf(series, index) : undefined, ...(isBars ? { paths: bars(index) } : { spanGaps: true }) }))],
   }, data, host);
 }

@@ -29,9 +29,15 @@ function renderCell(cell: Cell | undefined, column: Column, largest: number): st
   return `<td${title}>${parts.join(" ")}<span class="bar" style="width:${share.toFixed(1)}%"></span></td>`;
 }
 
+function hasTies(table: Table): boolean {
+  return table.rows.some((row) => Object.values(row.cells).some((cell) => cell.kind === "measured" && cell.isTie));
+}
+
 function renderNotes(table: Table): string {
   const notes = [
-    ...(table.baseline ? [`x: ratio to ${table.baseline}; ≈: inside the noise floor that the control row shows`] : []),
+    ...(table.baseline
+      ? [`x: ratio to ${table.baseline}${hasTies(table) ? "; ≈: inside the noise floor that the control row shows" : ""}`]
+      : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}`] : [])),
     ...(table.unavailable ?? []).map(({ contender, why, install }) => `Not measured: ${contender}, ${why}; ${install}`),
     ...(table.notes ?? []),

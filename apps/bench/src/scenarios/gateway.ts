@@ -281,7 +281,7 @@ function latencyTable(question: Question, seen: Seen, fleet: Fleet): Table {
 
 /** Hits and misses arriving on their own schedule, at a rate that all servers can bear. */
 async function measureArrivals(fleet: Fleet, context: ScenarioContext): Promise<{ readonly table: Table; readonly plot: Plot }> {
-  const perSecond = 500;
+  const perSecond = 200;
   const asked = [
     ...hitTargets(fleet, chatBody({})).map((target) => ({ ...target, what: "hit" })),
     ...missTargets(fleet, chatBody({ isUnique: true })).map((target) => ({ ...target, what: "miss" })),
