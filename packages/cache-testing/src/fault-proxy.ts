@@ -30,8 +30,8 @@ type Direction = "up" | "down";
 class ProxiedConnection {
   readonly client: Socket;
   readonly server: Socket;
-  /** When the last delayed chunk of a direction is due: later ones never overtake it. */
-  readonly #dueAt: Record<Direction, number> = { up: 0, down: 0 };
+  /** What is held back, in order. */
+  readonly #waiting: Record<Direction, Array<{ readonly dueAt: number; readonly chunk: Buffer }>> = { up: [], down: [] };
   readonly #fault: () => Fault;
   #repliedBytes = 0;
 
@@ -75,20 +75,39 @@ class ProxiedConnection {
     else if (direction === "down" && fault.kind === "chunk") this.#inPieces(chunk, fault.bytes);
     else if (direction === "down" && fault.kind === "cut") this.#cut(chunk, fault.bytes);
     else if (direction === "down" && fault.kind === "corrupt") this.#corrupt(chunk, fault.every);
-    // What an earlier fault still holds back goes first.
-    else if (this.#dueAt[direction] > performance.now()) this.#later(direction, chunk, 0);
     else this.#send(direction, chunk);
   }
 
+  /** Sends at once, unless something is held back: bytes of one direction never overtake each other. */
   #send(direction: Direction, chunk: Buffer): void {
-    const target = direction === "up" ? this.server : this.client;
-    if (!target.destroyed) target.write(chunk);
+    if (this.#waiting[direction].length > 0) this.#later(direction, chunk, 0);
+    else this.#write(direction, chunk);
   }
 
+  #write(direction: Direction, chunk: Buffer): void {
+    const target = direction === "up" ? this.server : this.client;
+    if (!target.destroyed && !target.writableEnded) target.write(chunk);
+  }
+
+  /** One queue and one timer a direction: timers of their own would fire in another order when they are due within a millisecond. */
   #later(direction: Direction, chunk: Buffer, latencyMs: number): void {
-    const now = performance.now();
-    this.#dueAt[direction] = Math.max(this.#dueAt[direction], now + latencyMs);
-    setTimeout(() => this.#send(direction, chunk), this.#dueAt[direction] - now);
+    const waiting = this.#waiting[direction];
+    const dueAt = Math.max(waiting.at(-1)?.dueAt ?? 0, performance.now() + latencyMs);
+    waiting.push({ dueAt, chunk });
+    if (waiting.length === 1) this.#sendWhenDue(direction);
+  }
+
+  #sendWhenDue(direction: Direction): void {
+    const [next] = this.#waiting[direction];
+    if (!next) return;
+    setTimeout(
+      () => {
+        this.#waiting[direction].shift();
+        this.#write(direction, next.chunk);
+        this.#sendWhenDue(direction);
+      },
+      Math.max(0, next.dueAt - performance.now()),
+    );
   }
 
   #inPieces(chunk: Buffer, bytes: number): void {
@@ -101,7 +120,10 @@ class ProxiedConnection {
     const left = bytes - this.#repliedBytes;
     this.#repliedBytes += chunk.length;
     if (chunk.length < left) this.#send("down", chunk);
-    else this.client.end(chunk.subarray(0, Math.max(0, left)), () => this.destroy());
+    else if (!this.client.writableEnded) {
+      for (const held of this.#waiting.down) this.#write("down", held.chunk);
+      this.client.end(chunk.subarray(0, Math.max(0, left)), () => this.destroy());
+    }
   }
 
   #corrupt(chunk: Buffer, every: number): void {

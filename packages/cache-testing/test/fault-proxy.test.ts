@@ -124,3 +124,29 @@ test("corrupt replies differ in every n-th byte", async () => {
   await proxy.set({ kind: "corrupt", every: 4 });
   expect(await exchange(socket, "PING\r\n", 60)).toBe(`+PO${String.fromCharCode(0xff ^ 0x4e)}G\r\n`);
 });
+
+test("keeps the order of bytes, whatever is held back when the fault ends", async () => {
+  const socket = await open();
+  for (let round = 0; round < 5; round += 1) {
+    await proxy.set(round % 2 ? { kind: "latency", latencyMs: 3 } : { kind: "chunk", bytes: 3 });
+    const texts = Array.from({ length: 40 }, (_, index) => `${round}-${index}-${"x".repeat(index)}`);
+    const expected = texts.map((text) => `$${text.length}\r\n${text}\r\n`).join("");
+    let got = "";
+    const all = new Promise<void>((resolve) => {
+      const take = (chunk: Buffer): void => {
+        got += chunk.toString();
+        if (got.length < expected.length) return;
+        socket.off("data", take);
+        resolve();
+      };
+      socket.on("data", take);
+    });
+    for (const [index, text] of texts.entries()) {
+      socket.write(`ECHO ${text}\r\n`);
+      if (index === 20) await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+    await proxy.heal();
+    await all;
+    expect(got).toBe(expected);
+  }
+});
