@@ -36,8 +36,14 @@ export function withPrices(listing: ModelListing, prices: ReadonlyMap<PricePath,
       tokens[path as TokenPriceField] = price;
     }
   }
-  const { usdPerMillion: _tokens, usdPerUnit: _units, priceTiers: _tiers, ...rest } = listing;
-  return { ...rest, ...priceGroups(tokens, units, tiers) };
+  const { usdPerUnit: _units, priceTiers: _tiers, ...rest } = listing;
+  const groups = priceGroups(definedPrices(tokens), units, tiers);
+  // Fields keep their places: a listing that says the same must be the same text, or it would make a new version.
+  const kept = Object.keys(listing).filter((key) => key in groups || key in rest);
+  const placed = Object.fromEntries(
+    kept.map((key) => [key, key in groups ? groups[key as keyof typeof groups] : listing[key as keyof ModelListing]]),
+  );
+  return { ...placed, ...groups } as ModelListing;
 }
 
 function priceGroups(
@@ -47,20 +53,38 @@ function priceGroups(
 ): Pick<ModelListing, "usdPerMillion" | "usdPerUnit" | "priceTiers"> {
   const priceTiers: PriceTier[] = [...tiers]
     .sort(([a], [b]) => a - b)
-    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion }));
+    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion: definedPrices(usdPerMillion) }));
   return {
     usdPerMillion: tokens,
-    ...(Object.keys(units).length > 0 && { usdPerUnit: units }),
+    ...(Object.keys(units).length > 0 && { usdPerUnit: definedPrices(units) }),
     ...(priceTiers.length > 0 && { priceTiers }),
   };
 }
 
-/** Drops what is `undefined`, so that a listing made twice from the same body is the same text. */
+const ORDER = new Map<string, number>(
+  [
+    "input",
+    "output",
+    "cacheRead",
+    "cacheWrite",
+    "cacheWriteLong",
+    "reasoning",
+    "inputAudio",
+    "outputAudio",
+    "inputImage",
+    "outputImage",
+    "request",
+    "webSearch",
+  ].map((field, index) => [field, index]),
+);
+
+/** Drops what is `undefined` and puts the fields in one order, so that the same prices are the same text wherever they come from. */
 export function definedPrices<Field extends string>(
   prices: { readonly [field in Field]?: number | undefined },
 ): { [field in Field]?: number } {
+  const fields = (Object.keys(prices) as Field[]).sort((a, b) => (ORDER.get(a) ?? 99) - (ORDER.get(b) ?? 99));
   const defined: { [field in Field]?: number } = {};
-  for (const field of Object.keys(prices) as Field[]) {
+  for (const field of fields) {
     const price = prices[field];
     if (price !== undefined) defined[field] = price;
   }

@@ -76,7 +76,7 @@ function tokenPrices(raw: Raw): { [field in TokenPriceField]?: number } {
     const price = priceOf(raw[name]);
     if (price !== undefined) prices[field] = price;
   }
-  return prices;
+  return definedPrices(prices);
 }
 
 /** `input_cost_per_token_above_200k_tokens` and its like. */
@@ -90,7 +90,9 @@ function tiersOf(raw: Raw): PriceTier[] {
     const aboveTokens = Number(tier[2]) * 1000;
     byLength.set(aboveTokens, { ...byLength.get(aboveTokens), [field]: price });
   }
-  return [...byLength].sort(([a], [b]) => a - b).map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion }));
+  return [...byLength]
+    .sort(([a], [b]) => a - b)
+    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion: definedPrices(usdPerMillion) }));
 }
 
 function unitPrice(value: unknown): number | undefined {

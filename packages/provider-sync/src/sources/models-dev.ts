@@ -78,7 +78,7 @@ function pricesOf(raw: Cost | null | undefined): Pick<ModelListing, "usdPerMilli
   const audio = definedPrices({ inputAudio: fromUsd(raw.input_audio), outputAudio: fromUsd(raw.output_audio) });
   const priceTiers: PriceTier[] = (raw.tiers ?? []).map((tier) => ({ aboveTokens: tier.tier.size, usdPerMillion: tokenPrices(tier) }));
   priceTiers.sort((a, b) => a.aboveTokens - b.aboveTokens);
-  return { usdPerMillion: { ...tokenPrices(raw), ...audio }, ...(priceTiers.length > 0 && { priceTiers }) };
+  return { usdPerMillion: definedPrices({ ...tokenPrices(raw), ...audio }), ...(priceTiers.length > 0 && { priceTiers }) };
 }
 
 function kindOf(id: string, outputs: readonly string[]): ModelKind {

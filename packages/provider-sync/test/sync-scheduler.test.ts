@@ -1,0 +1,175 @@
+import { ManualClock, SeededRandom, settle } from "@larder/cache-testing";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import {
+  createSyncScheduler,
+  type RunnerLock,
+  type SnapshotStore,
+  SourceError,
+  type SyncEvent,
+  type SyncScheduler,
+  type SyncSchedulerOptions,
+} from "../src/index.ts";
+import { createSqliteStore } from "../src/sqlite.ts";
+import { listings, ScriptedSource } from "./support/listings.ts";
+
+const MINUTE_MS = 60_000;
+
+let clock: ManualClock;
+let store: SnapshotStore;
+let source: ScriptedSource;
+let events: SyncEvent[];
+beforeEach(async () => {
+  clock = new ManualClock();
+  store = await createSqliteStore({ path: ":memory:", clock });
+  source = new ScriptedSource(listings(100));
+  events = [];
+  onTestFinished(() => store.close());
+});
+
+function open(options: Partial<SyncSchedulerOptions> = {}): SyncScheduler {
+  const own = { sources: [source], store, clock, random: new SeededRandom(1), onEvent: (event: SyncEvent) => events.push(event) };
+  const scheduler = createSyncScheduler({ ...own, ...options });
+  onTestFinished(() => scheduler.close());
+  return scheduler;
+}
+
+/** Waits for the run under way: its compression works in threads, which no manual clock drives. */
+async function untilIdle(scheduler: SyncScheduler): Promise<void> {
+  await expect.poll(() => scheduler.status().isRunning, { interval: 2 }).toBe(false);
+  await expect.poll(() => scheduler.status().nextRunAt !== undefined, { interval: 2 }).toBe(true);
+  await settle();
+}
+
+const count = (type: SyncEvent["type"]): number => events.filter((event) => event.type === type).length;
+
+describe("SyncScheduler", () => {
+  it("runs at once, and then at the interval within the jitter", async () => {
+    const scheduler = open({ intervalMs: 10 * MINUTE_MS, jitter: 0.1 });
+    scheduler.start();
+    scheduler.start();
+    await untilIdle(scheduler);
+    const waits: number[] = [];
+    for (let runs = 1; runs < 5; runs += 1) {
+      expect(source.reads).toBe(runs);
+      const waitMs = (scheduler.status().nextRunAt ?? 0) - clock.wallNow();
+      waits.push(waitMs);
+      clock.advance(waitMs - 1);
+      await settle();
+      expect(source.reads).toBe(runs);
+      clock.advance(2);
+      await expect.poll(() => source.reads, { interval: 2 }).toBe(runs + 1);
+      await untilIdle(scheduler);
+    }
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(9 * MINUTE_MS);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(11 * MINUTE_MS);
+    expect(new Set(waits).size).toBeGreaterThan(1);
+  });
+
+  it("tells what a run does, in order", async () => {
+    const scheduler = open();
+    const report = await scheduler.runNow();
+    expect(report).toMatchObject({ outcome: "committed" });
+    expect(events.map((event) => event.type)).toEqual(["run-started", "source-finished", "snapshot-committed", "run-finished"]);
+    expect(scheduler.status()).toMatchObject({ isRunning: false, lastReport: { outcome: "committed" } });
+    expect((await store.runs())[0]).toMatchObject({ outcome: "committed" });
+  });
+
+  it("gives those who ask while it runs the same run", async () => {
+    const scheduler = open();
+    const [first, second] = await Promise.all([scheduler.runNow(), scheduler.runNow()]);
+    expect(first).toBe(second);
+    expect(source.reads).toBe(1);
+  });
+
+  it("lets one process of a fleet run at a time, and the others skip their turn when one has run lately", async () => {
+    let release = (): void => {};
+    source.answer = () => new Promise((resolve) => (release = () => resolve({ models: listings(100), rejected: [] })));
+    const [one, two] = [open(), open()];
+    one.start();
+    await expect.poll(() => source.reads).toBe(1);
+    expect(await two.runNow()).toBe("held");
+    release();
+    await untilIdle(one);
+    two.start();
+    await untilIdle(two);
+    expect(source.reads).toBe(1);
+    expect(events.filter((event) => event.type === "run-skipped")).toMatchObject([{ reason: "held" }, { reason: "recent" }]);
+    const byHand = two.runNow();
+    await expect.poll(() => source.reads).toBe(2);
+    release();
+    expect(await byHand).toMatchObject({ outcome: "unchanged" });
+  });
+
+  it("runs though nobody knows who holds the lock: the commit keeps two runs apart", async () => {
+    const lock: RunnerLock = { withLock: () => Promise.reject(new Error("away")) };
+    expect(await open({ lock }).runNow()).toMatchObject({ outcome: "committed" });
+  });
+
+  it("cancels the run under way without changing anything, and goes on with its plan", async () => {
+    source.answer = (context) =>
+      new Promise((_resolve, reject) => context.signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    const scheduler = open();
+    scheduler.start();
+    await expect.poll(() => source.reads).toBe(1);
+    scheduler.cancel();
+    await untilIdle(scheduler);
+    expect(scheduler.status().lastReport).toMatchObject({ outcome: "cancelled" });
+    expect(await store.head()).toBeUndefined();
+    source.tell(listings(100));
+    clock.advance(20 * MINUTE_MS);
+    await expect.poll(() => source.reads).toBe(2);
+    await untilIdle(scheduler);
+    expect(scheduler.status().lastReport).toMatchObject({ outcome: "committed" });
+  });
+
+  it("calls the catalog stale once an episode, and again after it was complete in between", async () => {
+    const scheduler = open({ intervalMs: 10 * MINUTE_MS, jitter: 0, staleAfterMs: 60 * MINUTE_MS });
+    const turn = async (): Promise<void> => {
+      const { reads } = source;
+      clock.advance(10 * MINUTE_MS);
+      await expect.poll(() => source.reads, { interval: 2 }).toBe(reads + 1);
+      await untilIdle(scheduler);
+    };
+    scheduler.start();
+    await untilIdle(scheduler);
+    source.fail(new SourceError("network", "away"));
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    expect(count("catalog-stale")).toBe(0);
+    for (let turns = 0; turns < 4; turns += 1) await turn();
+    expect(count("catalog-stale")).toBe(1);
+    source.tell(listings(100));
+    await turn();
+    source.fail(new SourceError("network", "away"));
+    for (let turns = 0; turns < 7; turns += 1) await turn();
+    expect(count("catalog-stale")).toBe(2);
+  });
+
+  it("goes on when a listener throws or the store is away", async () => {
+    const scheduler = open({
+      onEvent: () => {
+        throw new Error("listener");
+      },
+    });
+    expect(await scheduler.runNow()).toMatchObject({ outcome: "committed" });
+    await store.close();
+    expect(await scheduler.runNow()).toMatchObject({ outcome: "failed", error: expect.stringContaining("closed") });
+  });
+
+  it("ends the run under way when it is closed, plans nothing more, and says so to who asks", async () => {
+    const scheduler = open();
+    scheduler.start();
+    await scheduler.close();
+    await scheduler.close();
+    expect(clock.pendingTimers).toBe(0);
+    expect(scheduler.status()).toMatchObject({ isRunning: false, nextRunAt: undefined });
+    await expect(scheduler.runNow()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+  });
+
+  it.each([
+    ["intervalMs", 0],
+    ["jitter", 2],
+    ["staleAfterMs", -1],
+  ] as const)("refuses %s = %d by name", (name, value) => {
+    expect(() => createSyncScheduler({ sources: [source], store, [name]: value })).toThrow(new RegExp(`ERR_CACHE_INVALID_OPTION.*${name}`));
+  });
+});
