@@ -2,8 +2,8 @@
 const FIRST_SLOTS = 64;
 /** Up to this many entries all columns are made at once: growing them later would be a long `set`. */
 const PREALLOCATED_SLOTS = 2 ** 21;
-/** Ages are kept as whole milliseconds since the columns were made, in 32 bits. */
-const AGE_LIMIT_MS = 2 ** 31;
+/** Ages are kept in 16 bits, in a unit that starts at a millisecond and doubles when they do not fit: exact to a 32 768th of the cache's age. */
+const LATEST_STAMP = 0xffff;
 
 /**
  * The entries, a column per field and a slot per entry. An object per entry would cost 40 bytes more each and a pointer chase per hit;
@@ -18,8 +18,9 @@ export class EntryColumns<V> {
   expiresAt: Float64Array | undefined;
   /** Bytes accounted per entry; `undefined` where bytes are not tracked. */
   bytes: Float64Array | undefined;
-  #storedAt: Uint32Array;
-  #birthAt: number;
+  #storedAt: Uint16Array;
+  #unitMs = 1;
+  readonly #birthAt: number;
   #free: Uint32Array;
   #freeCount = 0;
   /** Slots below it have been used. */
@@ -34,7 +35,7 @@ export class EntryColumns<V> {
     this.values = new Array<V | undefined>(slots).fill(undefined);
     this.states = new Uint8Array(slots);
     this.bytes = tracksBytes ? new Float64Array(slots) : undefined;
-    this.#storedAt = new Uint32Array(slots);
+    this.#storedAt = new Uint16Array(slots);
     this.#free = new Uint32Array(0);
     this.#birthAt = now;
   }
@@ -71,13 +72,14 @@ export class EntryColumns<V> {
 
   /** Notes when the entry was stored. */
   stamp(slot: number, now: number): void {
-    if (now - this.#birthAt >= AGE_LIMIT_MS) this.#rebase(now);
+    while (now - this.#birthAt > LATEST_STAMP * this.#unitMs) this.#coarsen();
     // An entry restored from a dump may be older than these columns.
-    this.#storedAt[slot] = Math.max(0, now - this.#birthAt);
+    this.#storedAt[slot] = Math.max(0, now - this.#birthAt) / this.#unitMs;
   }
 
+  /** When the entry was stored, in monotonic milliseconds: not later than it really was. */
   storedAt(slot: number): number {
-    return this.#birthAt + this.#storedAt[slot]!;
+    return this.#birthAt + this.#storedAt[slot]! * this.#unitMs;
   }
 
   /** Sets a deadline in monotonic milliseconds. */
@@ -95,11 +97,9 @@ export class EntryColumns<V> {
     this.#freeCount = 0;
   }
 
-  /** After 24 days the stamps would not fit any more: older ones then read as that old. */
-  #rebase(now: number): void {
-    const shift = now - this.#birthAt - AGE_LIMIT_MS / 2;
-    for (let slot = 0; slot < this.#used; slot += 1) this.#storedAt[slot] = Math.max(0, this.#storedAt[slot]! - shift);
-    this.#birthAt += shift;
+  #coarsen(): void {
+    this.#unitMs *= 2;
+    for (let slot = 0; slot < this.#used; slot += 1) this.#storedAt[slot]! >>>= 1;
   }
 
   #grow(): void {
@@ -121,7 +121,7 @@ export class EntryColumns<V> {
 }
 
 /** A longer copy of a column. */
-export function enlarge<Column extends Uint8Array | Uint32Array | Float64Array>(column: Column, length: number): Column {
+export function enlarge<Column extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(column: Column, length: number): Column {
   const longer = new (column.constructor as new (length: number) => Column)(length);
   longer.set(column);
   return longer;

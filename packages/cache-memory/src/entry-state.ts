@@ -16,6 +16,9 @@ export const MAIN: number = 0x20;
 export const SAMPLED: number = 0x40;
 export const CARE: number = 0x80;
 
+/** Set in full: a hit changes nothing more. */
+export const HOT: number = COUNT_MASK | VISITED;
+
 /** States in which a hit is more than one byte: the read takes its longer path. */
 export const NEEDS_CARE: number = SAMPLED | CARE;
 

@@ -1,7 +1,6 @@
 import { DivisionTuner } from "./division-tuner.ts";
 import type { EntryColumns } from "./entry-columns.ts";
 import { COUNT_MASK, SAMPLED } from "./entry-state.ts";
-import { hashKey } from "./hash-key.ts";
 import { type Division, type PolicyHost, WindowedSieve } from "./windowed-sieve.ts";
 
 /** Emptied slots that may wait in the queues: so many, and this share of the entries. */
@@ -15,14 +14,16 @@ const RESIZED_PER_TURNOVER = 0.2;
 /** Decides what goes when there is no room. Hits are not told, except those of sampled entries: they leave their trace in the state byte. */
 export class EvictionPolicy implements PolicyHost {
   readonly #columns: EntryColumns<unknown>;
+  readonly #hash: (key: string) => number;
   readonly #regions: WindowedSieve;
   #tuner: DivisionTuner | undefined;
   #emptied = 0;
   #unmarked = 0;
   #share = DivisionTuner.first.share;
 
-  constructor(columns: EntryColumns<unknown>) {
+  constructor(columns: EntryColumns<unknown>, hash: (key: string) => number) {
     this.#columns = columns;
+    this.#hash = hash;
     this.#regions = new WindowedSieve(this, DivisionTuner.first);
   }
 
@@ -37,7 +38,7 @@ export class EvictionPolicy implements PolicyHost {
       this.#regions.added(slot, 0);
       return;
     }
-    const hash = hashKey(key);
+    const hash = this.#hash(key);
     this.#regions.added(slot, hash);
     if (!tuner.isRecording || !tuner.isSampled(hash)) return;
     this.#columns.states[slot]! |= SAMPLED;
@@ -93,7 +94,7 @@ export class EvictionPolicy implements PolicyHost {
       const slot = this.#columns.used - 1 - this.#unmarked;
       const key = keys[slot];
       if (key === undefined || (states[slot]! & SAMPLED) !== 0) continue;
-      const hash = hashKey(key);
+      const hash = this.#hash(key);
       if (!tuner.isSampled(hash)) continue;
       states[slot]! |= SAMPLED;
       tuner.seed(hash, (states[slot]! & COUNT_MASK) > 1);
@@ -107,7 +108,7 @@ export class EvictionPolicy implements PolicyHost {
   }
 
   hashOf(slot: number): number {
-    return hashKey(this.#columns.keys[slot]!);
+    return this.#hash(this.#columns.keys[slot]!);
   }
 
   isEmptied(slot: number): boolean {

@@ -15,7 +15,7 @@ import { type CacheDump, checkDump, isDumpedEntry } from "./cache-dump.ts";
 import { closedIndex } from "./closed-index.ts";
 import { createKeyIndex } from "./create-key-index.ts";
 import { EntryColumns } from "./entry-columns.ts";
-import { afterHit, CARE, COUNT_MASK, NEEDS_CARE, SAMPLED } from "./entry-state.ts";
+import { afterHit, CARE, COUNT_MASK, HOT, NEEDS_CARE, SAMPLED } from "./entry-state.ts";
 import { EvictionPolicy } from "./eviction-policy.ts";
 import type { KeyIndex } from "./key-index.ts";
 import { type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
@@ -31,9 +31,12 @@ const SLOTS_PER_SWEEP = 2;
  */
 export class MemoryCache<V> implements SyncCache<V> {
   #index: KeyIndex;
+  /** The index's own `Map`, where it is a single one: spares every read a call through the interface. */
+  #map: Map<string, number> | undefined;
   readonly #columns: EntryColumns<V>;
   readonly #policy: EvictionPolicy;
   readonly #clock: Clock;
+  readonly #isShared: boolean;
   readonly #options: ResolvedOptions<V>;
   readonly #removals: RemovalNotifier<V>;
   readonly #counters: MutableCounters = createCounters();
@@ -50,23 +53,26 @@ export class MemoryCache<V> implements SyncCache<V> {
     this.#options = resolveOptions(options);
     const { maxEntries, sizeOf, clock, name, onRemoved } = this.#options;
     this.#clock = clock;
-    this.#index = createKeyIndex(this.#options);
     this.#columns = new EntryColumns(maxEntries, sizeOf !== undefined, clock.now());
-    this.#policy = new EvictionPolicy(this.#columns);
+    const index = createKeyIndex(this.#options, this.#columns);
+    this.#index = index;
+    this.#map = index.map;
+    this.#isShared = this.#options.values === "shared";
+    this.#policy = new EvictionPolicy(this.#columns, (key) => index.hash(key));
     this.#removals = new RemovalNotifier(name, onRemoved);
   }
 
   get(key: string): V | undefined {
-    const slot = this.#index.find(key);
+    const map = this.#map;
+    const slot = map === undefined ? this.#index.find(key) : map.get(key);
     if (slot === undefined) {
       this.#counters.misses += 1;
       return undefined;
     }
     const columns = this.#columns;
     const state = columns.states[slot]!;
-    const next = afterHit[state]!;
     if ((state & NEEDS_CARE) !== 0) return this.#getWithCare(slot, state);
-    if (next !== state) columns.states[slot] = next;
+    if ((state & HOT) !== HOT) columns.states[slot] = afterHit[state]!;
     this.#hits += 1;
     return columns.values[slot];
   }
@@ -91,6 +97,7 @@ export class MemoryCache<V> implements SyncCache<V> {
    */
   set(key: string, value: V, options?: SetOptions): boolean {
     if (typeof key !== "string") throw invalid("key", "a string", key);
+    this.#index.check?.(key);
     if (value === undefined) throw invalid("value", "anything but undefined, which is the miss", value);
     const ttlMs = options?.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const isStored = this.#store(key, value, ttlMs);
@@ -209,6 +216,7 @@ export class MemoryCache<V> implements SyncCache<V> {
     if (this.#index === closedIndex) return;
     this.clear();
     this.#index = closedIndex;
+    this.#map = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -222,16 +230,18 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** The read of an entry whose hit is more than one byte. */
   #getWithCare(slot: number, state: number): V | undefined {
     const columns = this.#columns;
-    if (this.#isExpired(slot)) {
-      this.#counters.misses += 1;
-      this.#remove(slot, "expired");
-      this.#removals.flush();
-      return undefined;
-    }
-    columns.states[slot] = afterHit[state]!;
+    const { expiresAt } = columns;
+    if ((state & CARE) !== 0 && expiresAt !== undefined && expiresAt[slot]! <= this.#clock.now()) return this.#missExpired(slot);
+    if ((state & HOT) !== HOT) columns.states[slot] = afterHit[state]!;
     this.#hits += 1;
     if ((state & SAMPLED) !== 0) this.#policy.sampled(slot);
-    return this.#valueOf(slot);
+    return this.#isShared ? columns.values[slot] : this.#valueOf(slot);
+  }
+
+  #missExpired(slot: number): undefined {
+    this.#counters.misses += 1;
+    this.#remove(slot, "expired");
+    this.#removals.flush();
   }
 
   #store(key: string, value: V, ttlMs: number): boolean {
@@ -350,7 +360,7 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   #valueOf(slot: number): V {
     const value = this.#columns.values[slot]!;
-    return (this.#columns.states[slot]! & CARE) === 0 || this.#options.values === "shared" ? value : readValue(value, this.#options.values);
+    return (this.#columns.states[slot]! & CARE) === 0 || this.#isShared ? value : readValue(value, this.#options.values);
   }
 
   *#liveSlots(): IterableIterator<number> {

@@ -15,3 +15,9 @@ describeCache("MemoryCache that clones and counts bytes", {
   advance: (ms) => clock.advance(ms),
   testApi,
 });
+
+describeCache("MemoryCache large enough for shards", {
+  create: (options) => new MemoryCache<unknown>({ ...options, clock, maxEntries: 100_000 }),
+  advance: (ms) => clock.advance(ms),
+  testApi,
+});
