@@ -1,0 +1,316 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import {
+  litellmPrices,
+  modelsDev,
+  openAiCompatible,
+  openRouterEndpoints,
+  openRouterModels,
+  openRouterProviders,
+  type Source,
+  type SourceReading,
+  vercelGateway,
+} from "../src/index.ts";
+import { hasPayloads, payloadUrl } from "./support/payloads.ts";
+
+/** Reads a source whose upstream answers `body`, or by URL. */
+async function read(source: Source, body: unknown, primaries: ReadonlyMap<string, SourceReading> = new Map()): Promise<SourceReading> {
+  const answer = (url: string): unknown => (typeof body === "function" ? body(url) : body);
+  return source.read({ primaries, signal: new AbortController().signal, getJson: async (url) => answer(url) });
+}
+
+describe("OpenRouter's models", () => {
+  it("become listings in dollars per million tokens, with what the oldest and the newest bodies tell", async () => {
+    const raw = {
+      id: "acme/Super-1:free",
+      canonical_slug: "acme/super-1-20260101",
+      name: "Acme: Super 1",
+      created: 1_778_613_011,
+      context_length: 1_000_000,
+      architecture: { modality: "text+image->text", input_modalities: ["text", "image"], output_modalities: ["text"], instruct_type: null },
+      pricing: { prompt: "0.00003", completion: "0.00015", web_search: "0.01", input_cache_read: "0.000003", request: "0", discount: 0 },
+      top_provider: { context_length: 1_000_000, max_completion_tokens: 128_000, is_moderated: true },
+      supported_parameters: ["tools", "reasoning"],
+      expiration_date: "2027-01-31",
+      knowledge_cutoff: "",
+      something_new: { deep: [1] },
+    };
+    const { models, rejected } = await read(openRouterModels(), { data: [raw] });
+    expect(rejected).toEqual([]);
+    expect(models).toEqual([
+      {
+        provider: "openrouter",
+        model: "acme/Super-1:free",
+        name: "Acme: Super 1",
+        author: "acme",
+        kind: "chat",
+        usdPerMillion: { input: 30, output: 150, cacheRead: 3 },
+        usdPerUnit: { request: 0, webSearch: 0.01 },
+        contextTokens: 1_000_000,
+        outputTokens: 128_000,
+        inputModalities: ["image", "text"],
+        outputModalities: ["text"],
+        supportedParameters: ["reasoning", "tools"],
+        aliases: ["acme/super-1-20260101"],
+        releasedAt: 1_778_613_011_000,
+        retiresAt: Date.parse("2027-01-31"),
+        isModerated: true,
+      },
+    ]);
+  });
+
+  it('have no price where OpenRouter says "-1", and an unreadable one where it says garbage', async () => {
+    const pricing = { prompt: "-1", completion: "-1", request: ["?"] };
+    const { models } = await read(openRouterModels(), { data: [{ id: "openrouter/auto", pricing }, { id: "a/b" }] });
+    expect(models?.map((model) => model.usdPerMillion)).toEqual([{}, {}]);
+    expect(models?.[0]?.usdPerUnit).toEqual({ request: Number.NaN });
+  });
+
+  it("are refused as a list when the body is none, without quoting it", async () => {
+    for (const body of [{}, [], null, "canary", { data: "canary" }])
+      await expect(read(openRouterModels(), body)).rejects.toMatchObject({
+        reason: "bad-shape",
+        message: expect.not.stringContaining("canary"),
+      });
+  });
+});
+
+describe("OpenRouter's providers", () => {
+  const raw = {
+    name: "Acme",
+    slug: "ACME",
+    privacy_policy_url: null,
+    status_page_url: "https://s",
+    headquarters: "US",
+    datacenters: [],
+    dataPolicy: { training: true },
+  };
+  it("come bare or under data, without what is null or empty", async () => {
+    for (const body of [[raw], { data: [raw, { name: "no slug" }] }])
+      expect((await read(openRouterProviders(), body)).providers).toEqual([
+        { id: "acme", name: "Acme", statusPageUrl: "https://s", headquarters: "US", trainsOnData: true },
+      ]);
+  });
+});
+
+describe("OpenRouter's endpoints", () => {
+  it("are read model by model, a bounded number at a time", async () => {
+    let open = 0;
+    let most = 0;
+    const models =
+      (await read(openRouterModels(), { data: Array.from({ length: 30 }, (_, index) => ({ id: `a/m-${index}` })) })).models ?? [];
+    const source = openRouterEndpoints({ concurrency: 4, filter: (model) => model.model !== "a/m-7" });
+    const reading = await source.read({
+      primaries: new Map([["openrouter", { models, rejected: [] }]]),
+      signal: new AbortController().signal,
+      getJson: async () => {
+        open += 1;
+        most = Math.max(most, open);
+        await new Promise((resolve) => setImmediate(resolve));
+        open -= 1;
+        return {
+          data: {
+            endpoints: [
+              { tag: "Google-Vertex/Europe", pricing: { prompt: "0.000001" }, quantization: "fp8" },
+              { provider_name: "untagged" },
+            ],
+          },
+        };
+      },
+    });
+    expect(most).toBe(4);
+    expect(reading.endpoints?.size).toBe(29);
+    expect(reading.endpoints?.get("openrouter/a/m-0")).toEqual([
+      { provider: "google-vertex", tag: "google-vertex/europe", usdPerMillion: { input: 1 }, quantization: "fp8" },
+    ]);
+  });
+
+  it("fail as a whole when every request fails, and tell why", async () => {
+    const primaries = new Map([["openrouter", (await read(openRouterModels(), { data: [{ id: "a/b" }] })) as SourceReading]]);
+    await expect(read(openRouterEndpoints(), {}, primaries)).rejects.toMatchObject({ reason: "bad-shape" });
+  });
+});
+
+describe("Vercel's gateway", () => {
+  it("becomes listings with tiers, kinds and what its tags tell", async () => {
+    const raw = {
+      id: "acme/super",
+      object: "model",
+      created: 1_700_000_000,
+      owned_by: "Acme",
+      name: "Super",
+      context_window: 200_000,
+      max_tokens: 8000,
+      type: "language",
+      tags: ["tool-use", "vision"],
+      pricing: {
+        input: "0.000003",
+        output: "0.000015",
+        input_cache_read: "0.0000003",
+        input_tiers: [
+          { cost: "0.000003", min: 0, max: 200_000 },
+          { cost: "0.000006", min: 200_000 },
+        ],
+        output_tiers: [{ cost: "0.0000225", min: 200_000 }],
+      },
+    };
+    const { models } = await read(vercelGateway(), {
+      object: "list",
+      data: [
+        raw,
+        { id: "acme/embed", type: "embedding", pricing: { input: "0.00000002" } },
+        { id: "x", pricing: { image: "0.04" }, type: "image" },
+      ],
+    });
+    expect(models?.[0]).toEqual({
+      provider: "vercel",
+      model: "acme/super",
+      name: "Super",
+      author: "acme",
+      kind: "chat",
+      usdPerMillion: { input: 3, output: 15, cacheRead: 0.3 },
+      priceTiers: [{ aboveTokens: 200_000, usdPerMillion: { input: 6, output: 22.5 } }],
+      contextTokens: 200_000,
+      outputTokens: 8000,
+      inputModalities: ["image", "text"],
+      outputModalities: ["text"],
+      supportedParameters: ["tool_choice", "tools"],
+      releasedAt: 1_700_000_000_000,
+    });
+    expect(models?.[1]).toMatchObject({ kind: "embedding", usdPerMillion: { input: 0.02 } });
+    expect(models?.[2]).toMatchObject({ kind: "image", usdPerUnit: { outputImage: 0.04 } });
+  });
+});
+
+describe("models.dev", () => {
+  const model = {
+    id: "super",
+    name: "Super",
+    tool_call: true,
+    reasoning: false,
+    limit: { context: 1000, output: 0 },
+    cost: { input: 0.5, output: 2 },
+  };
+  it("is in dollars per million already, by provider", async () => {
+    const tiers = [{ tier: { size: 200_000 }, input: 1, output: 4 }];
+    const body = {
+      acme: {
+        id: "Acme",
+        name: "Acme",
+        env: ["ACME_KEY"],
+        api: "https://a/v1",
+        models: { super: { ...model, cost: { ...model.cost, tiers } } },
+      },
+    };
+    const { models, providers } = await read(modelsDev(), body);
+    expect(models?.[0]).toMatchObject({
+      provider: "acme",
+      model: "super",
+      usdPerMillion: { input: 0.5, output: 2 },
+      contextTokens: 1000,
+      supportedParameters: ["tool_choice", "tools"],
+    });
+    expect(models?.[0]?.priceTiers).toEqual([{ aboveTokens: 200_000, usdPerMillion: { input: 1, output: 4 } }]);
+    expect(models?.[0] && "outputTokens" in models[0]).toBe(false);
+    expect(providers).toEqual([{ id: "acme", name: "Acme", apiUrl: "https://a/v1", environment: ["ACME_KEY"] }]);
+  });
+
+  it("loses one model or one provider to what does not validate, and no other", async () => {
+    const body = { acme: { id: "acme", models: { super: model, bad: { name: "no id" } } }, broken: 7 };
+    const { models, rejected } = await read(modelsDev(), body);
+    expect(models?.map((item) => item.model)).toEqual(["super"]);
+    expect(rejected.map((item) => item.id)).toEqual(["broken", "acme/bad"]);
+  });
+});
+
+describe("LiteLLM's price map", () => {
+  it("becomes listings by seller, without what is no model", async () => {
+    const body = {
+      sample_spec: { litellm_provider: "one of …", max_tokens: "LEGACY" },
+      last_updated: "2025-12-22",
+      "gpt-4o": {
+        litellm_provider: "openai",
+        mode: "chat",
+        input_cost_per_token: 2.5e-6,
+        output_cost_per_token: 1e-5,
+        max_input_tokens: 128_000,
+        supports_vision: true,
+      },
+      "openrouter/z-ai/glm-4.5": { litellm_provider: "openrouter", mode: "chat", input_cost_per_token: 6e-7 },
+      "vertex_ai/gemini-pro": {
+        litellm_provider: "vertex_ai-language-models",
+        input_cost_per_token_above_200k_tokens: 2.5e-6,
+        input_cost_per_image: 0.0025,
+      },
+      "bedrock/us-east-1/claude": { litellm_provider: "bedrock_converse", deprecation_date: "2026-06-01" },
+      bad: { mode: "chat" },
+    };
+    const { models, rejected } = await read(litellmPrices(), body);
+    expect(rejected).toEqual([{ id: "bad", problem: "litellm_provider: custom" }]);
+    expect(models?.map((model) => `${model.provider} ${model.model} ${model.sourceId ?? "-"}`)).toEqual([
+      "openai gpt-4o -",
+      "openrouter z-ai/glm-4.5 openrouter/z-ai/glm-4.5",
+      "google-vertex gemini-pro vertex_ai/gemini-pro",
+      "amazon-bedrock us-east-1/claude bedrock/us-east-1/claude",
+    ]);
+    expect(models?.[0]).toMatchObject({
+      usdPerMillion: { input: 2.5, output: 10 },
+      contextTokens: 128_000,
+      inputModalities: ["image", "text"],
+    });
+    expect(models?.[2]).toMatchObject({
+      priceTiers: [{ aboveTokens: 200_000, usdPerMillion: { input: 2.5 } }],
+      usdPerUnit: { inputImage: 0.0025 },
+    });
+    expect(models?.[3]?.retiresAt).toBe(Date.parse("2026-06-01"));
+  });
+});
+
+describe("an OpenAI-compatible server", () => {
+  it("tells names, and limits where it tells them", async () => {
+    const urls: string[] = [];
+    const body = (url: string): unknown => {
+      urls.push(url);
+      return {
+        object: "list",
+        data: [{ id: "m", created: 1, owned_by: "me", shutdown_date: "2027-01-01", max_model_len: 4096 }, { object: "model" }],
+      };
+    };
+    const reading = await read(openAiCompatible({ provider: "Local", baseUrl: "http://host/v1/" }), body);
+    expect(reading.models).toMatchObject([
+      { provider: "local", model: "m", contextTokens: 4096, retiresAt: Date.parse("2027-01-01"), usdPerMillion: {} },
+    ]);
+    expect(reading.rejected).toHaveLength(1);
+    await read(openAiCompatible({ provider: "local", baseUrl: "http://host/v1/models" }), body);
+    expect(urls).toEqual(["http://host/v1/models", "http://host/v1/models"]);
+  });
+
+  it("refuses a provider without name and an address that is none", () => {
+    expect(() => openAiCompatible({ provider: "", baseUrl: "http://host" })).toThrow(/provider/);
+    expect(() => openAiCompatible({ provider: "x", baseUrl: "not a url" })).toThrow(/baseUrl/);
+  });
+});
+
+describe.skipIf(!hasPayloads)("the stored real bodies", () => {
+  const stored = (path: string): unknown => JSON.parse(readFileSync(fileURLToPath(payloadUrl(path)), "utf8"));
+  it.each([
+    ["openrouter/openrouter-models.2025-05-23.json", openRouterModels(), 321, 0],
+    ["openrouter/openrouter-models.2026-05-22.json", openRouterModels(), 356, 0],
+    ["models.dev/api.2026-07-02.json", modelsDev(), 5276, 147],
+    ["litellm/model_prices_and_context_window.2025-12-22.json", litellmPrices(), 2256, 0],
+    ["openrouter/openrouter-providers.2026-05-22.json", openRouterProviders(), 0, 82],
+  ])("%s is taken whole: no item is rejected", async (path, source, models, providers) => {
+    const reading = await read(source, stored(path));
+    expect([reading.models?.length ?? 0, reading.providers?.length ?? 0, reading.rejected]).toEqual([models, providers, []]);
+  });
+
+  it("hold the endpoints of a model", async () => {
+    const primaries = new Map([["openrouter", await read(openRouterModels(), { data: [{ id: "google/gemini-2.5-pro-preview" }] })]]);
+    const { endpoints } = await read(openRouterEndpoints(), stored("openrouter/openrouter-model-endpoints.2025-05-23.json"), primaries);
+    expect(endpoints?.get("openrouter/google/gemini-2.5-pro-preview")?.map((endpoint) => endpoint.tag)).toEqual([
+      "google-vertex",
+      "google-ai-studio",
+    ]);
+  });
+});
