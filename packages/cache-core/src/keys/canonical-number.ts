@@ -55,6 +55,15 @@ export function canonicalNumber(token: string): string {
   return String(Number(token));
 }
 
+/**
+ * Whether a token is canonical as it is and `JSON.parse` keeps its value: so it is for everything that `JSON.stringify` or another writer
+ * of shortest doubles has written. A quarter of the cost of laying a number out.
+ */
+export function isShortestDouble(token: string): boolean {
+  const value = Number(token);
+  return Number.isFinite(value) && String(value) === token;
+}
+
 /** Whether a canonical number reads the same once it was a double: `false` is where `JSON.parse` changes the value. */
 export function survivesDouble(canonical: string): boolean {
   return canonical.length <= SAFE_TOKEN_LENGTH && !canonical.includes("e") ? true : String(Number(canonical)) === canonical;

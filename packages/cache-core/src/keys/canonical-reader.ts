@@ -1,6 +1,7 @@
-import { fromByteText, toByteText } from "./byte-text.ts";
-import { canonicalNumber, survivesDouble } from "./canonical-number.ts";
+import { fromByteText } from "./byte-text.ts";
+import { canonicalNumber, isShortestDouble, survivesDouble } from "./canonical-number.ts";
 import { invalidRequest } from "./invalid-request.ts";
+import { respell } from "./respell.ts";
 import { type Member, sortMembers } from "./sort-members.ts";
 
 /** Objects and arrays that may lie inside each other. The deepest schema a provider accepts is a tenth of it. */
@@ -137,6 +138,7 @@ export class CanonicalReader {
     while ((code >= 48 && code <= 57) || code === 45 || code === 46 || code === 43 || code === 101 || code === 69)
       code = text.charCodeAt(++this.#at);
     const token = text.slice(start, this.#at);
+    if (isShortestDouble(token)) return token;
     const form = canonicalNumber(token);
     if (form !== token) this.#changes += 1;
     if (this.#isExact) this.#isExact = survivesDouble(form);
@@ -170,7 +172,9 @@ export class CanonicalReader {
     if (this.#hasControls && CONTROL.test(token)) throw malformed();
     if (isCanonical) return token;
     this.#changes += 1;
-    return respell(token);
+    const spelled = respell(token);
+    if (spelled === undefined) throw malformed();
+    return spelled;
   }
 
   #findBackslash(from: number): number {
@@ -268,15 +272,4 @@ export function joinMembers(members: readonly Member[]): string {
 /** `b`, `f`, `n`, `r`, `t`. */
 function isShortEscape(code: number): boolean {
   return code === 110 || code === 116 || code === 114 || code === 98 || code === 102;
-}
-
-/** The canonical spelling of a string token that has `\u` or `\/` in it. */
-function respell(token: string): string {
-  let value: string;
-  try {
-    value = JSON.parse(fromByteText(token)) as string;
-  } catch {
-    throw malformed(); // Not as the cause: its message quotes the text.
-  }
-  return toByteText(JSON.stringify(value));
 }
