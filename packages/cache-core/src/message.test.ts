@@ -1,0 +1,53 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { InvalidationTarget } from "./invalidation.ts";
+import { decodeBody, decodeMessage, encodeBody, encodeMessage } from "./message.ts";
+
+const subject = fc.string({ unit: "binary", maxLength: 30 });
+const target: fc.Arbitrary<InvalidationTarget> = fc.oneof(
+  subject.map((key) => ({ kind: "key" as const, key })),
+  subject.map((tag) => ({ kind: "tag" as const, tag })),
+  subject.map((pattern) => ({ kind: "pattern" as const, pattern })),
+  fc.constant({ kind: "all" as const }),
+);
+
+describe("invalidation messages", () => {
+  it("come back as they were sent, lone surrogates and all", () => {
+    const any = fc.oneof(target, fc.constant({ kind: "key" as const, key: "\ud800" }));
+    fc.assert(
+      fc.property(any, fc.integer({ min: 0, max: 1e12 }), (sent, seq) => {
+        const heard = decodeMessage(encodeMessage("epoch", seq, encodeBody("origin", sent)));
+        expect(heard).toMatchObject({ epoch: "epoch", seq, origin: "origin", target: sent });
+      }),
+    );
+  });
+
+  it("never throw when they are garbage, whatever it is (I14)", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.json(),
+          fc.string().map((text) => `1 e 5 ${text}`),
+        ),
+        (text) => {
+          expect(() => decodeMessage(text)).not.toThrow();
+          expect(() => decodeBody(text)).not.toThrow();
+        },
+      ),
+    );
+  });
+
+  it.each([
+    ["another format", '2 epoch 1 ["o","key","k"]'],
+    ["a seq that is no number", '1 epoch x ["o","key","k"]'],
+    ["a negative seq", '1 epoch -1 ["o","key","k"]'],
+    ["an unknown kind", '1 epoch 1 ["o","everything","k"]'],
+    ["no subject", '1 epoch 1 ["o","key"]'],
+    ["an object with __proto__", '1 epoch 1 {"__proto__":["o","key","k"]}'],
+    ["nothing", ""],
+    ["too much", `1 epoch 1 ["o","key","${"k".repeat(70_000)}"]`],
+  ])("are refused with %s", (_, text) => {
+    expect(decodeMessage(text)).toBe(undefined);
+  });
+});
