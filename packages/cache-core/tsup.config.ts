@@ -1,4 +1,7 @@
 import { defineConfig } from "tsup";
 import { base } from "../../tsup.config.base.ts";
 
-export default defineConfig({ ...base, entry: ["src/index.ts", "src/explain.ts", "src/normalize.ts"] });
+export default defineConfig({
+  ...base,
+  entry: { index: "src/index.ts", explain: "src/explain.ts", keyv: "src/keyv/index.ts", normalize: "src/normalize.ts" },
+});
