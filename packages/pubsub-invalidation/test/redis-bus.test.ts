@@ -1,7 +1,15 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { Budget, CacheError, systemClock } from "@larder/cache-core";
-import { BusRecorder, freePort, startRedisCluster, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import {
+  BusRecorder,
+  freePort,
+  startRedisCluster,
+  startRedisSentinel,
+  startRedisServer,
+  uniquePrefix,
+  waitUntil,
+} from "@larder/cache-testing";
 import { Cluster, Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { type BusConnectionEvent, RedisInvalidationBus, type RedisInvalidationBusOptions } from "../src/index.ts";
@@ -61,6 +69,27 @@ describe("RedisInvalidationBus", () => {
     await cluster.servers[1]?.start();
     await heard.proofOf(systemClock.now());
   }, 30_000);
+
+  it("follows a failover of Sentinel and takes the promoted replica for what it is: another server", async () => {
+    const set = await startRedisSentinel();
+    opened.push(() => set.stop());
+    const client = new Redis({ sentinels: [...set.sentinels], name: set.name, lazyConnect: true });
+    opened.push(() => client.disconnect());
+    const [a, b] = [open({ client }), open({ client })];
+    const [heardByA, heard] = [new BusRecorder(), new BusRecorder()];
+    const channelA = a.join("sentinel", heardByA);
+    const channelB = b.join("sentinel", heard);
+    await Promise.all([channelA.ready(), channelB.ready()]);
+    const before = await channelA.invalidate(key("before"), call());
+    await heard.until("the one before", () => heard.heard.length === 1);
+    const resets = heard.resets.length;
+    await set.master.kill();
+    await heard.until("a reset", () => heard.resets.length > resets, 15_000);
+    await Promise.all([heard.proofOf(systemClock.now()), heardByA.proofOf(systemClock.now())]);
+    const after = await channelA.invalidate(key("after"), call());
+    expect(after.epoch).not.toBe(before.epoch);
+    await heard.until("the one after", () => heard.targets.some((target) => target.kind === "key" && target.key === "after"));
+  }, 40_000);
 
   it("invalidates while Redis's memory is full (F16)", async () => {
     const server = await startRedisServer();
