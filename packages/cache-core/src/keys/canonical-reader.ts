@@ -7,6 +7,12 @@ import { type Member, sortMembers } from "./sort-members.ts";
 /** Objects and arrays that may lie inside each other. The deepest schema a provider accepts is a tenth of it. */
 export const MAX_DEPTH = 256;
 
+/**
+ * Properties of one object. Sorting a million names blocks the event loop for seconds, which a body of a few megabytes could ask for; the
+ * largest objects that anyone sends, logit biases, have some thousands.
+ */
+export const MAX_PROPERTIES = 100_000;
+
 const QUOTE = 34;
 const COMMA = 44;
 const SLASH = 47;
@@ -235,6 +241,7 @@ export class CanonicalReader {
       const name = this.#nameOf(token);
       if (this.#skipSpace() !== COLON) throw malformed();
       this.#at += 1;
+      if (members.length === MAX_PROPERTIES) throw invalidRequest(`an object has more than ${MAX_PROPERTIES} properties`);
       if (members.length > 0 && !(last < name)) isSorted = false;
       last = name;
       const form = this.#value(depth);

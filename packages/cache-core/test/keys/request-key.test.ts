@@ -184,6 +184,13 @@ describe("refused with ERR_CACHE_INVALID_REQUEST", () => {
     expect(keyOf(bytesOf(deep("[", "]", 255)))).toMatch(/[0-9a-f]{64}$/);
   });
 
+  test("more properties than can be sorted without holding up everyone else", () => {
+    const object = (count: number) =>
+      `{"logit_bias":{${Array.from({ length: count }, (_, index) => `"${(index * 7919) % count}":1`).join(",")}}}`;
+    expect(refused(object(100_001))).toContain("more than 100000 properties");
+    expect(keyOf(bytesOf(object(20_000)))).toMatch(/[0-9a-f]{64}$/);
+  });
+
   test("values that JSON cannot write down", () => {
     const cyclic: Record<string, unknown> = {};
     cyclic.self = { cyclic };
