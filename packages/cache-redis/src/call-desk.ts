@@ -18,6 +18,11 @@ export interface CallDeskOptions {
 /** Told once, with a failure or a reply. */
 export type CallDone<T> = (failure: CallFailure | undefined, reply: T | undefined) => void;
 
+/** Who learns of every call's outcome, before its caller does. */
+export interface CallObserver {
+  observe(failure: CallFailure | undefined): void;
+}
+
 /** One connection's life. Calls of an earlier one no longer count: some are never answered, and never will be. */
 interface Connection {
   inFlight: number;
@@ -27,42 +32,38 @@ interface Connection {
 /** A call on its way. Told of once, by its reply or by its deadline, whichever comes first. */
 class PendingCall<T> {
   readonly dueAt: number;
-  readonly #pending: Set<PendingCall<never>>;
+  // Neighbours in the desk's ring: taking a call out of the middle costs two assignments, where a Set costs a hash.
+  previous: PendingCall<never> = this as PendingCall<never>;
+  next: PendingCall<never> = this as PendingCall<never>;
   readonly #connection: Connection;
   readonly #bytes: number;
+  readonly #observer: CallObserver | undefined;
   #done: CallDone<T> | undefined;
 
-  constructor(pending: Set<PendingCall<never>>, connection: Connection, bytes: number, dueAt: number, done: CallDone<T>) {
-    this.#pending = pending;
+  constructor(connection: Connection, bytes: number, dueAt: number, done: CallDone<T> | undefined, observer: CallObserver | undefined) {
     this.#connection = connection;
     this.#bytes = bytes;
     this.#done = done;
+    this.#observer = observer;
     this.dueAt = dueAt;
-    connection.inFlight += 1;
-    connection.bytes += bytes;
-    pending.add(this as PendingCall<never>);
   }
 
-  readonly succeed: (reply: T) => void = (reply) => this.#settle()?.(undefined, reply);
-  readonly fail: (error: unknown) => void = (error) => this.#settle()?.(toCallFailure(error), undefined);
-
-  /** Tells the caller without waiting any longer. The server may still answer: until then the call counts as under way. */
-  end(failure: CallFailure): void {
-    this.#leave()?.(failure, undefined);
-  }
-
-  #settle(): CallDone<T> | undefined {
+  /** The server has answered. */
+  settle(failure: CallFailure | undefined, reply: T | undefined): void {
     this.#connection.inFlight -= 1;
     this.#connection.bytes -= this.#bytes;
-    return this.#leave();
+    this.end(failure, reply);
   }
 
-  #leave(): CallDone<T> | undefined {
+  /** Tells the caller without waiting any longer. The server may still answer: until then the call counts as under way. */
+  end(failure: CallFailure | undefined, reply: T | undefined): void {
     const done = this.#done;
-    if (done === undefined) return undefined;
+    if (done === undefined) return;
     this.#done = undefined;
-    this.#pending.delete(this as PendingCall<never>);
-    return done;
+    this.previous.next = this.next;
+    this.next.previous = this.previous;
+    this.#observer?.observe(failure);
+    done(failure, reply);
   }
 }
 
@@ -79,7 +80,8 @@ class PendingCall<T> {
  */
 export class CallDesk {
   readonly #options: CallDeskOptions;
-  readonly #pending: Set<PendingCall<never>> = new Set();
+  /** The head of the ring of calls whose callers wait; no call itself. */
+  readonly #ring: PendingCall<never> = new PendingCall<never>({ inFlight: 0, bytes: 0 }, 0, Infinity, undefined, undefined);
   #connection: Connection = { inFlight: 0, bytes: 0 };
   #sweepAt = Infinity;
   #cancelSweep: CancelTimer | undefined;
@@ -101,17 +103,24 @@ export class CallDesk {
   }
 
   /** Watches over a call that was just sent and tells how it ended, within `timeoutMs` milliseconds. Never throws. */
-  watch<T>(reply: Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {
+  watch<T>(reply: Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>, observer?: CallObserver): void {
     const dueAt = this.#options.clock.now() + timeoutMs;
-    const call = new PendingCall<T>(this.#pending, this.#connection, bytes, dueAt, done);
+    const connection = this.#connection;
+    connection.inFlight += 1;
+    connection.bytes += bytes;
+    const call = new PendingCall<T>(connection, bytes, dueAt, done, observer);
+    this.#append(call as PendingCall<never>);
     if (dueAt < this.#sweepAt) this.#sweepAgainAt(dueAt);
-    reply.then(call.succeed, call.fail);
+    reply.then(
+      (answer) => call.settle(undefined, answer),
+      (error: unknown) => call.settle(toCallFailure(error), undefined),
+    );
   }
 
   /** The connection is gone: ends every call and forgets what was under way on it. */
   drop(): void {
     this.#connection = { inFlight: 0, bytes: 0 };
-    for (const call of [...this.#pending]) call.end(LOST);
+    for (const call of this.#waiting()) call.end(LOST, undefined);
   }
 
   /** Ends every call and the timer. */
@@ -119,6 +128,20 @@ export class CallDesk {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
     this.drop();
+  }
+
+  #append(call: PendingCall<never>): void {
+    const last = this.#ring.previous;
+    call.previous = last;
+    call.next = this.#ring;
+    last.next = call;
+    this.#ring.previous = call;
+  }
+
+  #waiting(): PendingCall<never>[] {
+    const calls: PendingCall<never>[] = [];
+    for (let call = this.#ring.next; call !== this.#ring; call = call.next) calls.push(call);
+    return calls;
   }
 
   #sweepAgainAt(dueAt: number): void {
@@ -132,7 +155,7 @@ export class CallDesk {
     const now = this.#options.clock.now();
     let next = Infinity;
     let due: PendingCall<never>[] | undefined;
-    for (const call of this.#pending) {
+    for (const call of this.#waiting()) {
       if (call.dueAt > now) next = Math.min(next, call.dueAt);
       else if (due) due.push(call);
       else due = [call];
@@ -143,6 +166,6 @@ export class CallDesk {
   }
 
   #endDue(due: ReadonlyArray<PendingCall<never>>): void {
-    for (const call of due) call.end(TIMEOUT);
+    for (const call of due) call.end(TIMEOUT, undefined);
   }
 }

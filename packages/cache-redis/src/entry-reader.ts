@@ -157,6 +157,7 @@ export class EntryReader<V> {
       this.#options.counters.refuse(key, opened);
       return undefined;
     }
-    return { value: opened.value, version: parts.version, ...life, tags: parts.tags };
+    const { ageMs, freshMs, remainingMs } = life;
+    return { value: opened.value, version: parts.version, ageMs, freshMs, remainingMs, tags: parts.tags };
   }
 }

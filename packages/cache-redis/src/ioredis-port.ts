@@ -37,6 +37,9 @@ export class IoredisPort implements RedisPort {
   /** The connection for subscriptions; on a cluster the client keeps one by itself. */
   #subscriber: Redis | undefined;
   #isCorked = false;
+  /** Whether the last batch had more than one command: then the next one is expected to have, too. */
+  #isBusy = false;
+  #turnCommands = 0;
   readonly #unlisten: Array<() => void> = [];
   /** Whether messages and their loss are listened for. */
   #isListening = false;
@@ -102,13 +105,17 @@ export class IoredisPort implements RedisPort {
     this.#subscriptions().unsubscribe(channel).catch(ignore);
   }
 
-  batch(): void {
-    if (this.#isCorked) return;
+  batch(inFlight: number): void {
+    this.#turnCommands += 1;
+    // One caller, who asks again when he is answered, gains nothing by a later write.
+    if (this.#isCorked || (inFlight === 0 && !this.#isBusy)) return;
     this.#isCorked = true;
+    this.#turnCommands = 1;
     const streams = this.#connections().map((connection) => connection.stream);
     for (const stream of streams) stream?.cork();
     process.nextTick(() => {
       this.#isCorked = false;
+      this.#isBusy = this.#turnCommands > 1;
       for (const stream of streams) stream?.uncork();
     });
   }

@@ -1,6 +1,6 @@
 import type { Clock, KeySpace, RandomSource, Version } from "@larder/cache-core";
 import { Breaker, type BreakerState } from "./breaker.ts";
-import type { CallDesk, CallDone } from "./call-desk.ts";
+import type { CallDesk, CallDone, CallObserver } from "./call-desk.ts";
 import { type CallFailure, isUnusable, toCacheError, toCallFailure } from "./call-failure.ts";
 import { type Judge, LaneVersions } from "./lane-versions.ts";
 import type { RedisPort } from "./redis-port.ts";
@@ -40,7 +40,7 @@ type JudgeDone = (judge: Judge | undefined) => void;
  * replica that lagged is thus noticed before anything is served from it, and moves the epoch, which voids every entry at once. Who could
  * have noticed and is gone as well leaves the time to live as the bound.
  */
-export class Lane {
+export class Lane implements CallObserver {
   readonly versions: LaneVersions;
   readonly time: ServerTime = new ServerTime();
   readonly #options: LaneOptions;
@@ -155,7 +155,7 @@ export class Lane {
       done(BUSY, undefined);
       return;
     }
-    if (desk.inFlight > 0) port.batch();
+    port.batch(desk.inFlight);
     let reply: Promise<T>;
     try {
       reply = start();
@@ -163,15 +163,13 @@ export class Lane {
       done(toCallFailure(error), undefined);
       return;
     }
-    desk.watch(reply, bytes, timeoutMs, (failure, answer) => {
-      if (failure === undefined) this.#breaker.succeed();
-      else this.#judgeFailure(failure);
-      done(failure, answer);
-    });
+    desk.watch(reply, bytes, timeoutMs, done, this);
   }
 
-  #judgeFailure(failure: CallFailure): void {
-    if (failure.kind === "timeout") this.#breaker.fail();
+  /** Takes in how a call of this lane ended. */
+  observe(failure: CallFailure | undefined): void {
+    if (failure === undefined) this.#breaker.succeed();
+    else if (failure.kind === "timeout") this.#breaker.fail();
     else if (isUnusable(failure)) this.#leaveServer(failure);
     else if (failure.kind !== "lost") this.#breaker.succeed();
   }

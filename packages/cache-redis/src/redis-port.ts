@@ -37,8 +37,11 @@ export interface RedisPort {
   subscribe(channel: string): Promise<void>;
   /** Ends a subscription. Never rejects. */
   unsubscribe(channel: string): void;
-  /** Lets what is sent in this turn of the event loop leave in one write. Cheap to call with every command. */
-  batch(): void;
+  /**
+   * Lets what is sent in this turn of the event loop leave in one write. Called before every command.
+   * @param inFlight calls that have not been answered: at 0 the command may be the only one
+   */
+  batch(inFlight: number): void;
   /** Gives the connection up and makes a new one: the server turned out to be a replica, or to be deaf. */
   reconnect(): void;
   /** Ends what the port opened itself. Nothing is told afterwards. */

@@ -6,10 +6,12 @@ import type { Scenario } from "../scenario.ts";
  */
 export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {
   keys: async () => (await import("./keys.ts")).keysScenario,
+  redis: async () => (await import("./redis.ts")).redisScenario,
   tiered: async () => (await import("./tiered.ts")).tieredScenario,
   stampede: async () => (await import("./stampede.ts")).stampedeScenario,
   coherence: async () => (await import("./coherence.ts")).coherenceScenario,
   invalidation: async () => (await import("./invalidation.ts")).invalidationScenario,
   faults: async () => (await import("./faults.ts")).faultsScenario,
+  sync: async () => (await import("./sync.ts")).syncScenario,
   gateway: async () => (await import("./gateway.ts")).gatewayScenario,
 };

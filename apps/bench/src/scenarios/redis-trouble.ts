@@ -1,0 +1,138 @@
+import { bytesCodec, RedisCache } from "@larder/cache-redis";
+import { Redis } from "ioredis";
+import { singleCell } from "../measure.ts";
+import type { ScenarioContext, Table } from "../scenario.ts";
+import { quantile } from "../statistics.ts";
+
+const CONTENDER = "larder RedisCache";
+const FROZEN_MS = 2_000;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** GETs of another client, one after the other, until told to stop. @returns their latencies in milliseconds */
+async function probe(url: string, isDone: () => boolean): Promise<number[]> {
+  const client = new Redis(url);
+  await client.set("probe", "x");
+  const latencies: number[] = [];
+  while (!isDone()) {
+    const startedAt = performance.now();
+    await client.get("probe");
+    latencies.push(performance.now() - startedAt);
+    await sleep(1);
+  }
+  client.disconnect();
+  return latencies;
+}
+
+async function fillMany(cache: RedisCache<Buffer>, count: number): Promise<void> {
+  const body = Buffer.from("x");
+  for (let start = 0; start < count; start += 1_000) {
+    await cache.setMany(Array.from({ length: Math.min(1_000, count - start) }, (_, index) => [`many:${start + index}`, body] as const));
+  }
+}
+
+/** How long `clear()` takes at many keys, and what other clients notice of the sweep behind it. */
+export async function measureClear(context: ScenarioContext, url: string): Promise<Table> {
+  const count = context.quick ? 20_000 : 1_000_000;
+  context.progress.update(0.9, `clear at ${count} keys`);
+  const cache = new RedisCache<Buffer>({ url, namespace: "clear", codec: bytesCodec, writeTimeoutMs: 10_000 });
+  await cache.ready();
+  await fillMany(cache, count);
+  let isDone = false;
+  const idle = probe(url, () => isDone);
+  await sleep(1_000);
+  isDone = true;
+  const before = await idle;
+  isDone = false;
+  const busy = probe(url, () => isDone);
+  const startedAt = performance.now();
+  await cache.clear();
+  const clearMs = performance.now() - startedAt;
+  await sleep(context.quick ? 500 : 5_000);
+  isDone = true;
+  const during = await busy;
+  const swept = cache.stats().sweptEntries;
+  await cache.close();
+  const idleP99 = quantile(before, 0.99);
+  const busyP99 = quantile(during, 0.99);
+  return {
+    id: "clear",
+    title: `clear() at ${count} keys`,
+    columns: [
+      { id: "clear", title: "clear()", unit: "ms", better: "lower" },
+      { id: "idle", title: "another client's p99 before", unit: "ms", better: "none" },
+      { id: "busy", title: "p99 while swept", unit: "ms", better: "lower" },
+      { id: "swept", title: "freed meanwhile", unit: "entries", better: "none" },
+    ],
+    rows: [
+      {
+        contender: CONTENDER,
+        role: "ours",
+        cells: { clear: singleCell(clearMs), idle: singleCell(idleP99), busy: singleCell(busyP99), swept: singleCell(swept) },
+      },
+    ],
+    targets: [
+      { contender: CONTENDER, column: "clear", text: `<= 2 ms (${clearMs.toFixed(2)})`, isMet: clearMs <= 2 },
+      {
+        contender: CONTENDER,
+        column: "busy",
+        text: `another client's p99 grows by <= 0.2 ms (${(busyP99 - idleP99).toFixed(2)})`,
+        isMet: busyP99 - idleP99 <= 0.2,
+      },
+    ],
+    notes: ["A single run; the probe shares the machine with the bench itself."],
+  };
+}
+
+/** What gets cost while Redis is frozen: the first 500 at once, then one by one with the breaker open, and 100,000 for the heap. */
+export async function measureFrozen(context: ScenarioContext): Promise<Table> {
+  context.progress.update(0.95, "gets while Redis is frozen");
+  const redis = await context.redis.start();
+  const cache = new RedisCache<Buffer>({ url: redis.url, namespace: "frozen", codec: bytesCodec });
+  await cache.ready();
+  redis.server.pause();
+  const latencies = await Promise.all(
+    Array.from({ length: 500 }, async (_, index) => {
+      const startedAt = performance.now();
+      await cache.get(`key:${index}`);
+      return performance.now() - startedAt;
+    }),
+  );
+  const openLatencies: number[] = [];
+  const until = performance.now() + FROZEN_MS / 2;
+  while (performance.now() < until) {
+    const startedAt = performance.now();
+    await cache.get("key");
+    openLatencies.push(performance.now() - startedAt);
+    await sleep(1);
+  }
+  const heapBefore = process.memoryUsage().heapUsed;
+  for (let index = 0; index < 100_000; index += 1) await cache.get(`key:${index}`);
+  const heapGrowth = (process.memoryUsage().heapUsed - heapBefore) / 1e6;
+  redis.server.resume();
+  await cache.close();
+  await redis.stop();
+  const slowest = Math.max(...latencies);
+  const openP99 = quantile(openLatencies, 0.99);
+  return {
+    id: "frozen",
+    title: "Gets while Redis is frozen (SIGSTOP)",
+    columns: [
+      { id: "slowest", title: "slowest of 500", unit: "ms", better: "lower" },
+      { id: "open", title: "p99 with the breaker open", unit: "ms", better: "lower" },
+      { id: "heap", title: "heap after 100,000 more", unit: "MB", better: "lower" },
+    ],
+    rows: [
+      {
+        contender: CONTENDER,
+        role: "ours",
+        cells: { slowest: singleCell(slowest), open: singleCell(openP99), heap: singleCell(heapGrowth, "garbage included") },
+      },
+    ],
+    targets: [
+      { contender: CONTENDER, column: "slowest", text: `<= 60 ms (${slowest.toFixed(1)})`, isMet: slowest <= 60 },
+      { contender: CONTENDER, column: "open", text: `<= 1 ms (${openP99.toFixed(2)})`, isMet: openP99 <= 1 },
+      { contender: CONTENDER, column: "heap", text: `< 10 MB (${heapGrowth.toFixed(1)})`, isMet: heapGrowth < 10 },
+    ],
+  };
+}
