@@ -93,6 +93,7 @@ export class EntryColumns<V> {
     this.keys.fill(undefined, 0, this.#used);
     this.values.fill(undefined, 0, this.#used);
     this.states.fill(0, 0, this.#used);
+    this.bytes?.fill(0, 0, this.#used);
     this.#used = 0;
     this.#freeCount = 0;
   }

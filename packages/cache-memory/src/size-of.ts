@@ -48,7 +48,9 @@ function walk(root: object): number {
   while (waiting.length > 0 && visits < MAX_VISITS) {
     const node = waiting.pop()!;
     visits += 1;
-    total += bytesOfFlat(node) ?? HEADER_BYTES + countFields(node, count);
+    // Not `total += countFields(...)`: that would read the total before the call adds to it.
+    const own = bytesOfFlat(node) ?? HEADER_BYTES + countFields(node, count);
+    total += own;
   }
   return waiting.length === 0 ? total : Math.ceil(total * (1 + waiting.length / visits));
 }

@@ -1,0 +1,54 @@
+import { ManualClock } from "@larder/cache-testing";
+import { describe, expect, it } from "vitest";
+import { type CacheDump, MemoryCache } from "../src/index.ts";
+
+describe("dump and restore", () => {
+  it("carry entries over to another cache through JSON, with ages and remaining times", () => {
+    const before = new ManualClock();
+    const first = new MemoryCache<unknown>({ clock: before });
+    first.set("null", null);
+    first.set("short", "s", { ttlMs: 100 });
+    first.set("long", { deep: [1] }, { ttlMs: 10_000 });
+    before.advance(50);
+    const dump = JSON.parse(JSON.stringify(first.dump())) as CacheDump<unknown>;
+
+    // Another process: its monotonic clock starts anew, the wall clock has gone on by 60 ms.
+    const after = new ManualClock(5, before.wallNow() + 60);
+    const second = new MemoryCache<unknown>({ clock: after });
+    expect(second.restore(dump)).toBe(2);
+    expect(second.get("null")).toBe(null);
+    expect(second.get("short")).toBe(undefined);
+    expect(second.lookup("long")).toMatchObject({ status: "hit", value: { deep: [1] }, remainingMs: 10_000 - 110 });
+  });
+
+  it("are not prolonged by a wall clock that was set back", () => {
+    const clock = new ManualClock();
+    const cache = new MemoryCache<number>({ clock });
+    cache.set("key", 1, { ttlMs: 100 });
+    const dump = cache.dump();
+    clock.jumpWall(-3_600_000);
+    cache.clear();
+    cache.restore(dump);
+    clock.advance(100);
+    expect(cache.get("key")).toBe(undefined);
+  });
+
+  it("keep what was asked for most when not all fit", () => {
+    const large = new MemoryCache<number>({ maxEntries: 100 });
+    for (let index = 0; index < 100; index += 1) large.set(`key:${index}`, index);
+    for (let index = 0; index < 5; index += 1) for (let round = 0; round < 8; round += 1) large.get(`key:${index}`);
+    const small = new MemoryCache<number>({ maxEntries: 10 });
+    small.restore(large.dump());
+    for (let index = 0; index < 5; index += 1) expect(small.get(`key:${index}`)).toBe(index);
+  });
+
+  it("leave damaged entries out and refuse what is no dump", () => {
+    const cache = new MemoryCache<number>();
+    const damaged = { format: 1, dumpedAt: 0, entries: [{ key: "good", value: 1, ageMs: 0, uses: 0 }, { key: 7 }, null] };
+    expect(cache.restore(damaged as unknown as CacheDump<number>)).toBe(1);
+    expect(cache.get("good")).toBe(1);
+    for (const bad of [null, {}, { format: 2, dumpedAt: 0, entries: [] }, "text"]) {
+      expect(() => cache.restore(bad as unknown as CacheDump<number>)).toThrow(/ERR_CACHE_CODEC/);
+    }
+  });
+});

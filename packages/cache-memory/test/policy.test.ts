@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { MemoryCache } from "../src/index.ts";
+
+/** Reads through the cache and counts hits, as a trace player does. */
+function play(cache: MemoryCache<number>, keys: Iterable<string>): number {
+  let hits = 0;
+  for (const key of keys) {
+    if (cache.get(key) !== undefined) hits += 1;
+    else cache.set(key, 1);
+  }
+  return hits;
+}
+
+function* repeat(count: number, makeKey: (index: number) => string): Iterable<string> {
+  for (let index = 0; index < count; index += 1) yield makeKey(index);
+}
+
+describe("the eviction policy", () => {
+  it("keeps what is hot through a scan ten times as large as the cache", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 200 });
+    for (let round = 0; round < 20; round += 1)
+      play(
+        cache,
+        repeat(150, (index) => `hot:${index}`),
+      );
+    play(
+      cache,
+      repeat(2_000, (index) => `scan:${index}`),
+    );
+    expect(
+      play(
+        cache,
+        repeat(150, (index) => `hot:${index}`),
+      ),
+    ).toBeGreaterThan(120);
+  });
+
+  it("holds a part of a loop that is larger than the cache, where LRU would hold none of it", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 100 });
+    const accesses = 50 * 300;
+    expect(
+      play(
+        cache,
+        repeat(accesses, (index) => `loop:${index % 300}`),
+      ),
+    ).toBeGreaterThan(accesses * 0.2);
+  });
+
+  it("follows a working set that moves, which frequency alone would not", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 200 });
+    for (let round = 0; round < 30; round += 1)
+      play(
+        cache,
+        repeat(180, (index) => `old:${index}`),
+      );
+    let hits = 0;
+    for (let round = 0; round < 30; round += 1)
+      hits = play(
+        cache,
+        repeat(180, (index) => `new:${index}`),
+      );
+    expect(hits).toBeGreaterThan(150);
+  });
+
+  it("grows its window for keys that come in bursts and never again", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 400 });
+    // Each key is asked for three times, 200 keys apart: a window smaller than that never meets it again.
+    const bursts = repeat(120_000, (index) => `burst:${Math.floor(index / 3) - (index % 3) * 100}`);
+    play(cache, bursts);
+    const { hits, misses } = cache.stats();
+    expect(hits / (hits + misses)).toBeGreaterThan(0.5);
+  });
+
+  it("evicts in a cache bounded by bytes alone as well as in one bounded by entries", () => {
+    const cache = new MemoryCache<number>({ maxBytes: 2_000, sizeOf: () => 10 });
+    for (let round = 0; round < 20; round += 1)
+      play(
+        cache,
+        repeat(150, (index) => `hot:${index}`),
+      );
+    play(
+      cache,
+      repeat(2_000, (index) => `scan:${index}`),
+    );
+    expect(cache.size()).toBe(200);
+    expect(
+      play(
+        cache,
+        repeat(150, (index) => `hot:${index}`),
+      ),
+    ).toBeGreaterThan(120);
+  });
+
+  it("does as well behind a Map, behind shards and behind a digest index", () => {
+    const ratio = (cache: MemoryCache<number>): number => {
+      const hits = play(
+        cache,
+        repeat(60_000, (index) => `key:${((index * index) % 1_999).toString(16).padStart(16, "0")}`),
+      );
+      return hits / 60_000;
+    };
+    const map = ratio(new MemoryCache<number>({ maxEntries: 300 }));
+    expect(Math.abs(ratio(new MemoryCache<number>({ maxEntries: 300, keys: "digest" })) - map)).toBeLessThan(0.05);
+    expect(Math.abs(ratio(new MemoryCache<number>({ maxBytes: 300, sizeOf: () => 1 })) - map)).toBeLessThan(0.05);
+  });
+});
