@@ -4,6 +4,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { createPeers } from "./contenders/peer-installer.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
+import { fillPage } from "./report/fill-page.ts";
 import { renderHtmlReport } from "./report/html-report.ts";
 import { renderMarkdownReport } from "./report/markdown-report.ts";
 import { TerminalProgress } from "./report/terminal-progress.ts";
@@ -61,6 +62,7 @@ async function runBench(command: Extract<Command, { kind: "run" }>): Promise<num
       seed,
       schedules,
       tracesFolder,
+      replayFile: command.replay,
       signal,
       peers,
       progress,
@@ -82,6 +84,9 @@ async function main(): Promise<number> {
   if (command.kind === "compare") {
     const style = createTerminalStyle(process.stdout);
     process.stdout.write(`${renderComparison(await readReport(command.before), await readReport(command.after), style)}\n`);
+  } else if (command.kind === "fill") {
+    const report = await readReport(command.file);
+    for (const page of command.pages) await writeWhole(page, fillPage(await readFile(page, "utf8"), report));
   } else if (command.kind === "render") {
     await writeFiles(await readReport(command.file), command.files);
   } else {

@@ -16,10 +16,12 @@ export type Command =
       readonly seed: number;
       readonly schedules: number | undefined;
       readonly traces: string | undefined;
+      readonly replay: string | undefined;
       readonly files: ReportFiles;
     }
   | { readonly kind: "compare"; readonly before: string; readonly after: string }
   | { readonly kind: "render"; readonly file: string; readonly files: ReportFiles }
+  | { readonly kind: "fill"; readonly file: string; readonly pages: readonly string[] }
   | { readonly kind: "help" };
 
 /** The command line makes no sense; the message says how it would. */
@@ -48,6 +50,7 @@ function parse(args: readonly string[]) {
         html: { type: "string" },
         markdown: { type: "string" },
         traces: { type: "string" },
+        replay: { type: "string" },
         schedules: { type: "string" },
         seed: { type: "string" },
       },
@@ -73,6 +76,11 @@ export function parseCommand(args: readonly string[], known: readonly string[]):
     if (!file || positionals.length > 2) throw new UsageError("render wants one file: bench render RESULT.json --html REPORT.html");
     return { kind: "render", file, files };
   }
+  if (positionals[0] === "fill") {
+    const [, file, ...pages] = positionals;
+    if (!file || pages.length === 0) throw new UsageError("fill wants a result and pages: bench fill RESULT.json PAGE.md…");
+    return { kind: "fill", file, pages };
+  }
   const unknown = positionals.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new UsageError(`no scenario is called ${unknown.join(", ")}: there are ${known.join(", ")}`);
   return {
@@ -82,6 +90,7 @@ export function parseCommand(args: readonly string[], known: readonly string[]):
     seed: toCount("seed", values.seed) ?? DEFAULT_SEED,
     schedules: toCount("schedules", values.schedules),
     traces: values.traces,
+    replay: values.replay,
     files,
   };
 }
@@ -95,6 +104,7 @@ usage: bench [SCENARIO…] [--quick] [--json FILE] [--html FILE] [--markdown FIL
              [--traces DIR] [--schedules N] [--seed S]
        bench compare BEFORE.json AFTER.json     what changed beyond noise
        bench render RESULT.json --html FILE     the report of an earlier run
+       bench fill RESULT.json PAGE.md…          its tables between the markers of pages
 
 scenarios (none named = all):
 ${scenarios.map(([name, title]) => `  ${name.padEnd(width)}  ${title}`).join("\n")}
@@ -104,6 +114,7 @@ ${scenarios.map(([name, title]) => `  ${name.padEnd(width)}  ${title}`).join("\n
   --html FILE    one self-contained page with tables and plots
   --markdown FILE  the tables in Markdown
   --traces DIR   a folder of *.txt.gz cache traces, one key a line (default: ../shared/traces if it is there)
+  --replay FILE  a request log for the gateway, one {"atMs":0,"body":{…}} a line, sent at its own pace
   --schedules N  schedules for the simulator
   --seed S       seed of everything random
 

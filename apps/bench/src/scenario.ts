@@ -157,6 +157,8 @@ export interface ScenarioContext {
   readonly redis: RedisLauncher;
   /** A folder of `*.txt.gz` cache traces, from `--traces` or `../shared/traces`; `undefined`: none, use synthetic workloads and say so. */
   readonly tracesFolder: string | undefined;
+  /** A request log for the gateway, from `--replay`; `undefined`: none. */
+  readonly replayFile?: string | undefined;
   /** Schedules for the simulator, from `--schedules`; `undefined`: the scenario's own choice. */
   readonly schedules: number | undefined;
 }

@@ -40,7 +40,8 @@ export interface Probe {
 
 const KEY = "model";
 const DELIVERY_MS = 200;
-const HUNG_MS = 2000;
+/** Long past every budget: who has not answered by then waits for Redis to come back. */
+const HUNG_MS = 1000;
 /** What a reader may wait for a shared tier that does not answer. */
 const BUDGET_MS = 60;
 

@@ -1,11 +1,6 @@
-import { type LoadGenerator, type LoadRequest, type LoadResult, pickLoadGenerator, UNIQUE } from "../load-generator.ts";
-import { type Measurement, singleCell, toMeasurements, toRows } from "../measure.ts";
-import { runOpenLoop } from "../open-loop.ts";
-import { type LoadedPeer, PeerUnavailable } from "../peers.ts";
+import { type LoadGenerator, type LoadResult, pickLoadGenerator } from "../load-generator.ts";
+import { type Measurement, toMeasurements, toRows } from "../measure.ts";
 import {
-  type Cell,
-  type Plot,
-  type Role,
   type Row,
   type Scenario,
   type ScenarioContext,
@@ -13,24 +8,24 @@ import {
   ScenarioUnavailable,
   type Table,
   type Target,
-  type UnavailableContender,
 } from "../scenario.ts";
 import { createSeededRandom, shuffled } from "../seeded-random.ts";
-import { type GatewayInput, gatewayServer, larderProgram, plainServer, SLOW_MODEL } from "./gateway-servers.ts";
+import { measureArrivals, replayLog } from "./gateway-arrivals.ts";
+import {
+  type AskedServer,
+  BARE,
+  chatBody,
+  type Fleet,
+  hitTargets,
+  missTargets,
+  PORTKEY,
+  REQUEST_BYTES,
+  startFleet,
+  UPSTREAM,
+} from "./gateway-fleet.ts";
+import { gatewayServer, larderProgram, plainServer, SLOW_MODEL } from "./gateway-servers.ts";
 
 const CONNECTIONS = 32;
-const BARE = "bare node:http";
-const UPSTREAM = "upstream asked directly";
-const PORTKEY = "@portkey-ai/gateway";
-const REQUEST_BYTES = 600;
-
-/** Who is asked, and with what. */
-interface Target32 {
-  readonly name: string;
-  readonly role: Role;
-  readonly version?: string;
-  readonly request: LoadRequest;
-}
 
 /** One question put to several servers. */
 interface Question {
@@ -39,97 +34,8 @@ interface Question {
   readonly baseline: string;
   readonly connections: number;
   readonly measures: "rate" | "latency";
-  readonly targets: readonly Target32[];
+  readonly targets: readonly AskedServer[];
   readonly reach?: { readonly text: string; isMet(ours: Measurement, base: Measurement): boolean };
-}
-
-function chatBody(fields: { readonly model?: string; readonly stream?: boolean; readonly isUnique?: boolean }): string {
-  const { model = "gpt-4o-mini", stream = false, isUnique = false } = fields;
-  const filler = "Answer as shortly as you can. ".repeat(20).slice(0, REQUEST_BYTES - 200);
-  const content = isUnique ? `What is ${UNIQUE}?` : "What is a larder?";
-  return JSON.stringify({
-    model,
-    messages: [
-      { role: "system", content: filler },
-      { role: "user", content },
-    ],
-    temperature: 0,
-    ...(stream ? { stream } : {}),
-  });
-}
-
-class Servers {
-  readonly #context: ScenarioContext;
-
-  constructor(context: ScenarioContext) {
-    this.#context = context;
-  }
-
-  /** Starts the task and waits for its port. Tasks are stopped at the end of the scenario. */
-  start(task: string, input: unknown): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const running = this.#context.runTask<null>(task, input, {
-        timeoutMs: 3_600_000,
-        onMessage: (message) => resolve((message as { port: number }).port),
-      });
-      running.result.catch(reject);
-    });
-  }
-}
-
-const requestTo = (port: number, body: string, headers: Readonly<Record<string, string>> = {}): LoadRequest => ({
-  url: `http://127.0.0.1:${port}/v1/chat/completions`,
-  headers: { "content-type": "application/json", authorization: "Bearer bench-key", ...headers },
-  body,
-});
-
-interface Fleet {
-  readonly bare: number;
-  readonly upstream: number;
-  readonly larder: number;
-  readonly portkey: { readonly port: number; readonly version: string; readonly headers: Record<string, string> } | undefined;
-  readonly unavailable: UnavailableContender[];
-}
-
-async function startFleet(context: ScenarioContext): Promise<Fleet> {
-  const servers = new Servers(context);
-  const unavailable: UnavailableContender[] = [];
-  const [bare, upstream] = await Promise.all([servers.start("plain", null), servers.start("plain", null)]);
-  const larder = await servers.start("gateway", { gateway: "larder", upstreamPort: upstream } satisfies GatewayInput);
-  let portkey: Fleet["portkey"];
-  try {
-    const peer: LoadedPeer = await context.peers.load(PORTKEY);
-    const port = await servers.start("gateway", { gateway: "portkey", upstreamPort: upstream, folder: peer.folder } satisfies GatewayInput);
-    const headers = { "x-portkey-provider": "openai", "x-portkey-custom-host": `http://127.0.0.1:${upstream}/v1` };
-    portkey = { port, version: peer.version, headers };
-  } catch (error) {
-    context.signal.throwIfAborted();
-    const isMissing = error instanceof PeerUnavailable;
-    unavailable.push({
-      contender: PORTKEY,
-      why: isMissing ? error.message : "did not start",
-      install: isMissing ? error.install : "see its own output",
-    });
-  }
-  return { bare, upstream, larder, portkey, unavailable };
-}
-
-function hitTargets(fleet: Fleet, body: string): Target32[] {
-  return [
-    { name: BARE, role: "limit", request: requestTo(fleet.bare, body) },
-    { name: "larder", role: "ours", request: requestTo(fleet.larder, body) },
-  ];
-}
-
-function missTargets(fleet: Fleet, body: string): Target32[] {
-  const { portkey } = fleet;
-  return [
-    { name: UPSTREAM, role: "limit", request: requestTo(fleet.upstream, body) },
-    { name: "larder", role: "ours", request: requestTo(fleet.larder, body) },
-    ...(portkey
-      ? [{ name: PORTKEY, role: "peer" as const, version: portkey.version, request: requestTo(portkey.port, body, portkey.headers) }]
-      : []),
-  ];
 }
 
 function atLeast(ratio: number): NonNullable<Question["reach"]> {
@@ -279,59 +185,6 @@ function latencyTable(question: Question, seen: Seen, fleet: Fleet): Table {
   };
 }
 
-/** Hits and misses arriving on their own schedule, at a rate that all servers can bear. */
-async function measureArrivals(fleet: Fleet, context: ScenarioContext): Promise<{ readonly table: Table; readonly plot: Plot }> {
-  const perSecond = 200;
-  const asked = [
-    ...hitTargets(fleet, chatBody({})).map((target) => ({ ...target, what: "hit" })),
-    ...missTargets(fleet, chatBody({ isUnique: true })).map((target) => ({ ...target, what: "miss" })),
-  ];
-  const rows: Row[] = [];
-  const series: Plot["series"][number][] = [];
-  for (const { name, role, version, request, what } of asked) {
-    const random = createSeededRandom(context.seed);
-    const { percentiles, failures } = await runOpenLoop(request, { perSecond, seconds: context.quick ? 1.5 : 10, random }, context.signal);
-    const label = role === "limit" ? name : `${name}, ${what}`;
-    const cells: Record<string, Cell> = Object.fromEntries(percentiles.map(([share, latencyMs]) => [String(share), singleCell(latencyMs)]));
-    rows.push({
-      contender: label,
-      role,
-      ...(version ? { version } : {}),
-      cells,
-      ...(failures > 0 ? { note: `${failures} requests failed` } : {}),
-    });
-    series.push({
-      name: label,
-      role,
-      points: percentiles.filter(([share]) => share < 1).map(([share, latencyMs]) => [1 / (1 - share), latencyMs] as const),
-    });
-  }
-  const shares = [0.5, 0.9, 0.99, 0.999, 1];
-  const table: Table = {
-    id: "arrivals",
-    title: `Open loop: ${perSecond} arrivals a second, latency from the instant a request was due`,
-    columns: shares.map((share) => ({
-      id: String(share),
-      title: share === 1 ? "max" : `p${share * 100}`,
-      unit: "ms",
-      better: "lower" as const,
-    })),
-    rows,
-    notes: ["Arrivals do not wait for answers, so a pause of the server is in the figures (no coordinated omission)."],
-  };
-  const plot: Plot = {
-    id: "arrivals",
-    title: `Latency by percentile at ${perSecond} arrivals a second`,
-    kind: "line",
-    xLabel: "1 in N requests is slower",
-    yLabel: "ms",
-    xScale: "log",
-    yScale: "log",
-    series,
-  };
-  return { table, plot };
-}
-
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
   if (!larderProgram()) throw new ScenarioUnavailable("the gateway is not built", "npx --yes pnpm@10.34.9 build");
   const generator = await pickLoadGenerator(context.peers);
@@ -344,6 +197,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   );
   context.progress.update(0.92, "arrivals");
   const { table, plot } = await measureArrivals(fleet, context);
+  if (context.replayFile) tables.push(await replayLog(fleet, context.replayFile, context));
   return {
     tables: [...tables, table],
     plots: [plot],

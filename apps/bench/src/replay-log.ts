@@ -1,0 +1,30 @@
+import { readFile } from "node:fs/promises";
+import { ScenarioUnavailable } from "./scenario.ts";
+
+/** One request of a log. */
+export interface LoggedRequest {
+  /** Milliseconds from the start of the log. */
+  readonly atMs: number;
+  /** The request's JSON body as text. */
+  readonly body: string;
+}
+
+/**
+ * Reads a request log: one JSON object a line, `{ "atMs": 12, "body": { "model": … } }`. Instants may be epoch times: they count from the
+ * first line's. Models and contents go to servers of the bench alone, never to a provider.
+ * @throws {ScenarioUnavailable} naming the line that is not one
+ */
+export async function readReplayLog(file: string): Promise<LoggedRequest[]> {
+  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line.trim() !== "");
+  const requests = lines.map((line, index) => {
+    try {
+      const { atMs, body } = JSON.parse(line) as { atMs?: unknown; body?: unknown };
+      if (typeof atMs === "number" && typeof body === "object" && body !== null) return { atMs, body: JSON.stringify(body) };
+    } catch {
+      // Told below, with the line's number.
+    }
+    throw new ScenarioUnavailable(`line ${index + 1} of the request log is not one`, 'write one {"atMs":0,"body":{…}} a line');
+  });
+  const startMs = requests[0]?.atMs ?? 0;
+  return requests.map(({ atMs, body }) => ({ atMs: atMs - startMs, body })).sort((one, other) => one.atMs - other.atMs);
+}

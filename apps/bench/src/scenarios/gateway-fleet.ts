@@ -1,0 +1,113 @@
+import type { LoadRequest } from "../load-generator.ts";
+import { UNIQUE } from "../load-generator.ts";
+import { type LoadedPeer, PeerUnavailable } from "../peers.ts";
+import type { Role, ScenarioContext, UnavailableContender } from "../scenario.ts";
+import type { GatewayInput } from "./gateway-servers.ts";
+
+export const BARE = "bare node:http";
+export const UPSTREAM = "upstream asked directly";
+export const PORTKEY = "@portkey-ai/gateway";
+export const REQUEST_BYTES = 600;
+
+/** Who is asked, and with what. */
+export interface AskedServer {
+  readonly name: string;
+  readonly role: Role;
+  readonly version?: string;
+  readonly request: LoadRequest;
+}
+
+/** The body of a chat request of about `REQUEST_BYTES`. */
+export function chatBody(fields: { readonly model?: string; readonly stream?: boolean; readonly isUnique?: boolean }): string {
+  const { model = "gpt-4o-mini", stream = false, isUnique = false } = fields;
+  const filler = "Answer as shortly as you can. ".repeat(20).slice(0, REQUEST_BYTES - 200);
+  const content = isUnique ? `What is ${UNIQUE}?` : "What is a larder?";
+  return JSON.stringify({
+    model,
+    messages: [
+      { role: "system", content: filler },
+      { role: "user", content },
+    ],
+    temperature: 0,
+    ...(stream ? { stream } : {}),
+  });
+}
+
+class Servers {
+  readonly #context: ScenarioContext;
+
+  constructor(context: ScenarioContext) {
+    this.#context = context;
+  }
+
+  /** Starts the task and waits for its port. Tasks are stopped at the end of the scenario. */
+  start(task: string, input: unknown): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const running = this.#context.runTask<null>(task, input, {
+        timeoutMs: 3_600_000,
+        onMessage: (message) => resolve((message as { port: number }).port),
+      });
+      running.result.catch(reject);
+    });
+  }
+}
+
+/** A chat request to a server of the fleet. */
+export const requestTo = (port: number, body: string, headers: Readonly<Record<string, string>> = {}): LoadRequest => ({
+  url: `http://127.0.0.1:${port}/v1/chat/completions`,
+  headers: { "content-type": "application/json", authorization: "Bearer bench-key", ...headers },
+  body,
+});
+
+/** The servers of the scenario. */
+export interface Fleet {
+  readonly bare: number;
+  readonly upstream: number;
+  readonly larder: number;
+  readonly portkey: { readonly port: number; readonly version: string; readonly headers: Record<string, string> } | undefined;
+  readonly unavailable: UnavailableContender[];
+}
+
+/** Starts all servers; a peer that cannot be there is told, and larder that cannot is an error. */
+export async function startFleet(context: ScenarioContext): Promise<Fleet> {
+  const servers = new Servers(context);
+  const unavailable: UnavailableContender[] = [];
+  const [bare, upstream] = await Promise.all([servers.start("plain", null), servers.start("plain", null)]);
+  const larder = await servers.start("gateway", { gateway: "larder", upstreamPort: upstream } satisfies GatewayInput);
+  let portkey: Fleet["portkey"];
+  try {
+    const peer: LoadedPeer = await context.peers.load(PORTKEY);
+    const port = await servers.start("gateway", { gateway: "portkey", upstreamPort: upstream, folder: peer.folder } satisfies GatewayInput);
+    const headers = { "x-portkey-provider": "openai", "x-portkey-custom-host": `http://127.0.0.1:${upstream}/v1` };
+    portkey = { port, version: peer.version, headers };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const isMissing = error instanceof PeerUnavailable;
+    unavailable.push({
+      contender: PORTKEY,
+      why: isMissing ? error.message : "did not start",
+      install: isMissing ? error.install : "see its own output",
+    });
+  }
+  return { bare, upstream, larder, portkey, unavailable };
+}
+
+/** Who can answer a repeated request at once. */
+export function hitTargets(fleet: Fleet, body: string): AskedServer[] {
+  return [
+    { name: BARE, role: "limit", request: requestTo(fleet.bare, body) },
+    { name: "larder", role: "ours", request: requestTo(fleet.larder, body) },
+  ];
+}
+
+/** Who has to ask the upstream, and the upstream itself. */
+export function missTargets(fleet: Fleet, body: string): AskedServer[] {
+  const { portkey } = fleet;
+  return [
+    { name: UPSTREAM, role: "limit", request: requestTo(fleet.upstream, body) },
+    { name: "larder", role: "ours", request: requestTo(fleet.larder, body) },
+    ...(portkey
+      ? [{ name: PORTKEY, role: "peer" as const, version: portkey.version, request: requestTo(portkey.port, body, portkey.headers) }]
+      : []),
+  ];
+}
