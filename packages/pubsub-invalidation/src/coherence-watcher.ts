@@ -79,6 +79,8 @@ export interface WatcherStats {
   readonly inconsistent: number;
   /** Answers that came too late to be judged. */
   readonly late: number;
+  /** Looks at a cache that was closed, and listeners that threw. */
+  readonly errors: number;
 }
 
 interface Watched {
@@ -98,7 +100,7 @@ export class CoherenceWatcher<V> {
   readonly #watcherId: string;
   readonly #timers: Set<CancelTimer> = new Set();
   readonly #asked: Map<number, Watched> = new Map();
-  readonly #counters = { invalidations: 0, sampled: 0, questions: 0, answers: 0, inconsistent: 0, late: 0 };
+  readonly #counters = { invalidations: 0, sampled: 0, questions: 0, answers: 0, inconsistent: 0, late: 0, errors: 0 };
   readonly #onSent: (message: unknown) => void;
   #lastId = 0;
 
@@ -112,7 +114,7 @@ export class CoherenceWatcher<V> {
     this.#random = random;
     this.#watcherId = random.token();
     this.#onSent = (message) => this.#onInvalidationSent(message as CacheEvents["invalidation-sent"]);
-    options.port.open((text) => void this.#onMessage(text));
+    options.port.open((text) => void this.#onMessage(text).catch(() => this.#fail()));
     subscribe("larder:invalidation-sent", this.#onSent);
   }
 
@@ -137,7 +139,7 @@ export class CoherenceWatcher<V> {
     if (!isPropagated || this.#timers.size >= MAX_WATCHED || this.#random.next() >= this.#sampleRate) return;
     this.#counters.sampled += 1;
     const sentAt = this.#clock.now();
-    for (const delayMs of this.#delaysMs) this.#plan(() => void this.#ask(target.key, sentAt), delayMs);
+    for (const delayMs of this.#delaysMs) this.#plan(() => void this.#ask(target.key, sentAt).catch(() => this.#fail()), delayMs);
   }
 
   #plan(run: () => void, delayMs: number): void {
@@ -174,13 +176,14 @@ export class CoherenceWatcher<V> {
       if (message.to === this.#watcherId) this.#judge(message);
       return;
     }
-    try {
-      const held = await this.#look(message.key);
-      const answer: WatcherAnswer = { larder: 1, kind: "answer", from: this.#watcherId, to: message.from, id: message.id, ...held };
-      this.#options.port.publish(JSON.stringify(answer));
-    } catch {
-      // A closed cache holds nothing old.
-    }
+    const held = await this.#look(message.key);
+    const answer: WatcherAnswer = { larder: 1, kind: "answer", from: this.#watcherId, to: message.from, id: message.id, ...held };
+    this.#options.port.publish(JSON.stringify(answer));
+  }
+
+  /** The cache is closed already, or a listener threw: nothing that anyone awaits. */
+  #fail(): void {
+    this.#counters.errors += 1;
   }
 
   #judge(answer: WatcherAnswer): void {

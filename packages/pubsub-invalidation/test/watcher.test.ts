@@ -72,7 +72,7 @@ describe("CoherenceWatcher", () => {
     await b.cache.get("k", () => 2);
     await a.cache.get("k", () => 2);
     for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
-    expect(a.watcher.stats()).toEqual({ invalidations: 1, sampled: 1, questions: 3, answers: 3, inconsistent: 0, late: 0 });
+    expect(a.watcher.stats()).toEqual({ invalidations: 1, sampled: 1, questions: 3, answers: 3, inconsistent: 0, late: 0, errors: 0 });
     expect(found).toEqual([]);
   });
 
@@ -93,6 +93,16 @@ describe("CoherenceWatcher", () => {
     await a.cache.get("k", () => 2);
     await clock.advanceAsync(1_000);
     expect(a.watcher.stats()).toMatchObject({ inconsistent: 1 });
+  });
+
+  it("counts, and does not fail the process, when its cache is closed before it", async () => {
+    const bus = new MemoryInvalidationBus();
+    const { clock, a, b } = world(bus, bus);
+    await a.cache.invalidate("k");
+    await a.cache.close();
+    await b.cache.close();
+    await clock.advanceAsync(1_000);
+    expect(a.watcher.stats()).toMatchObject({ questions: 0, errors: 1 });
   });
 
   it("is deaf to what is not a watcher's message", async () => {
