@@ -18,6 +18,8 @@ export interface FrontRouterOptions {
   readonly adminListener: NodeListener;
 }
 
+/** Largest administrative body, imports of entries apart. */
+const MAX_ADMIN_BODY = 2 * 1024 * 1024;
 /** Scripts and styles come from the page's own origin, everything else from nowhere. */
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -31,7 +33,7 @@ export function createFrontRouter(options: FrontRouterOptions): NodeListener {
 
 async function route(options: FrontRouterOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] as string;
-  if (path === "/admin" || path.startsWith("/admin/")) return routeAdmin(options, request, response);
+  if (path === "/admin" || path.startsWith("/admin/")) return routeAdmin(options, path, request, response);
   if (request.method !== "GET" && request.method !== "HEAD") return refuse(request, response, 404, "There is no such path.");
   if (path === "/healthz") return sendJson(response, 200, { status: "ok" });
   if (path === "/readyz") return sendReadiness(options, response);
@@ -51,12 +53,27 @@ async function route(options: FrontRouterOptions, request: IncomingMessage, resp
 }
 
 /** Loopback without keys is open to programs on this machine; a page in a browser is kept out of the administration there, too. */
-function routeAdmin({ settings, adminListener }: FrontRouterOptions, request: IncomingMessage, response: ServerResponse): void {
+function routeAdmin(
+  { settings, adminListener }: FrontRouterOptions,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   if (authModeOf(settings) === "none" && isLoopback(settings.host)) {
     try {
       checkLocal(new NodeExchange(request, response));
     } catch (error) {
       refuse(request, response, 403, error instanceof HttpError ? error.message : "Refused.");
+      return;
+    }
+  }
+  if (path !== "/admin/cache/import") {
+    if (request.headers["transfer-encoding"] !== undefined) {
+      refuse(request, response, 411, "The body's length must be told.");
+      return;
+    }
+    if (Number(request.headers["content-length"] ?? 0) > MAX_ADMIN_BODY) {
+      refuse(request, response, 413, "The body is too large.");
       return;
     }
   }

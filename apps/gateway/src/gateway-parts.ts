@@ -1,13 +1,15 @@
+import type { MaybePromise } from "@larder/cache-core";
 import type { AnswerCache } from "./caching/answer-cache.ts";
 import type { CacheControls } from "./caching/cache-controls.ts";
 import type { RequestPlanner } from "./caching/request-plan.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
+import type { Identity } from "./security/authenticator.ts";
 import type { RateLimiter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Meter } from "./telemetry/meter.ts";
 import type { ProviderCaller } from "./upstream/call-provider.ts";
-import type { ProviderDirectory } from "./upstream/provider-directory.ts";
+import type { ProviderTable } from "./upstream/provider-table.ts";
 
 /** What models cost. */
 export interface PriceBook {
@@ -20,7 +22,8 @@ export interface GatewayParts {
   readonly settings: Settings;
   readonly answers: AnswerCache;
   readonly planner: RequestPlanner;
-  readonly directory: Pick<ProviderDirectory, "table">;
+  /** The providers that a caller's requests may go to. */
+  readonly directory: { table(identity: Identity): MaybePromise<ProviderTable> };
   readonly caller: ProviderCaller;
   readonly limiter: RateLimiter;
   readonly meter: Meter;

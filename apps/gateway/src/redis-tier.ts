@@ -1,11 +1,13 @@
 import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
+import { createSealing } from "@larder/cache-redis/sealing";
 import type { Mirror } from "@larder/provider-sync";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
+import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
-import type { SharedTier } from "./shared-tier.ts";
+import { deriveKey, type SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
 
 /** Answers as bytes. 16 is the first id that is not larder's own. */
@@ -24,7 +26,7 @@ const ADD =
   "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return n";
 
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
-export async function openRedisTier(settings: Settings, redisUrl: string, _masterKey: Buffer | undefined, log: Log): Promise<SharedTier> {
+export async function openRedisTier(settings: Settings, redisUrl: string, masterKey: Buffer | undefined, log: Log): Promise<SharedTier> {
   const client = openClient(redisUrl);
   let wasUp: boolean | undefined;
   const tell = (isUp: boolean): void => {
@@ -40,8 +42,17 @@ export async function openRedisTier(settings: Settings, redisUrl: string, _maste
   const { isCluster } = client;
   const lanes = isCluster ? CLUSTER_LANES : 1;
   const common = { client, keyPrefix: settings.redisPrefix, lanes };
-  const l2 = new RedisCache<StoredAnswer>({ ...common, namespace: ANSWERS_NAMESPACE, ttlMs: settings.cacheTtl, codec: answerCodec });
-  const bus = new RedisInvalidationBus(common);
+  // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is
+  // this machine's alone, and another machine could not read what it sealed.
+  const sealing = masterKey ? { sealing: createSealing({ current: { id: "1", secret: deriveKey(masterKey, "answers") } }) } : {};
+  const l2 = new RedisCache<StoredAnswer>({
+    ...common,
+    namespace: ANSWERS_NAMESPACE,
+    ttlMs: settings.cacheTtl,
+    codec: answerCodec,
+    ...sealing,
+  });
+  const bus = new RedisInvalidationBus({ ...common, ...(masterKey ? { signer: createBodySigner(deriveKey(masterKey, "bus")) } : {}) });
   // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
   const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
   const counter: SharedCounter = {

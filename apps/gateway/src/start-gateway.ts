@@ -3,17 +3,12 @@ import { dirname, join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { createAdminApp } from "./admin/admin-app.ts";
 import type { AdminParts } from "./admin/admin-parts.ts";
-import { AnswerCache } from "./caching/answer-cache.ts";
-import { defaultControls } from "./caching/cache-controls.ts";
-import { RequestPlanner } from "./caching/request-plan.ts";
 import { SettingsError } from "./config/read-settings.ts";
 import type { Settings } from "./config/schema.ts";
 import { createFrontRouter } from "./front-router.ts";
-import { ApiRouter } from "./gateway.ts";
-import type { GatewayParts } from "./gateway-parts.ts";
+import { createGatewayCore } from "./gateway-core.ts";
 import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator } from "./security/authenticator.ts";
-import { RateLimiter } from "./security/rate-limiter.ts";
 import { readMasterKey, Sealer } from "./security/sealer.ts";
 import { readOrCreateSecret } from "./security/secret-file.ts";
 import { GatewayServer } from "./server.ts";
@@ -22,9 +17,7 @@ import { GatewayStore } from "./storage/gateway-store.ts";
 import { sqlitePath } from "./storage/sql.ts";
 import { startSync } from "./sync/start-sync.ts";
 import { createLog, type Log } from "./telemetry/log.ts";
-import { Meter } from "./telemetry/meter.ts";
 import { Metrics } from "./telemetry/metrics.ts";
-import { ProviderCaller } from "./upstream/call-provider.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
 
@@ -57,30 +50,19 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const store = new GatewayStore(settings.databaseUrl, directory);
   const guard = new AddressGuard(settings.allowedPrivateHosts);
   const sealer = new Sealer(secrets.masterKey);
-  const meter = new Meter();
-  const { upstreamConnections: connections, upstreamRetries } = settings;
+  const { upstreamConnections: connections } = settings;
   const trusted = new PooledUpstream({ connections });
   const guarded = new PooledUpstream({ connections, guard });
   const onProblem = (providerId: string, problem: string): void =>
     log.error({ providerId }, `a stored provider cannot be used: ${problem}`);
   const directoryOfProviders = new ProviderDirectory({ settings, store, sealer, bus: shared.bus, trusted, guarded, guard, onProblem });
-  const { cacheMaxEntries: maxEntries, cacheMaxBytes: maxBytes, cacheTtl: ttlMs } = settings;
-  const answers = new AnswerCache({ maxEntries, maxBytes, ttlMs, l2: shared.l2, bus: shared.bus });
   const sync = await startSync({ settings, directory, shared, log });
-  const parts: GatewayParts = {
-    settings,
-    answers,
-    planner: new RequestPlanner(settings),
-    directory: directoryOfProviders,
-    caller: new ProviderCaller(upstreamRetries),
-    limiter: new RateLimiter(shared.counter),
-    meter,
-    log,
-    prices: sync.prices,
-    controls: defaultControls(settings.cacheMode, settings.usageOnHit),
-  };
   const authenticator = new Authenticator(settings, store, shared.bus);
-  const api = new ApiRouter(parts, authenticator, sync.catalog);
+  const { l2, bus, counter } = shared;
+  const { catalog, prices } = sync;
+  const core = createGatewayCore({ settings, authenticator, directory: directoryOfProviders, log, catalog, prices, l2, bus, counter });
+  const { parts, api } = core;
+  const { answers, meter } = parts;
   const state = { isDraining: false };
   const backends = (): Record<string, boolean> => {
     const redis = shared.isUp();
@@ -107,7 +89,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const close = async (): Promise<void> => {
     state.isDraining = true;
     await server.close(settings.drain);
-    await Promise.allSettled([api.close(), answers.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
+    await Promise.allSettled([core.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
     await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
   };
   let closing: Promise<void> | undefined;

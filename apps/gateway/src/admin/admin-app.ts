@@ -1,15 +1,13 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { equalSecrets } from "../security/digest.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { cacheRoutes } from "./cache-routes.ts";
+import { explainRoutes } from "./explain-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { providerRoutes } from "./provider-routes.ts";
 import { refuse } from "./read-json.ts";
 import { syncRoutes } from "./sync-routes.ts";
-
-/** Largest administrative body, imports of entries apart. */
-const MAX_BODY = 2 * 1024 * 1024;
+import { transferRoutes } from "./transfer-routes.ts";
 
 /**
  * The administration. One check stands in front of every route, present and future: without the admin token the answer is 401 whether a
@@ -28,15 +26,11 @@ export function createAdminApp(admin: AdminParts): Hono {
     context.header("x-content-type-options", "nosniff");
     return next();
   });
-  app.use(
-    "/admin/cache/import",
-    bodyLimit({ maxSize: 512 * MAX_BODY, onError: (context) => refuse(context, 413, "The body is too large.") }),
-  );
-  const limit = bodyLimit({ maxSize: MAX_BODY, onError: (context) => refuse(context, 413, "The body is too large.") });
-  app.use("*", (context, next) => (context.req.path === "/admin/cache/import" ? next() : limit(context, next)));
   app.route("/admin/providers", providerRoutes(admin));
   app.route("/admin/keys", keyRoutes(admin));
   app.route("/admin/cache", cacheRoutes(admin));
+  app.route("/admin/cache", explainRoutes(admin));
+  app.route("/admin/cache", transferRoutes(admin));
   app.route("/admin", syncRoutes(admin));
   app.get("/admin/audit", async (context) => context.json({ entries: await admin.store.listAudit(200) }));
   app.notFound((context) => refuse(context, 404, "There is no such administrative route."));

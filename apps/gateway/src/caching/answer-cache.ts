@@ -6,6 +6,7 @@ import {
   type LoadContext,
   type Lookup,
   type MaybePromise,
+  type StoredEntry,
   TieredCache,
 } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
@@ -46,6 +47,7 @@ export type OnLive = (live: LiveStream, isJoinedLate: boolean) => void;
  */
 export class AnswerCache {
   readonly forms: RenderedForms;
+  readonly #l1: MemoryCache<StoredEntry<StoredAnswer>>;
   readonly #cache: TieredCache<StoredAnswer>;
   readonly #live = new WeakMap<AbortSignal, LiveStream>();
   readonly #waiting = new Map<string, Set<OnLive>>();
@@ -53,13 +55,14 @@ export class AnswerCache {
   constructor(options: AnswerCacheOptions) {
     const { maxEntries, maxBytes, ttlMs, l2, bus } = options;
     this.forms = new RenderedForms(Math.max(1, Math.floor(maxBytes * FORMS_SHARE)));
+    this.#l1 = new MemoryCache({
+      name: ANSWERS_NAMESPACE,
+      maxEntries,
+      maxBytes: Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE))),
+      sizeOf: (entry, key) => entry.value.size + key.length * 2,
+    });
     this.#cache = new TieredCache<StoredAnswer>({
-      l1: new MemoryCache({
-        name: ANSWERS_NAMESPACE,
-        maxEntries,
-        maxBytes: Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE))),
-        sizeOf: (entry, key) => entry.value.size + key.length * 2,
-      }),
+      l1: this.#l1,
       namespace: ANSWERS_NAMESPACE,
       ttlMs,
       jitter: 0,
@@ -107,6 +110,16 @@ export class AnswerCache {
   /** Stores an answer from elsewhere: an import. */
   set(key: string, answer: StoredAnswer, options: { readonly ttlMs: number; readonly tags: readonly string[] }): MaybePromise<boolean> {
     return this.#cache.set(key, answer, options);
+  }
+
+  /** The live answers in memory, each looked at as a reader would: what was invalidated is not among them. */
+  *entries(): Generator<{ readonly key: string; readonly answer: StoredAnswer; readonly tags: readonly string[] }> {
+    for (const [key, value] of [...this.#l1.entries()]) {
+      const live = this.#cache.get(key);
+      // A second tier may be asked for what memory no longer vouches for; an export does not wait for it.
+      if (live instanceof Promise) live.catch(() => undefined);
+      else if (live === value.value) yield { key, answer: live, tags: value.tags };
+    }
   }
 
   invalidate(key: string): Promise<InvalidationResult> {

@@ -9,12 +9,15 @@ import {
   readRequest,
   requestKey,
 } from "@larder/cache-core";
-import type { RouteSettings, Settings } from "../config/schema.ts";
+import { type Explanation, explainRequest } from "@larder/cache-core/explain";
+import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "@larder/cache-core/normalize";
+import type { NormalizerSettings, RouteSettings, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Identity } from "../security/authenticator.ts";
 import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
+import { RecentRequests } from "./recent-requests.ts";
 
 /** One place where a request may be answered. */
 export interface PlannedTarget extends RoutedTarget {
@@ -43,11 +46,32 @@ export interface RequestPlan {
   readonly table: ProviderTable;
 }
 
+/** Why a request has the key it has. */
+export interface ExplainedRequest {
+  readonly key: string;
+  /** The canonical JSON of the fields in the key. */
+  readonly canonical: string;
+  readonly fields: Explanation["fields"];
+  /** Names of the fields that are not part of the key. */
+  readonly excluded: readonly string[];
+  readonly statefulFields: readonly string[];
+  readonly provider: string;
+  readonly model: string;
+  /** What the normalizers changed. */
+  readonly normalized: Explanation["changes"];
+  readonly skippedNormalizers: Explanation["skippedNormalizers"];
+  /** The remembered request that differs in the fewest fields; `undefined` when there is none of this tenant and endpoint. */
+  readonly nearest: { readonly key: string; readonly differs: readonly string[] } | undefined;
+}
+
 /** Turns request bodies into plans. */
 export class RequestPlanner {
   readonly #scopes: KeyScopes;
   readonly #aliases: RawBodyAlias<RequestPlan>;
   readonly #normalizers: Settings["normalizers"];
+  readonly #made = new Map<NormalizerSettings, readonly Normalizer[]>();
+  /** What the last requests were made of. */
+  readonly recent: RecentRequests = new RecentRequests();
 
   constructor(settings: Settings) {
     this.#scopes = new KeyScopes();
@@ -73,9 +97,46 @@ export class RequestPlanner {
     return plan;
   }
 
-  /** The scope that a request of this tenant is keyed in. */
-  scopeOf(endpoint: Endpoint, tenant: string, namespace: string, headers: Readonly<Record<string, string | undefined>>): KeyScope {
-    return this.#scopes.of({ endpoint, tenant, namespace, headers });
+  /** Tells why a request has the key it has, and which remembered one is nearest. @throws {HttpError} 400 as `plan` */
+  explain(
+    endpoint: Endpoint,
+    tenant: string,
+    namespace: string,
+    headers: Readonly<Record<string, string | undefined>>,
+    body: Buffer,
+    table: ProviderTable,
+  ): ExplainedRequest {
+    const scope = this.#scopes.of({ endpoint, tenant, namespace, headers });
+    const request = readBody(endpoint, body);
+    const routing = table.route(request.model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
+    const target = routing.targets[0] as RoutedTarget;
+    const normalizers = this.#normalizersOf(routing.route);
+    const { key, canonicalJson, fields, statefulFields, changes, skippedNormalizers } = explainRequest(body, {
+      scope,
+      route: { baseUrl: target.provider.baseUrl, model: target.model },
+      normalizers,
+    });
+    const keyed = normalizeRequest(request, normalizers).request;
+    return {
+      key,
+      canonical: canonicalJson,
+      fields,
+      excluded: fields.filter((field) => !field.isInKey).map((field) => field.name),
+      statefulFields,
+      provider: target.provider.id,
+      model: target.model,
+      normalized: changes,
+      skippedNormalizers,
+      nearest: this.recent.nearest(scope.partition, endpoint, keyed, key),
+    };
+  }
+
+  #normalizersOf(route: RouteSettings | undefined): readonly Normalizer[] {
+    const settings = route?.normalizers ?? this.#normalizers;
+    if (!settings) return NO_NORMALIZERS;
+    const known = this.#made.get(settings) ?? createNormalizers(settings);
+    this.#made.set(settings, known);
+    return known;
   }
 
   #make(endpoint: Endpoint, scope: KeyScope, identity: Identity, body: Buffer, table: ProviderTable): RequestPlan {
@@ -83,12 +144,15 @@ export class RequestPlanner {
     const model = request.model;
     if (model === "" && endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
     const routing = table.route(model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
+    const keyed = normalizeRequest(request, this.#normalizersOf(routing.route)).request;
+    const targets = routing.targets.map((target) => planTarget(scope, keyed, target));
+    this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     return {
       model,
       isStream: request.form("stream") === "true",
       includeUsage: wantsUsage(request),
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
-      targets: routing.targets.map((target) => planTarget(scope, request, target)),
+      targets,
       route: routing.route,
       bypass: bypassReason(endpoint, request, routing.route),
       isDeterministic: Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number",
@@ -96,6 +160,16 @@ export class RequestPlanner {
       table,
     };
   }
+}
+
+const NO_NORMALIZERS: readonly Normalizer[] = [];
+
+function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] {
+  return [
+    ...(settings.toolCallIds ? [renumberToolCalls] : []),
+    ...(settings.trailingWhitespace ? [trimTrailingSpace] : []),
+    ...settings.systemPatterns.map((pattern) => dropSystemDate(new RegExp(pattern, "g"))),
+  ];
 }
 
 function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget): PlannedTarget {

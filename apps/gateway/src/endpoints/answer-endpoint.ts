@@ -55,7 +55,7 @@ export class AnswerEndpoint {
     const startedAt = performance.now();
     const controls = readControls(exchange, parts.controls);
     const body = await exchange.readBody(parts.settings.maxBody);
-    const found = parts.directory.table();
+    const found = parts.directory.table(identity);
     const table = found instanceof Promise ? await found : found;
     const plan = parts.planner.plan(this.#endpoint, exchange, identity, controls, body, table);
     const active: Active = {

@@ -52,7 +52,7 @@ export class EmbeddingsEndpoint {
     const startedAt = performance.now();
     const controls = readControls(exchange, parts.controls);
     const bytes = await exchange.readBody(parts.settings.maxBody);
-    const plan = parts.planner.plan("embedding", exchange, identity, controls, bytes, await parts.directory.table());
+    const plan = parts.planner.plan("embedding", exchange, identity, controls, bytes, await parts.directory.table(identity));
     const body = parseObject(bytes.toString("utf8")) ?? {};
     const items = itemsOf(body.input);
     if (body.input === undefined || items.length === 0) throw new HttpError(400, "The request has no input.", { param: "input" });

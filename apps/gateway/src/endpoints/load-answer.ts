@@ -47,7 +47,7 @@ export function upstreamHeaders(
     if (value !== undefined && FORWARDED.test(name)) headers[name] = value;
   }
   if (target.provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";
-  return { ...headers, ...target.provider.headers, ...credentialHeaders(target.provider, identity.upstreamKey) };
+  return { ...headers, ...target.provider.headers, ...credentialHeaders(target.provider, identity.upstreamKey), ...identity.headers };
 }
 
 /** The body as the provider gets it: the client's bytes, with its own name for the model, and the usage chunk asked for in streams. */

@@ -55,7 +55,7 @@ export class ModelsEndpoint {
   }
 
   async #models(identity: Identity): Promise<Map<string, JsonObject>> {
-    const table = await this.#parts.directory.table();
+    const table = await this.#parts.directory.table(identity);
     const models = new Map<string, JsonObject>();
     const lists = await Promise.all([...table.providers.values()].map((provider) => this.#listOf(provider, table, identity)));
     for (const name of table.names) models.set(name, { id: name, object: "model", created: CREATED, owned_by: "larder" });

@@ -89,7 +89,7 @@ const NOT_PASSED_ON =
 export async function proxy(parts: GatewayParts, exchange: Exchange, identity: AnswerRequest["identity"]): Promise<void> {
   const left = new AbortController();
   exchange.onAbandoned(() => left.abort());
-  const provider = (await parts.directory.table()).fallback;
+  const provider = (await parts.directory.table(identity)).fallback;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(exchange.headers()))
     if (value !== undefined && !NOT_PASSED_ON.test(name)) headers[name] = value;

@@ -2,7 +2,7 @@ import { lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import ipaddr from "ipaddr.js";
 
-const { isValid, parse, process: parseAny } = ipaddr;
+const { isValid, parse } = ipaddr;
 
 /**
  * Keeps providers that were saved through the admin API away from the operator's own network (SSRF).
@@ -92,6 +92,6 @@ function portOf(url: URL): number {
 export function isPublic(address: string): boolean {
   const bare = address.replace(/%.*$/, "");
   if (!isValid(bare)) return false;
-  if (parse(bare).range() === "ipv4Mapped") return parseAny(bare).range() === "unicast";
+  if (parse(bare).range() === "ipv4Mapped") return ipaddr.process(bare).range() === "unicast";
   return parse(bare).range() === "unicast";
 }

@@ -17,6 +17,8 @@ export interface Identity {
   readonly limits: KeyLimits;
   /** The caller's own upstream key, in passthrough. */
   readonly upstreamKey: Secret | undefined;
+  /** Headers that go upstream as they are: those of a caller in this very process. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const NO_LIMITS: KeyLimits = {};

@@ -105,7 +105,8 @@ export class ProviderDirectory {
 
 const bareUrl = (url: string): string => url.replace(/\/+$/, "");
 
-function operatorProviders(
+/** The providers of the environment and the file: the operator's word, which is not checked. */
+export function operatorProviders(
   settings: Settings,
   trusted: Upstream,
 ): { providers: Provider[]; fallback: Provider; anthropic: Provider | undefined } {

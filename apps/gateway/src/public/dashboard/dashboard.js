@@ -1,5 +1,5 @@
 // The dashboard's only script. It speaks to the gateway that served it and to nobody else; the token stays in this tab's session storage.
-"use strict";
+
 (() => {
   const REFRESH_MS = 2000;
   const POINTS = 300;
@@ -79,7 +79,10 @@
       head.append(column);
     }
     byId("endpoints").tHead.replaceChildren(head);
-    const rows = Object.entries(requests.endpoints).map(([name, counts]) => [name, ...verdicts.map((verdict) => whole.format(counts[verdict] ?? 0))]);
+    const rows = Object.entries(requests.endpoints).map(([name, counts]) => [
+      name,
+      ...verdicts.map((verdict) => whole.format(counts[verdict] ?? 0)),
+    ]);
     fillRows(byId("endpoints").tBodies[0], rows.length > 0 ? rows : [["No requests yet"]]);
     fillRows(byId("latency").tBodies[0], [
       ["Cache", latencyMs.hit.p50, latencyMs.hit.p99],
@@ -88,7 +91,9 @@
   }
 
   function showHealth({ health }) {
-    const down = Object.entries(health.backends ?? {}).filter(([, isUp]) => !isUp).map(([name]) => name);
+    const down = Object.entries(health.backends ?? {})
+      .filter(([, isUp]) => !isUp)
+      .map(([name]) => name);
     const banner = byId("degraded");
     banner.hidden = down.length === 0 && !health.isDegraded;
     const bus = health.isDegraded ? " Invalidations by other processes may be missed until it is back; answers say so." : "";
@@ -147,7 +152,9 @@
       providers.map((provider) => [
         provider.displayName || provider.id,
         provider.baseUrl,
-        provider.models.length > 0 ? provider.models.slice(0, 4).join(", ") + (provider.models.length > 4 ? ` and ${provider.models.length - 4} more` : "") : "any",
+        provider.models.length > 0
+          ? provider.models.slice(0, 4).join(", ") + (provider.models.length > 4 ? ` and ${provider.models.length - 4} more` : "")
+          : "any",
         provider.hasApiKey ? "kept" : "none",
         provider.isBreakerOpen ? "failing, not called for a while" : "in use",
       ]),

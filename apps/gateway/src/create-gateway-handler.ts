@@ -1,0 +1,77 @@
+import type { z } from "zod";
+import { createSettings } from "./config/read-settings.ts";
+import type { settingsSchema } from "./config/schema.ts";
+import { ApiRouter } from "./gateway.ts";
+import { createGatewayCore } from "./gateway-core.ts";
+import { FetchExchange } from "./http/fetch-exchange.ts";
+import type { Identity } from "./security/authenticator.ts";
+import { createLog } from "./telemetry/log.ts";
+import { PooledUpstream } from "./upstream/pooled-upstream.ts";
+import { operatorProviders } from "./upstream/provider-directory.ts";
+import { ProviderTable } from "./upstream/provider-table.ts";
+
+/** How a gateway inside another application is made. */
+export interface GatewayHandlerOptions {
+  /** Settings as in `larder.config.json`: upstreams, routes, cache. Those of a server (address, keys, database, Redis) are not used. */
+  readonly settings?: z.input<typeof settingsSchema>;
+  /** Whose entries a request uses; `undefined` refuses it with 401. @default one tenant for all: who may call is the application's affair */
+  readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;
+  /** What stands before `/v1/` in the paths of the application, such as `/api/llm`. @default "" */
+  readonly basePath?: string;
+}
+
+/** Answers requests as the gateway's `/v1/*` does. A Fetch-API handler: mounts in Hono, Express (through an adapter) and Next. */
+export interface GatewayHandler {
+  (request: Request): Promise<Response>;
+  /** Lets go of connections and entries. Calling it again is fine. */
+  close(): Promise<void>;
+}
+
+/**
+ * The gateway without a server: routing, cache and endpoints behind one function.
+ * @throws {SettingsError} naming settings that are not usable
+ */
+export function createGatewayHandler(options: GatewayHandlerOptions = {}): GatewayHandler {
+  const { basePath = "", tenantOf = () => "default" } = options;
+  const settings = createSettings(options.settings);
+  const upstream = new PooledUpstream({ connections: settings.upstreamConnections });
+  const { providers, fallback, anthropic } = operatorProviders(settings, upstream);
+  const table = new ProviderTable(settings, providers, fallback, anthropic);
+  const tenants = new WeakMap<object, string>();
+  const identify = (exchange: object): Identity => ({
+    tenant: tenants.get(exchange) ?? "default",
+    keyId: undefined,
+    limits: {},
+    upstreamKey: undefined,
+  });
+  const core = createGatewayCore({
+    settings,
+    log: createLog(settings.logLevel),
+    authenticator: { identify },
+    directory: { table: () => table },
+  });
+  const handler = async (request: Request): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    const path = pathname.startsWith(basePath) ? pathname.slice(basePath.length) : pathname;
+    if (!ApiRouter.owns(path))
+      return Response.json(
+        { error: { message: "There is no such path.", type: "not_found_error", param: null, code: null } },
+        { status: 404 },
+      );
+    const tenant = await tenantOf(request);
+    if (!tenant)
+      return Response.json(
+        { error: { message: "The request was not authorised.", type: "authentication_error", param: null, code: null } },
+        { status: 401 },
+      );
+    const exchange = new FetchExchange(request, path);
+    tenants.set(exchange, tenant);
+    void core.api.handle(exchange);
+    return exchange.response;
+  };
+  const close = async (): Promise<void> => {
+    await core.close();
+    await upstream.close();
+  };
+  return Object.assign(handler, { close });
+}

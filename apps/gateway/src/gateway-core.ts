@@ -1,0 +1,60 @@
+import type { FencedStore, InvalidationBus } from "@larder/cache-core";
+import { AnswerCache } from "./caching/answer-cache.ts";
+import { defaultControls } from "./caching/cache-controls.ts";
+import { RequestPlanner } from "./caching/request-plan.ts";
+import type { StoredAnswer } from "./caching/stored-answer.ts";
+import type { Settings } from "./config/schema.ts";
+import type { ModelCatalog } from "./endpoints/models-endpoint.ts";
+import { ApiRouter } from "./gateway.ts";
+import type { GatewayParts, PriceBook } from "./gateway-parts.ts";
+import type { Authenticator } from "./security/authenticator.ts";
+import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
+import type { Log } from "./telemetry/log.ts";
+import { Meter } from "./telemetry/meter.ts";
+import { ProviderCaller } from "./upstream/call-provider.ts";
+
+/** What differs between a server, a mounted handler and a `fetch` with a cache in it. */
+export interface GatewayCoreOptions {
+  readonly settings: Settings;
+  readonly authenticator: Pick<Authenticator, "identify">;
+  readonly directory: GatewayParts["directory"];
+  readonly log: Log;
+  /** @default none: nothing is listed beside the upstreams' own models, and what hits save is not told in dollars */
+  readonly catalog?: ModelCatalog;
+  readonly prices?: PriceBook;
+  readonly l2?: FencedStore<StoredAnswer> | undefined;
+  readonly bus?: InvalidationBus | undefined;
+  readonly counter?: SharedCounter | undefined;
+}
+
+/** The part of the gateway that answers requests, whatever carries them. */
+export interface GatewayCore {
+  readonly parts: GatewayParts;
+  readonly api: ApiRouter;
+  /** Drops every answer that waits or is stored in memory. Calling it again is fine. */
+  close(): Promise<void>;
+}
+
+/** Composes cache, routing and endpoints. */
+export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
+  const { settings, l2, bus } = options;
+  const { cacheMaxEntries: maxEntries, cacheMaxBytes: maxBytes, cacheTtl: ttlMs } = settings;
+  const answers = new AnswerCache({ maxEntries, maxBytes, ttlMs, l2, bus });
+  const parts: GatewayParts = {
+    settings,
+    answers,
+    planner: new RequestPlanner(settings),
+    directory: options.directory,
+    caller: new ProviderCaller(settings.upstreamRetries),
+    limiter: new RateLimiter(options.counter),
+    meter: new Meter(),
+    log: options.log,
+    prices: options.prices ?? { costOf: () => 0 },
+    controls: defaultControls(settings.cacheMode, settings.usageOnHit),
+  };
+  const api = new ApiRouter(parts, options.authenticator, options.catalog ?? { models: () => [] });
+  const close = async (): Promise<void> => {
+    await Promise.allSettled([api.close(), answers.close()]);
+  };
+  return { parts, api, close };
+}

@@ -1,0 +1,109 @@
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createCachedFetch, createGatewayHandler } from "../src/index.ts";
+import { chat } from "./support/start.ts";
+import { FixtureUpstream } from "./support/upstream.ts";
+
+let upstream: FixtureUpstream;
+beforeAll(async () => {
+  upstream = await FixtureUpstream.start();
+});
+afterAll(() => upstream.close());
+
+describe("createCachedFetch", () => {
+  it("answers the official client from memory, streams included, with the client's own headers", async () => {
+    const cached = createCachedFetch();
+    const client = new OpenAI({ baseURL: upstream.url, apiKey: "sk-own", fetch: cached });
+    const request = { model: "fixture-model", messages: [{ role: "user" as const, content: "in process" }] };
+    const first = await client.chat.completions.create(request);
+    const { data, response } = await client.chat.completions.create(request).withResponse();
+    expect([data, response.headers.get("x-larder-cache")]).toEqual([first, "HIT"]);
+    expect(upstream.seen.at(-1)?.headers).toMatchObject({ authorization: "Bearer sk-own", "x-stainless-lang": "js" });
+    let text = "";
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+      text += chunk.choices[0]?.delta.content ?? "";
+    expect([text, upstream.calls]).toEqual([first.choices[0]?.message.content, 1]);
+    await cached.close();
+  });
+
+  it("keeps credentials apart, and forgets on clear()", async () => {
+    const cached = createCachedFetch();
+    const ask = async (key: string): Promise<string | null> => {
+      const init = {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+        body: JSON.stringify(chat("apart")),
+      };
+      return (await cached(`${upstream.url}/chat/completions`, init)).headers.get("x-larder-cache");
+    };
+    expect([await ask("a"), await ask("a"), await ask("b")]).toEqual(["MISS", "HIT", "MISS"]);
+    await cached.clear();
+    expect(await ask("a")).toBe("MISS");
+    await cached.close();
+  });
+
+  it("lets everything else through untouched", async () => {
+    const seen: unknown[] = [];
+    const cached = createCachedFetch({
+      fetch: async (input) => {
+        seen.push(input);
+        return new Response("as it is");
+      },
+    });
+    expect(await (await cached("http://127.0.0.1:9/v1/models")).text()).toBe("as it is");
+    expect(seen).toEqual(["http://127.0.0.1:9/v1/models"]);
+    await cached.close();
+  });
+
+  it("rejects when the caller aborts, and frees the upstream", async () => {
+    const cached = createCachedFetch();
+    upstream.behaviour = () => new Promise<boolean>(() => undefined);
+    const leaving = new AbortController();
+    const before = upstream.calls;
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(chat("abort")),
+      signal: leaving.signal,
+    };
+    const answer = cached(`${upstream.url}/chat/completions`, init);
+    while (upstream.calls === before) await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort();
+    await expect(answer).rejects.toThrow();
+    while (!upstream.seen.at(-1)?.wasAborted) await new Promise((resolve) => setImmediate(resolve));
+    upstream.behaviour = undefined;
+    await cached.close();
+  });
+});
+
+describe("createGatewayHandler", () => {
+  it("answers Fetch-API requests under a base path, each tenant from its own entries", async () => {
+    const handler = createGatewayHandler({
+      settings: { openaiBaseUrl: upstream.url, syncSources: ["none"], logLevel: "silent" },
+      basePath: "/api/llm",
+      tenantOf: (request) => request.headers.get("x-user") ?? undefined,
+    });
+    const ask = (user: string, stream = false): Promise<Response> =>
+      handler(
+        new Request("http://app/api/llm/v1/chat/completions", {
+          method: "POST",
+          headers: user ? { "x-user": user } : {},
+          body: JSON.stringify(chat("mounted", { stream })),
+        }),
+      );
+    const verdicts = [await ask("ann"), await ask("ann"), await ask("bob")].map((response) => response.headers.get("x-larder-cache"));
+    expect(verdicts).toEqual(["MISS", "HIT", "MISS"]);
+    expect(await (await ask("ann", true)).text()).toMatch(/data: \[DONE\]\n\n$/);
+    expect((await ask("")).status).toBe(401);
+    await handler.close();
+  });
+
+  it("streams as the upstream does, and ends when it does", async () => {
+    const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" } });
+    const response = await handler(
+      new Request("http://app/v1/chat/completions", { method: "POST", body: JSON.stringify(chat("streamed", { stream: true })) }),
+    );
+    expect([response.headers.get("x-larder-cache"), (await response.text()).trim().split("\n\n").at(-1)]).toEqual(["MISS", "data: [DONE]"]);
+    await handler.close();
+  });
+});

@@ -1,0 +1,365 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createAdminApp } from "../src/admin/admin-app.ts";
+import type { AdminParts } from "../src/admin/admin-parts.ts";
+import { AddressGuard, isPublic } from "../src/security/address-guard.ts";
+import { hashKey } from "../src/security/authenticator.ts";
+import { readMasterKey, Sealer } from "../src/security/sealer.ts";
+import { ADMIN_TOKEN, type Bed, chat, startBed } from "./support/start.ts";
+
+const CANARY = "sk-canary-Zq81LmPw73";
+let bed: Bed;
+/** Without any private host that would be allowed. */
+let strict: Bed;
+beforeAll(async () => {
+  strict = await startBed();
+  bed = await startBed({ allowedPrivateHosts: ["127.0.0.1"] });
+});
+afterEach(() => {
+  bed.upstream.behaviour = undefined;
+});
+afterAll(async () => {
+  await strict.close();
+  await bed.close();
+});
+
+const save = (id: string, body: Record<string, unknown>): Promise<Response> => bed.admin("PUT", `/admin/providers/${id}`, body);
+
+describe("S5, S22: tenants", () => {
+  it("two keys never share an answer, and a key of one tenant shares with another of the same", async () => {
+    const keyed = await startBed({ auth: "keys" });
+    const make = async (tenant: string): Promise<string> =>
+      ((await (await keyed.admin("POST", "/admin/keys", { tenant })).json()) as { key: string }).key;
+    const [ann, ann2, bob] = [await make("ann"), await make("ann"), await make("bob")];
+    const verdicts = [];
+    for (const key of [ann, bob, ann2])
+      verdicts.push(
+        (await keyed.post("/v1/chat/completions", chat("tenants"), { authorization: `Bearer ${key}` })).headers.get("x-larder-cache"),
+      );
+    expect(verdicts).toEqual(["MISS", "MISS", "HIT"]);
+    expect((await keyed.post("/v1/chat/completions", chat("tenants"), { "x-api-key": ann })).headers.get("x-larder-cache")).toBe("HIT");
+    await keyed.admin("POST", "/admin/cache/invalidate", { tenant: "ann" });
+    expect(
+      (await keyed.post("/v1/chat/completions", chat("tenants"), { authorization: `Bearer ${bob}` })).headers.get("x-larder-cache"),
+    ).toBe("HIT");
+    expect(
+      (await keyed.post("/v1/chat/completions", chat("tenants"), { authorization: `Bearer ${ann}` })).headers.get("x-larder-cache"),
+    ).toBe("MISS");
+    await keyed.close();
+  });
+
+  it("S6: in passthrough, keys that begin alike are different tenants, and each goes upstream as it is", async () => {
+    const passing = await startBed({ auth: "passthrough" });
+    const beginning = "sk-".padEnd(80, "x");
+    const verdicts = [];
+    for (const key of [`${beginning}1`, `${beginning}2`, `${beginning}1`])
+      verdicts.push(
+        (await passing.post("/v1/chat/completions", chat("alike"), { authorization: `Bearer ${key}` })).headers.get("x-larder-cache"),
+      );
+    expect(verdicts).toEqual(["MISS", "MISS", "HIT"]);
+    expect(passing.upstream.seen.at(-1)?.headers.authorization).toBe(`Bearer ${beginning}2`);
+    expect((await passing.post("/v1/chat/completions", chat("alike"))).status).toBe(401);
+    await passing.close();
+  });
+
+  it("S7: a revoked key is refused at the next request", async () => {
+    const keyed = await startBed({ auth: "keys" });
+    const { id, key } = (await (await keyed.admin("POST", "/admin/keys", { tenant: "t" })).json()) as { id: string; key: string };
+    const ask = (): Promise<Response> => keyed.post("/v1/chat/completions", chat("revoked"), { authorization: `Bearer ${key}` });
+    expect((await ask()).status).toBe(200);
+    expect((await keyed.admin("DELETE", `/admin/keys/${id}`)).status).toBe(200);
+    expect((await ask()).status).toBe(401);
+    await keyed.close();
+  });
+
+  it("limits a key to its requests per minute, and says when to come back", async () => {
+    const keyed = await startBed({ auth: "keys" });
+    const { key } = (await (await keyed.admin("POST", "/admin/keys", { tenant: "t", limits: { requestsPerMinute: 2 } })).json()) as {
+      key: string;
+    };
+    const statuses = [];
+    for (let round = 0; round < 3; round += 1)
+      statuses.push(await keyed.post("/v1/chat/completions", chat("limited"), { authorization: `Bearer ${key}` }));
+    expect(statuses.map((response) => response.status)).toEqual([200, 200, 429]);
+    expect(Number(statuses[2]?.headers.get("retry-after"))).toBeGreaterThan(0);
+    await keyed.close();
+  });
+
+  it("stores keys as digests of all of them", () => {
+    expect(hashKey("a".repeat(64))).not.toBe(hashKey(`${"a".repeat(63)}b`));
+  });
+});
+
+describe("S8: SSRF", () => {
+  const guard = new AddressGuard();
+  it.each([
+    "https://0x7f000001/v1",
+    "https://2130706433/v1",
+    "https://127.1/v1",
+    "https://017700000001/v1",
+    "https://①②⑦.⓪.⓪.①/v1",
+    "https://[::ffff:127.0.0.1]/v1",
+    "https://[::1]/v1",
+    "https://0/v1",
+    "https://localhost./v1",
+    "https://169.254.169.254/v1",
+    "https://[fd00:ec2::254]/v1",
+    "https://10.0.0.1/v1",
+    "https://[64:ff9b::7f00:1]/v1",
+    "https://user:pass@api.openai.com/v1",
+    "https:\\\\127.0.0.1\\v1",
+    "http://api.openai.com/v1",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1/",
+  ])("refuses %s when it is saved", async (baseUrl) => {
+    expect(await guard.check(baseUrl)).toBeTruthy();
+    expect((await strict.admin("PUT", "/admin/providers/ssrf", { apiKey: CANARY, baseUrl })).status).toBe(400);
+  });
+
+  it("refuses a name that resolves to a private address at save, and again at connect when it resolves differently then", async () => {
+    const answers = ["93.184.216.34", "127.0.0.1"];
+    const rebinding = new AddressGuard([], ((_host: string, options: { all?: boolean }, callback: (...told: unknown[]) => void) => {
+      const address = answers.shift() ?? "127.0.0.1";
+      options.all ? callback(null, [{ address, family: 4 }]) : callback(null, address, 4);
+    }) as never);
+    expect(await rebinding.check("https://rebinding.example/v1")).toBeUndefined();
+    const connected = await new Promise((resolve) =>
+      rebinding.lookupFor(443)("rebinding.example", { all: true }, (error) => resolve(error)),
+    );
+    expect(connected).toMatchObject({ code: "ERR_ADDRESS_REFUSED" });
+    expect(await rebinding.check("https://rebinding.example/v1")).toBeTruthy();
+  });
+
+  it("knows public addresses from all others", () => {
+    expect(["8.8.8.8", "2606:4700::1111"].map(isPublic)).toEqual([true, true]);
+    expect(["100.64.0.1", "192.0.2.1", "224.0.0.1", "fe80::1%eth0", "nonsense", "2002:7f00:1::"].map(isPublic)).toEqual(
+      Array(6).fill(false),
+    );
+  });
+
+  it("follows no redirect with the credential", async () => {
+    await save("redirecting", { apiKey: CANARY, baseUrl: bed.upstream.url, models: ["redirected"] });
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(302, { location: "http://127.0.0.1:1/metadata" }).end();
+      return true;
+    };
+    const before = bed.upstream.calls;
+    expect((await bed.post("/v1/chat/completions", chat("redirect", { model: "redirected" }))).status).toBe(502);
+    expect(bed.upstream.calls - before).toBe(1);
+  });
+
+  it("S9: nothing in a request chooses the host or the credential", async () => {
+    const extra = {
+      api_base: "http://127.0.0.1:1",
+      base_url: "http://127.0.0.1:1",
+      api_key: "x",
+      provider: "evil",
+      custom_llm_provider: "evil",
+    };
+    const headers = {
+      "x-larder-provider": "evil",
+      "x-portkey-custom-host": "http://127.0.0.1:1",
+      "x-forwarded-host": "evil",
+      "openai-base-url": "evil",
+    };
+    expect((await bed.post("/v1/chat/completions", chat("override", extra), headers)).status).toBe(200);
+    const seen = bed.upstream.seen.at(-1);
+    expect([seen?.headers.host, seen?.headers.authorization, seen?.headers["x-portkey-custom-host"]]).toEqual([
+      bed.upstream.host,
+      "Bearer sk-upstream-canary-7f3a9c",
+      undefined,
+    ]);
+  });
+
+  it("never gives a kept credential to another host", async () => {
+    await save("moving", { apiKey: CANARY, baseUrl: bed.upstream.url });
+    expect((await save("moving", { baseUrl: "https://93.184.216.34/v1" })).status).toBe(400);
+  });
+});
+
+describe("S10, S11: credentials stay inside", () => {
+  it.each(["a\r\nx: y", "a\0b", "a…b", "", " "])(
+    "refuses a credential that no header can carry, without quoting it: %j",
+    async (apiKey) => {
+      const response = await save("bad-key", {
+        apiKey: `${CANARY}${apiKey}`.slice(apiKey.trim() === "" ? CANARY.length : 0),
+        baseUrl: bed.upstream.url,
+      });
+      expect([response.status, (await response.text()).includes(CANARY)]).toEqual([400, false]);
+    },
+  );
+
+  it("is in no answer, log, metric, database file or error, although the upstream quotes it", async () => {
+    const sweep = await startBed({ allowedPrivateHosts: ["127.0.0.1"] });
+    const told: string[] = [];
+    const collect = async (response: Response): Promise<void> =>
+      void told.push(await response.text(), JSON.stringify([...response.headers]));
+    await collect(await sweep.admin("PUT", "/admin/providers/leaky", { apiKey: CANARY, baseUrl: sweep.upstream.url, models: ["leaky"] }));
+    sweep.upstream.behaviour = (_seen, response) => {
+      const masked = `${CANARY.slice(0, 8)}*******${CANARY.slice(-4)}`;
+      response.writeHead(401, { "content-type": "application/json" });
+      response.end(JSON.stringify({ error: { message: `Incorrect API key provided: ${CANARY} (${masked})`, code: "invalid_api_key" } }));
+      return true;
+    };
+    await collect(await sweep.post("/v1/chat/completions", chat("leak", { model: "leaky" })));
+    await collect(await sweep.post("/v1/embeddings", { model: "leaky", input: "x" }));
+    for (const path of ["/admin/providers", "/admin/providers/leaky", "/admin/cache/stats", "/admin/audit"])
+      await collect(await sweep.admin("GET", path));
+    await collect(await fetch(`${sweep.url}/metrics`));
+    expect(told.join("\n")).toContain("invalid_api_key");
+    for (const file of readdirSync(sweep.directory, { recursive: true, withFileTypes: true }))
+      if (file.isFile()) told.push(readFileSync(join(file.parentPath, file.name), "latin1"));
+    const everything = [...told, ...sweep.logs].join("\n");
+    expect([everything.includes(CANARY.slice(0, 7)), everything.includes(ADMIN_TOKEN)]).toEqual([false, false]);
+    await sweep.close();
+  });
+});
+
+describe("S13: hostile bodies", () => {
+  it.each([
+    ["not JSON", "{nope", 400],
+    ["a list", "[]", 400],
+    ["nested 100,000 deep", `{"model":"m","messages":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, 400],
+    ["a name twice", '{"model":"m","model":"n","messages":[]}', 400],
+    ["no model", '{"messages":[]}', 400],
+  ])("answers %s with an error in OpenAI's shape", async (_name, body, status) => {
+    const response = await bed.post("/v1/chat/completions", body);
+    const { error } = (await response.json()) as { error: { message: string; type: string } };
+    expect([response.status, error.type, /\n\s+at /.test(error.message)]).toEqual([status, "invalid_request_error", false]);
+  });
+
+  it("answers a body that is too large with 413, told or not", async () => {
+    const small = await startBed({ maxBody: 1000 });
+    expect((await small.post("/v1/chat/completions", chat("x".repeat(2000)))).status).toBe(413);
+    const chunked = new ReadableStream({
+      start: (controller) => {
+        controller.enqueue(Buffer.alloc(5000, 0x20));
+        controller.close();
+      },
+    });
+    const response = await fetch(`${small.url}/v1/chat/completions`, { method: "POST", body: chunked, duplex: "half" } as RequestInit);
+    expect(response.status).toBe(413);
+    await small.close();
+  });
+
+  it("S21: names like __proto__ are names like any other", async () => {
+    for (const id of ["__proto__", "constructor", "toString"])
+      expect([400, 200]).toContain((await save(id, { baseUrl: bed.upstream.url })).status);
+    const body = '{"model":"__proto__","messages":[{"role":"user","content":"proto"}],"__proto__":{"a":1}}';
+    expect((await bed.post("/v1/chat/completions", body)).headers.get("x-larder-cache")).toBe("MISS");
+    expect((await bed.post("/v1/chat/completions", body.replace('"a":1', '"a":2'))).headers.get("x-larder-cache")).toBe("MISS");
+    expect(({} as Record<string, unknown>).a).toBeUndefined();
+  });
+
+  it("S24: ids and tokens are values, never SQL", async () => {
+    const keyed = await startBed({ auth: "keys" });
+    const token = `' OR 1=1; DROP TABLE gateway_keys; --`;
+    expect((await keyed.post("/v1/chat/completions", chat("sql"), { authorization: `Bearer ${token}` })).status).toBe(401);
+    expect((await keyed.admin("DELETE", `/admin/keys/${encodeURIComponent(token)}`)).status).toBe(404);
+    expect((await keyed.admin("GET", "/admin/keys")).status).toBe(200);
+    await keyed.close();
+  });
+
+  it("S12: a log line cannot be begun by a value", () => {
+    for (const line of bed.logs) expect(() => JSON.parse(line)).not.toThrow();
+  });
+});
+
+describe("S15, S16: sealed credentials", () => {
+  const key = Buffer.alloc(32, 7);
+  const sealer = new Sealer(key);
+  it("open for their own record alone, whole, under their own key", () => {
+    const sealed = sealer.seal(CANARY, "provider:a");
+    expect(sealer.open(sealed, "provider:a")).toBe(CANARY);
+    const parts = sealed.split(".");
+    const cut = [
+      ...parts.slice(0, 3),
+      Buffer.from(parts[3] as string, "base64url")
+        .subarray(0, 4)
+        .toString("base64url"),
+      parts[4],
+    ].join(".");
+    const spoiled = [...parts.slice(0, 4), Buffer.from("x").toString("base64url") + (parts[4] as string).slice(2)].join(".");
+    for (const [envelope, slot, opener] of [
+      [sealed, "provider:b", sealer],
+      [cut, "provider:a", sealer],
+      [spoiled, "provider:a", sealer],
+      [sealed, "provider:a", new Sealer(Buffer.alloc(32, 8))],
+    ] as const)
+      expect(() => opener.open(envelope, slot)).toThrow(/sealed credential/);
+  });
+
+  it("rotate: an older key still opens, and says that it is outdated", () => {
+    const rotated = new Sealer(Buffer.alloc(32, 9), [key]);
+    const sealed = sealer.seal(CANARY, "provider:a");
+    expect([rotated.open(sealed, "provider:a"), rotated.isOutdated(sealed), rotated.isOutdated(rotated.seal("x", "y"))]).toEqual([
+      CANARY,
+      true,
+      false,
+    ]);
+  });
+
+  it("never use a nonce twice", () => {
+    const nonces = new Set(Array.from({ length: 20_000 }, () => sealer.seal("x", "y").split(".")[2]));
+    expect(nonces.size).toBe(20_000);
+  });
+
+  it("S23: a master key that is empty or of another length is none", async () => {
+    expect(["", "short", "00".repeat(31), Buffer.alloc(31).toString("base64")].map(readMasterKey)).toEqual(Array(4).fill(undefined));
+    expect(readMasterKey("ab".repeat(32))).toHaveLength(32);
+    await expect(startBed({ masterKey: "short" })).rejects.toThrow(/LARDER_MASTER_KEY/);
+  });
+});
+
+describe("S18: administration", () => {
+  it("answers 401 on every route that there is, with no token, a wrong one or a user's key", async () => {
+    const parts = { adminToken: ADMIN_TOKEN } as unknown as AdminParts;
+    const { routes } = createAdminApp(
+      new Proxy(parts, { get: (target, name) => (name === "adminToken" ? target.adminToken : { answers: {}, planner: {} }) }),
+    );
+    const paths = routes.filter((route) => route.method !== "ALL").map(({ method, path }) => [method, path.replace(/:\w+/g, "x")] as const);
+    expect(paths.length).toBeGreaterThan(12);
+    for (const [method, path] of paths)
+      for (const authorization of ["", "Bearer wrong", "Basic eDp5", `bearer ${ADMIN_TOKEN}x`]) {
+        const response = await fetch(bed.url + path, {
+          method,
+          headers: { authorization, "x-forwarded-for": "127.0.0.1", "x-original-url": "/" },
+        });
+        expect(response.status, `${method} ${path}`).toBe(401);
+      }
+  });
+
+  it.each([
+    "//admin/providers",
+    "/%61dmin/providers",
+    "/v1/../admin/providers",
+    "/v1/%2e%2e/admin/providers",
+    "/admin/../admin/providers",
+    "/ADMIN/providers",
+  ])("gives nothing away at %s", async (path) => {
+    const status = await rawStatus(bed, `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n`);
+    expect([401, 403, 404]).toContain(status);
+  });
+
+  it.each([
+    ["a foreign Host", { host: "evil.example" }],
+    ["a foreign Origin", { host: "127.0.0.1", origin: "https://evil.example" }],
+    ["a cross-site fetch", { host: "127.0.0.1", "sec-fetch-site": "cross-site" }],
+  ])("without keys, refuses what comes from a web page: %s", async (_name, headers) => {
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    expect(await rawStatus(bed, `GET /v1/models HTTP/1.1\r\n${lines.join("")}connection: close\r\n\r\n`)).toBe(403);
+  });
+});
+
+function rawStatus({ gateway }: Bed, request: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const socket = connect(gateway.port, "127.0.0.1", () => socket.write(request));
+    socket.on("data", (data) => {
+      text += data.toString();
+    });
+    socket.on("error", reject).on("close", () => resolve(Number(text.split(" ")[1])));
+  });
+}
