@@ -130,6 +130,8 @@ async function measurePart(part: Part, context: ScenarioContext, from: number, s
         // Many short batches: one that fits into a time slice is rarely interrupted, and the median drops those that were.
         rounds: context.quick ? 41 : 151,
         batchMs: context.quick ? 2 : 4,
+        // So short batches would be over before the optimizer has had its turn.
+        warmUpMs: context.quick ? 150 : 400,
         baseline: part.baseline,
         seed: context.seed,
         signal: context.signal,
