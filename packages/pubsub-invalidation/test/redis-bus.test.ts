@@ -151,6 +151,24 @@ describe("RedisInvalidationBus", () => {
     expect(heard.targets).toEqual([key("genuine")]);
   });
 
+  it("needs no more of Redis's ACL than its page says", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const rights =
+      "~larder:* &larder:* +info +evalsha +eval +subscribe +unsubscribe +publish +hget +hset +hdel +hmget +hincrby +xadd +xrange +del +set +time";
+    await server.command("ACL", "SETUSER", "bus", "on", ">secret", ...rights.split(" "));
+    const heard = new BusRecorder();
+    const limited = `redis://bus:secret@127.0.0.1:${server.port}`;
+    const [a, b] = [open({ url: limited }).join("acl", new BusRecorder()), open({ url: limited }).join("acl", heard)];
+    await Promise.all([a.ready(), b.ready()]);
+    await a.invalidate(key("k"), call());
+    await a.invalidate({ kind: "tag", tag: "t" }, call());
+    await heard.until("both", () => heard.heard.length === 2);
+    await server.command("CLIENT", "KILL", "TYPE", "pubsub");
+    await a.invalidate({ kind: "pattern", pattern: "p*" }, call());
+    await heard.until("the one from the log, or heard", () => heard.heard.length === 3);
+  });
+
   it("fails within the budget and quotes nothing of the command when Redis refuses (I9)", async () => {
     const server = await startRedisServer();
     opened.push(() => server.stop());
