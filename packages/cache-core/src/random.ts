@@ -1,4 +1,4 @@
-import { randomFillSync } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
 /** Where randomness comes from, so that the simulator can replay a run bit for bit. */
 export interface RandomSource {
@@ -13,8 +13,8 @@ const TOKEN_BYTES = 16;
 const TOKENS_A_DRAW = 64;
 
 class SystemRandom implements RandomSource {
-  readonly #drawn: Buffer = Buffer.alloc(TOKEN_BYTES * TOKENS_A_DRAW);
-  #usedBytes: number = TOKEN_BYTES * TOKENS_A_DRAW;
+  #drawn: Buffer = Buffer.alloc(0);
+  #usedBytes = 0;
 
   next(): number {
     return Math.random();
@@ -22,7 +22,7 @@ class SystemRandom implements RandomSource {
 
   token(): string {
     if (this.#usedBytes === this.#drawn.length) {
-      randomFillSync(this.#drawn);
+      this.#drawn = randomBytes(TOKEN_BYTES * TOKENS_A_DRAW);
       this.#usedBytes = 0;
     }
     const start = this.#usedBytes;

@@ -3,6 +3,8 @@ import { type CallFailure, toCallFailure } from "./call-failure.ts";
 
 /** Two passes over what is due are this far apart at least, in milliseconds. */
 const SWEEP_GAP_MS = 2;
+/** The shortest timer: by the time it fires, sockets have been read once. */
+const ONE_TURN_MS = 1;
 const LOST: CallFailure = { kind: "lost", word: "" };
 const TIMEOUT: CallFailure = { kind: "timeout", word: "" };
 
@@ -160,7 +162,7 @@ export class CallDesk {
       else if (due) due.push(call);
       else due = [call];
     }
-    if (due) this.#options.clock.setTimer(() => this.#endDue(due), 0);
+    if (due) this.#options.clock.setTimer(() => this.#endDue(due), ONE_TURN_MS);
     if (next === Infinity) this.#sweepAt = Infinity;
     else this.#sweepAgainAt(next);
   }

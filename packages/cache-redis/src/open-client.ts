@@ -31,7 +31,7 @@ function refuse(reason: string): never {
 }
 
 function toAddress(text: string, defaultPort: number): Address {
-  const match = /^(\[[0-9a-fA-F:.%]+\]|[^:[\]/?#]+)(?::(\d{1,5}))?$/.exec(text);
+  const match = /^(\[[0-9a-fA-F:.%]+\]|[^:[\]/?#\s]+)(?::(\d{1,5}))?$/.exec(text);
   const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
   if (!match || port < 1 || port > 65_535) refuse("has a host or port that cannot be read");
   return { host: (match[1] as string).replace(/^\[|\]$/g, ""), port };

@@ -1,0 +1,88 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decodeEntry, type EntryParts, encodeEntry } from "./entry-format.ts";
+
+const epoch = "0123456789abcdef".repeat(2);
+
+/** What the scripts make of an encoded entry. */
+function stamp(parts: EntryParts, seq = 7, storedAt = 1_700_000_000_000): Buffer {
+  const { head, rest } = encodeEntry(parts);
+  const numbers = Buffer.alloc(16);
+  numbers.writeDoubleBE(seq, 0);
+  numbers.writeDoubleBE(storedAt, 8);
+  return Buffer.concat([head, Buffer.from(epoch), numbers, numbers, rest]);
+}
+
+const parts: EntryParts = {
+  codec: 2,
+  compression: 0,
+  sealing: 0,
+  ttlMs: 60_000,
+  staleMs: 5_000,
+  tags: ["red", "wärm"],
+  owner: "larder{test}key",
+  body: Buffer.from("the body"),
+};
+
+describe("an entry", () => {
+  test("comes back as it was laid out, whatever owner, tags, times and body are", () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          codec: fc.integer({ min: 1, max: 255 }),
+          compression: fc.integer({ min: 0, max: 255 }),
+          sealing: fc.integer({ min: 0, max: 255 }),
+          ttlMs: fc.oneof(fc.constant(Infinity), fc.double({ min: 0.1, max: 1e12, noNaN: true })),
+          staleMs: fc.double({ min: 0, max: 1e12, noNaN: true }),
+          tags: fc.array(fc.string({ unit: "binary" })),
+          owner: fc.string({ unit: "binary" }),
+          body: fc.uint8Array(),
+        }),
+        (any) => {
+          const { owner, body, ...others } = any;
+          expect(decodeEntry(stamp(any), owner)).toEqual({
+            ...others,
+            version: { epoch, seq: 7 },
+            storedAt: 1_700_000_000_000,
+            body: Buffer.from(body),
+          });
+        },
+      ),
+    );
+  });
+
+  test("is refused for every single byte that is spoiled, except in its epoch, which then is no current one", () => {
+    const entry = stamp(parts);
+    for (let at = 0; at < entry.length; at += 1) {
+      for (const mask of [1, 0x80, 0xff]) {
+        const spoiled = Buffer.from(entry);
+        spoiled[at] = (spoiled[at] as number) ^ mask;
+        const found = decodeEntry(spoiled, parts.owner);
+        if (typeof found !== "string") expect(found.version.epoch, `byte ${at}`).not.toBe(epoch);
+      }
+    }
+  });
+
+  test("is refused when it is cut or prolonged, anywhere", () => {
+    const entry = stamp(parts);
+    for (let length = 0; length < entry.length; length += 1)
+      expect(typeof decodeEntry(entry.subarray(0, length), parts.owner)).toBe("string");
+    expect(decodeEntry(Buffer.concat([entry, Buffer.of(0)]), parts.owner)).toBe("checksum");
+  });
+
+  test("belongs to its owner alone, lone surrogates told apart", () => {
+    expect(decodeEntry(stamp(parts), "larder{test}other")).toBe("owner");
+    const odd = { ...parts, owner: "larder{test}\ud800" };
+    expect(typeof decodeEntry(stamp(odd), odd.owner)).toBe("object");
+    expect(decodeEntry(stamp(odd), "larder{test}\ud801")).toBe("owner");
+    expect(decodeEntry(stamp(odd), "larder{test}\ufffd")).toBe("owner");
+  });
+
+  test("is judged by its head alone where the body is not there", () => {
+    const entry = stamp(parts);
+    expect(decodeEntry(entry.subarray(0, entry.length - parts.body.length), parts.owner, true)).toMatchObject({
+      tags: parts.tags,
+      ttlMs: 60_000,
+    });
+  });
+});

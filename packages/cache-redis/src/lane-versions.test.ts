@@ -1,0 +1,71 @@
+import { VersionRecord } from "@larder/cache-core";
+import { describe, expect, test } from "vitest";
+import { judge, LaneVersions } from "./lane-versions.ts";
+
+const state = (epoch: string, seq: number) => ({ epoch, seq, clearedAt: 0, taggedAt: 0, patterns: [] });
+
+function create(epoch = "e1", seq = 5) {
+  const versions = new LaneVersions(0);
+  versions.see({ epoch, seq });
+  const channel = { lastProofAt: 100, record: new VersionRecord(state(epoch, seq)) };
+  versions.attach(
+    {
+      get lastProofAt() {
+        return channel.lastProofAt;
+      },
+      version: () => channel.record,
+    } as never,
+    50,
+  );
+  return { versions, channel };
+}
+
+describe("the versions of a lane", () => {
+  test("come from the channel while its proof is fresh, and not a moment longer", () => {
+    const { versions } = create();
+    expect(versions.fromChannel(150)).toBeDefined();
+    expect(versions.fromChannel(150.1)).toBe(undefined);
+  });
+
+  test("do not come from a channel that speaks of another epoch than the server did last", () => {
+    const { versions, channel } = create();
+    versions.see({ epoch: "e2", seq: 0 });
+    expect(versions.fromChannel(100)).toBe(undefined);
+    channel.record = new VersionRecord(state("e2", 0));
+    expect(versions.fromChannel(100)).toBeDefined();
+  });
+
+  test("know this process's own invalidations before the channel has heard them", () => {
+    const { versions, channel } = create();
+    versions.acknowledge({ epoch: "e1", seq: 6 }, { kind: "tag", tag: "red" });
+    const by = versions.fromChannel(100);
+    if (!by) throw new Error("no judge");
+    expect(judge(by, { epoch: "e1", seq: 5 }, "key", ["red"])).toBe("invalid");
+    expect(judge(by, { epoch: "e1", seq: 5 }, "key", ["blue"])).toBe("valid");
+    expect(judge(by, { epoch: "e1", seq: 6 }, "key", ["red"])).toBe("valid");
+    versions.acknowledge({ epoch: "e1", seq: 7 }, { kind: "all" });
+    expect(judge(by, { epoch: "e1", seq: 6 }, "key", [])).toBe("invalid");
+    channel.record.apply(7, { kind: "all" });
+    expect(judge(by, { epoch: "e1", seq: 7 }, "key", [])).toBe("valid");
+  });
+
+  test("tell when the server's seq went backwards: it lost what it had acknowledged", () => {
+    const { versions } = create();
+    versions.acknowledge({ epoch: "e1", seq: 9 }, { kind: "key", key: "key" });
+    expect(versions.see({ epoch: "e1", seq: 8 })).toBe(true);
+    expect(versions.see({ epoch: "e1", seq: 9 })).toBe(false);
+    expect(versions.see({ epoch: "e2", seq: 0 })).toBe(false);
+  });
+
+  test("judge nothing valid when the record is lost", () => {
+    expect(create().versions.fromReply([null, null, null, null, null])).toBe(undefined);
+  });
+
+  test("keep what is known of tags while nothing was invalidated, and forget it then", () => {
+    const { versions } = create();
+    const first = versions.fromReply(["e1", "5", "0", "5", null]);
+    first?.record.learnTag("red", 3);
+    expect(versions.fromReply(["e1", "5", "0", "5", null])?.record.unknownTags(["red"])).toEqual([]);
+    expect(versions.fromReply(["e1", "6", "0", "6", null])?.record.unknownTags(["red"])).toEqual(["red"]);
+  });
+});

@@ -1,0 +1,63 @@
+import type { Cluster, Redis } from "ioredis";
+import { afterEach, expect, test } from "vitest";
+import { openClient } from "./open-client.ts";
+
+const opened: Array<Redis | Cluster> = [];
+afterEach(() => {
+  for (const client of opened.splice(0)) client.on("error", () => {}).disconnect();
+});
+
+function open(url: string): Redis | Cluster {
+  const client = openClient(url);
+  client.on("error", () => {});
+  opened.push(client);
+  return client;
+}
+
+test("reads host, port, database and credentials of one server", () => {
+  expect(open("redis://us%40er:p%3Ass@127.0.0.1:1/3").options).toMatchObject({
+    host: "127.0.0.1",
+    port: 1,
+    db: 3,
+    username: "us@er",
+    password: "p:ss",
+  });
+  expect(open("redis://:only-password@127.0.0.1:1").options).toMatchObject({ password: "only-password" });
+  expect(open("rediss://127.0.0.1:1").options).toMatchObject({ tls: {} });
+  expect(open("redis://[::1]:1").options).toMatchObject({ host: "::1", port: 1 });
+});
+
+test("reads a list as a cluster and sentinels by their master's name", () => {
+  expect(open("redis://127.0.0.1:1,127.0.0.1:2").isCluster).toBe(true);
+  expect(open("redis+sentinel://127.0.0.1:1,127.0.0.1/main/2").options).toMatchObject({
+    name: "main",
+    db: 2,
+    sentinels: [
+      { host: "127.0.0.1", port: 1 },
+      { host: "127.0.0.1", port: 26_379 },
+    ],
+  });
+});
+
+test("never queues, never repeats: the cache decides", () => {
+  expect(open("redis://127.0.0.1:1").options).toMatchObject({
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+  });
+});
+
+test.each([
+  "",
+  "http://host",
+  "redis://",
+  "redis://host:99999",
+  "redis://host/db",
+  "redis://a,b/3",
+  "redis+sentinel://host",
+  "redis://:CANARY@ho st",
+  "redis://:CANARY%zz@host",
+])("refuses %j, says what it expected, and quotes no password", (url) => {
+  expect(() => open(url)).toThrow(/expected redis:/);
+  expect(() => open(url)).not.toThrow(/CANARY/);
+});
