@@ -1,5 +1,6 @@
 import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
+import { type Announcement, isWorker, runWorker, WorkerFleet, workerCount } from "./workers.ts";
 
 const HELP = `larder-gateway: an OpenAI-compatible caching gateway for LLM providers
 
@@ -22,21 +23,27 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  let gateway: RunningGateway;
   try {
     const settings = readSettings();
-    gateway = await startGateway(settings);
+    if (isWorker()) return await runWorker(settings);
+    const running = workerCount(settings) > 1 ? await startWorkers(workerCount(settings)) : await startGateway(settings);
+    announce(running);
+    stopOnSignal(running);
   } catch (error) {
     process.stderr.write(`larder-gateway: ${describeStartError(error)}\n`);
     process.exitCode = error instanceof SettingsError ? 2 : 1;
-    return;
+    if (isWorker()) process.exit();
   }
-  announce(gateway);
-  stopOnSignal(gateway);
 }
 
-function announce(gateway: RunningGateway): void {
-  const lines = [`larder gateway listening on ${gateway.url}`, `dashboard:        ${gateway.url}/`, `OpenAI base URL:  ${gateway.url}/v1`];
+async function startWorkers(count: number): Promise<Announcement & Pick<RunningGateway, "close">> {
+  const fleet = new WorkerFleet();
+  return { ...(await fleet.start(count)), close: () => fleet.close() };
+}
+
+function announce(gateway: Announcement): void {
+  const { url } = gateway;
+  const lines = [`larder gateway listening on ${url}`, `dashboard:        ${url}/`, `OpenAI base URL:  ${url}/v1`];
   if (gateway.adminTokenFile) lines.push(`admin token file: ${gateway.adminTokenFile}`);
   // Logs are kept and shipped; a terminal is looked at. The token goes only there, and once.
   if (gateway.newAdminToken && process.stdout.isTTY) lines.push(`admin token:      ${gateway.newAdminToken} (shown once)`);
@@ -44,10 +51,13 @@ function announce(gateway: RunningGateway): void {
 }
 
 /** The first signal drains; a second one does not wait. */
-function stopOnSignal(gateway: RunningGateway): void {
+function stopOnSignal(gateway: Pick<RunningGateway, "close">): void {
   let isStopping = false;
   const stop = (): void => {
-    if (isStopping) process.exit(130);
+    if (isStopping) {
+      void gateway.close();
+      process.exit(130);
+    }
     isStopping = true;
     gateway.close().then(
       () => process.exit(0),

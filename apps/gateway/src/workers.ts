@@ -1,0 +1,93 @@
+import cluster, { type Worker } from "node:cluster";
+import { availableParallelism } from "node:os";
+import { WorkerBusHub, WorkerInvalidationBus } from "@larder/pubsub-invalidation/worker";
+import type { Settings } from "./config/schema.ts";
+import { createLocalTier } from "./shared-tier.ts";
+import { type RunningGateway, startGateway } from "./start-gateway.ts";
+
+/** What a worker tells the primary when it listens. */
+export interface Announcement {
+  readonly url: string;
+  readonly adminTokenFile: string | undefined;
+  readonly newAdminToken: string | undefined;
+}
+
+const STOP = "larder:stop";
+const LISTENING = "larder:listening";
+/** Milliseconds between the death of a worker and its successor: one that dies at once must not take the machine with it. */
+const RESPAWN_AFTER_MS = 1_000;
+
+/** How many processes the settings ask for. */
+export function workerCount(settings: Pick<Settings, "workers">): number {
+  return settings.workers === "auto" ? availableParallelism() : settings.workers;
+}
+
+/** Whether this process is a worker that the primary has forked. */
+export function isWorker(): boolean {
+  return cluster.isWorker && process.send !== undefined;
+}
+
+/**
+ * Runs a worker: without Redis its invalidations go to the other workers through the primary, so that all of them stay coherent. Signals are
+ * the primary's to hear: a terminal sends them to the whole group, and only one may decide.
+ */
+export async function runWorker(settings: Settings): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
+  const shared = settings.redisUrl === undefined ? { shared: createLocalTier(new WorkerInvalidationBus()) } : {};
+  const gateway: RunningGateway = await startGateway(settings, shared);
+  const { url, adminTokenFile, newAdminToken } = gateway;
+  const stop = (): void => {
+    gateway.close().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on("message", (message) => {
+    if (message === STOP) stop();
+  });
+  // The primary is gone: nobody would tell us to stop any more.
+  process.on("disconnect", stop);
+  process.send?.({ type: LISTENING, announcement: { url, adminTokenFile, newAdminToken } satisfies Announcement });
+}
+
+/** The workers of one machine, seen from their primary. */
+export class WorkerFleet {
+  readonly #hub = new WorkerBusHub();
+  #isStopping = false;
+
+  /** Forks the workers. @returns what the first of them tells when it listens. @throws when the first one dies before that */
+  start(count: number): Promise<Announcement> {
+    this.#hub.attachCluster(cluster);
+    return new Promise((resolve, reject) => {
+      let isUp = false;
+      cluster.on("message", (_worker: Worker, message: { type?: unknown; announcement?: Announcement }) => {
+        if (message?.type !== LISTENING || !message.announcement || isUp) return;
+        isUp = true;
+        resolve(message.announcement);
+      });
+      cluster.on("exit", (_worker, code) => {
+        if (this.#isStopping) return;
+        if (!isUp) reject(new Error(`a worker ended with code ${code} before it listened`));
+        else setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS).unref();
+      });
+      for (let index = 0; index < count; index += 1) cluster.fork();
+    });
+  }
+
+  /** Has every worker drain, and resolves when all have ended. Calling it again kills them. */
+  async close(): Promise<void> {
+    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    if (this.#isStopping) for (const worker of workers) worker.process.kill("SIGKILL");
+    this.#isStopping = true;
+    await Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise<void>((resolve) => {
+            worker.once("exit", () => resolve());
+            if (worker.isConnected()) worker.send(STOP);
+          }),
+      ),
+    );
+    this.#hub.close();
+  }
+}
