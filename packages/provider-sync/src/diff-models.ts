@@ -41,25 +41,32 @@ function sides(before: number | string | undefined, after: number | string | und
   return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
 }
 
+function isSame(before: unknown, after: unknown): boolean {
+  if (before === after) return true;
+  if (!Array.isArray(before) || !Array.isArray(after) || before.length !== after.length) return false;
+  return before.every((value, index) => value === after[index]);
+}
+
 function diffPrices(before: CatalogModel, after: CatalogModel): ModelChange[] {
   const old = flattenPrices(before);
   const young = flattenPrices(after);
   const changes: ModelChange[] = [];
-  for (const field of new Set([...old.keys(), ...young.keys()])) {
+  const compare = (field: string): void => {
     if (old.get(field) !== young.get(field))
       changes.push({ id: after.id, kind: "price", field, ...sides(old.get(field), young.get(field)) });
-  }
+  };
+  for (const field of old.keys()) compare(field);
+  for (const field of young.keys()) if (!old.has(field)) compare(field);
   return changes;
 }
 
 function diffModel(before: CatalogModel, after: CatalogModel): ModelChange[] {
-  const changes: ModelChange[] = [];
-  if (before.status !== after.status) changes.push({ id: after.id, kind: after.status === "vanished" ? "vanished" : "returned" });
-  changes.push(...diffPrices(before, after));
+  const changes = diffPrices(before, after);
   for (const field of FIELDS) {
-    const [old, young] = [show(before[field]), show(after[field])];
-    if (old !== young) changes.push({ id: after.id, kind: "changed", field, ...sides(old, young) });
+    if (!isSame(before[field], after[field]))
+      changes.push({ id: after.id, kind: "changed", field, ...sides(show(before[field]), show(after[field])) });
   }
+  if (before.status !== after.status) changes.unshift({ id: after.id, kind: after.status === "vanished" ? "vanished" : "returned" });
   return changes;
 }
 

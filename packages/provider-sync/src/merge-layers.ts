@@ -29,8 +29,12 @@ export interface CatalogModel extends ModelListing {
   readonly endpoints: readonly ModelEndpoint[];
 }
 
-interface Claim extends ListedModel {
+/** A source's word on one model. */
+interface Claim {
+  readonly listed: ListedModel;
   readonly source: string;
+  /** The source's name as the list that most models have: shared, because there are thousands. */
+  readonly alone: readonly string[];
 }
 
 function hasPrices(listing: ModelListing): boolean {
@@ -42,38 +46,69 @@ function hasPrices(listing: ModelListing): boolean {
 const noHeldPrices: readonly HeldPrice[] = [];
 const noEndpoints: readonly ModelEndpoint[] = [];
 
-function pricesOf(claim: Claim | undefined): Pick<CatalogModel, "usdPerMillion" | "usdPerUnit" | "priceTiers" | "priceSource"> {
-  if (!claim) return { usdPerMillion: {} };
-  const { usdPerMillion, usdPerUnit, priceTiers } = claim.listing;
-  return { usdPerMillion, ...(usdPerUnit && { usdPerUnit }), ...(priceTiers && { priceTiers }), priceSource: claim.source };
-}
-
 /** The first non-empty list, the most trusted first. */
 function firstList(claims: readonly Claim[], field: "inputModalities" | "outputModalities" | "supportedParameters"): readonly string[] {
-  return claims.find((claim) => claim.listing[field].length > 0)?.listing[field] ?? [];
+  return claims.find((claim) => claim.listed.listing[field].length > 0)?.listed.listing[field] ?? [];
 }
 
-function mergeClaims(id: string, claims: readonly Claim[], held: readonly HeldPrice[], endpoints: readonly ModelEndpoint[]): CatalogModel {
-  const live = claims.filter((claim) => claim.vanishedAt === undefined);
-  const ranked = live.length > 0 ? [...live, ...claims.filter((claim) => claim.vanishedAt !== undefined)] : claims;
-  const first = ranked[0] as Claim;
-  // Later spreads win, so the most trusted comes last; absent fields are not there to overwrite anything.
-  const filled: ModelListing = ranked.length === 1 ? first.listing : Object.assign({}, ...ranked.map((claim) => claim.listing).reverse());
-  const { usdPerMillion: _tokens, usdPerUnit: _units, priceTiers: _tiers, aliases: _aliases, sourceId: _sourceId, ...rest } = filled;
-  const aliases = [...new Set(ranked.flatMap((claim) => claim.listing.aliases ?? []))];
-  const vanishedAt = live.length > 0 ? undefined : Math.max(...claims.map((claim) => claim.vanishedAt ?? 0));
+/** A model that one source lists: nearly all. */
+function fromOne(
+  id: string,
+  { listed, source, alone }: Claim,
+  heldPrices: readonly HeldPrice[],
+  endpoints: readonly ModelEndpoint[],
+): CatalogModel {
+  const { listing, vanishedAt } = listed;
+  const model: { -readonly [Field in keyof CatalogModel]: CatalogModel[Field] } = {
+    ...listing,
+    id,
+    sources: alone,
+    status: vanishedAt === undefined ? "live" : "vanished",
+    heldPrices,
+    endpoints,
+  };
+  if (hasPrices(listing)) model.priceSource = source;
+  if (vanishedAt !== undefined) model.vanishedAt = vanishedAt;
+  return model;
+}
+
+/** What the most trusted source says, filled up from the others; prices are one source's alone. */
+function unite(ranked: readonly Claim[]): ModelListing & Pick<CatalogModel, "priceSource"> {
+  // Later ones win, so the most trusted comes last; absent fields are not there to overwrite anything.
+  const filled: ModelListing = Object.assign({}, ...ranked.map((claim) => claim.listed.listing).reverse());
+  const { usdPerMillion: _tokens, usdPerUnit: _units, priceTiers: _tiers, aliases: _aliases, ...rest } = filled;
+  const aliases = [...new Set(ranked.flatMap((claim) => claim.listed.listing.aliases ?? []))];
+  const priced = ranked.find((claim) => hasPrices(claim.listed.listing));
+  const { usdPerMillion = {}, usdPerUnit, priceTiers } = priced?.listed.listing ?? {};
   return {
     ...rest,
-    id,
     inputModalities: firstList(ranked, "inputModalities"),
     outputModalities: firstList(ranked, "outputModalities"),
     supportedParameters: firstList(ranked, "supportedParameters"),
-    ...pricesOf(ranked.find((claim) => hasPrices(claim.listing))),
+    usdPerMillion,
+    ...(usdPerUnit && { usdPerUnit }),
+    ...(priceTiers && { priceTiers }),
+    ...(priced && { priceSource: priced.source }),
     ...(aliases.length > 0 && { aliases }),
+  };
+}
+
+function fromSeveral(
+  id: string,
+  claims: readonly Claim[],
+  heldPrices: readonly HeldPrice[],
+  endpoints: readonly ModelEndpoint[],
+): CatalogModel {
+  const live = claims.filter((claim) => claim.listed.vanishedAt === undefined);
+  const ranked = live.length > 0 ? [...live, ...claims.filter((claim) => claim.listed.vanishedAt !== undefined)] : claims;
+  const vanishedAt = live.length > 0 ? undefined : Math.max(...claims.map((claim) => claim.listed.vanishedAt ?? 0));
+  return {
+    ...unite(ranked),
+    id,
     sources: ranked.map((claim) => claim.source),
     status: vanishedAt === undefined ? "live" : "vanished",
     ...(vanishedAt !== undefined && { vanishedAt }),
-    heldPrices: held,
+    heldPrices,
     endpoints,
   };
 }
@@ -91,20 +126,25 @@ function heldById(content: SnapshotContent): Map<string, HeldPrice[]> {
 
 /** The catalog that a content says, sorted by id. Pure: every reader of a version computes the same one. */
 export function mergeModels(content: SnapshotContent): CatalogModel[] {
-  const claims = new Map<string, Claim[]>();
-  for (const layer of content.layers) {
-    for (const model of layer.models) {
-      const id = listingId(model.listing.provider, model.listing.model);
-      const claim = { ...model, source: layer.source };
+  const claims = new Map<string, Claim | Claim[]>();
+  for (const { source, models } of content.layers) {
+    const alone = [source];
+    for (const listed of models) {
+      const id = listingId(listed.listing.provider, listed.listing.model);
+      const claim = { listed, source, alone };
       const known = claims.get(id);
-      if (known) known.push(claim);
-      else claims.set(id, [claim]);
+      if (known === undefined) claims.set(id, claim);
+      else if (Array.isArray(known)) known.push(claim);
+      else claims.set(id, [known, claim]);
     }
   }
   const held = heldById(content);
   const endpoints = new Map(content.layers.flatMap((layer) => layer.endpoints));
-  const ids = [...claims.keys()].sort();
-  return ids.map((id) => mergeClaims(id, claims.get(id) as Claim[], held.get(id) ?? noHeldPrices, endpoints.get(id) ?? noEndpoints));
+  return [...claims.keys()].sort().map((id) => {
+    const claim = claims.get(id) as Claim | Claim[];
+    const [heldPrices, hosts] = [held.get(id) ?? noHeldPrices, endpoints.get(id) ?? noEndpoints];
+    return Array.isArray(claim) ? fromSeveral(id, claim, heldPrices, hosts) : fromOne(id, claim, heldPrices, hosts);
+  });
 }
 
 /** The providers that a content says, by id, filled up from less trusted sources. Providers known only by their models are named after their id. */

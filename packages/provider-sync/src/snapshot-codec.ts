@@ -24,15 +24,23 @@ function digestOf(text: string | Uint8Array): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** The digest of a content without packing it. */
-export function digestContent(content: SnapshotContent): string {
-  return digestOf(JSON.stringify(content));
+/** A content as text: its digest is known, and it is packed only when it is needed. */
+export interface SerializedContent {
+  readonly digest: string;
+  /** Packs the text; compression runs off the main thread. */
+  pack(): Promise<EncodedContent>;
+}
+
+/** Serializes a content once, for comparing and for storing. */
+export function serializeContent(content: SnapshotContent): SerializedContent {
+  const bytes = Buffer.from(JSON.stringify(content));
+  const digest = digestOf(bytes);
+  return { digest, pack: async () => ({ body: await packBytes(bytes), digest }) };
 }
 
 /** Packs a content; compression runs off the main thread. */
-export async function encodeContent(content: SnapshotContent): Promise<EncodedContent> {
-  const text = JSON.stringify(content);
-  return { body: await packBytes(Buffer.from(text)), digest: digestOf(text) };
+export function encodeContent(content: SnapshotContent): Promise<EncodedContent> {
+  return serializeContent(content).pack();
 }
 
 function isContent(value: unknown): value is SnapshotContent {

@@ -10,7 +10,7 @@ import { publishVersion, type VersionPublisher } from "./publish-version.ts";
 import type { ReadSources } from "./read-sources.ts";
 import { readSources } from "./read-sources.ts";
 import type { MirrorOutcome, RunReport } from "./run-report.ts";
-import { digestContent, type EncodedContent, encodeContent } from "./snapshot-codec.ts";
+import { type EncodedContent, encodeContent, serializeContent } from "./snapshot-codec.ts";
 import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
 import type { Source } from "./source.ts";
 import { type SyncListener, tell } from "./sync-events.ts";
@@ -139,7 +139,8 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const now = run.clock.wallNow();
     const guarded = guardSources(read.outcomes, state, run.policy, now);
     const models = mergeModels(guarded.content);
-    const isChanged = state.damaged.length > 0 || state.head?.digest !== digestContent(guarded.content);
+    const serialized = serializeContent(guarded.content);
+    const isChanged = state.damaged.length > 0 || state.head?.digest !== serialized.digest;
     const changes = isChanged ? diffModels(mergeModels(state.content), models) : [];
     const result = { guarded, changes, models: models.length };
     const current = state.head && { ...state.head, checkedAt: now };
@@ -147,7 +148,7 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     if (dryRun) return { ...result, outcome: "dry-run", head: current };
     // What a refused list raised is kept too, so that it is seen, timed and may be accepted; a first version is not made of it.
     const isWorthKeeping = guarded.hasAccepted || (state.head !== undefined && guarded.hasRefused);
-    const next = isWorthKeeping && isChanged ? { encoded: await encodeContent(guarded.content), modelCount: models.length } : undefined;
+    const next = isWorthKeeping && isChanged ? { encoded: await serialized.pack(), modelCount: models.length } : undefined;
     if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
     const committed = await store.commit({
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },

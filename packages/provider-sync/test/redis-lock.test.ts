@@ -2,6 +2,7 @@ import { ManualClock, settle, uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createRedisLock } from "../src/redis-lock.ts";
+import { poll } from "./support/poll.ts";
 
 let redis: Redis;
 let keyPrefix: string;
@@ -20,7 +21,7 @@ describe("RedisLock", () => {
     const [one, two] = [createRedisLock({ client: redis, keyPrefix }), createRedisLock({ client: redis, keyPrefix })];
     let release = (): void => {};
     const holding = one.withLock("sync", () => new Promise<string>((resolve) => (release = () => resolve("done"))));
-    await expect.poll(() => redis.exists(key())).toBe(1);
+    await poll(() => redis.exists(key())).toBe(1);
     expect(await two.withLock("sync", async () => "mine")).toBe("held");
     release();
     expect(await holding).toBe("done");
@@ -32,7 +33,7 @@ describe("RedisLock", () => {
     await redis.set(key(), "a dead process", "PX", 50);
     const lock = createRedisLock({ client: redis, keyPrefix });
     expect(await lock.withLock("sync", async () => "mine")).toBe("held");
-    await expect.poll(() => lock.withLock("sync", async () => "mine")).toBe("mine");
+    await poll(() => lock.withLock("sync", async () => "mine")).toBe("mine");
   });
 
   it("renews while the work runs, and tells the work when the lease is another's", async () => {
@@ -44,15 +45,15 @@ describe("RedisLock", () => {
       signal = given;
       return new Promise<void>((resolve) => (release = resolve));
     });
-    await expect.poll(() => signal).toBeDefined();
+    await poll(() => signal).toBeDefined();
     await redis.pexpire(key(), 1000);
     clock.advance(10_000);
-    await expect.poll(() => redis.pttl(key())).toBeGreaterThan(20_000);
+    await poll(() => redis.pttl(key())).toBeGreaterThan(20_000);
     expect(signal?.aborted).toBe(false);
     await settle();
     await redis.set(key(), "another");
     clock.advance(10_000);
-    await expect.poll(() => signal?.aborted).toBe(true);
+    await poll(() => signal?.aborted).toBe(true);
     release();
     await working;
     expect(await redis.get(key())).toBe("another");

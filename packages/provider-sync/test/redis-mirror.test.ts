@@ -5,6 +5,7 @@ import { type CurrentHead, encodeContent, type Mirror, type SnapshotContent, syn
 import { createRedisMirror } from "../src/redis-mirror.ts";
 import { createSqliteStore } from "../src/sqlite.ts";
 import { listing, listings, ScriptedSource } from "./support/listings.ts";
+import { poll } from "./support/poll.ts";
 
 let redis: Redis;
 let keyPrefix: string;
@@ -152,7 +153,7 @@ describe("RedisMirror", () => {
     const other = createRedisMirror({ client: direct, keyPrefix });
     expect(await other.write(...(await versionOf(3)))).toBe("written");
     await proxy.set({ kind: "pass" });
-    await expect.poll(() => slow.head()).toMatchObject({ version: 3 });
+    await poll(() => slow.head()).toMatchObject({ version: 3 });
   });
 
   it("does not fail the run that has already committed, and the next run repairs the mirror (seeds W4.3)", async () => {

@@ -197,8 +197,15 @@ describe.each(["sqlite", "postgres"] as const)("SnapshotStore over %s", (dialect
   it("lets one process at a time hold a name, and frees it when the work ends or fails", async () => {
     const other = await database.openStore();
     let release = (): void => {};
-    const holding = store.withLock("sync", () => new Promise<string>((resolve) => (release = () => resolve("done"))));
-    await expect.poll(() => other.withLock("sync", async () => "mine")).toBe("held");
+    const work = (): Promise<string> => new Promise((resolve) => (release = () => resolve("done")));
+    let holding: Promise<string> | undefined;
+    await new Promise<void>((begun) => {
+      holding = store.withLock("sync", () => {
+        begun();
+        return work();
+      });
+    });
+    expect(await other.withLock("sync", async () => "mine")).toBe("held");
     expect(await other.withLock("another", async () => "mine")).toBe("mine");
     release();
     expect(await holding).toBe("done");

@@ -11,6 +11,7 @@ import {
 } from "../src/index.ts";
 import { createSqliteStore } from "../src/sqlite.ts";
 import { listings, ScriptedSource } from "./support/listings.ts";
+import { poll } from "./support/poll.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -35,8 +36,8 @@ function open(options: Partial<SyncSchedulerOptions> = {}): SyncScheduler {
 
 /** Waits for the run under way: its compression works in threads, which no manual clock drives. */
 async function untilIdle(scheduler: SyncScheduler): Promise<void> {
-  await expect.poll(() => scheduler.status().isRunning, { interval: 2 }).toBe(false);
-  await expect.poll(() => scheduler.status().nextRunAt !== undefined, { interval: 2 }).toBe(true);
+  await poll(() => scheduler.status().isRunning).toBe(false);
+  await poll(() => scheduler.status().nextRunAt !== undefined).toBe(true);
   await settle();
 }
 
@@ -57,7 +58,7 @@ describe("SyncScheduler", () => {
       await settle();
       expect(source.reads).toBe(runs);
       clock.advance(2);
-      await expect.poll(() => source.reads, { interval: 2 }).toBe(runs + 1);
+      await poll(() => source.reads).toBe(runs + 1);
       await untilIdle(scheduler);
     }
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(9 * MINUTE_MS);
@@ -86,7 +87,7 @@ describe("SyncScheduler", () => {
     source.answer = () => new Promise((resolve) => (release = () => resolve({ models: listings(100), rejected: [] })));
     const [one, two] = [open(), open()];
     one.start();
-    await expect.poll(() => source.reads).toBe(1);
+    await poll(() => source.reads).toBe(1);
     expect(await two.runNow()).toBe("held");
     release();
     await untilIdle(one);
@@ -95,7 +96,7 @@ describe("SyncScheduler", () => {
     expect(source.reads).toBe(1);
     expect(events.filter((event) => event.type === "run-skipped")).toMatchObject([{ reason: "held" }, { reason: "recent" }]);
     const byHand = two.runNow();
-    await expect.poll(() => source.reads).toBe(2);
+    await poll(() => source.reads).toBe(2);
     release();
     expect(await byHand).toMatchObject({ outcome: "unchanged" });
   });
@@ -110,14 +111,14 @@ describe("SyncScheduler", () => {
       new Promise((_resolve, reject) => context.signal.addEventListener("abort", () => reject(new Error("aborted"))));
     const scheduler = open();
     scheduler.start();
-    await expect.poll(() => source.reads).toBe(1);
+    await poll(() => source.reads).toBe(1);
     scheduler.cancel();
     await untilIdle(scheduler);
     expect(scheduler.status().lastReport).toMatchObject({ outcome: "cancelled" });
     expect(await store.head()).toBeUndefined();
     source.tell(listings(100));
     clock.advance(20 * MINUTE_MS);
-    await expect.poll(() => source.reads).toBe(2);
+    await poll(() => source.reads).toBe(2);
     await untilIdle(scheduler);
     expect(scheduler.status().lastReport).toMatchObject({ outcome: "committed" });
   });
@@ -127,7 +128,7 @@ describe("SyncScheduler", () => {
     const turn = async (): Promise<void> => {
       const { reads } = source;
       clock.advance(10 * MINUTE_MS);
-      await expect.poll(() => source.reads, { interval: 2 }).toBe(reads + 1);
+      await poll(() => source.reads).toBe(reads + 1);
       await untilIdle(scheduler);
     };
     scheduler.start();
