@@ -34,6 +34,7 @@ export class BusChannel implements InvalidationChannel {
   readonly #context: ChannelContext;
   #lastProofAt = -Infinity;
   #waiters: Waiter[] = [];
+  #failure: CacheError | undefined;
   #isLeft = false;
 
   constructor(context: ChannelContext) {
@@ -56,6 +57,7 @@ export class BusChannel implements InvalidationChannel {
 
   ready(): Promise<void> {
     if (this.#isLeft) return Promise.reject(closedError());
+    if (this.#failure) return Promise.reject(this.#failure);
     if (this.#lastProofAt > -Infinity) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
@@ -73,6 +75,12 @@ export class BusChannel implements InvalidationChannel {
     const body = this.encodeBody(target);
     const versions = await call.budget.spend(() => Promise.all(lanes.map((lane) => this.#append(lane, target, body, timeoutMs))));
     return versions.at(-1) as Version;
+  }
+
+  /** There will never be proof: those who wait for it are told why. */
+  fail(failure: CacheError): void {
+    this.#failure = failure;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(failure);
   }
 
   leave(): void {

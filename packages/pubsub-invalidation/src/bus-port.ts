@@ -12,7 +12,7 @@ export interface BusPortEvents {
   onLost(): void;
   /** A message on a subscribed channel. */
   onMessage(channel: string, text: string): void;
-  /** Something failed that nobody awaits. For counting alone. */
+  /** Something failed that nobody awaits. Counted; a `CacheError` ERR_CACHE_INVALID_OPTION says that the port can never work. */
   onError(error: unknown): void;
 }
 

@@ -112,13 +112,10 @@ class IoredisPort implements BusPort {
   }
 
   async #openUrl(url: string): Promise<void> {
-    try {
-      const { Redis } = await import("ioredis");
-      if (this.#isClosed) return;
-      this.#connect(new Redis(url, { lazyConnect: true }));
-    } catch (error) {
-      this.#events?.onError(error);
-    }
+    const { Redis } = await import("ioredis").catch(() => ({ Redis: undefined }));
+    if (this.#isClosed) return;
+    if (Redis) this.#connect(new Redis(url, { lazyConnect: true }));
+    else this.#events?.onError(new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis: install it, or pass client"));
   }
 
   #connect(template: IoredisClient): void {

@@ -239,6 +239,26 @@ describe("a lane", () => {
     expect(rig.resets).toEqual([]);
   });
 
+  it("takes anything at all from its channels without harm", async () => {
+    const rig = await started();
+    const { malformed } = rig.counters;
+    const texts = fc.sample(
+      fc.oneof(
+        fc.string({ maxLength: 200 }),
+        fc.string({ unit: "binary" }),
+        fc.json().map((json) => `1 epoch1 1 ${json}`),
+      ),
+      500,
+    );
+    for (const text of texts) {
+      rig.hear(rig.lane.channel, text);
+      rig.hear(rig.lane.heartbeatChannel, text);
+    }
+    expect(rig.counters.malformed - malformed).toBe(2 * texts.length);
+    await rig.heartbeat();
+    expect([rig.told, rig.resets, rig.proofs.length]).toEqual([[], [], 1]);
+  });
+
   it("obeys only what is signed, when it holds a secret", async () => {
     const signer = createBodySigner("sixteen bytes at least");
     const rig = await started(new LaneRig(signer));

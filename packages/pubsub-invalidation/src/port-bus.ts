@@ -74,6 +74,8 @@ export class PortInvalidationBus implements InvalidationBus {
   readonly #lanes: Map<string, Set<Lane>> = new Map();
   readonly #inbox: Inbox;
   #cancelHeartbeat: CancelTimer = () => {};
+  /** The port can never work. */
+  #failure: CacheError | undefined;
   #isConnected = false;
   #isClosed = false;
   #joined = 0;
@@ -96,9 +98,7 @@ export class PortInvalidationBus implements InvalidationBus {
       onSubscribed: () => this.#onSubscribed(),
       onLost: () => this.#onLost(),
       onMessage: (name, text) => this.#inbox.push(name, text),
-      onError: () => {
-        this.#counters.errors += 1;
-      },
+      onError: (error) => this.#onError(error),
     });
     this.#planHeartbeat();
   }
@@ -121,6 +121,7 @@ export class PortInvalidationBus implements InvalidationBus {
       onLeave: (left) => this.#onLeave(left),
     });
     this.#channels.add(channel);
+    if (this.#failure) channel.fail(this.#failure);
     for (const lane of channel.lanes) this.#listen(lane);
     this.#port.subscribe(channel.lanes.flatMap((lane) => [lane.channel, lane.heartbeatChannel]));
     return channel;
@@ -192,6 +193,13 @@ export class PortInvalidationBus implements InvalidationBus {
     this.#announce("subscribed");
     for (const lane of this.#allLanes()) lane.onSubscribed();
     this.#planHeartbeat();
+  }
+
+  #onError(error: unknown): void {
+    this.#counters.errors += 1;
+    if (!CacheError.is(error) || error.code !== "ERR_CACHE_INVALID_OPTION") return;
+    this.#failure = error;
+    for (const channel of this.#channels) channel.fail(error);
   }
 
   #onLost(): void {

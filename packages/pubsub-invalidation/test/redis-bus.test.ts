@@ -14,6 +14,7 @@ import { Cluster, Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { type BusConnectionEvent, RedisInvalidationBus, type RedisInvalidationBusOptions } from "../src/index.ts";
 import { createBodySigner } from "../src/signer.ts";
+import { LaneRig } from "./lane-rig.ts";
 
 const url = process.env.REDIS_URL as string;
 const opened: Array<() => unknown> = [];
@@ -43,6 +44,15 @@ describe("RedisInvalidationBus", () => {
       expect(() => new RedisInvalidationBus({ url, [name]: value }), name).toThrow(new RegExp(name));
     }
     expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
+  });
+
+  it("tells those who wait for it when its port can never work, such as without ioredis", async () => {
+    const port = new LaneRig();
+    const missing = new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis");
+    port.open = ({ onError }) => queueMicrotask(() => onError(missing));
+    const bus = open({ port });
+    await expect(bus.join("early", new BusRecorder()).ready()).rejects.toBe(missing);
+    await expect(bus.join("late", new BusRecorder()).ready()).rejects.toBe(missing);
   });
 
   it("spreads its keys over the lanes of a cluster and is proved as far as the worst of them", async () => {
