@@ -50,14 +50,3 @@ export function textSlots(endpoint: Endpoint, body: JsonObject): TextSlot[] {
       return []; // Embeddings of other text are other vectors.
   }
 }
-
-/** The objects of a request that can carry ids of tool calls, with their paths, in the order of the text. */
-export function toolCallHolders(endpoint: Endpoint, body: JsonObject): Array<readonly [path: string, holder: JsonObject]> {
-  const list = endpoint === "responses" ? "input" : "messages";
-  const inner = endpoint === "messages" ? "content" : "tool_calls";
-  return objectsOf(body[list]).flatMap(([index, message]) => {
-    const path = `${list}[${index}]`;
-    const parts = objectsOf(message[inner]).map(([part, holder]) => [`${path}.${inner}[${part}]`, holder] as const);
-    return [[path, message] as const, ...parts];
-  });
-}
