@@ -45,6 +45,7 @@ export interface SyncOptions {
   readonly dryRun?: boolean;
   /** Cancels the run; before its commit it then changed nothing. @default none */
   readonly signal?: AbortSignal;
+  /** Hears what the run does, synchronously; what it throws is swallowed. @default nobody */
   readonly onEvent?: SyncListener;
   /** @default the machine's */
   readonly clock?: Clock;
