@@ -25,6 +25,9 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
   const bins = Object.keys(manifest.bin ?? {});
   const optional = Object.keys(manifest.peerDependenciesMeta ?? {}).filter((peer) => manifest.peerDependenciesMeta[peer].optional);
   const load = (which) => nodes.map(({ major, program }) => [`${which} loads as ESM and as CJS on Node ${major}`, program]);
+  const readme = readFileSync(join(unit.path, "README.md"), "utf8");
+  // An app whose README shows commands alone has its --help as its example.
+  const hasExample = !unit.isApp || readmeExample(readme).block !== undefined;
   return [
     [`${name} installs alone`, () => consumer.install([name])],
     ...load(name).map(([title, program]) => [title, () => loadAll(consumer, [name], program)]),
@@ -45,7 +48,9 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
       `${name} serves a strict consumer (${label}, ${mode})`,
       () => consumer.compile(entries, mode, join(root, "node_modules", file)),
     ]),
-    [`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(unit, consumer, nodes)],
+    ...(hasExample
+      ? [[`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(readme, consumer, nodes)]]
+      : []),
   ];
 }
 
@@ -71,8 +76,8 @@ export function readmeExample(readme) {
  * Runs the README's first program. Byte for byte where Node strips types itself, else with its types stripped before. A program that
  * imports vitest is a test file and runs under vitest.
  */
-async function runReadmeExample(unit, consumer, nodes) {
-  const { install, block } = readmeExample(readFileSync(join(unit.path, "README.md"), "utf8"));
+async function runReadmeExample(readme, consumer, nodes) {
+  const { install, block } = readmeExample(readme);
   if (!install) throw new Error("the README has no line `npm install …`");
   if (!block) throw new Error("the README has no ts block that runs");
   await consumer.install(install);
