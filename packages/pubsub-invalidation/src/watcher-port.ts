@@ -1,4 +1,5 @@
 import type { IoredisClient } from "./ioredis-port.ts";
+import type { WorkerLink } from "./worker-link.ts";
 
 /** How watchers of one cache in several processes talk: everyone hears everyone, themselves included, at most once. */
 export interface WatcherPort {
@@ -28,6 +29,31 @@ export function redisWatcherPort(client: IoredisClient, channel: string): Watche
     close() {
       publisher.disconnect();
       subscriber.disconnect();
+    },
+  };
+}
+
+/**
+ * Between the workers of one machine, through the `WorkerBusHub` in their primary.
+ * @param link as for `WorkerInvalidationBus`; the hub must be attached before the watcher is made
+ * @param channel the same in all workers; one per cache
+ */
+export function workerWatcherPort(link: WorkerLink, channel: string): WatcherPort {
+  let stop = (): void => {};
+  return {
+    publish: (text) => link.send({ larder: 1, kind: "message", channel, text }),
+    open(onMessage) {
+      stop = link.listen(
+        (message) => {
+          if (message.kind === "message" && message.channel === channel) onMessage(message.text);
+        },
+        () => {},
+      );
+      link.send({ larder: 1, kind: "subscribe", channels: [channel] });
+    },
+    close() {
+      link.send({ larder: 1, kind: "unsubscribe", channels: [channel] });
+      stop();
     },
   };
 }

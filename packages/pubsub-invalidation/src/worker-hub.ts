@@ -87,6 +87,8 @@ export class WorkerBusHub {
       member.link.send({ larder: 1, kind: "subscribed", channels: message.channels });
     } else if (message.kind === "unsubscribe") {
       for (const channel of message.channels) member.channels.delete(channel);
+    } else if (message.kind === "message") {
+      this.#publish(message.channel, message.text);
     } else if (message.kind === "run") {
       member.link.send({ larder: 1, kind: "reply", id: message.id, value: this.#run(message) });
     }

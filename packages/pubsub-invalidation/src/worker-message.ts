@@ -1,4 +1,4 @@
-/** What workers and their primary say to each other. `larder` marks our messages among the application's own. */
+/** What workers and their primary say to each other; a `message` goes both ways, and the primary passes a worker's on. `larder` marks our messages among the application's own. */
 export type WorkerMessage =
   | {
       readonly larder: 1;

@@ -1,10 +1,12 @@
+import { MessageChannel } from "node:worker_threads";
 import { type InvalidationBus, MemoryInvalidationBus, type StoredEntry } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { ManualClock, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { createCoherentCache } from "../src/index.ts";
-import { CoherenceWatcher, type Inconsistency, redisWatcherPort, type WatcherPort } from "../src/watcher.ts";
+import { CoherenceWatcher, type Inconsistency, redisWatcherPort, type WatcherPort, workerWatcherPort } from "../src/watcher.ts";
+import { threadLink, WorkerBusHub, WorkerInvalidationBus } from "../src/worker.ts";
 
 const opened: Array<() => unknown> = [];
 afterEach(async () => {
@@ -132,5 +134,34 @@ describe("CoherenceWatcher", () => {
     await asker?.cache.invalidate("k");
     await waitUntil("an answer", () => (asker?.watcher.stats().answers ?? 0) > 0);
     expect(asker?.watcher.stats().inconsistent).toBe(0);
+  });
+
+  it("asks the other workers of the machine", async () => {
+    const hub = new WorkerBusHub();
+    const namespace = uniquePrefix();
+    const [asker] = [1, 2].map(() => {
+      const { port1, port2 } = new MessageChannel();
+      hub.attachThread(port1);
+      const link = threadLink(port2);
+      const bus = new WorkerInvalidationBus({ link });
+      const cache = createCoherentCache<number>({ l1: new MemoryCache({ maxEntries: 10 }), bus, namespace });
+      const watcher = new CoherenceWatcher({
+        cache,
+        namespace,
+        port: workerWatcherPort(link, `${namespace}:watch`),
+        sampleRate: 1,
+        delaysMs: [30, 60, 90],
+      });
+      opened.push(
+        () => port1.close(),
+        () => bus.close(),
+        () => watcher.close(),
+      );
+      return { cache, watcher };
+    });
+    await asker?.cache.ready();
+    await asker?.cache.invalidate("k");
+    await waitUntil("an answer", () => (asker?.watcher.stats().answers ?? 0) > 0);
+    expect(asker?.watcher.stats()).toMatchObject({ inconsistent: 0, errors: 0 });
   });
 });
