@@ -17,7 +17,7 @@ import {
   type Version,
 } from "@larder/cache-core";
 import { CallDesk } from "./call-desk.ts";
-import type { CallFailure } from "./call-failure.ts";
+import { type CallFailure, toCacheError } from "./call-failure.ts";
 import type { EncodedEntry } from "./entry-format.ts";
 import { EntryReader, type FoundDone } from "./entry-reader.ts";
 import { EntryWriter, type Place } from "./entry-writer.ts";
@@ -212,11 +212,27 @@ export class RedisCache<V> implements FencedStore<V> {
         count += await this.#countLive(lane, fresh);
       }
     } catch (failure) {
-      throw CacheError.is(failure)
-        ? failure
-        : new CacheError("ERR_CACHE_BACKEND", `size: Redis cannot be asked (${(failure as CallFailure).kind})`);
+      throw toSurveyError("size", failure);
     }
     return count;
+  }
+
+  /**
+   * Live entries, in no order. Costs what `size` does, and a read of each value; moves no counter. Entries that come or go meanwhile may be
+   * missing or come twice.
+   * @throws {CacheError} ERR_CACHE_BACKEND when Redis is away
+   */
+  async *entries(): AsyncGenerator<readonly [key: string, value: V]> {
+    this.#checkOpen();
+    try {
+      for await (const { lane, redisKeys } of this.#survey.pages()) {
+        const keys = redisKeys.map((redisKey) => this.#keyOf(lane, redisKey));
+        const found = await Promise.all(keys.map((key) => this.#find(key, false, (entry) => entry)));
+        for (const [index, entry] of found.entries()) if (entry && entry.freshMs > 0) yield [keys[index] as string, entry.value];
+      }
+    } catch (failure) {
+      throw toSurveyError("entries", failure);
+    }
   }
 
   stats(): RedisCacheStats {
@@ -369,6 +385,10 @@ export class RedisCache<V> implements FencedStore<V> {
     return { lane: this.#lanes[this.#keySpace.laneOf(name)] as Lane, key, name };
   }
 
+  #keyOf(lane: Lane, redisKey: string): string {
+    return toKey(redisKey.slice(`${this.#keySpace.base(lane.index)}v:`.length));
+  }
+
   #isTooLarge(entry: EncodedEntry): boolean {
     if (entry.rest.length <= this.#settings.maxValueBytes) return false;
     this.#counters.base.rejectedSets += 1;
@@ -417,11 +437,10 @@ export class RedisCache<V> implements FencedStore<V> {
     const reply = (await lane.run(heads, [this.#keySpace.record(lane.index), ...redisKeys], [], 1_000)) as unknown[];
     const by = lane.versions.fromReply(reply.slice(0, 5).map(toText));
     if (!by) return 0;
-    const start = `${this.#keySpace.base(lane.index)}v:`.length;
     const live = await Promise.all(
       redisKeys.map((redisKey, index) => {
         const head = reply[index + 6];
-        return Buffer.isBuffer(head) && this.#reader.isLive(lane, toKey(redisKey.slice(start)), head, by, 1_000);
+        return Buffer.isBuffer(head) && this.#reader.isLive(lane, this.#keyOf(lane, redisKey), head, by, 1_000);
       }),
     );
     return live.filter(Boolean).length;
@@ -470,6 +489,10 @@ export class RedisCache<V> implements FencedStore<V> {
 
 function closed(): CacheError {
   return new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
+}
+
+function toSurveyError(operation: string, failure: unknown): CacheError {
+  return CacheError.is(failure) ? failure : toCacheError(operation, failure as CallFailure);
 }
 
 /** The key behind the name that it has in Redis. */
