@@ -1,5 +1,7 @@
-/** Headers as `node:http` gives them, or any record of names and values. */
-export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+/** Headers as `node:http` gives them, any record of names and values, or pairs such as a `Headers` object or a `Map` has. */
+export type RequestHeaders =
+  | Readonly<Record<string, string | readonly string[] | undefined>>
+  | Iterable<readonly [name: string, value: string]>;
 
 const PREFIX = "anthropic-";
 
@@ -15,14 +17,19 @@ export function isAnswerHeader(name: string): boolean {
   return name.startsWith(PREFIX) || NAMES.has(name);
 }
 
+function isPairs(headers: RequestHeaders): headers is Iterable<readonly [string, string]> {
+  return Symbol.iterator in headers;
+}
+
 /** The headers that are part of the key, as JSON of sorted pairs of lower-case name and value; `""` when there are none. */
 export function selectAnswerHeaders(headers: RequestHeaders): string {
+  const record: Readonly<Record<string, string | readonly string[] | undefined>> = isPairs(headers) ? Object.fromEntries(headers) : headers;
   let selected: Array<readonly [name: string, value: string | readonly string[]]> | undefined;
-  for (const name in headers) {
+  for (const name in record) {
     // Two characters decide for nearly every header: the loop runs on the path of every hit.
     const start = ((name.charCodeAt(0) | 32) << 8) | (name.charCodeAt(1) | 32);
     if (start !== STARTS_AN && start !== STARTS_OP) continue;
-    const value = headers[name];
+    const value = record[name];
     const lower = name.toLowerCase();
     if (value !== undefined && isAnswerHeader(lower)) {
       selected ??= [];

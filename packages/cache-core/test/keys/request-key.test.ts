@@ -2,7 +2,16 @@ import { createHash } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { CacheError, canonicalJson, KeyScopes, partitionOf, type Route, readRequest, requestKey } from "../../src/index.ts";
+import {
+  CacheError,
+  canonicalJson,
+  KeyScopes,
+  partitionOf,
+  type RequestHeaders,
+  type Route,
+  readRequest,
+  requestKey,
+} from "../../src/index.ts";
 import { bytesOf, chatBody, keyOf } from "./fixtures.ts";
 
 const chat = (value: Record<string, unknown>): string => keyOf({ ...chatBody, ...value });
@@ -264,7 +273,7 @@ describe("the model in a key", () => {
 describe("besides the body a key depends on", () => {
   const scopes = new KeyScopes();
   const request = readRequest("chat", chatBody);
-  const key = (parts: { tenant?: string; namespace?: string; headers?: Record<string, string | string[] | undefined> }, route?: Route) =>
+  const key = (parts: { tenant?: string; namespace?: string; headers?: RequestHeaders }, route?: Route) =>
     requestKey(scopes.of({ endpoint: "chat", tenant: "acme", ...parts }), request, route);
   const usual = key({});
 
@@ -315,6 +324,13 @@ describe("besides the body a key depends on", () => {
     expect(key({ headers: { authorization: "a", accept: "b", "x-request-id": "c", "anthropic-beta": undefined, origin: "o" } })).toBe(
       usual,
     );
+  });
+
+  test("headers given as pairs, too: a Headers object has no properties of its own", () => {
+    const pairs = { "anthropic-beta": "a", "openai-organization": "b", accept: "c" };
+    expect(key({ headers: new Headers(pairs) })).toBe(key({ headers: pairs }));
+    expect(key({ headers: new Map(Object.entries(pairs)) })).toBe(key({ headers: pairs }));
+    expect(key({ headers: new Headers(pairs) })).not.toBe(usual);
   });
 
   test("the endpoint, and scope and request must be for the same", () => {
