@@ -5,6 +5,7 @@ import type { Scenario } from "../scenario.ts";
  * one does not stop the others. To add one: write `scenarios/<name>.ts` that exports a `Scenario` and put its line here.
  */
 export const scenarioLoaders: Readonly<Record<string, () => Promise<Scenario>>> = {
+  memory: async () => (await import("./memory.ts")).memoryScenario,
   "hit-ratio": async () => (await import("./hit-ratio.ts")).hitRatioScenario,
   keys: async () => (await import("./keys.ts")).keysScenario,
   redis: async () => (await import("./redis.ts")).redisScenario,
