@@ -118,6 +118,8 @@ export class Lane implements CallObserver {
     const waiting: JudgeDone[] = [done];
     this.#waiting = waiting;
     process.nextTick(() => this.endTurn(waiting));
+    // A GET follows in this turn for certain: the two leave together.
+    port.batch(1);
     this.#send(
       () => port.fields(keySpace.record(index), RECORD_FIELDS),
       0,
