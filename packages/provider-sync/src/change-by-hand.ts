@@ -13,10 +13,11 @@ import { mirrorCurrent } from "./sync.ts";
 
 /** What a change by hand works on and tells. */
 export interface HandOptions {
+  /** Where the change is committed. */
   readonly store: SnapshotStore;
-  /** @default none */
+  /** Written after the commit. @default none */
   readonly mirror?: Mirror;
-  /** @default none */
+  /** Told after the commit. @default none */
   readonly publisher?: VersionPublisher;
   /** @default the machine's */
   readonly clock?: Clock;

@@ -28,8 +28,9 @@ import { type SyncListener, tell } from "./sync-events.ts";
 export interface SyncOptions {
   /** In order of trust: where sources disagree, the earlier one is believed. At least one. */
   readonly sources: readonly Source[];
+  /** Where versions are kept: the truth, committed first. */
   readonly store: SnapshotStore;
-  /** @default none */
+  /** Best-effort copy of the current version, written after the commit. @default none */
   readonly mirror?: Mirror;
   /** Tells other processes' catalogs of a new version. @default none */
   readonly publisher?: VersionPublisher;

@@ -133,7 +133,24 @@ describe("RedisMirror", () => {
     expect(await mirror.write(...(await versionOf(1)))).toBe("written");
   });
 
-  it("answers failed, in bounded time, when Redis hangs, and an effect that comes late does no harm", async () => {
+  it("works again through the same client when Redis was away and is back (seeds W4.8)", async () => {
+    const server = await startRedisServer();
+    const client = new Redis(server.port, "127.0.0.1", { retryStrategy: () => 20 });
+    client.on("error", () => {});
+    onTestFinished(async () => {
+      client.disconnect();
+      await server.stop();
+    });
+    const own = createRedisMirror({ client, keyPrefix, timeoutMs: 300 });
+    expect(await own.write(...(await versionOf(1)))).toBe("written");
+    await server.kill();
+    expect(await own.write(...(await versionOf(2)))).toBe("failed");
+    await server.start();
+    await poll(async () => own.write(...(await versionOf(2)))).toMatch(/written|current/);
+    expect(await own.latest()).toMatchObject({ version: 2 });
+  });
+
+  it("answers failed, in bounded time, when Redis hangs (seeds W4.8), and an effect that comes late does no harm", async () => {
     const server = await startRedisServer();
     const proxy = await startFaultProxy(server.port);
     const client = new Redis(proxy.port, "127.0.0.1");
