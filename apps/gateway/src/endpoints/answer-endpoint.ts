@@ -24,8 +24,10 @@ interface Active {
   readonly startedAt: number;
   /** Aborted when the caller leaves. */
   readonly left: AbortController;
-  /** Whether this request's own call reached the upstream. */
+  /** Whether this request's own call went to the upstream. */
   isLeader: boolean;
+  /** What that call brought: when the answer told is another one, an old one has stood in for it. */
+  made: StoredAnswer | undefined;
   upstreamHeaders: readonly string[] | undefined;
   /** Why the answer that this request's call brought is not kept. */
   refusal: string | undefined;
@@ -67,6 +69,7 @@ export class AnswerEndpoint {
       startedAt,
       left: new AbortController(),
       isLeader: false,
+      made: undefined,
       upstreamHeaders: undefined,
       refusal: undefined,
     };
@@ -140,9 +143,10 @@ export class AnswerEndpoint {
     const wasLoading = !isForced && answers.isLoading(target.key);
     const answer = answers.getOrLoad(
       target.key,
-      (load) => {
+      async (load) => {
         active.isLeader = true;
-        return loadAnswer(this.#parts, request, target, load);
+        active.made = await loadAnswer(this.#parts, request, target, load);
+        return active.made;
       },
       this.#options(active, isForced),
     );
@@ -166,7 +170,7 @@ export class AnswerEndpoint {
     try {
       const value = await answer;
       if (streamed) await streamed;
-      else if (value !== undefined && active.isLeader) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
+      else if (value !== undefined && active.made === value) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
       else if (wasLoading && value !== undefined && isOwnedBy(value, active)) this.#tell(active, target, value, "COALESCED");
       else return this.#tellStored(active, target, value);
       return "answered";

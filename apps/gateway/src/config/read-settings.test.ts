@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { readSettings, SettingsError, settingsJsonSchema, settingVariables } from "./read-settings.ts";
+
+const read = (environment: Record<string, string>): unknown => {
+  try {
+    return readSettings(environment, tmpdir());
+  } catch (error) {
+    expect(error).toBeInstanceOf(SettingsError);
+    return (error as Error).message;
+  }
+};
+
+describe("readSettings", () => {
+  it("has a default for everything", () => {
+    expect(read({})).toMatchObject({
+      host: "127.0.0.1",
+      port: 8787,
+      cacheTtl: 3_600_000,
+      cacheMaxBytes: 268_435_456,
+      maxBody: 20_971_520,
+      workers: 1,
+    });
+  });
+
+  it("reads durations, sizes and lists", () => {
+    const environment = {
+      LARDER_CACHE_TTL: "90s",
+      LARDER_CACHE_MAX_BYTES: "1gb",
+      LARDER_ALLOWED_PRIVATE_HOSTS: "a:1, b",
+      LARDER_WORKERS: "auto",
+    };
+    expect(read(environment)).toMatchObject({
+      cacheTtl: 90_000,
+      cacheMaxBytes: 1_073_741_824,
+      allowedPrivateHosts: ["a:1", "b"],
+      workers: "auto",
+    });
+  });
+
+  it.each([
+    ["LARDER_CACHE_TTL", "60"],
+    ["LARDER_CACHE_TTL", "0s"],
+    ["LARDER_CACHE_TTL", "-5m"],
+    ["LARDER_ADMIN_TOKEN", ""],
+    ["LARDER_ADMIN_TOKEN", "short"],
+    ["LARDER_MASTER_KEY", " "],
+    ["PORT", "canary"],
+    ["LARDER_AUTH", "canary"],
+    ["LARDER_CACHE_MAX_BYTES", "-1canary"],
+    ["LARDER_CACHE_MAX_ENTRIES", "0"],
+    ["OPENAI_BASE_URL", "https://user:canary@host/v1"],
+    ["OPENAI_API_KEY", "canary with spaces"],
+    ["DATABASE_URL", "mysql://canary"],
+    ["LARDER_REDIS_PREFIX", "{canary}"],
+  ])("refuses %s=%j, naming the variable and not quoting it", (name, value) => {
+    const message = String(read({ [name]: value }));
+    expect([message.includes(name), message.includes("canary")]).toEqual([true, false]);
+  });
+
+  it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {
+    const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
+    const write = (settings: unknown): void => writeFileSync(join(directory, "larder.config.json"), JSON.stringify(settings));
+    write({ port: 9000, cacheTtl: "5m", aliases: { fast: "openai/gpt-4o-mini" } });
+    expect(readSettings({ PORT: "9001" }, directory)).toMatchObject({
+      port: 9001,
+      cacheTtl: 300_000,
+      aliases: { fast: "openai/gpt-4o-mini" },
+    });
+    write({ routes: [{ model: "x", tragets: [] }] });
+    expect(() => readSettings({}, directory)).toThrow(/routes\.0 has unknown settings: tragets/);
+    rmSync(directory, { recursive: true });
+  });
+
+  it("has a JSON schema with every field, and a variable for each that is named", () => {
+    const { properties } = settingsJsonSchema() as { properties: Record<string, unknown> };
+    expect(Object.keys(properties).length).toBeGreaterThan(35);
+    expect(settingVariables).toContain("LARDER_SYNC_SOURCES");
+  });
+});

@@ -1,0 +1,118 @@
+import { rmSync, statSync } from "node:fs";
+import { freePort } from "@larder/cache-testing";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { bundleProgram, Program } from "./support/program.ts";
+import { chat, gate } from "./support/start.ts";
+import { chatEvents, FixtureUpstream } from "./support/upstream.ts";
+
+let path: string;
+let upstream: FixtureUpstream;
+let running: Program[] = [];
+beforeAll(async () => {
+  path = await bundleProgram();
+  upstream = await FixtureUpstream.start();
+});
+afterEach(async () => {
+  upstream.behaviour = undefined;
+  await Promise.all(running.map((program) => program.close()));
+  running = [];
+});
+afterAll(async () => {
+  await upstream.close();
+  rmSync(path, { force: true });
+});
+
+function start(environment: Record<string, string> = {}, args: readonly string[] = []): Program {
+  const program = new Program(path, args, { PORT: "0", OPENAI_BASE_URL: upstream.url, ...environment });
+  running.push(program);
+  return program;
+}
+
+const ask = (url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+
+describe("larder-gateway", () => {
+  it("tells its settings with --help", async () => {
+    const program = start({}, ["--help"]);
+    expect(await program.exited).toBe(0);
+    for (const name of ["OPENAI_BASE_URL", "LARDER_AUTH", "REDIS_URL", "LARDER_WORKERS"]) expect(program.output).toContain(name);
+  });
+
+  it("does not start with a setting that cannot be used: names it, without its value", async () => {
+    const program = start({ LARDER_MASTER_KEY: "short-canary" });
+    expect(await program.exited).toBe(2);
+    expect([program.output.includes("LARDER_MASTER_KEY"), program.output.includes("canary")]).toEqual([true, false]);
+  });
+
+  it("keeps the generated secrets for their owner alone, and does not print them into a log", async () => {
+    const program = start();
+    await program.listening();
+    for (const file of ["admin-token", "master-key"]) expect(statSync(`${program.directory}/.larder/${file}`).mode & 0o777).toBe(0o600);
+    expect(program.output).not.toContain("larder_admin_");
+  });
+
+  it.each(["SIGTERM", "SIGINT"] as const)("F23: on %s it lets streams in flight end, takes no new work, and ends with 0", async () => {
+    const held = gate();
+    const events = chatEvents({ model: "m" }, 5);
+    upstream.behaviour = async (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(events[0]);
+      await held.opened;
+      response.end(events.slice(1).join(""));
+      return true;
+    };
+    const program = start();
+    const url = await program.listening();
+    const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => ask(url, chat(`draining ${index}`, { stream: true }))));
+    program.child.kill("SIGTERM");
+    let isRefused = false;
+    while (!isRefused)
+      isRefused = await fetch(`${url}/healthz`).then(
+        () => false,
+        () => true,
+      );
+    held.open();
+    for (const stream of streams) expect(await stream.text()).toMatch(/data: \[DONE\]\n\n$/);
+    expect(await program.exited).toBe(0);
+  });
+
+  it("starts and serves while Redis and PostgreSQL are away", async () => {
+    const program = start({
+      REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
+      DATABASE_URL: `postgres://x:x@127.0.0.1:${await freePort()}/x`,
+      LARDER_MASTER_KEY: "ab".repeat(32),
+    });
+    const url = await program.listening();
+    const verdicts = [];
+    for (let round = 0; round < 2; round += 1) verdicts.push((await ask(url, chat("degraded"))).headers.get("x-larder-cache"));
+    expect(verdicts).toEqual(["MISS", "HIT"]);
+    const status = (await ask(url, chat("degraded"))).headers.get("cache-status");
+    expect(status).toContain("detail=degraded");
+    expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ status: "ready", backends: { database: false, redis: false } });
+  });
+
+  it("keeps several workers coherent without Redis, and ends all of them on one signal", async () => {
+    const program = start({ LARDER_WORKERS: "2", LARDER_ADMIN_TOKEN: "a-token-for-the-workers", PORT: String(await freePort()) });
+    const url = await program.listening();
+    const answers = async (): Promise<Set<string>> => {
+      const texts = new Set<string>();
+      // A connection stays with one worker: each request gets its own.
+      for (let round = 0; round < 8; round += 1) texts.add(await (await ask(url, chat("workers"), { connection: "close" })).text());
+      return texts;
+    };
+    const old = await answers();
+    const dropped = await fetch(`${url}/admin/cache/invalidate`, {
+      method: "POST",
+      headers: { authorization: "Bearer a-token-for-the-workers" },
+      body: '{"all":true}',
+    });
+    expect(await dropped.json()).toMatchObject({ propagated: true });
+    expect([...(await answers())].filter((text) => old.has(text))).toEqual([]);
+    program.child.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
+  });
+});

@@ -1,0 +1,151 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, startBed } from "./support/start.ts";
+import { FixtureUpstream } from "./support/upstream.ts";
+
+let bed: Bed;
+let second: FixtureUpstream;
+beforeAll(async () => {
+  second = await FixtureUpstream.start();
+  bed = await startBed({
+    providers: { backup: { baseUrl: second.url, apiKey: "sk-backup", models: ["listed-model"] } },
+    aliases: { fast: "backup/small" },
+    routes: [
+      { model: "failing-*", targets: [{ provider: "openai" }], fallbacks: [{ provider: "backup", model: "stand-in" }] },
+      {
+        model: "spread",
+        targets: [
+          { provider: "openai", weight: 1 },
+          { provider: "backup", weight: 1 },
+        ],
+      },
+      { model: "stale", ttl: "1ms", staleIfError: "1h" },
+      { model: "normalized", normalizers: { toolCallIds: true, trailingWhitespace: true } },
+    ],
+    upstreamRetries: 1,
+  });
+});
+afterEach(() => {
+  bed.upstream.behaviour = undefined;
+});
+afterAll(async () => {
+  await bed.close();
+  await second.close();
+});
+
+const ask = (text: string, model: string, more: Record<string, unknown> = {}): Promise<Response> =>
+  bed.post("/v1/chat/completions", chat(text, { model, ...more }));
+const fail = (status: number, headers: Record<string, string> = {}): void => {
+  bed.upstream.behaviour = (_seen, response) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end('{"error":{"message":"no"}}');
+    return true;
+  };
+};
+
+describe("routing", () => {
+  it("follows aliases, listed models and provider/model, each with its own credential and model name", async () => {
+    for (const [model, sent] of [
+      ["fast", "small"],
+      ["backup/other", "other"],
+      ["listed-model", "listed-model"],
+    ] as const) {
+      expect((await ask("routed", model)).headers.get("x-larder-provider")).toBe("backup");
+      expect([second.seen.at(-1)?.body.model, second.seen.at(-1)?.headers.authorization]).toEqual([sent, "Bearer sk-backup"]);
+    }
+  });
+
+  it("spreads requests by weight, and equal ones meet in one place", async () => {
+    const providers = new Set<string | null>();
+    for (let number = 0; number < 16; number += 1) {
+      const first = await ask(`spread ${number}`, "spread");
+      const again = await ask(`spread ${number}`, "spread");
+      expect([again.headers.get("x-larder-cache"), again.headers.get("x-larder-provider")]).toEqual([
+        "HIT",
+        first.headers.get("x-larder-provider"),
+      ]);
+      providers.add(first.headers.get("x-larder-provider"));
+    }
+    expect([...providers].sort()).toEqual(["backup", "openai"]);
+  });
+
+  it("falls back when a provider fails, and stores the answer under the fallback's route", async () => {
+    fail(500);
+    expect((await ask("fallback", "failing-model")).headers.get("x-larder-provider")).toBe("backup");
+    expect(second.seen.at(-1)?.body.model).toBe("stand-in");
+    const before = second.calls;
+    expect((await ask("fallback", "failing-model")).headers.get("x-larder-cache")).toBe("HIT");
+    expect(second.calls).toBe(before);
+    bed.upstream.behaviour = undefined;
+  });
+
+  it("does not fall back for the caller's own mistakes", async () => {
+    fail(400);
+    const before = second.calls;
+    expect([(await ask("mistake", "failing-other")).status, second.calls]).toEqual([400, before]);
+  });
+
+  it("retries once more, as soon as retry-after-ms says", async () => {
+    let failures = 0;
+    bed.upstream.behaviour = (_seen, response) => {
+      failures += 1;
+      if (failures > 1) return false;
+      response.writeHead(429, { "content-type": "application/json", "retry-after-ms": "5" }).end('{"error":{"message":"later"}}');
+      return true;
+    };
+    expect([(await ask("retried", "fixture-model")).status, failures]).toEqual([200, 2]);
+  });
+
+  it("passes a long retry-after on instead of waiting for it", async () => {
+    fail(429, { "retry-after": "120" });
+    const response = await ask("too long", "fixture-model");
+    expect([response.status, response.headers.get("retry-after")]).toEqual([429, "120"]);
+  });
+
+  it("serves a stale answer when the provider fails, and says so", async () => {
+    const first = await (await ask("stale", "stale")).text();
+    fail(503);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const stale = await ask("stale", "stale");
+    expect([stale.headers.get("x-larder-cache"), await stale.text()]).toEqual(["STALE", first]);
+  });
+});
+
+describe("explain", () => {
+  it("tells key, canonical form, what was left out, and the nearest request with the field that differs", async () => {
+    await ask("explained", "fixture-model", { temperature: 0.1 });
+    const answer = await bed.admin("POST", "/admin/cache/explain", {
+      body: chat("explained", { temperature: 0.2, user: "u", stream: true }),
+    });
+    const explained = (await answer.json()) as { key: string; canonical: string; excluded: string[]; nearest: { differs: string[] } };
+    expect(explained.key).toMatch(/^1:[0-9a-f]{16}:chat:fixture-model:[0-9a-f]{64}$/);
+    expect([explained.excluded.sort(), explained.nearest.differs]).toEqual([["stream", "user"], ["temperature"]]);
+    expect(JSON.parse(explained.canonical)).toMatchObject({ temperature: 0.2 });
+    const { fields } = (await (await bed.admin("GET", "/admin/cache/near-misses")).json()) as { fields: Array<{ field: string }> };
+    expect(fields.map(({ field }) => field)).toContain("messages");
+  });
+
+  it("shows normalizers at work, which let equal requests meet", async () => {
+    const withId = (id: string): Record<string, unknown> => ({
+      messages: [
+        { role: "user", content: "weather?  " },
+        { role: "assistant", tool_calls: [{ id, type: "function", function: { name: "weather", arguments: "{}" } }] },
+        { role: "tool", tool_call_id: id, content: "sunny" },
+      ],
+    });
+    expect((await ask("", "normalized", withId("call_abc"))).headers.get("x-larder-cache")).toBe("MISS");
+    expect((await ask("", "normalized", withId("call_xyz"))).headers.get("x-larder-cache")).toBe("HIT");
+    const { normalized } = (await (
+      await bed.admin("POST", "/admin/cache/explain", { body: { model: "normalized", ...withId("call_q") } })
+    ).json()) as { normalized: unknown[] };
+    expect(normalized.length).toBeGreaterThan(0);
+  });
+
+  it("carries entries over to another gateway, which answers from them", async () => {
+    await ask("carried", "fixture-model");
+    const lines = await (await bed.admin("GET", "/admin/cache/export")).text();
+    const other = await startBed({ openaiBaseUrl: bed.upstream.url });
+    const report = await other.admin("POST", "/admin/cache/import", `${lines}not a line\n`);
+    expect(await report.json()).toMatchObject({ refused: 1 });
+    expect((await other.post("/v1/chat/completions", chat("carried"))).headers.get("x-larder-cache")).toBe("HIT");
+    await other.close();
+  });
+});
