@@ -144,9 +144,10 @@ export class EntryReader<V> {
   }
 
   #life(lane: Lane, { storedAt, ttlMs, staleMs }: StoredParts): Pick<StoreEntry<V>, "ageMs" | "freshMs" | "remainingMs"> {
-    const now = this.#options.clock.now();
-    const freshMs = storedAt + ttlMs - lane.time.latest(now);
-    return { ageMs: Math.max(0, lane.time.earliest(now) - storedAt), freshMs, remainingMs: freshMs + staleMs };
+    // Rather too old than too young, by the round trip of a check at most.
+    const serverNow = lane.time.latest(this.#options.clock.now());
+    const freshMs = storedAt + ttlMs - serverNow;
+    return { ageMs: Math.max(0, serverNow - storedAt), freshMs, remainingMs: freshMs + staleMs };
   }
 
   #toEntry(lane: Lane, key: string, parts: StoredParts): StoreEntry<V> | undefined {
