@@ -1,7 +1,9 @@
 /** Counters of 4 bits saturate here. */
 export const MAX_FREQUENCY: number = 15;
-/** Counters per entry of capacity. */
+/** Counters per entry of capacity: eight bytes an entry in a small cache; in a large one, where bytes matter, two. */
 const COUNTERS_PER_ENTRY = 16;
+const COUNTERS_PER_ENTRY_IN_LARGE = 4;
+const LARGE = 2 ** 18;
 /** Words of a block: 64 bytes, one cache line, so that a look at the sketch costs one miss of the processor's cache and not four. */
 const WORDS_PER_BLOCK = 16;
 const COUNTERS_PER_WORD = 8;
@@ -10,28 +12,35 @@ const HALVED_MASK = 0x77777777;
 
 /**
  * How often keys that are not held were asked for: a count-min sketch of 4-bit counters, four a key, all in one block of 64 bytes [3].
- * Two bytes an entry, whatever the keys.
+ * Two to eight bytes an entry, whatever the keys.
  */
 export class FrequencySketch {
   readonly #words: Int32Array;
   readonly #blocks: number;
 
   constructor(capacity: number) {
-    this.#blocks = Math.ceil((Math.max(32, capacity) * COUNTERS_PER_ENTRY) / (WORDS_PER_BLOCK * COUNTERS_PER_WORD));
+    const perEntry = capacity < LARGE ? COUNTERS_PER_ENTRY : COUNTERS_PER_ENTRY_IN_LARGE;
+    this.#blocks = Math.ceil((Math.max(32, capacity) * perEntry) / (WORDS_PER_BLOCK * COUNTERS_PER_WORD));
     this.#words = new Int32Array(this.#blocks * WORDS_PER_BLOCK);
   }
 
-  /** The lowest of the key's four counters: its frequency, or a little more. */
+  /** The lowest of the key's four counters: its frequency, or a little more. One row has four words of the block for itself. */
   frequency(hash: number): number {
+    const words = this.#words;
     const block = this.#blockOf(hash);
-    let places = scatter(hash);
-    let lowest = MAX_FREQUENCY;
-    for (let row = 0; row < 4; row += 1) {
-      const count = (this.#words[block + row * 4 + (places & 3)]! >>> (places & 0x1c)) & MAX_FREQUENCY;
-      if (count < lowest) lowest = count;
-      places >>>= 5;
-    }
-    return lowest;
+    const places = scatter(hash);
+    const first = (words[block + (places & 3)]! >>> (places & 0x1c)) & MAX_FREQUENCY;
+    const second = (words[block + 4 + ((places >>> 5) & 3)]! >>> ((places >>> 5) & 0x1c)) & MAX_FREQUENCY;
+    const third = (words[block + 8 + ((places >>> 10) & 3)]! >>> ((places >>> 10) & 0x1c)) & MAX_FREQUENCY;
+    const fourth = (words[block + 12 + ((places >>> 15) & 3)]! >>> ((places >>> 15) & 0x1c)) & MAX_FREQUENCY;
+    return Math.min(first, second, third, fourth);
+  }
+
+  /** Counts one more access. @returns the frequency with it */
+  increment(hash: number): number {
+    const frequency = Math.min(MAX_FREQUENCY, this.frequency(hash) + 1);
+    this.raise(hash, frequency);
+    return frequency;
   }
 
   /** Raises the key's counters to a frequency, those that are lower. */

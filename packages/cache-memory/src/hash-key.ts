@@ -1,7 +1,7 @@
 /** Keys up to this length are hashed whole; of longer ones the two ends and places in between. */
 const WHOLE_LENGTH = 24;
 /** Characters taken from the end of a longer key, where digests and ids stand. */
-const TAIL = 16;
+const TAIL = 12;
 /** Places looked at in the rest of a longer key, evenly spread: 2 ** 3. */
 const SAMPLES = 8;
 

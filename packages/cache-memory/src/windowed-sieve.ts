@@ -1,5 +1,5 @@
 import { COUNT_MASK, halveCounts, MAIN, VISITED } from "./entry-state.ts";
-import { FrequencySketch, MAX_FREQUENCY } from "./frequency-sketch.ts";
+import { FrequencySketch } from "./frequency-sketch.ts";
 import { SieveQueue } from "./sieve-queue.ts";
 import { SlotQueue } from "./slot-queue.ts";
 
@@ -57,12 +57,7 @@ export class WindowedSieve {
 
   /** A new entry. Its state's other flags are kept. `hash` is only needed when the policy `remembers`. */
   added(slot: number, hash: number): void {
-    let frequency = 1;
-    if (this.#sketch) {
-      frequency = Math.min(MAX_FREQUENCY, this.#sketch.frequency(hash) + 1);
-      this.#sketch.raise(hash, frequency);
-    }
-    this.#host.states[slot]! |= frequency;
+    this.#host.states[slot]! |= this.#sketch ? this.#sketch.increment(hash) : 1;
     this.#window.push(slot);
   }
 
