@@ -1,0 +1,94 @@
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ADMIN_TOKEN, type Bed, chat, startBed } from "../support/start.ts";
+
+// A browser is 400 MB to install: this runs where LARDER_BROWSER=1 asks for it, as CI does, and then a missing one is a failure.
+const isWanted = process.env.LARDER_BROWSER === "1";
+if (!isWanted) console.warn("skipped: the dashboard in a real browser runs with LARDER_BROWSER=1");
+const executablePath = process.env.LARDER_CHROMIUM ?? "/usr/bin/chromium";
+
+describe.skipIf(!isWanted)("the dashboard in Chromium", () => {
+  let bed: Bed;
+  let browser: Browser;
+  let foreign: string[] = [];
+  let problems: string[] = [];
+  beforeAll(async () => {
+    expect(existsSync(executablePath), `no browser at ${executablePath}: apt-get install chromium`).toBe(true);
+    bed = await startBed();
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await bed?.close();
+  });
+
+  async function open(options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
+    foreign = [];
+    problems = [];
+    const page = await browser.newPage(options);
+    page.on("request", (request) => {
+      if (!request.url().startsWith(bed.url) && !request.url().startsWith("data:")) foreign.push(request.url());
+    });
+    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !message.text().includes("401")) problems.push(message.text());
+    });
+    await page.goto(bed.url);
+    return page;
+  }
+
+  async function enter(page: Page): Promise<void> {
+    await page.getByRole("textbox", { name: "Token" }).fill(ADMIN_TOKEN);
+    await page.getByRole("button", { name: "Show the dashboard" }).click();
+    await page.getByText("Hit rate").waitFor();
+  }
+
+  const readTile = (page: Page, term: string): Promise<string | null> =>
+    page.locator("#tiles div", { hasText: term }).locator("dd").textContent();
+
+  it("asks for the token, refuses a wrong one, and shows live numbers for the right one", async () => {
+    const page = await open();
+    await page.getByRole("textbox", { name: "Token" }).fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByText("The token is not right.").waitFor();
+    await bed.post("/v1/chat/completions", chat("board"));
+    await bed.post("/v1/chat/completions", chat("board"));
+    await enter(page);
+    expect([await readTile(page, "Hit rate"), await readTile(page, "Requests")]).toEqual(["50%", "2"]);
+    for (let round = 0; round < 2; round += 1) await bed.post("/v1/chat/completions", chat("board"));
+    await page.locator("#tiles", { hasText: "75%" }).waitFor();
+    expect(await page.locator("#rate-chart canvas").count()).toBe(1);
+    expect([foreign, problems]).toEqual([[], []]);
+    await page.close();
+  });
+
+  it("keeps the token in its tab alone", async () => {
+    const page = await open();
+    await enter(page);
+    expect(await page.evaluate("[localStorage.length, document.cookie, sessionStorage.length]")).toEqual([0, "", 1]);
+    await page.getByRole("button", { name: "Forget the token" }).click();
+    expect(await page.evaluate("sessionStorage.length")).toBe(0);
+    await page.close();
+  });
+
+  it("is readable on a phone and in the dark", async () => {
+    const page = await open({ viewport: { width: 360, height: 740 }, colorScheme: "dark" });
+    await enter(page);
+    const [width, background] = await page.evaluate<[number, string]>(
+      "[document.documentElement.scrollWidth, getComputedStyle(document.body).backgroundColor]",
+    );
+    expect(width).toBeLessThanOrEqual(360);
+    expect(background).toBe("rgb(18, 22, 28)");
+    await page.close();
+  });
+
+  it.each(["light", "dark"] as const)("is accessible: names, headings, table heads, contrast (%s)", async (colorScheme) => {
+    const page = await open({ colorScheme });
+    await enter(page);
+    const found = await page.evaluate(readFileSync(resolve(import.meta.dirname, "audit-page.js"), "utf8"));
+    expect(found).toEqual({ language: "en", unnamed: 0, headings: [1, 0], bareHeads: 0, faint: [] });
+    await page.close();
+  });
+});
