@@ -4,7 +4,7 @@ import { Cluster } from "ioredis";
 import { Cluster as Cluster6 } from "ioredis-6";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisCache } from "../src/index.ts";
-import { call, openCache, plain } from "./support.ts";
+import { call, openCache, plain, prompt } from "./support.ts";
 
 let cluster: RedisCluster;
 beforeAll(async () => {
@@ -71,7 +71,7 @@ test("a URL with several hosts is a cluster", async () => {
 });
 
 test("a frozen master takes only its own lanes along", async () => {
-  const cache = await openCache<number>({ url: cluster.url, keyPrefix: uniquePrefix() });
+  const cache = await openCache<number>({ ...prompt, url: cluster.url, keyPrefix: uniquePrefix() });
   const entries = Array.from({ length: 60 }, (_each, index) => [digest(index), index] as const);
   await cache.setMany(entries);
   const keys = entries.map(([key]) => key);

@@ -4,8 +4,7 @@ import { Redis } from "ioredis";
 import { Redis as Redis6 } from "ioredis-6";
 import * as testApi from "vitest";
 import { RedisCache, v8Codec } from "../src/index.ts";
-
-const url = process.env.REDIS_URL ?? "redis://127.0.0.1:6379";
+import { patient, redisUrl as url } from "./support.ts";
 
 const clients: Readonly<Record<string, Redis>> = {
   "ioredis 5": new Redis(url),
@@ -24,7 +23,7 @@ const ofTtl = (ttlMs: number | undefined): { ttlMs?: number } => (ttlMs === unde
 for (const [name, client] of Object.entries(clients)) {
   describeCache(`RedisCache over ${name}`, {
     create: async ({ ttlMs }) => {
-      const cache = new RedisCache<unknown>({ client, namespace: "conformance", keyPrefix: uniquePrefix(), ...ofTtl(ttlMs) });
+      const cache = new RedisCache<unknown>({ client, namespace: "conformance", ...patient, keyPrefix: uniquePrefix(), ...ofTtl(ttlMs) });
       await cache.ready();
       return cache;
     },
@@ -38,6 +37,7 @@ describeCache("RedisCache from a URL, in several lanes, with v8 values", {
     const cache = new RedisCache<unknown>({
       url,
       namespace: "conformance",
+      ...patient,
       keyPrefix: uniquePrefix(),
       lanes: 4,
       codec: v8Codec(),

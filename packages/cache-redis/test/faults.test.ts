@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { type Fault, type FaultProxy, type RedisServer, startFaultProxy, startRedisServer } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { RedisCache } from "../src/index.ts";
-import { call, openCache, timed } from "./support.ts";
+import { call, openCache, prompt, timed } from "./support.ts";
 
 let server: RedisServer;
 const unhandled: unknown[] = [];
@@ -26,7 +26,7 @@ const BOUND_MS = 1_000;
 
 async function throughProxy(): Promise<{ cache: RedisCache<string>; proxy: FaultProxy; end: () => Promise<void> }> {
   const proxy = await startFaultProxy(server.port);
-  const cache = await openCache<string>({ url: proxy.url });
+  const cache = await openCache<string>({ ...prompt, url: proxy.url });
   return {
     cache,
     proxy,
@@ -115,7 +115,7 @@ test("connections reset again and again leave no unhandled rejection and no wron
 
 test("a frozen Redis costs each reader its deadline until the breaker opens, then nothing; queues stay bounded", async () => {
   const own = await startRedisServer();
-  const cache = await openCache<string>({ url: own.url });
+  const cache = await openCache<string>({ ...prompt, url: own.url });
   await cache.set("key", "value");
   own.pause();
   const first = await timed(() => Promise.all(Array.from({ length: 500 }, () => cache.get("key"))));
@@ -133,7 +133,7 @@ test("a frozen Redis costs each reader its deadline until the breaker opens, the
 
 test("a hundred thousand gets against a frozen Redis hold less than 10 MB", async () => {
   const own = await startRedisServer();
-  const cache = await openCache<string>({ url: own.url });
+  const cache = await openCache<string>({ ...prompt, url: own.url });
   own.pause();
   // Garbage must not count: the collector is called by hand, which Node allows by this flag alone.
   setFlagsFromString("--expose-gc");
@@ -156,7 +156,7 @@ test("a hundred thousand gets against a frozen Redis hold less than 10 MB", asyn
 describe("a server that comes back", () => {
   test("empty: nothing old is served and all works on", async () => {
     const own = await startRedisServer();
-    const cache = await openCache<string>({ url: own.url });
+    const cache = await openCache<string>({ ...prompt, url: own.url });
     await cache.set("key", "value");
     await own.restart();
     await expect.poll(() => cache.stats().breaker, { timeout: 10_000 }).toBe("closed");
@@ -169,7 +169,7 @@ describe("a server that comes back", () => {
 
   test("with its data from before: every entry is void, because an invalidation may have been lost with the tail", async () => {
     const own = await startRedisServer({ isPersistent: true });
-    const cache = await openCache<string>({ url: own.url, keyPrefix: "kept" });
+    const cache = await openCache<string>({ ...prompt, url: own.url, keyPrefix: "kept" });
     await cache.set("key", "value");
     await own.restart();
     await expect.poll(() => cache.stats().breaker, { timeout: 10_000 }).toBe("closed");
@@ -210,7 +210,7 @@ test("a write that did not reach Redis leaves no old value behind for its own pr
 
 test("fills of large values against a stalled Redis are bounded in bytes", async () => {
   const proxy = await startFaultProxy(server.port);
-  const cache = await openCache<string>({ url: proxy.url, maxInFlightBytes: 1_000_000, failureThreshold: 1_000 });
+  const cache = await openCache<string>({ ...prompt, url: proxy.url, maxInFlightBytes: 1_000_000, failureThreshold: 1_000 });
   await proxy.set({ kind: "stall" });
   const writes = Array.from({ length: 50 }, (_, index) => cache.set(`key:${index}`, "x".repeat(100_000)));
   expect(cache.stats().inFlight).toBeLessThanOrEqual(11);

@@ -2,7 +2,7 @@ import { startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
 import { RedisCache } from "../src/index.ts";
-import { call, openCache, plain, redisUrl } from "./support.ts";
+import { call, openCache, plain, prompt, redisUrl } from "./support.ts";
 
 const client = new Redis(redisUrl);
 afterAll(() => client.disconnect());
@@ -44,7 +44,7 @@ describe("a Redis that refuses", () => {
 
   test("everything without a password", async () => {
     await using server = await startRedisServer({ settings: { requirepass: "secret-of-the-server" } });
-    const stranger = new RedisCache<string>({ url: server.url, namespace: "test" });
+    const stranger = new RedisCache<string>({ ...prompt, url: server.url, namespace: "test" });
     expect(await stranger.get("key")).toBe(undefined);
     await expect(stranger.ready(200)).rejects.toMatchObject({ code: "ERR_CACHE_BACKEND" });
     await stranger.close();

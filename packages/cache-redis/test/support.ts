@@ -10,10 +10,15 @@ export function call(totalMs = 5_000): BackendCall {
   return { budget: new Budget(totalMs, systemClock) };
 }
 
+/** Deadlines that a busy machine does not run into: for tests in which no deadline plays a part. */
+export const patient: { readonly timeoutMs: number; readonly writeTimeoutMs: number } = { timeoutMs: 2_000, writeTimeoutMs: 2_000 };
+/** The product's own deadlines, for tests of what happens at them. */
+export const prompt: { readonly timeoutMs: number; readonly writeTimeoutMs: number } = { timeoutMs: 50, writeTimeoutMs: 250 };
+
 /** A cache of its own in the shared server, or wherever `options` say, ready to be used. */
 export async function openCache<V = unknown>(options: Partial<RedisCacheOptions<V>> = {}): Promise<RedisCache<V>> {
   const where = options.client || options.port ? {} : { url: redisUrl };
-  const cache = new RedisCache<V>({ ...where, namespace: "test", keyPrefix: uniquePrefix(), ...options });
+  const cache = new RedisCache<V>({ ...where, namespace: "test", keyPrefix: uniquePrefix(), ...patient, ...options });
   await cache.ready();
   return cache;
 }
