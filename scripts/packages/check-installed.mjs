@@ -26,8 +26,8 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
   const optional = Object.keys(manifest.peerDependenciesMeta ?? {}).filter((peer) => manifest.peerDependenciesMeta[peer].optional);
   const load = (which) => nodes.map(({ major, program }) => [`${which} loads as ESM and as CJS on Node ${major}`, program]);
   const readme = readFileSync(join(unit.path, "README.md"), "utf8");
-  // An app whose README shows commands alone has its --help as its example.
-  const hasExample = !unit.isApp || readmeExample(readme).block !== undefined;
+  // A README whose code cannot run here (it says why) is compiled by the documentation check; an app's help is an example as well.
+  const hasExample = readmeExample(readme).block !== undefined;
   return [
     [`${name} installs alone`, () => consumer.install([name])],
     ...load(name).map(([title, program]) => [title, () => loadAll(consumer, [name], program)]),
@@ -76,10 +76,8 @@ export function readmeExample(readme) {
  * Runs the README's first program. Byte for byte where Node strips types itself, else with its types stripped before. A program that
  * imports vitest is a test file and runs under vitest.
  */
-async function runReadmeExample(readme, consumer, nodes) {
-  const { install, block } = readmeExample(readme);
-  if (!install) throw new Error("the README has no line `npm install …`");
-  if (!block) throw new Error("the README has no ts block that runs");
+async function runReadmeExample(name, readme, consumer, nodes) {
+  const { install = [name], block } = readmeExample(readme);
   await consumer.install(install);
   const run = (program, args) => runCommand(program, args, { cwd: consumer.folder, timeoutMs: 60_000 });
   if (/from "vitest"/.test(block.code)) {
