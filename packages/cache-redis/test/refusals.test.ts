@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
@@ -103,6 +104,38 @@ describe("a Redis that refuses", () => {
     expect(await cache.set("key", "value")).toBe(true);
     await cache.close();
   });
+});
+
+test("works as a user who may do what the README says, in its own keys and channels alone", async () => {
+  await using server = await startRedisServer();
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const rules = /```acl\n([^`]+)```/.exec(readme)?.[1]?.trim().split(/\s+/) ?? [];
+  expect(rules.length).toBeGreaterThan(10);
+  await server.command("ACL", "SETUSER", "cache", "on", ">secret", ...rules);
+  const url = server.url.replace("//", "//cache:secret@");
+  const a = await openCache<string>({ url, keyPrefix: "larder" });
+  const b = await openCache<string>({ url, keyPrefix: "larder" });
+  expect(await a.set("key", "value", { tags: ["red"] })).toBe(true);
+  expect(await a.set("forever", "value", { tags: ["red"], ttlMs: Infinity })).toBe(true);
+  await b.invalidate({ kind: "tag", tag: "blue" }, call());
+  expect(await b.get("key")).toBe("value");
+  const owned = await a.reserve("loaded", true, call());
+  const held = await b.reserve("loaded", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  const outcome = b.awaitFill(held, call());
+  await expect.poll(async () => String(await server.command("PUBSUB", "NUMSUB", "larder:{test.0}:w:loaded"))).toContain(",1");
+  expect(await a.fill(owned, "value", plain)).toBe("stored");
+  expect(await outcome).toBe("stored");
+  await a.replace("key", "newer", plain, call());
+  for (const target of [{ kind: "key", key: "key" }, { kind: "pattern", pattern: "x*" }, { kind: "all" }] as const)
+    await a.invalidate(target, call());
+  await a.delete("key");
+  await a.set("key", "value");
+  expect(await a.size()).toBe(1);
+  await a.clear();
+  await expect.poll(() => a.stats().sweptEntries).toBeGreaterThan(0);
+  expect(a.stats().errors + b.stats().errors).toBe(0);
+  await Promise.all([a.close(), b.close()]);
 });
 
 test("no error, event or stat carries a value, though the client's own errors do", async () => {
