@@ -140,17 +140,19 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     if (state.damaged.length > 0) tell(run.options.onEvent, { type: "snapshot-damaged", runId: run.id, versions: state.damaged });
     const now = run.clock.wallNow();
     const guarded = guardSources(read.outcomes, state, run.policy, now);
-    const models = mergeModels(guarded.content);
     const serialized = serializeContent(guarded.content);
     const isChanged = state.damaged.length > 0 || state.head?.digest !== serialized.digest;
+    // An unchanged catalog, the usual case, is not computed: its count is known.
+    const models = isChanged ? mergeModels(guarded.content) : [];
     const changes = isChanged ? diffModels(mergeModels(state.content), models) : [];
-    const result = { guarded, changes, models: models.length };
+    const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
+    const result = { guarded, changes, models: modelCount };
     const current = state.head && { ...state.head, checkedAt: now };
     if (!dryRun) tellGuarded(run, state, guarded);
     if (dryRun) return { ...result, outcome: "dry-run", head: current };
     // What a refused list raised is kept too, so that it is seen, timed and may be accepted; a first version is not made of it.
     const isWorthKeeping = guarded.hasAccepted || (state.head !== undefined && guarded.hasRefused);
-    const next = isWorthKeeping && isChanged ? { encoded: await serialized.pack(), modelCount: models.length } : undefined;
+    const next = isWorthKeeping && isChanged ? { encoded: await serialized.pack(), modelCount } : undefined;
     if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
     const committed = await store.commit({
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
