@@ -6,8 +6,9 @@ import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
+import { deriveKey } from "./security/derive-key.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
-import { deriveKey, type SharedTier } from "./shared-tier.ts";
+import type { SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
 
 /** Answers as bytes. 16 is the first id that is not larder's own. */

@@ -1,4 +1,3 @@
-import type { Endpoint } from "@larder/cache-core";
 import type { ModelCatalog } from "../endpoints/models-endpoint.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { AddressGuard } from "../security/address-guard.ts";
@@ -35,6 +34,3 @@ export interface AdminParts {
   /** Whether the gateway takes new work. */
   readonly isReady: () => boolean;
 }
-
-/** Endpoints whose requests can be explained. */
-export const EXPLAINABLE: readonly Endpoint[] = ["chat", "completion", "embedding", "image", "responses", "messages"];

@@ -150,8 +150,6 @@ export const settingsSchema = z
 export type Settings = z.output<typeof settingsSchema>;
 /** One entry of `routes`. */
 export type RouteSettings = Settings["routes"][number];
-/** One entry of `providers`. */
-export type ProviderSettings = Settings["providers"][string];
 /** Limits of a key; an absent one does not limit. */
 export type KeyLimits = Settings["keyLimits"];
 /** Which normalizers a route asks for. */

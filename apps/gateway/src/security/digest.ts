@@ -1,10 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 
-/** SHA-256 of a text or bytes in hexadecimal. */
-export function digestHex(value: string | Buffer): string {
-  return createHash("sha256").update(value).digest("hex");
-}
-
 /** Whether two secrets are equal, in time that does not depend on where they differ; `timingSafeEqual` itself throws on other lengths. */
 export function equalSecrets(left: string, right: string): boolean {
   return timingSafeEqual(createHash("sha256").update(left).digest(), createHash("sha256").update(right).digest());
