@@ -24,6 +24,8 @@ export class SlotQueue {
     const slot = this.#ring[this.#head]!;
     this.#head = this.#head + 1 === this.#ring.length ? 0 : this.#head + 1;
     this.#length -= 1;
+    // A window that held everything before the first eviction, and a tenth of it from then on, would keep its ring for ever.
+    if (this.#length < this.#ring.length >> 2 && this.#length >= FIRST_PLACES) this.#resize(this.#ring.length >> 1);
     return slot;
   }
 
