@@ -17,6 +17,9 @@ const MAX_BREAKERS = 1_000;
 /** Largest error body taken in. */
 const MAX_ERROR_BYTES = 1024 * 1024;
 
+/** Below 500, so no fault of the provider's; never sent, since nobody is there to read it. */
+const CLIENT_LEFT = 499;
+
 /** Calls providers with retries and a circuit breaker each. */
 export class ProviderCaller {
   readonly #breakers = new Map<string, CircuitBreakerPolicy>();
@@ -36,7 +39,7 @@ export class ProviderCaller {
   async call(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#breakerOf(provider.id).execute(() => callOnce(provider, call));
+        return await this.#breakerOf(provider.id).execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
         const failure = isBrokenCircuitError(error)
@@ -63,13 +66,23 @@ export class ProviderCaller {
     const known = this.#breakers.get(providerId);
     if (known) return known;
     const breaker = circuitBreaker(
-      handleWhen((error) => toUpstreamFailure(error).isProviderFault && (error as Error).name !== "AbortError"),
+      handleWhen((error) => toUpstreamFailure(error).isProviderFault),
       { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(FAULTS_TO_OPEN) },
     );
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);
     this.#breakers.set(providerId, breaker);
     return breaker;
+  }
+}
+
+/** Clients that leave are no fault of the provider's, whatever the reason of their abort is: its breaker must not count them. */
+async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
+  try {
+    return await callOnce(provider, call);
+  } catch (error) {
+    if (!call.signal?.aborted) throw error;
+    throw new UpstreamFailure("Nobody waits for the answer any more.", { status: CLIENT_LEFT, isRetryable: false });
   }
 }
 

@@ -1,0 +1,51 @@
+import { CacheError } from "@larder/cache-core";
+import { describe, expect, it } from "vitest";
+import { ProviderCaller } from "./call-provider.ts";
+import type { Provider } from "./provider.ts";
+import type { UpstreamAnswer, UpstreamCall } from "./upstream.ts";
+
+const answered = { status: 200, headers: {} } as UpstreamAnswer;
+
+function providerWith(call: (call: UpstreamCall) => Promise<UpstreamAnswer>): Provider {
+  return { id: "one", upstream: { call, close: async () => {} } } as unknown as Provider;
+}
+
+/** As undici does: rejects with the signal's own reason. */
+const untilAborted = ({ signal }: UpstreamCall): Promise<UpstreamAnswer> =>
+  new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+
+const callOf = (signal?: AbortSignal): UpstreamCall => ({
+  method: "POST",
+  url: "http://upstream",
+  headers: {},
+  timeoutMs: 1000,
+  ...(signal ? { signal } : {}),
+});
+
+describe("ProviderCaller", () => {
+  // Seen under load: every run that ended with requests in flight opened the breaker, and everybody got 503 for ten seconds.
+  it("does not take a provider for down because clients left, whatever their aborts are called", async () => {
+    const caller = new ProviderCaller(0);
+    for (let client = 0; client < 20; client += 1) {
+      const leaving = new AbortController();
+      const call = caller.call(providerWith(untilAborted), callOf(leaving.signal));
+      leaving.abort(new CacheError("ERR_CACHE_ABORTED", "the last waiter has left"));
+      await expect(call).rejects.toThrow("the last waiter has left");
+    }
+    expect(caller.isOpen("one")).toBe(false);
+    expect(
+      await caller.call(
+        providerWith(async () => answered),
+        callOf(),
+      ),
+    ).toBe(answered);
+  });
+
+  it("takes it for down after five failures in a row of its own", async () => {
+    const caller = new ProviderCaller(0);
+    const failing = providerWith(() => Promise.reject(new Error("connection refused")));
+    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf())).rejects.toThrow("could not be reached");
+    expect(caller.isOpen("one")).toBe(true);
+    await expect(caller.call(failing, callOf())).rejects.toThrow("has failed repeatedly");
+  });
+});

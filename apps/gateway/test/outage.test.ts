@@ -1,0 +1,42 @@
+import { startFaultProxy, uniquePrefix } from "@larder/cache-testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, startBed } from "./support/start.ts";
+
+describe("a Redis that goes bad under load", () => {
+  let proxy: Awaited<ReturnType<typeof startFaultProxy>>;
+  let bed: Bed;
+  beforeAll(async () => {
+    proxy = await startFaultProxy(Number(new URL(process.env.REDIS_URL as string).port || 6379));
+    bed = await startBed({ redisUrl: proxy.url, redisPrefix: uniquePrefix() });
+  });
+  afterAll(async () => {
+    await bed.close();
+    await proxy.close();
+  });
+
+  it.each([{ kind: "stall" }, { kind: "refuse" }, { kind: "black-hole" }, { kind: "corrupt", every: 7 }, { kind: "pass" }] as const)(
+    "answers every request while it does this: $kind",
+    async (fault) => {
+      await bed.post("/v1/chat/completions", chat(`known ${fault.kind}`));
+      await proxy.set(fault);
+      const statuses = await Promise.all(
+        Array.from({ length: 40 }, async (_, index) => {
+          const text = index % 2 === 0 ? `known ${fault.kind}` : `new ${fault.kind} ${index}`;
+          const response = await bed.post("/v1/chat/completions", chat(text, { stream: index % 4 > 1 }));
+          await response.text();
+          return `${response.status} ${index % 2 === 0 ? response.headers.get("x-larder-cache") : ""}`.trim();
+        }),
+      );
+      expect([...new Set(statuses)].sort()).toEqual(["200", "200 HIT"]);
+    },
+  );
+
+  it("an invalidation is obeyed here at once although Redis cannot hear it, and says that peers have not", async () => {
+    await bed.post("/v1/chat/completions", chat("dropped in the dark"));
+    await proxy.set({ kind: "refuse" });
+    const answer = await bed.admin("POST", "/admin/cache/invalidate", { all: true });
+    expect(await answer.json()).toMatchObject({ propagated: false });
+    expect((await bed.post("/v1/chat/completions", chat("dropped in the dark"))).headers.get("x-larder-cache")).toBe("MISS");
+    await proxy.set({ kind: "pass" });
+  });
+});
