@@ -6,6 +6,7 @@ import type { EventBatch, LiveStream } from "../caching/live-stream.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
 import type { StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
+import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { type ErrorShape, HttpError } from "../http/http-error.ts";
 import { beginLiveStream, sendAnswer, sendFailure, type Telling } from "../http/respond.ts";
@@ -22,8 +23,7 @@ interface Active {
   readonly plan: RequestPlan;
   readonly body: Buffer;
   readonly startedAt: number;
-  /** Aborted when the caller leaves. */
-  readonly left: AbortController;
+  readonly departure: Departure;
   /** Whether this request's own call went to the upstream. */
   isLeader: boolean;
   /** What that call brought: when the answer told is another one, an old one has stood in for it. */
@@ -67,16 +67,14 @@ export class AnswerEndpoint {
       plan,
       body,
       startedAt,
-      left: new AbortController(),
+      departure: new Departure(exchange, () => {
+        parts.meter.abandoned += 1;
+      }),
       isLeader: false,
       made: undefined,
       upstreamHeaders: undefined,
       refusal: undefined,
     };
-    exchange.onAbandoned(() => {
-      parts.meter.abandoned += 1;
-      active.left.abort();
-    });
     const { isRead, isWrite, isDisabled, onlyIfCached } = active.controls;
     if (!isRead && !isWrite) return this.#pass(active, isDisabled ? "DISABLED" : "BYPASS");
     if (onlyIfCached || (isRead && !isWrite) || controls.maxAgeMs !== undefined) return this.#answerByLookup(active);
@@ -117,7 +115,7 @@ export class AnswerEndpoint {
     await passThrough(this.#parts, this.#request(active), active.exchange, {
       verdict,
       shape: this.#shape,
-      signal: active.left.signal,
+      signal: active.departure.signal,
     });
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
   }
@@ -179,7 +177,7 @@ export class AnswerEndpoint {
         await streamed;
         return "answered";
       }
-      if (active.left.signal.aborted) return "answered";
+      if (active.departure.hasHappened) return "answered";
       if (error instanceof UpstreamFailure) return error;
       if (CacheError.is(error) && error.code === "ERR_CACHE_ABORTED") return "answered";
       throw error;
@@ -240,7 +238,7 @@ export class AnswerEndpoint {
           finish();
         },
       });
-      active.left.signal.addEventListener("abort", () => {
+      active.departure.signal.addEventListener("abort", () => {
         leave();
         resolve();
       });
@@ -273,7 +271,7 @@ export class AnswerEndpoint {
   }
 
   #options(active: Active, isForced: boolean): GetOrSetOptions {
-    const { controls, plan, left } = active;
+    const { controls, plan, departure } = active;
     const { settings } = this.#parts;
     return {
       ttlMs: this.#ttlMs(active),
@@ -283,7 +281,10 @@ export class AnswerEndpoint {
       tags: controls.tags.length > 0 ? [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : plan.tags,
       // Waiting for another process would cost a stream its first token.
       singleFlight: plan.isStream ? "process" : "fleet",
-      signal: left.signal,
+      // Asked for only when the answer is not in memory.
+      get signal() {
+        return departure.signal;
+      },
       forceRefresh: isForced,
     };
   }

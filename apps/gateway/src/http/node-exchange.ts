@@ -74,6 +74,10 @@ export class NodeExchange implements Exchange {
 
   onAbandoned(callback: () => void): void {
     const response = this.#response;
+    if (response.closed && !response.writableFinished) {
+      callback();
+      return;
+    }
     response.once("close", () => {
       if (!response.writableFinished) callback();
     });
