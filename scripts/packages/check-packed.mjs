@@ -8,10 +8,10 @@ import { root } from "../workspace-packages.mjs";
 
 const TOP_FILES = new Set(["package.json", "README.md", "LICENSE", "CHANGELOG.md"]);
 /**
- * What a library puts into dist: a file for each entry, and declarations that several entries share, which the bundler names with a hash.
+ * What a library puts into dist: a file for each entry, and what several entries share, which the bundler names with a hash.
  * An app's dist also holds shared chunks of code, and the assets that its pages and its configuration are made of.
  */
-const LIBRARY_FILE = /^dist\/(?:[a-z0-9-]+\.(?:js|cjs)|[\w-]+\.(?:d\.ts|d\.cts))$/;
+const LIBRARY_FILE = /^dist\/[\w-]+\.(?:js|cjs|d\.ts|d\.cts)$/;
 const APP_FILE = /^dist\/[\w/.-]+\.(?:js|cjs|d\.ts|d\.cts|json|html|css|svg)$/;
 
 /** Only what a user needs is packed: no sources, no tests, no source maps, nothing that names the machine it was built on. */
