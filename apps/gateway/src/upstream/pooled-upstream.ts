@@ -79,10 +79,18 @@ function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Upstr
     status: statusCode,
     headers,
     body,
-    bytes: (maxBytes) => collect(body, maxBytes),
+    bytes: (maxBytes) => {
+      // undici's own reader is cheaper than iterating; it knows no bound, so it reads only what says how long it is.
+      const length = Number(headers["content-length"] ?? Number.NaN);
+      return length <= maxBytes ? body.bytes().then(toBuffer) : collect(body, maxBytes);
+    },
     discard: () => {
       // dump() reads at most 128 KiB away and breaks the connection beyond that.
       body.dump().catch(() => undefined);
     },
   };
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
