@@ -4,6 +4,10 @@ import { formatCell, formatSpread } from "./format-value.ts";
 
 const escapeMarkdown = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
+function hasTies(table: Table): boolean {
+  return table.rows.some((row) => Object.values(row.cells).some((cell) => cell.kind === "measured" && cell.isTie));
+}
+
 /** One table in Markdown: `value ±spread ratio` per cell, with its notes below. For `docs/bench` and the tables between markers in READMEs. */
 export function renderMarkdownTable(table: Table): string {
   const headings = ["", ...table.columns.map(({ title, unit }) => (unit ? `${title} (${unit})` : title))];
@@ -18,7 +22,7 @@ export function renderMarkdownTable(table: Table): string {
   });
   const lines = [headings.map(escapeMarkdown), headings.map((_, index) => (index === 0 ? "---" : "--:")), ...rows];
   const notes = [
-    ...(table.baseline ? [`x: ratio to ${table.baseline}; ≈: inside the noise floor.`] : []),
+    ...(table.baseline ? [`x: ratio to ${table.baseline}${hasTies(table) ? "; ≈: inside the noise floor" : ""}.`] : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}.`] : [])),
     ...(table.unavailable ?? []).map(({ contender, why }) => `Not measured: ${contender} (${why}).`),
     ...(table.targets ?? []).map(

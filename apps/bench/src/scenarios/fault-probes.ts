@@ -199,6 +199,8 @@ export const probes: readonly Probe[] = [
       await read(a, truth);
       await read(b, truth);
       await busOfB.set({ kind: "refuse" });
+      // Until the reset has arrived, the message would get through.
+      await sleep(DELIVERY_MS);
       truth.version = 2;
       await within(a.invalidate(KEY), HUNG_MS);
       await busOfB.heal();
