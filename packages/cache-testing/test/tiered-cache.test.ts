@@ -33,7 +33,14 @@ const defer = <T>(): Deferred<T> => {
 const setUp = (options: Partial<TieredCacheOptions<unknown>> = {}) => {
   const clock = new ManualClock();
   const random = { next: () => 0.5, token: () => "token" };
-  const cache = new TieredCache<unknown>({ l1: new NaiveCache<StoredEntry<unknown>>({ clock }), clock, random, jitter: 0, ttlMs: 1_000, ...options });
+  const cache = new TieredCache<unknown>({
+    l1: new NaiveCache<StoredEntry<unknown>>({ clock }),
+    clock,
+    random,
+    jitter: 0,
+    ttlMs: 1_000,
+    ...options,
+  });
   return { clock, cache };
 };
 
@@ -202,7 +209,8 @@ describe("aborts and timeouts", () => {
     expect(calls[0]?.signal.aborted).toBe(false);
     controllers[1]?.abort();
     expect(calls[0]?.signal.aborted).toBe(true);
-    for (const result of await Promise.allSettled(waiters)) expect(result).toMatchObject({ status: "rejected", reason: { code: "ERR_CACHE_ABORTED" } });
+    for (const result of await Promise.allSettled(waiters))
+      expect(result).toMatchObject({ status: "rejected", reason: { code: "ERR_CACHE_ABORTED" } });
     const next = cache.getOrSet("k", loader);
     calls[0]?.resolve("late, and nobody's");
     calls[1]?.resolve("value");
@@ -408,7 +416,8 @@ describe("caches on one bus", () => {
   const pair = () => {
     const clock = new ManualClock();
     const bus = new MemoryInvalidationBus();
-    const make = () => new TieredCache<unknown>({ l1: new NaiveCache<StoredEntry<unknown>>({ clock }), clock, bus, jitter: 0, ttlMs: 60_000 });
+    const make = () =>
+      new TieredCache<unknown>({ l1: new NaiveCache<StoredEntry<unknown>>({ clock }), clock, bus, jitter: 0, ttlMs: 60_000 });
     return { clock, a: make(), b: make() };
   };
 
