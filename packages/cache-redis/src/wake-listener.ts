@@ -10,7 +10,7 @@ export type Wake =
   | "gone"; // the server cannot be reached, or the caller has left
 
 /** One wait. */
-export interface WaitOptions {
+interface WaitOptions {
   /** Milliseconds after which the wait ends with `look`. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
