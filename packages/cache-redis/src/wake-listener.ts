@@ -9,13 +9,6 @@ export type Wake =
   | "look" // nothing is known: ask the server
   | "gone"; // the server cannot be reached, or the caller has left
 
-/** One wait. */
-interface WaitOptions {
-  /** Milliseconds after which the wait ends with `look`. */
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
-}
-
 /** Waits on channels for the end of other processes' loads. */
 export class WakeListener {
   readonly #port: RedisPort;

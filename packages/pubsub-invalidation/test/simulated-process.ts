@@ -21,11 +21,3 @@ export const createWithoutStore: CreateProcess = ({ clock, random, busPort, ttlM
   const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
   return new TieredCache<unknown>({ l1, bus, namespace: "sim", clock, random, ttlMs, maxStalenessMs, jitter: 0 });
 };
-
-/** Memory and Redis without a bus: every batch of reads brings the version with it. */
-export const createWithoutBus: CreateProcess = ({ clock, random, redisPort, ttlMs }) => {
-  random.token();
-  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random });
-  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
-  return new TieredCache<unknown>({ l1, l2, clock, random, ttlMs, maxStalenessMs, jitter: 0 });
-};

@@ -132,6 +132,6 @@ export function openRouterModels(options: UpstreamOptions = {}): Source {
 }
 
 /** The catalog's id of an OpenRouter model. */
-export function openRouterId(model: string): string {
+function openRouterId(model: string): string {
   return listingId("openrouter", model);
 }
