@@ -23,6 +23,10 @@ export default defineConfig({
   test: {
     projects: folders.map(project),
     reporters: ["default", `${import.meta.dirname}/scripts/closing-line.ts`],
+    // Most tests wait for a server rather than compute: twice the cores keeps both busy.
+    maxWorkers: 4,
+    // In CI alone: real clusters, failovers and browsers on a shared machine now and then lose a race with their own start-up.
+    retry: process.env.CI ? 2 : 0,
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },
