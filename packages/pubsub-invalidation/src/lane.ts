@@ -122,6 +122,9 @@ export class Lane {
   /** Subscribed anew, and no check sent since has told that the server is still the one whose places we count. */
   #isUnverified = true;
   #verifyingBeat = 1;
+  /** A message of an epoch that is not ours was heard, and no check sent since has told which one counts. */
+  #isForeign = false;
+  #foreignBefore = 0;
   #failures = 0;
   /** The newest heartbeat heard that is not yet covered. */
   #toProve: Heard | undefined;
@@ -137,9 +140,12 @@ export class Lane {
     this.heartbeatChannel = `${keySpace.base(lane)}beat:${context.originId}`;
   }
 
-  /** What is known of the lane's version; `undefined` before the first answer. */
+  /**
+   * What is known of the lane's version; `undefined` before the first answer, and while a message of another epoch says that what is
+   * known is of a past one: values judged by it would be served though they are void (found by the simulator).
+   */
   get record(): VersionRecord | undefined {
-    return this.#record;
+    return this.#isForeign ? undefined : this.#record;
   }
 
   /** Whether checks are answered and their nonces do not come: the subscription is dead, whatever its socket says. */
@@ -196,6 +202,7 @@ export class Lane {
       this.#lastAnswered = order;
       if (this.#beats.has(nonce)) this.#unheard += 1;
       if (order >= this.#verifyingBeat) this.#isUnverified = false;
+      if (order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
       this.#onState(toVersionState(reply.slice(0, 5)), beat);
     } catch {
@@ -235,7 +242,11 @@ export class Lane {
       // Its place cannot be judged yet. Dropping what it names is right in any epoch; a check tells which one this is.
       this.#tell(heard);
       this.#keepEarly(heard);
-      if (heard.epoch !== this.#epoch) this.#ask();
+      if (heard.epoch !== this.#epoch) {
+        this.#isForeign = true;
+        this.#foreignBefore = this.#beatsSent + 1;
+        this.#ask();
+      }
       return;
     }
     if (heard.seq <= this.#seq || this.#ahead.has(heard.seq)) {
