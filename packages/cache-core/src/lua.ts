@@ -7,14 +7,24 @@
  * - Numbers are formatted with %.0f: Lua turns 1e15 into "1e+15".
  */
 
-/** `larder_epoch(record, log, fresh)`: the lane's epoch, made now when the record is lost. */
+/**
+ * `larder_run()`: the server's run id, false where INFO is forbidden. `larder_epoch(record, log, fresh)`: the lane's epoch, made now when
+ * the record is lost. A record is bound to its server from its first moment: one that no check had seen before a failover would pass for
+ * the new server's own (found by the simulator).
+ */
 const EPOCH = `
+local function larder_run()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or false
+end
 local function larder_epoch(record, log, fresh)
   local epoch = redis.call('HGET', record, 'epoch')
   if not epoch then
     redis.call('DEL', log)
     redis.call('HSET', record, 'epoch', fresh, 'seq', 0, 'clearedAt', 0, 'taggedAt', 0)
     redis.call('HDEL', record, 'patterns')
+    local run = larder_run()
+    if run then redis.call('HSET', record, 'run', run) end
     epoch = fresh
   end
   return epoch
@@ -73,8 +83,7 @@ end
  * forbidden the lane trusts epoch and seq alone.
  */
 const CHECK = `
-local info = redis.pcall('INFO', 'server')
-local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or false
+local run = larder_run()
 local known = redis.call('HGET', KEYS[1], 'run')
 if run and known and known ~= run then redis.call('DEL', KEYS[1]) end
 local epoch = larder_epoch(KEYS[1], KEYS[2], ARGV[1])

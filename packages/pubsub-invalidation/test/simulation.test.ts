@@ -29,6 +29,7 @@ describe("random schedules over the product's own code", () => {
   );
 
   it.each([
+    [34_595, "a record that no check had seen before a failover passed for the new server's own"],
     [23_330, "values were judged by a record whose epoch a message had shown to be past"],
     [500_099, "a message heard before the first baseline was forgotten by the record that judges the second tier"],
   ])("keeps its promises in a schedule that once broke one: seed %i, %s", async (seed) => {

@@ -71,13 +71,18 @@ export class SimulatedScripts {
     }
   }
 
+  /** The run id that records are bound to. */
+  get #run(): string {
+    return this.#ablations.noIdentity ? "the same" : this.#redis.runId;
+  }
+
   #epoch(record: string, log: string, fresh: string): string {
     const redis = this.#redis;
     const held = redis.hashGet(record, "epoch");
     if (held) return held;
     const epoch = this.#ablations.countedEpochs ? "0".repeat(EPOCH_CHARACTERS) : fresh;
     redis.delete(log);
-    redis.hashSet(record, { epoch, seq: "0", clearedAt: "0", taggedAt: "0" });
+    redis.hashSet(record, { epoch, seq: "0", clearedAt: "0", taggedAt: "0", run: this.#run });
     redis.hashDelete(record, "patterns");
     return epoch;
   }
@@ -100,7 +105,7 @@ export class SimulatedScripts {
   #check([record = "", log = ""]: readonly string[], at: (index: number) => string): unknown {
     const redis = this.#redis;
     redis.hashDelete(record, "none");
-    const run = this.#ablations.noIdentity ? "the same" : redis.runId;
+    const run = this.#run;
     const known = redis.hashGet(record, "run");
     if (known && known !== run) redis.delete(record);
     const epoch = this.#epoch(record, log, at(0));
