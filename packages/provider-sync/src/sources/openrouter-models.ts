@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { listingId, type ModelKind, type ModelListing } from "../model-listing.ts";
+import type { ModelKind, ModelListing } from "../model-listing.ts";
 import {
   compact,
   fromEpochSeconds,
@@ -129,9 +129,4 @@ export function openRouterModels(options: UpstreamOptions = {}): Source {
       return { models: items, rejected };
     },
   };
-}
-
-/** The catalog's id of an OpenRouter model. */
-function openRouterId(model: string): string {
-  return listingId("openrouter", model);
 }
