@@ -72,7 +72,7 @@ export function writeOrCompareTable(table, { isWriting }) {
       path,
       readme.replace(TABLE, (_all, open, _old, close) => open + table + close),
     );
-  const figures = (text) => [...text.matchAll(/[\d.]+/g)].map(Number);
+  const figures = (text) => [...text.matchAll(/\d+(?:\.\d+)?/g)].map(Number);
   const [now, then] = [figures(table), figures(shown)];
   const isClose = now.length === then.length && now.every((figure, at) => Math.abs(figure - then[at]) <= 0.1 * Math.max(figure, then[at]));
   if (!isClose) throw new Error(`the README's size table is off by more than a tenth: run the check with --write.\nMeasured:\n${table}`);
