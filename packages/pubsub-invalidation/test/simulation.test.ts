@@ -3,7 +3,7 @@ import { type PlanLimits, planSchedule, type ScheduleOptions, type ScheduleResul
 import { afterEach, describe, expect, it } from "vitest";
 import { createThreeParts, createWithoutStore, maxStalenessMs } from "./simulated-process.ts";
 
-/** Schedules per combination: small here, 1,000,000 in CI by `bench coherence`, recorded ranges in the soak. */
+/** Schedules per combination: small here, 100,000 in CI by `bench coherence`, recorded ranges in the soak. */
 const SCHEDULES = Number(process.env.LARDER_SCHEDULES ?? 2_500);
 /** Seeds from here on are this suite's own. */
 const FIRST_SEED = 1;
