@@ -1,5 +1,6 @@
 // Credentials shared by a fleet: sealed in Redis, told to every process when they change, never older than a second where the bus is lost.
-// Run it with a Redis at REDIS_URL.
+// npm install @larder/cache-redis @larder/cache-core ioredis
+// It takes the Redis at REDIS_URL.
 import { randomBytes } from "node:crypto";
 import { bytesCodec, openClient, RedisCache } from "@larder/cache-redis";
 import { createCompression } from "@larder/cache-redis/compression";

@@ -32,7 +32,7 @@ interface Connection {
 }
 
 /** A call on its way. Told of once, by its reply or by its deadline, whichever comes first. */
-class PendingCall<T> {
+export class PendingCall<T> {
   readonly dueAt: number;
   // Neighbours in the desk's ring: taking a call out of the middle costs two assignments, where a Set costs a hash.
   previous: PendingCall<never> = this as PendingCall<never>;
@@ -50,7 +50,12 @@ class PendingCall<T> {
     this.dueAt = dueAt;
   }
 
-  /** The server has answered. */
+  /** Whether its caller has been told. */
+  get isOver(): boolean {
+    return this.#done === undefined;
+  }
+
+  /** The server has answered, or never will: once a call. */
   settle(failure: CallFailure | undefined, reply: T | undefined): void {
     this.#connection.inFlight -= 1;
     this.#connection.bytes -= this.#bytes;
@@ -106,6 +111,15 @@ export class CallDesk {
 
   /** Watches over a call that was just sent and tells how it ended, within `timeoutMs` milliseconds. Never throws. */
   watch<T>(reply: Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>, observer?: CallObserver): void {
+    const call = this.open(bytes, timeoutMs, done, observer);
+    reply.then(
+      (answer) => call.settle(undefined, answer),
+      (error: unknown) => call.settle(toCallFailure(error), undefined),
+    );
+  }
+
+  /** A call that is about to be sent, under the same watch. Whoever sends it settles it, whatever happens. */
+  open<T>(bytes: number, timeoutMs: number, done: CallDone<T>, observer?: CallObserver): PendingCall<T> {
     const dueAt = this.#options.clock.now() + timeoutMs;
     const connection = this.#connection;
     connection.inFlight += 1;
@@ -113,10 +127,7 @@ export class CallDesk {
     const call = new PendingCall<T>(connection, bytes, dueAt, done, observer);
     this.#append(call as PendingCall<never>);
     if (dueAt < this.#sweepAt) this.#sweepAgainAt(dueAt);
-    reply.then(
-      (answer) => call.settle(undefined, answer),
-      (error: unknown) => call.settle(toCallFailure(error), undefined),
-    );
+    return call;
   }
 
   /** The connection is gone: ends every call and forgets what was under way on it. */

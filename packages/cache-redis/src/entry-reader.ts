@@ -19,7 +19,7 @@ export interface EntryReaderOptions<V> {
 }
 
 /**
- * The hit path: one GET, a look at the header, a judgement from memory, the body.
+ * The hit path: one read, a look at the header, a judgement from memory, the body.
  *
  * The judgement is made when the reply is here, by what is known then: an invalidation that was heard while the reply travelled counts.
  * Where no fresh proof stands behind what is known, the lane's record is read in front of the batch. Both are read after the caller asked,

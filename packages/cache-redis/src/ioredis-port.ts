@@ -72,16 +72,12 @@ export class IoredisPort implements RedisPort {
     if (this.isReady) events.onUp();
   }
 
-  get(key: string): Promise<Buffer | null> {
-    return this.#client.getBuffer(key);
-  }
-
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<string | null>> {
     return this.#client.hmget(key, ...names);
   }
 
-  getMany(keys: readonly string[]): Promise<ReadonlyArray<string | null>> {
-    return this.#client.mget(...keys);
+  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>> {
+    return this.#client.mgetBuffer(keys as string[]);
   }
 
   run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {

@@ -3,6 +3,7 @@ import { Breaker, type BreakerState } from "./breaker.ts";
 import type { CallDesk, CallDone, CallObserver } from "./call-desk.ts";
 import { type CallFailure, isUnusable, toCacheError, toCallFailure } from "./call-failure.ts";
 import { type Judge, LaneVersions } from "./lane-versions.ts";
+import { ReadBatch } from "./read-batch.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { check, type RedisScript, renewEpoch } from "./scripts.ts";
 import { ServerTime } from "./server-time.ts";
@@ -45,6 +46,7 @@ export class Lane implements CallObserver {
   readonly time: ServerTime = new ServerTime();
   readonly #options: LaneOptions;
   readonly #breaker: Breaker;
+  readonly #reads: ReadBatch;
   /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
   #waiting: JudgeDone[] | undefined;
   #checkedAt = -Infinity;
@@ -52,6 +54,15 @@ export class Lane implements CallObserver {
   constructor(options: LaneOptions) {
     this.#options = options;
     this.versions = new LaneVersions(options.index);
+    const { port, desk } = options;
+    this.#reads = new ReadBatch({
+      fetch: (keys, isLone) => {
+        port.batch(isLone ? 0 : 1);
+        return port.getMany(keys);
+      },
+      inFlight: () => desk.inFlight,
+      toFailure: toCallFailure,
+    });
     this.#breaker = new Breaker({
       clock: options.clock,
       random: options.random,
@@ -82,13 +93,15 @@ export class Lane implements CallObserver {
     this.#breaker.disconnect();
   }
 
-  /** GET. The caller has asked `isOpen`. */
+  /** The value under a key, read together with the others of this turn. The caller has asked `isOpen`. */
   get(key: string, timeoutMs: number, done: CallDone<Buffer | null>): void {
-    this.#send(() => this.#options.port.get(key), 0, timeoutMs, done);
+    const { desk } = this.#options;
+    if (desk.hasRoom(0)) this.#reads.add(key, desk.open(0, timeoutMs, done, this));
+    else done(BUSY, undefined);
   }
 
   /** MGET of keys of this lane. */
-  getMany(keys: readonly string[], timeoutMs: number, done: CallDone<ReadonlyArray<Buffer | string | null>>): void {
+  getMany(keys: readonly string[], timeoutMs: number, done: CallDone<ReadonlyArray<Buffer | null>>): void {
     this.#send(() => this.#options.port.getMany(keys), 0, timeoutMs, done);
   }
 
@@ -118,7 +131,7 @@ export class Lane implements CallObserver {
     const waiting: JudgeDone[] = [done];
     this.#waiting = waiting;
     process.nextTick(() => this.endTurn(waiting));
-    // A GET follows in this turn for certain: the two leave together.
+    // An MGET follows in this turn for certain: the two leave together.
     port.batch(1);
     this.#send(
       () => port.fields(keySpace.record(index), RECORD_FIELDS),

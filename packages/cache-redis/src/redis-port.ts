@@ -23,12 +23,10 @@ export interface RedisPort {
   readonly nodeCount: number;
   /** Begins telling, `onUp` at once when connected. Called once, before everything else. */
   open(events: RedisPortEvents): void;
-  /** GET, as bytes. */
-  get(key: string): Promise<Buffer | null>;
   /** HMGET. */
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>>;
-  /** MGET of keys in one slot. */
-  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>>;
+  /** MGET of keys in one slot, as bytes. */
+  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>>;
   /** Runs a script where its keys are, all in one slot. Text comes as bytes. */
   run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown>;
   /** A page of SCAN on one master. */

@@ -68,7 +68,7 @@ export class ValuePipeline<V> {
 
   /** Reads an entry without its value. */
   parse(key: string, bytes: Buffer, isHead = false): StoredParts | EntryFault {
-    return decodeEntry(bytes, this.#owner(key), isHead);
+    return decodeEntry(bytes, this.#options.owner, key, isHead);
   }
 
   /** The value of an entry. Never throws. */

@@ -230,15 +230,11 @@ export class SimulatedRedisPort {
     this.commands.link.connect();
   }
 
-  get(key: string): Promise<Buffer | null> {
-    return this.commands.call(() => toBytes(this.#context.redis.get(key)));
-  }
-
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>> {
     return this.commands.call(() => names.map((name) => this.#context.redis.hashGet(key, name)));
   }
 
-  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>> {
+  getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>> {
     return this.commands.call(() => keys.map((key) => toBytes(this.#context.redis.get(key))));
   }
 
