@@ -2,7 +2,8 @@ import { readdirSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 // Tests run the sources, not the builds: the "@larder/source" condition of every package's exports points there.
-const conditions = ["@larder/source", "module", "node", "development|production"];
+// Without "module", which is a bundler's word: what stands behind it need not load in Node, to which vitest hands these conditions on.
+const conditions = ["@larder/source", "node", "development|production"];
 
 const project = (folder: string) => ({
   extends: true as const,
