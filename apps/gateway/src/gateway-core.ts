@@ -11,6 +11,7 @@ import type { Authenticator } from "./security/authenticator.ts";
 import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import { Meter } from "./telemetry/meter.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
 import { ProviderCaller } from "./upstream/call-provider.ts";
 
 /** What differs between a server, a mounted handler and a `fetch` with a cache in it. */
@@ -19,6 +20,8 @@ export interface GatewayCoreOptions {
   readonly authenticator: Pick<Authenticator, "identify">;
   readonly directory: GatewayParts["directory"];
   readonly log: Log;
+  /** @default none: nothing of a request leaves the process */
+  readonly telemetry?: Telemetry | undefined;
   /** @default none: nothing is listed beside the upstreams' own models, and what hits save is not told in dollars */
   readonly catalog?: ModelCatalog;
   readonly prices?: PriceBook;
@@ -49,6 +52,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     limiter: new RateLimiter(options.counter),
     meter: new Meter(),
     log: options.log,
+    telemetry: options.telemetry,
     prices: options.prices ?? { costOf: () => 0 },
     controls: defaultControls(settings.cacheMode, settings.usageOnHit),
   };

@@ -8,6 +8,7 @@ import type { Identity } from "./security/authenticator.ts";
 import type { RateLimiter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Meter } from "./telemetry/meter.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
 import type { ProviderCaller } from "./upstream/call-provider.ts";
 import type { ProviderTable } from "./upstream/provider-table.ts";
 
@@ -28,6 +29,8 @@ export interface GatewayParts {
   readonly limiter: RateLimiter;
   readonly meter: Meter;
   readonly log: Log;
+  /** Traces and metrics that leave the process; `undefined` when nobody asked for them. */
+  readonly telemetry: Telemetry | undefined;
   readonly prices: PriceBook;
   /** Controls of a request that asks for nothing. */
   readonly controls: CacheControls;

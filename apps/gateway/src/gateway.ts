@@ -54,13 +54,15 @@ export class ApiRouter {
   }
 
   /** Answers a request, errors included. Never rejects. */
-  async handle(exchange: Exchange): Promise<void> {
-    const shape: ErrorShape = exchange.path.startsWith("/v1/messages") ? "anthropic" : "openai";
-    const { meter } = this.#parts;
+  async handle(came: Exchange): Promise<void> {
+    const shape: ErrorShape = came.path.startsWith("/v1/messages") ? "anthropic" : "openai";
+    const { meter, telemetry } = this.#parts;
+    const exchange = telemetry ? telemetry.watch(came) : came;
     meter.inFlight += 1;
     let leave: (() => void) | undefined;
     try {
-      const found = this.#authenticator.identify(exchange);
+      // Whoever embeds the API knows the exchange that came, not the one that is watched.
+      const found = this.#authenticator.identify(came);
       const identity = found instanceof Promise ? await found : found;
       const entered = this.#parts.limiter.enter(identity);
       leave = entered instanceof Promise ? await entered : entered;

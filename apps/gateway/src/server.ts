@@ -23,6 +23,8 @@ const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 /** Milliseconds that an idle connection is kept: longer than the 60 s of common load balancers, which must not meet a closing one. */
 const KEEP_ALIVE_MS = 65_000;
+/** Milliseconds between two looks for idle connections while draining. */
+const SWEEP_MS = 100;
 /** Headers of one request at most. */
 const MAX_HEADERS = 100;
 
@@ -67,13 +69,19 @@ export class GatewayServer {
   async close(drainMs: number): Promise<void> {
     this.#isDraining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    this.#closeIdle();
     // A connection whose last answer was kept alive goes idle later: it is looked for again and again.
-    const sweep = setInterval(() => this.#server.closeIdleConnections(), 100);
+    const sweep = setInterval(() => this.#closeIdle(), SWEEP_MS);
     const breakOff = setTimeout(() => this.#server.closeAllConnections(), drainMs);
     await closed;
     clearInterval(sweep);
     clearTimeout(breakOff);
+  }
+
+  /** Node does not count a connection as idle on which nothing has come yet: clients and load balancers open them ahead of need. */
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
   }
 }
 

@@ -19,6 +19,8 @@ import { sqlitePath } from "./storage/sql.ts";
 import { startSync } from "./sync/start-sync.ts";
 import { createLog, type Log } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
+import { startTelemetry } from "./telemetry/start-telemetry.ts";
+import { readTelemetrySettings } from "./telemetry/telemetry-settings.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
 
@@ -46,6 +48,7 @@ export interface StartOptions {
 /** Composes a gateway from its settings and starts it. @throws {SettingsError} when secrets are not usable */
 export async function startGateway(settings: Settings, options: StartOptions = {}): Promise<RunningGateway> {
   const { directory = process.cwd(), log = createLog(settings.logLevel) } = options;
+  const telemetrySettings = readTelemetrySettings();
   const secrets = obtainSecrets(settings, directory);
   const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets.masterKey, log));
   const store = new GatewayStore(settings.databaseUrl, directory);
@@ -61,7 +64,10 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const authenticator = new Authenticator(settings, store, shared.bus);
   const { l2, bus, counter } = shared;
   const { catalog, prices } = sync;
-  const core = createGatewayCore({ settings, authenticator, directory: directoryOfProviders, log, catalog, prices, l2, bus, counter });
+  // The metrics read parts that are made a moment later.
+  const telemetry = await startTelemetry(telemetrySettings, () => core.parts, log);
+  const common = { settings, authenticator, directory: directoryOfProviders, log, telemetry };
+  const core = createGatewayCore({ ...common, catalog, prices, l2, bus, counter });
   const { parts, api } = core;
   const { answers, meter } = parts;
   const state = { isDraining: false };
@@ -90,6 +96,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const close = async (): Promise<void> => {
     state.isDraining = true;
     await server.close(settings.drain);
+    await telemetry?.close();
     await Promise.allSettled([core.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
     await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
   };

@@ -261,6 +261,7 @@ export class AnswerEndpoint {
       plan,
       body,
       ttlMs: this.#ttlMs(active),
+      trace: exchange.trace,
       onHead,
       onRefused,
     };

@@ -13,7 +13,7 @@ import type { Identity } from "../security/authenticator.ts";
 import { endpointUrl } from "../upstream/provider.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { ItemBatch } from "./item-batch.ts";
-import { MAX_ANSWER_BYTES, upstreamHeaders } from "./load-answer.ts";
+import { MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
 
 /** Inputs of one request at most: OpenAI's own bound. */
 const MAX_ITEMS = 2048;
@@ -146,22 +146,29 @@ export class EmbeddingsEndpoint {
       model: target.model,
       input: inputs.length === 1 && !Array.isArray(active.body.input) ? inputs[0] : inputs,
     };
+    const call = { provider, endpoint: "embedding", method: "POST", model: target.model, isStream: false, body: undefined } as const;
+    const trace = this.#parts.telemetry?.startCall(call, active.exchange.trace);
     try {
       const answer = await this.#parts.caller.call(provider, {
         method: "POST",
         url: endpointUrl(provider, PATH),
-        headers: upstreamHeaders(target, active.exchange.headers(), active.identity),
+        headers: { ...upstreamHeaders(target, active.exchange.headers(), active.identity), ...trace?.headers },
         body: Buffer.from(JSON.stringify(body)),
         timeoutMs: provider.timeoutMs,
+        ...onRetryOf(trace),
       });
       const parsed = parseObject((await answer.bytes(MAX_ANSWER_BYTES)).toString("utf8"));
       const stored = parsed && this.#toAnswers(active, target, inputs, parsed, performance.now() - startedAt);
       if (!stored) throw new UpstreamFailure("The provider did not answer with one embedding for each input.", { status: 502 });
       this.#parts.meter.called(provider.id, "success");
+      const usage = { inputTokens: stored.reduce((sum, item) => sum + (item.meta.usage?.inputTokens ?? 0), 0), outputTokens: 0 };
+      trace?.succeeded({ status: answer.status, answer: parsed, usage });
       return stored;
     } catch (error) {
+      const failure = toUpstreamFailure(error);
+      trace?.failed(failure);
       this.#parts.meter.called(provider.id, "failure");
-      throw toUpstreamFailure(error);
+      throw failure;
     }
   }
 

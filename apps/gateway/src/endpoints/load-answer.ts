@@ -1,5 +1,5 @@
 import type { AnswerFamily } from "../answers/family.ts";
-import { parseObject } from "../answers/json.ts";
+import { type JsonObject, parseObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
@@ -8,17 +8,18 @@ import type { GatewayParts } from "../gateway-parts.ts";
 import { passedOnHeaders } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
-import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 
 /** Largest answer taken in. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
 const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
-/** Headers that change the answer and are part of the key, and those that providers use to know an application by. */
-const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-referer|x-title)$/;
+/** Headers that change the answer and are part of the key, those that providers use to know an application by, and the caller's trace. */
+const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-referer|x-title|traceparent|tracestate)$/;
 
 /** One request on its way to a provider. */
 export interface AnswerRequest {
@@ -29,6 +30,8 @@ export interface AnswerRequest {
   readonly plan: RequestPlan;
   readonly body: Buffer;
   readonly ttlMs: number;
+  /** What the call belongs to, where telemetry is on. */
+  readonly trace?: RequestTrace | undefined;
   /** Told of the upstream's headers that go on to whoever made the call. */
   onHead?(headers: string[]): void;
   /** Told that the answer must not be kept. */
@@ -68,18 +71,20 @@ export async function loadAnswer(
 ): Promise<StoredAnswer> {
   const startedAt = performance.now();
   const { context } = load;
+  const trace = startCall(parts, request, target);
   try {
     const answer = await parts.caller.call(target.provider, {
       method: "POST",
       url: endpointUrl(target.provider, request.path),
-      headers: upstreamHeaders(target, request.headers, request.identity),
+      headers: { ...upstreamHeaders(target, request.headers, request.identity), ...trace?.headers },
       body: upstreamBody(request, target, true),
       signal: context.signal,
       timeoutMs: target.provider.timeoutMs,
+      ...onRetryOf(trace),
     });
     request.onHead?.(passedOnHeaders(answer.headers));
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
-    const body = isStream ? await readStream(request.family, answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
+    const body = isStream ? await readStream(request.family, answer, load, trace) : await answer.bytes(MAX_ANSWER_BYTES);
     const stored = toStoredAnswer(request, target, body, performance.now() - startedAt);
     if (stored.refusal !== undefined) {
       context.skipStore();
@@ -87,12 +92,32 @@ export async function loadAnswer(
     }
     parts.meter.called(target.provider.id, "success");
     countSpent(parts, request.identity, stored.answer.meta);
+    trace?.succeeded({ status: answer.status, answer: stored.parsed, usage: stored.answer.meta.usage });
     return stored.answer;
   } catch (error) {
-    if (context.signal.aborted) throw error;
+    if (context.signal.aborted) {
+      trace?.failed(undefined);
+      throw error;
+    }
+    const failure = toUpstreamFailure(error);
+    trace?.failed(failure);
     parts.meter.called(target.provider.id, "failure");
-    throw toUpstreamFailure(error);
+    throw failure;
   }
+}
+
+/** Begins to watch a call; `undefined` where telemetry is off. */
+export function startCall(
+  parts: GatewayParts,
+  { family, plan, body, trace }: Pick<AnswerRequest, "family" | "plan" | "body" | "trace">,
+  { provider, model }: PlannedTarget,
+): CallTrace | undefined {
+  return parts.telemetry?.startCall({ provider, endpoint: family.kind, method: "POST", model, isStream: plan.isStream, body }, trace);
+}
+
+/** The part of a call that tells its trace of retries. */
+export function onRetryOf(trace: CallTrace | undefined): Pick<UpstreamCall, "onRetry"> {
+  return trace ? { onRetry: (status) => trace.retried(status) } : {};
 }
 
 function toStoredAnswer(
@@ -100,7 +125,7 @@ function toStoredAnswer(
   target: PlannedTarget,
   body: Buffer,
   upstreamMs: number,
-): { readonly answer: StoredAnswer; readonly refusal: string | undefined } {
+): { readonly answer: StoredAnswer; readonly parsed: JsonObject; readonly refusal: string | undefined } {
   const parsed = parseObject(body.toString("utf8"));
   if (!parsed) throw new UpstreamFailure("The provider's answer is not a JSON object.", { status: 502 });
   const meta: AnswerMeta = {
@@ -113,7 +138,7 @@ function toStoredAnswer(
     usage: request.family.usageOf(parsed),
     format: "json",
   };
-  return { answer: new StoredAnswer(meta, body), refusal: request.family.refusalToStore(parsed) };
+  return { answer: new StoredAnswer(meta, body), parsed, refusal: request.family.refusalToStore(parsed) };
 }
 
 function countSpent(parts: GatewayParts, identity: Identity, { usage }: AnswerMeta): void {
@@ -124,7 +149,7 @@ function countSpent(parts: GatewayParts, identity: Identity, { usage }: AnswerMe
 }
 
 /** Passes a stream on as it comes, and gives what it amounts to. */
-async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: AnswerLoad): Promise<Buffer> {
+async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: AnswerLoad, trace: CallTrace | undefined): Promise<Buffer> {
   const live = new LiveStream();
   load.startLive(live);
   const splitter = new SseSplitter();
@@ -134,6 +159,7 @@ async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: An
     for await (const chunk of answer.body) {
       const come = splitter.push(chunk);
       if (come.length === 0) continue;
+      trace?.firstChunk();
       live.push(toBatch(family, come));
       for (const event of come) length += event.length;
       if (length > MAX_ASSEMBLED_BYTES) events = undefined;

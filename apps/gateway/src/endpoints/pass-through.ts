@@ -5,10 +5,11 @@ import type { GatewayParts } from "../gateway-parts.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { ErrorShape } from "../http/http-error.ts";
 import { passedOnHeaders, requestIdHeaders, sendFailure } from "../http/respond.ts";
+import type { CallTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
-import { UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { type AnswerRequest, upstreamBody, upstreamHeaders } from "./load-answer.ts";
+import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { type AnswerRequest, onRetryOf, startCall, upstreamBody, upstreamHeaders } from "./load-answer.ts";
 
 /** How an uncached answer is told. */
 export interface PassOptions {
@@ -27,10 +28,12 @@ export async function passThrough(
 ): Promise<void> {
   const { targets } = request.plan;
   for (const [position, target] of targets.entries()) {
+    const trace = startCall(parts, request, target);
     try {
-      const answer = await call(parts, request, target, options.signal);
-      return await pipe(exchange, answer, target.provider, options);
+      const answer = await call(parts, request, target, options.signal, trace);
+      return await pipe(exchange, answer, target.provider, options, trace);
     } catch (error) {
+      trace?.failed(options.signal.aborted ? undefined : error);
       if (options.signal.aborted) return;
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
       if (error.isRetryable && position < targets.length - 1) continue;
@@ -44,14 +47,16 @@ function call(
   request: Omit<AnswerRequest, "ttlMs">,
   target: PlannedTarget,
   signal: AbortSignal,
+  trace: CallTrace | undefined,
 ): Promise<UpstreamAnswer> {
   return parts.caller.call(target.provider, {
     method: "POST",
     url: endpointUrl(target.provider, request.path),
-    headers: upstreamHeaders(target, request.headers, request.identity),
+    headers: { ...upstreamHeaders(target, request.headers, request.identity), ...trace?.headers },
     body: upstreamBody(request, target, false),
     signal,
     timeoutMs: target.provider.timeoutMs,
+    ...onRetryOf(trace),
   });
 }
 
@@ -59,7 +64,13 @@ function call(
 const CONTENT_HEADERS = ["content-type", "content-length", "content-encoding", "content-disposition", "location"] as const;
 
 /** Passes an answer's bytes on as fast as the caller takes them. */
-export async function pipe(exchange: Exchange, answer: UpstreamAnswer, provider: Provider, options: PassOptions): Promise<void> {
+async function pipe(
+  exchange: Exchange,
+  answer: UpstreamAnswer,
+  provider: Provider,
+  options: PassOptions,
+  trace: CallTrace | undefined,
+): Promise<void> {
   const content = CONTENT_HEADERS.flatMap((name) => {
     const value = headerOf(answer.headers, name);
     return value === undefined ? [] : [name, value];
@@ -72,11 +83,13 @@ export async function pipe(exchange: Exchange, answer: UpstreamAnswer, provider:
   ]);
   try {
     for await (const chunk of answer.body) {
-      if (options.signal.aborted) return;
+      if (options.signal.aborted) return trace?.failed(undefined);
       if (!exchange.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) await exchange.drained();
     }
+    trace?.succeeded({ status: answer.status });
     exchange.end();
-  } catch {
+  } catch (error) {
+    trace?.failed(options.signal.aborted ? undefined : toUpstreamFailure(error));
     exchange.destroy();
   }
 }
@@ -97,23 +110,27 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
   const length = exchange.header("content-length");
   if (body && length !== undefined) headers["content-length"] = length;
   const options = { verdict: "BYPASS", shape: "openai", signal: left.signal } as const;
+  const described = { provider, endpoint: undefined, method: exchange.method, model: "", isStream: false, body: undefined };
+  const trace = parts.telemetry?.startCall(described, exchange.trace);
   try {
     const answer = await provider.upstream.call({
       method: exchange.method,
       url: endpointUrl(provider, exchange.path) + exchange.search,
-      headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey) },
+      headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey), ...trace?.headers },
       ...(body ? { body } : {}),
       signal: left.signal,
       timeoutMs: provider.timeoutMs,
     });
-    if (answer.status < 400) return await pipe(exchange, answer, provider, options);
+    if (answer.status < 400) return await pipe(exchange, answer, provider, options, trace);
     const failure = new UpstreamFailure("The provider answered with an error.", {
       status: answer.status,
       headers: answer.headers,
       body: await answer.bytes(1024 * 1024).catch(() => Buffer.alloc(0)),
     });
+    trace?.failed(failure);
     sendFailure(exchange, failure, "openai", [provider.apiKey, identity.upstreamKey]);
   } catch (error) {
+    trace?.failed(left.signal.aborted ? undefined : toUpstreamFailure(error));
     if (left.signal.aborted) return;
     throw error;
   }

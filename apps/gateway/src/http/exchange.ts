@@ -1,8 +1,12 @@
+import type { RequestTrace } from "../telemetry/telemetry.ts";
+
 /**
  * One request and its answer, as the endpoints see them: the same over `node:http` and over the Fetch API. Nothing of it parses or
  * copies before it is asked to.
  */
 export interface Exchange {
+  /** What watches this request; absent where telemetry is off. */
+  readonly trace?: RequestTrace;
   readonly method: string;
   /** The path as it came, without the query. */
   readonly path: string;

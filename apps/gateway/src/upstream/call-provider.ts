@@ -47,6 +47,7 @@ export class ProviderCaller {
           : toUpstreamFailure(error);
         const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
         if (delayMs === undefined) throw failure;
+        call.onRetry?.(failure.status);
         await this.#pause(delayMs, call.signal);
       }
     }

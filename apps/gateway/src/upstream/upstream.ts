@@ -9,6 +9,8 @@ export interface UpstreamCall {
   readonly signal?: AbortSignal;
   /** Milliseconds > 0 to the answer's head, and between pieces of its body. */
   readonly timeoutMs: number;
+  /** Told of an attempt that failed, by its status, before the next one. */
+  readonly onRetry?: (status: number) => void;
 }
 
 /** A provider's answer; its body has not been read yet. */
