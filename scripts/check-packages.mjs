@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Each package as its user gets it: packed, linted, installed alone into an empty folder from a registry that serves the packed bytes,
-// imported, required, compiled against, its README's example run unchanged, and weighed.
+// imported, required, compiled against, its README's example and its examples/ run unchanged, and weighed.
 //
 //   node scripts/with-redis.mjs node scripts/check-packages.mjs [--nodes 20,22,24,26] [--only cache-memory,cache-redis] [--write]
 //
@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { obtainNode } from "./obtain-node.mjs";
+import { exampleChecks } from "./packages/check-examples.mjs";
 import { installedChecks } from "./packages/check-installed.mjs";
 import { checkContents, checkWithAttw, checkWithPublint } from "./packages/check-packed.mjs";
 import { CACHE_BUDGET_BYTES, measureCacheBundle, measureSizes, sizeTable, writeOrCompareTable } from "./packages/check-sizes.mjs";
@@ -51,7 +52,7 @@ async function checkAll() {
     const queue = [...units];
     const work = async () => {
       for (let unit = queue.shift(); unit; unit = queue.shift())
-        await checkOne(unit, packed.get(unit.name), createConsumer(folderOf(unit.name), registry.url), nodes);
+        await checkOne(unit, packed.get(unit.name), (name) => createConsumer(folderOf(name), registry.url), nodes);
     };
     await Promise.all([work(), work()]);
     if (!only) await checkAllSizes(packed, folderOf, registry.url);
@@ -60,12 +61,13 @@ async function checkAll() {
   }
 }
 
-async function checkOne(unit, pack, consumer, nodes) {
+async function checkOne(unit, pack, createConsumerIn, nodes) {
   await tally.check(`${unit.name} packs only what its users need`, () => checkContents(pack, unit));
   await tally.check(`${unit.name} pleases publint`, () => checkWithPublint(pack));
   if (!isBegun(unit)) return tally.skip(unit.name, "its index names nothing yet");
   await tally.check(`${unit.name} pleases attw without a profile`, () => checkWithAttw(pack));
-  for (const [title, run] of installedChecks(pack, unit, consumer, nodes)) await tally.check(title, run);
+  const checks = [...installedChecks(pack, unit, createConsumerIn(unit.name), nodes), ...exampleChecks(unit, createConsumerIn, nodes)];
+  for (const [title, run] of checks) await tally.check(title, run);
   return undefined;
 }
 

@@ -4,6 +4,7 @@ import { transform } from "esbuild";
 import { codeBlocks } from "../markdown/code-blocks.mjs";
 import { runCommand } from "../run-command.mjs";
 import { root } from "../workspace-packages.mjs";
+import { STAND_INS } from "./check-examples.mjs";
 
 /** Each compiler that the packages must serve, its folder, and the ways of resolving it is tried in; attw tries the rest. */
 const COMPILERS = [
@@ -92,5 +93,5 @@ async function runReadmeExample(name, readme, consumer, nodes) {
   const { code } = await transform(block.code, { loader: "ts", format: "esm", target: "node20" });
   writeFileSync(join(consumer.folder, "example.mts"), block.code);
   writeFileSync(join(consumer.folder, "example.mjs"), code);
-  for (const { major, program } of nodes) await run(program, [Number(major) >= 22 ? "example.mts" : "example.mjs"]);
+  for (const { major, program } of nodes) await run(program, [...STAND_INS, Number(major) >= 22 ? "example.mts" : "example.mjs"]);
 }

@@ -1,5 +1,5 @@
 // A cache bounded by entries and bytes, its counters, and a restart that keeps what was hot.
-// Run it from the repository: npx tsx --conditions=@larder/source packages/cache-memory/examples/bounded-cache.ts
+// npm install @larder/cache-memory
 import { MemoryCache } from "@larder/cache-memory";
 
 interface Answer {

@@ -2,6 +2,7 @@ import suite, { keyvIteratorTests } from "@keyv/test-suite";
 import { CacheOverKeyv, KeyvStore } from "@larder/cache-core/keyv";
 import { describeCache, ManualClock } from "@larder/cache-testing";
 import Keyv from "keyv";
+import { Keyv as Keyv6 } from "keyv-6";
 import * as testApi from "vitest";
 import { MemoryCache } from "../src/index.ts";
 
@@ -21,4 +22,34 @@ describeCache("CacheOverKeyv on a Keyv over MemoryCache", {
   advance: (ms) => clock.advance(ms),
   lacks: [{ capability: "size", reason: "Keyv does not count" }],
   testApi,
+});
+
+testApi.describe("KeyvStore below Keyv 6", () => {
+  const { expect, it } = testApi;
+
+  it("tells the cache the time to live, which Keyv 6 would keep from a Map", async () => {
+    const cache = new MemoryCache<unknown>();
+    const keyv = new Keyv6({ store: new KeyvStore(cache) });
+    await keyv.set("a", { name: "Ada" }, 60_000);
+    expect(await keyv.get("a")).toEqual({ name: "Ada" });
+    expect(cache.lookup("a")).toMatchObject({ status: "hit", remainingMs: expect.closeTo(60_000, -4) });
+    await keyv.set("b", 1);
+    expect(cache.lookup("b")).toMatchObject({ remainingMs: Number.POSITIVE_INFINITY });
+  });
+
+  it("keeps namespaces over one cache apart, and clears one of them alone", async () => {
+    const cache = new MemoryCache<unknown>();
+    const [users, pages] = ["users", "pages"].map((namespace) => new Keyv6({ store: new KeyvStore(cache), namespace }));
+    await users?.set("1", "Ada");
+    await pages?.set("1", "home");
+    expect([await users?.get("1"), await pages?.get("1")]).toEqual(["Ada", "home"]);
+    await users?.clear();
+    expect([await users?.get("1"), await pages?.get("1")]).toEqual([undefined, "home"]);
+  });
+
+  it("refuses to clear a namespace over a cache that cannot list its keys, instead of clearing its neighbours", async () => {
+    const cache = Object.assign(Object.create(new MemoryCache<unknown>()), { entries: undefined });
+    const keyv = new Keyv6({ store: new KeyvStore(cache), namespace: "users" });
+    await expect(keyv.clear()).rejects.toThrow("has no iterator()");
+  });
 });

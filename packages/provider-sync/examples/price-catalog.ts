@@ -1,5 +1,6 @@
 // A catalog kept fresh by a scheduler, against an upstream of our own that one day lists a price eleven times too high: the former one
 // stays served, and what is held back is told. With the real ones: `sources: [openRouterModels(), modelsDev()]`.
+// npm install @larder/provider-sync @larder/cache-core libsql
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createCatalog, createSyncScheduler, openRouterModels } from "@larder/provider-sync";

@@ -1,5 +1,6 @@
 // Coherent caches in the worker processes of one machine, without Redis: the primary gives the invalidations their order.
 // In a service, `hub.attachCluster(cluster)` in the primary and `new WorkerInvalidationBus()` in each worker; here, threads stand for workers.
+// npm install @larder/pubsub-invalidation @larder/cache-core @larder/cache-memory
 import { once } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import { MemoryCache } from "@larder/cache-memory";

@@ -1,6 +1,6 @@
-import type { Cache, MaybePromise } from "../cache.ts";
+import type { Cache } from "../cache.ts";
 
-/** A cache that can list what it holds, as `MemoryCache` can. Without it Keyv's `iterator()` is not offered. */
+/** A cache that can list what it holds, as `MemoryCache` can. Without it the store has no `iterator()`. */
 interface Listable {
   entries(): Iterable<readonly [key: string, value: unknown]> | AsyncIterable<readonly [key: string, value: unknown]>;
 }
@@ -16,31 +16,42 @@ export interface KeyvStoreOptions {
  * Keyv brings its own envelope with an expiry; the time to live is told to the cache as well, so that entries leave memory in time.
  *
  * Keyv's words are kept: a `ttl` of 0 or none is no time to live here, where larder itself refuses 0.
+ *
+ * One class serves Keyv 5 and 6, which look at a store in different ways. Keyv 6 takes one whose methods are not native `async` functions for a
+ * Map, which is told no time to live; and one that has a `namespace` when it is handed over for one that puts prefixes before keys by itself.
+ * So the methods are `async` even over a synchronous cache, and `namespace` is not there until somebody sets it. Keyv 5 calls an `iterator` that is
+ * there, be it `undefined`: both are declared, not defined.
  */
 export class KeyvStore {
-  /** Set by Keyv, which also puts it before each key. */
-  namespace: string | undefined;
-  /** Read by Keyv to tell the store from a plain Map. */
+  /** Set by Keyv 5, which also puts it before each key; Keyv 6 keeps its own. */
+  declare namespace?: string | undefined;
+  /** Read by Keyv 5 to tell the store from a plain Map. */
   readonly opts: { readonly dialect: string; readonly url: string } = { dialect: "redis", url: "" };
+  /** Keys as they were given to the store, with Keyv's prefix, and their values. Not there when the cache cannot list what it holds. */
+  declare readonly iterator?: (namespace?: string) => AsyncGenerator<[key: string, value: unknown]>;
   readonly #cache: Cache<unknown>;
 
   constructor(cache: Cache<unknown>, options: KeyvStoreOptions = {}) {
     this.#cache = cache;
-    this.namespace = options.namespace;
+    if (options.namespace !== undefined) this.namespace = options.namespace;
+    if (isListable(cache)) this.iterator = (namespace) => listed(cache, namespace);
   }
 
-  get(key: string): MaybePromise<unknown> {
+  async get(key: string): Promise<unknown> {
     return this.#cache.get(key);
   }
 
-  getMany(keys: readonly string[]): MaybePromise<unknown[]> {
+  async getMany(keys: readonly string[]): Promise<unknown[]> {
     return this.#cache.getMany(keys);
   }
 
   /** @param ttl milliseconds; 0 or none: until evicted */
-  set(key: string, value: unknown, ttl?: number): MaybePromise<boolean> {
+  async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
     // Keyv stores undefined as a value; for a cache it is the miss.
-    if (value === undefined) return then(this.#cache.delete(key), () => true);
+    if (value === undefined) {
+      await this.#cache.delete(key);
+      return true;
+    }
     return this.#cache.set(key, value, { ttlMs: ttl !== undefined && ttl > 0 ? ttl : Number.POSITIVE_INFINITY });
   }
 
@@ -48,16 +59,16 @@ export class KeyvStore {
     return Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
   }
 
-  delete(key: string): MaybePromise<boolean> {
+  async delete(key: string): Promise<boolean> {
     return this.#cache.delete(key);
   }
 
   /** @returns whether any of them was there */
-  deleteMany(keys: readonly string[]): MaybePromise<boolean> {
-    return then(this.#cache.deleteMany(keys), (deleted) => deleted > 0);
+  async deleteMany(keys: readonly string[]): Promise<boolean> {
+    return (await this.#cache.deleteMany(keys)) > 0;
   }
 
-  has(key: string): MaybePromise<boolean> {
+  async has(key: string): Promise<boolean> {
     return this.#cache.has(key);
   }
 
@@ -67,17 +78,10 @@ export class KeyvStore {
 
   /** Drops the namespace where the cache can list its keys, else everything. */
   async clear(): Promise<void> {
-    if (!this.namespace || !isListable(this.#cache)) return this.#cache.clear();
+    if (!this.namespace || !this.iterator) return this.#cache.clear();
     const keys: string[] = [];
     for await (const [key] of this.iterator(this.namespace)) keys.push(key);
     await this.#cache.deleteMany(keys);
-  }
-
-  /** Keys as they were given to the store, with Keyv's prefix, and their values. */
-  async *iterator(namespace?: string): AsyncGenerator<[key: string, value: unknown]> {
-    if (!isListable(this.#cache)) return;
-    const prefix = namespace ? `${namespace}:` : "";
-    for await (const [key, value] of this.#cache.entries()) if (key.startsWith(prefix)) yield [key, value];
   }
 
   /** Keyv listens for the errors of its store. A larder cache has none to tell: it misses and counts. */
@@ -93,6 +97,7 @@ function isListable(cache: Cache<unknown>): cache is Cache<unknown> & Listable {
   return "entries" in cache && typeof cache.entries === "function";
 }
 
-function then<From, To>(value: MaybePromise<From>, convert: (value: From) => To): MaybePromise<To> {
-  return value instanceof Promise ? value.then(convert) : convert(value);
+async function* listed(cache: Listable, namespace?: string): AsyncGenerator<[key: string, value: unknown]> {
+  const prefix = namespace ? `${namespace}:` : "";
+  for await (const [key, value] of cache.entries()) if (key.startsWith(prefix)) yield [key, value];
 }
