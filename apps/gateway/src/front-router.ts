@@ -54,19 +54,12 @@ async function route(options: FrontRouterOptions, request: IncomingMessage, resp
 
 /** Loopback without keys is open to programs on this machine; a page in a browser is kept out of the administration there, too. */
 function routeAdmin(
-  { settings, adminListener }: FrontRouterOptions,
+  { admin, settings, adminListener }: FrontRouterOptions,
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  if (authModeOf(settings) === "none" && isLoopback(settings.host)) {
-    try {
-      checkLocal(new NodeExchange(request, response));
-    } catch (error) {
-      refuse(request, response, 403, error instanceof HttpError ? error.message : "Refused.");
-      return;
-    }
-  }
+  if (authModeOf(settings) === "none" && isLoopback(settings.host) && !isLocal(admin, request, response)) return;
   if (path !== "/admin/cache/import") {
     if (request.headers["transfer-encoding"] !== undefined) {
       refuse(request, response, 411, "The body's length must be told.");
@@ -80,6 +73,17 @@ function routeAdmin(
   adminListener(request, response);
 }
 
+/** Whether a request may use what is open to this machine alone; refused otherwise. */
+function isLocal({ parts }: AdminParts, request: IncomingMessage, response: ServerResponse): boolean {
+  try {
+    checkLocal(new NodeExchange(request, response), parts.trust);
+    return true;
+  } catch (error) {
+    refuse(request, response, 403, error instanceof HttpError ? error.message : "Refused.");
+    return false;
+  }
+}
+
 function sendReadiness({ admin }: FrontRouterOptions, response: ServerResponse): void {
   const isReady = admin.isReady();
   sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "draining", ...admin.health() });
@@ -91,6 +95,7 @@ async function sendMetrics(
   response: ServerResponse,
 ): Promise<void> {
   const isOpen = settings.metricsToken === undefined && isLoopback(settings.host);
+  if (isOpen && !isLocal(admin, request, response)) return;
   const token = tokenOf(new NodeExchange(request, response)) ?? "";
   if (!isOpen && !equalSecrets(token, settings.metricsToken ?? admin.adminToken))
     return refuse(request, response, 401, "The metrics token is missing or wrong: send it as `Authorization: Bearer <token>`.");

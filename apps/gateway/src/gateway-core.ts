@@ -8,6 +8,7 @@ import type { ModelCatalog } from "./endpoints/models-endpoint.ts";
 import { ApiRouter } from "./gateway.ts";
 import type { GatewayParts, PriceBook } from "./gateway-parts.ts";
 import type { Authenticator } from "./security/authenticator.ts";
+import { ProxyTrust } from "./security/proxy-trust.ts";
 import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import { Meter } from "./telemetry/meter.ts";
@@ -50,6 +51,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     directory: options.directory,
     caller: new ProviderCaller(settings.upstreamRetries),
     limiter: new RateLimiter(options.counter),
+    trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),
     log: options.log,
     telemetry: options.telemetry,

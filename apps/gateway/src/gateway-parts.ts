@@ -5,6 +5,7 @@ import type { RequestPlanner } from "./caching/request-plan.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { Identity } from "./security/authenticator.ts";
+import type { ProxyTrust } from "./security/proxy-trust.ts";
 import type { RateLimiter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Meter } from "./telemetry/meter.ts";
@@ -27,6 +28,8 @@ export interface GatewayParts {
   readonly directory: { table(identity: Identity): MaybePromise<ProviderTable> };
   readonly caller: ProviderCaller;
   readonly limiter: RateLimiter;
+  /** Whose word counts about where a request came from. */
+  readonly trust: ProxyTrust;
   readonly meter: Meter;
   readonly log: Log;
   /** Traces and metrics that leave the process; `undefined` when nobody asked for them. */

@@ -1,4 +1,4 @@
-import { CacheError } from "@larder/cache-core";
+import { CacheError, type MaybePromise } from "@larder/cache-core";
 import { chatFamily } from "./answers/chat.ts";
 import { completionFamily } from "./answers/completion.ts";
 import type { AnswerFamily } from "./answers/family.ts";
@@ -33,9 +33,11 @@ export class ApiRouter {
   readonly #authenticator: Pick<Authenticator, "identify">;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #models: ModelsEndpoint;
+  readonly #limitsAddresses: boolean;
 
   constructor(parts: GatewayParts, authenticator: Pick<Authenticator, "identify">, catalog: ModelCatalog) {
     this.#parts = parts;
+    this.#limitsAddresses = Object.keys(parts.settings.addressLimits).length > 0;
     this.#authenticator = authenticator;
     this.#models = new ModelsEndpoint(parts, catalog);
     const handlers = new Map<string, Handler>();
@@ -60,7 +62,9 @@ export class ApiRouter {
     const exchange = telemetry ? telemetry.watch(came) : came;
     meter.inFlight += 1;
     let leave: (() => void) | undefined;
+    let leaveAddress: (() => void) | undefined;
     try {
+      if (this.#limitsAddresses) leaveAddress = await this.#enterAddress(came);
       // Whoever embeds the API knows the exchange that came, not the one that is watched.
       const found = this.#authenticator.identify(came);
       const identity = found instanceof Promise ? await found : found;
@@ -72,7 +76,14 @@ export class ApiRouter {
     } finally {
       meter.inFlight -= 1;
       leave?.();
+      leaveAddress?.();
     }
+  }
+
+  /** Counted before anything is known of the caller: guesses at keys count as well. */
+  #enterAddress(exchange: Exchange): MaybePromise<(() => void) | undefined> {
+    const { limiter, trust, settings } = this.#parts;
+    return limiter.enterAddress(trust.clientOf(exchange).address, settings.addressLimits);
   }
 
   close(): Promise<void> {
@@ -98,7 +109,10 @@ export class ApiRouter {
     }
     const known = toHttpError(error);
     this.#parts.meter.failed("api", known.status);
-    if (known.status === 500) this.#parts.log.error({ error, requestId: exchange.requestId }, "a request failed unexpectedly");
+    if (known.status === 500) {
+      const { address } = this.#parts.trust.clientOf(exchange);
+      this.#parts.log.error({ error, requestId: exchange.requestId, clientAddress: address }, "a request failed unexpectedly");
+    }
     sendError(exchange, known, shape);
   }
 }

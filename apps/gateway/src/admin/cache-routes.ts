@@ -33,7 +33,7 @@ export function cacheRoutes(admin: AdminParts): Hono {
     const dropped = describe(read.value);
     const propagated = results.every((result) => result.propagated);
     const pending = results.at(-1)?.pending ?? 0;
-    await audit(admin, "cache.invalidate", { ...dropped, propagated });
+    await audit(admin, context, "cache.invalidate", { ...dropped, propagated });
     return context.json({ dropped, propagated, pending, localEntries: { before: entriesBefore, after: answers.stats().entries } });
   });
 

@@ -49,7 +49,7 @@ export function keyRoutes(admin: AdminParts): Hono {
     await admin.store.addKey({ id, hash, tenant, name, limits: JSON.stringify(limits), hint, createdAt });
     // Somebody may have tried the key before it was known, by chance or not: that is forgotten.
     await admin.authenticator.invalidate(hash);
-    await audit(admin, "key.create", { id, tenant });
+    await audit(admin, context, "key.create", { id, tenant });
     return context.json({ id, key, tenant, name, limits, hint, createdAt }, 201);
   });
 
@@ -57,7 +57,7 @@ export function keyRoutes(admin: AdminParts): Hono {
     const deleted = await admin.store.deleteKey(context.req.param("id"));
     if (!deleted) return refuse(context, 404, "There is no such key.");
     await admin.authenticator.invalidate(deleted.hash);
-    await audit(admin, "key.delete", { id: deleted.id, tenant: deleted.tenant });
+    await audit(admin, context, "key.delete", { id: deleted.id, tenant: deleted.tenant });
     return context.json({ id: deleted.id, deleted: true });
   });
 

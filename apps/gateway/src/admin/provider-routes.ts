@@ -91,7 +91,7 @@ export function providerRoutes(admin: AdminParts): Hono {
     await admin.store.putProvider({ id, settings: JSON.stringify(settings), sealedKey, updatedAt });
     const { propagated } = await admin.directory.invalidate();
     admin.parts.caller.reset(id);
-    await audit(admin, "provider.save", { id, keyChanged: apiKey !== undefined, propagated });
+    await audit(admin, context, "provider.save", { id, keyChanged: apiKey !== undefined, propagated });
     return context.json({ ...show(id, JSON.stringify(settings), sealedKey !== null, updatedAt), propagated });
   });
 
@@ -100,7 +100,7 @@ export function providerRoutes(admin: AdminParts): Hono {
     const wasThere = await admin.store.deleteProvider(id);
     const { propagated } = await admin.directory.invalidate();
     if (!wasThere) return refuse(context, 404, "There is no such provider.");
-    await audit(admin, "provider.delete", { id, propagated });
+    await audit(admin, context, "provider.delete", { id, propagated });
     return context.json({ id, deleted: true, propagated });
   });
 

@@ -10,7 +10,7 @@ export function syncRoutes(admin: AdminParts): Hono {
   app.post("/sync", async (context) => {
     if (!admin.sync) return refuse(context, 409, "Provider sync is off: configure an upstream or LARDER_SYNC_SOURCES.");
     const report = await admin.sync.run();
-    await audit(admin, "sync.run", { outcome: report.outcome ?? null });
+    await audit(admin, context, "sync.run", { outcome: report.outcome ?? null });
     return context.json(report);
   });
   app.get("/catalog/models", (context) => context.json({ models: admin.sync?.catalogModels() ?? [] }));

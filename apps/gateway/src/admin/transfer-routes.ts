@@ -26,7 +26,7 @@ export function transferRoutes(admin: AdminParts): Hono {
   const { answers } = admin.parts;
 
   app.get("/export", async (context) => {
-    await audit(admin, "cache.export", {});
+    await audit(admin, context, "cache.export", {});
     context.header("content-type", "application/x-ndjson");
     return stream(context, async (out) => {
       for (const { key, answer, tags } of answers.entries()) {
@@ -46,7 +46,7 @@ export function transferRoutes(admin: AdminParts): Hono {
     })) {
       if (line.trim() !== "") counts[await importLine(admin, line)] += 1;
     }
-    await audit(admin, "cache.import", counts);
+    await audit(admin, context, "cache.import", counts);
     return context.json(counts);
   });
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isTrustEntry } from "../security/proxy-trust.ts";
 import { readBytes, readDurationMs } from "./units.ts";
 
 const durationMs = z
@@ -121,7 +122,14 @@ export const settingsSchema = z
       .meta({ description: "Names of sources, each with an address of its own where wanted (name=URL); none switches sync off." }),
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
-    trustProxy: z.array(z.string().min(1)).default([]),
+    trustProxy: z
+      .array(z.string().refine(isTrustEntry, { message: "must hold IP addresses or CIDR ranges, such as 127.0.0.1 or 10.0.0.0/8" }))
+      .default([])
+      .meta({ description: "Proxies whose X-Forwarded-* and Forwarded headers count." }),
+    addressLimits: limits
+      .omit({ tokensPerMinute: true })
+      .default({})
+      .meta({ description: "Limits of each client address, whoever it says it is; IPv6 by its /64." }),
     redisPrefix: z
       .string()
       .regex(/^[^{}\s]+$/, { message: "must not be empty nor contain braces or spaces" })

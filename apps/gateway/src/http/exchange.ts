@@ -14,6 +14,8 @@ export interface Exchange {
   readonly search: string;
   /** Unique per request; told in the answer. */
   readonly requestId: string;
+  /** The address at the other end of the connection; `undefined` where there is no connection of ours. */
+  readonly peerAddress: string | undefined;
   /** A request header by its lower-case name; several of one name are joined by commas. */
   header(name: string): string | undefined;
   /** All request headers by lower-case name. */

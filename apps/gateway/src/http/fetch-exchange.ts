@@ -30,6 +30,10 @@ export class FetchExchange implements Exchange {
     request.signal.addEventListener("abort", () => this.#abandon(), { once: true });
   }
 
+  get peerAddress(): undefined {
+    return undefined;
+  }
+
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
   }

@@ -26,6 +26,10 @@ export class NodeExchange implements Exchange {
     this.search = query < 0 ? "" : url.slice(query);
   }
 
+  get peerAddress(): string | undefined {
+    return this.#request.socket.remoteAddress;
+  }
+
   header(name: string): string | undefined {
     const value = this.#request.headers[name];
     return typeof value === "object" ? value.join(", ") : value;

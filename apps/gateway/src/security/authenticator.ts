@@ -6,6 +6,7 @@ import type { KeyLimits, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { GatewayStore } from "../storage/gateway-store.ts";
+import { ProxyTrust } from "./proxy-trust.ts";
 import { Secret } from "./secret.ts";
 
 /** Who asks. */
@@ -46,6 +47,7 @@ export function hashKey(key: string): string {
 export class Authenticator {
   readonly #mode: "keys" | "passthrough" | "none";
   readonly #isLocalOnly: boolean;
+  readonly #trust: ProxyTrust;
   readonly #store: GatewayStore;
   readonly #defaultLimits: KeyLimits;
   readonly #keys: TieredCache<Identity | null>;
@@ -53,6 +55,7 @@ export class Authenticator {
   constructor(settings: Settings, store: GatewayStore, bus: InvalidationBus | undefined) {
     this.#mode = authModeOf(settings);
     this.#isLocalOnly = this.#mode === "none" && isLoopback(settings.host);
+    this.#trust = new ProxyTrust(settings.trustProxy);
     this.#store = store;
     this.#defaultLimits = settings.keyLimits;
     this.#keys = new TieredCache<Identity | null>({
@@ -67,7 +70,7 @@ export class Authenticator {
   /** Who asks. At once unless a virtual key must be looked up. @throws {HttpError} 401 or 403 */
   identify(exchange: Exchange): MaybePromise<Identity> {
     if (this.#mode === "none") {
-      if (this.#isLocalOnly) checkLocal(exchange);
+      if (this.#isLocalOnly) checkLocal(exchange, this.#trust);
       return ANYONE;
     }
     const token = tokenOf(exchange);
@@ -122,14 +125,17 @@ export function tokenOf(exchange: Exchange): string | undefined {
 
 /**
  * Without keys, only programs on this machine may come in, and no page in a browser: a page can make requests to loopback, by a name of its
- * own that resolves there (DNS rebinding: refused by `Host`) or across origins (refused by `Origin` and `Sec-Fetch-Site`).
+ * own that resolves there (DNS rebinding: refused by `Host`) or across origins (refused by `Origin` and `Sec-Fetch-Site`). Behind a trusted proxy
+ * it is the proxy's client that must be on this machine, and the host that it asked for that counts.
  */
-export function checkLocal(exchange: Exchange): void {
-  const host = exchange.header("host") ?? "";
+export function checkLocal(exchange: Exchange, trust: ProxyTrust): void {
+  const client = trust.isEmpty ? undefined : trust.clientOf(exchange);
+  if (client?.isForwarded && !isLoopback(client.address ?? "")) throw forbidden("x-forwarded-for");
+  const host = client?.host ?? exchange.header("host") ?? "";
   const name = host.replace(/:\d+$/, "").toLowerCase();
   if (!LOOPBACK_NAMES.has(name) && !/^127(\.\d{1,3}){3}$/.test(name)) throw forbidden("host");
   const origin = exchange.header("origin");
-  if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) throw forbidden("origin");
+  if (origin !== undefined && origin.toLowerCase() !== `${client?.protocol ?? "http"}://${host.toLowerCase()}`) throw forbidden("origin");
   const site = exchange.header("sec-fetch-site");
   if (site !== undefined && site !== "same-origin" && site !== "none") throw forbidden("sec-fetch-site");
 }

@@ -23,6 +23,10 @@ export class TracedExchange implements Exchange {
     inner.onAbandoned(() => trace.ended("abandoned"));
   }
 
+  get peerAddress(): string | undefined {
+    return this.#inner.peerAddress;
+  }
+
   header(name: string): string | undefined {
     return this.#inner.header(name);
   }
