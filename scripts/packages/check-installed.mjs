@@ -5,12 +5,18 @@ import { codeBlocks } from "../markdown/code-blocks.mjs";
 import { runCommand } from "../run-command.mjs";
 import { root } from "../workspace-packages.mjs";
 import { STAND_INS } from "./check-examples.mjs";
+import { OLDEST_TYPESCRIPT, obtainTypescript } from "./obtain-typescript.mjs";
 
-/** Each compiler that the packages must serve, its folder, and the ways of resolving it is tried in; attw tries the rest. */
+const ofWorkspace = (file) => async () => join(root, "node_modules", file);
+const oldest = () => obtainTypescript(OLDEST_TYPESCRIPT);
+
+/** Each compiler that the packages must serve, where it is, and the ways of resolving it is tried in; attw tries the rest. */
 const COMPILERS = [
-  ["TypeScript 5.9", "typescript/lib/tsc.js", "node16"],
-  ["TypeScript 7", "typescript-native/bin/tsc", "node16"],
-  ["TypeScript 7", "typescript-native/bin/tsc", "bundler"],
+  [`TypeScript ${OLDEST_TYPESCRIPT}, the oldest`, oldest, "node16"],
+  [`TypeScript ${OLDEST_TYPESCRIPT}, the oldest`, oldest, "bundler"],
+  ["TypeScript 5.9", ofWorkspace("typescript/lib/tsc.js"), "node16"],
+  ["TypeScript 7", ofWorkspace("typescript-native/bin/tsc"), "node16"],
+  ["TypeScript 7", ofWorkspace("typescript-native/bin/tsc"), "bundler"],
 ];
 
 /** What a user may import from a package: its name and its subpaths. */
@@ -47,10 +53,17 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
     ...(entries.length > 1
       ? load(`${name} with all its subpaths`).map(([title, program]) => [title, () => loadAll(consumer, entries, program)])
       : []),
-    ...COMPILERS.map(([label, file, mode]) => [
+    ...COMPILERS.map(([label, compiler, mode]) => [
       `${name} serves a strict consumer (${label}, ${mode})`,
-      () => consumer.compile(entries, mode, join(root, "node_modules", file)),
+      async () => consumer.compile(entries, mode, await compiler()),
     ]),
+    [
+      `${name}'s README names the oldest Node and TypeScript`,
+      () => {
+        const claim = `Node 20.19 or later; types for TypeScript ${OLDEST_TYPESCRIPT} or later.`;
+        if (!readme.includes(claim)) throw new Error(`it lacks the sentence "${claim}"`);
+      },
+    ],
     ...(hasExample
       ? [[`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(name, readme, consumer, nodes)]]
       : []),
