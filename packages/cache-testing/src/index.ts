@@ -22,14 +22,15 @@ export type { RedisServer, RedisServerOptions } from "./redis-server.ts";
 export { startRedisServer, waitUntil } from "./redis-server.ts";
 // The simulator.
 export type { VersionedValue } from "./simulator/coherence-oracle.ts";
-export type { CreateProcess, ProcessContext, ScheduleOptions, ScheduleResult } from "./simulator/run-schedule.ts";
+export type { ScheduleOptions, ScheduleResult } from "./simulator/run-schedule.ts";
 export { runSchedule } from "./simulator/run-schedule.ts";
 export type { FaultPlan, LoadPlan, Operation, PlanLimits, SchedulePlan } from "./simulator/schedule-plan.ts";
-export { planSchedule } from "./simulator/schedule-plan.ts";
+export { PLAN_FORMAT, planSchedule } from "./simulator/schedule-plan.ts";
 export { SeededRandom } from "./simulator/seeded-random.ts";
 export type { SimulationOptions, SimulationReport } from "./simulator/simulate.ts";
 export { simulate } from "./simulator/simulate.ts";
 export type { SimulatedBusPort, SimulatedRedisPort } from "./simulator/simulated-ports.ts";
+export type { CreateProcess, ProcessContext } from "./simulator/simulated-process.ts";
 export { ReplyError, SimulatedRedis } from "./simulator/simulated-redis.ts";
 export type { ScriptAblations } from "./simulator/simulated-scripts.ts";
 export { SimulatedScripts } from "./simulator/simulated-scripts.ts";

@@ -28,8 +28,10 @@ export class CoherenceOracle {
   readonly violations: string[] = [];
   readonly #maxStalenessMs: number;
   readonly #database: Map<string, number> = new Map();
-  readonly #own: Map<string, number> = new Map();
-  readonly #executed: Array<{ readonly key: string; readonly version: number; readonly at: number }> = [];
+  /** Per process and key: what it has itself dropped or been told of. */
+  readonly #own: Map<number, Map<string, number>> = new Map();
+  /** Per key: what took effect in Redis, in that order. */
+  readonly #executed: Map<string, Array<{ readonly version: number; readonly at: number }>> = new Map();
   readonly #open: Map<string, OpenCall[]> = new Map();
   readonly #published: Map<string, ReadonlyMap<string, number>> = new Map();
   readonly #durable: Map<string, number> = new Map();
@@ -64,7 +66,7 @@ export class CoherenceOracle {
   /** The call came back. @param isPropagated what it said */
   onReturn(process: number, name: string, versions: ReadonlyMap<string, number>, isPropagated: boolean): void {
     for (const [key, version] of versions) {
-      raise(this.#own, `${process} ${key}`, version);
+      this.#raiseOwn(process, key, version);
       if (isPropagated) raise(this.#durable, key, version);
     }
     const calls = this.#open.get(name) ?? [];
@@ -75,7 +77,7 @@ export class CoherenceOracle {
 
   /** The calls of a process that will never be made again. */
   onCrash(process: number): void {
-    for (const name of [...this.#own.keys()]) if (name.startsWith(`${process} `)) this.#own.delete(name);
+    this.#own.delete(process);
     for (const name of [...this.#open.keys()]) if (name.startsWith(`${process} `)) this.#open.delete(name);
   }
 
@@ -85,35 +87,44 @@ export class CoherenceOracle {
     if (!call) return;
     this.#published.set(place, call.versions);
     for (const [key, version] of call.versions) {
-      this.#executed.push({ key, version, at: now });
+      const done = this.#executed.get(key);
+      if (done) done.push({ version, at: now });
+      else this.#executed.set(key, [{ version, at: now }]);
       raise(this.#durable, key, version);
     }
   }
 
   /** A message has been handed to a process. */
   onDelivered(process: number, place: string): void {
-    for (const [key, version] of this.#published.get(place) ?? []) raise(this.#own, `${process} ${key}`, version);
+    const versions = this.#published.get(place);
+    if (versions) for (const [key, version] of versions) this.#raiseOwn(process, key, version);
   }
 
   startRead(process: number, key: string, now: number): ReadTicket {
-    let floor = this.#own.get(`${process} ${key}`) ?? 0;
-    for (const done of this.#executed) {
-      if (done.key === key && done.at + this.#maxStalenessMs < now) floor = Math.max(floor, done.version);
+    let floor = this.#own.get(process)?.get(key) ?? 0;
+    for (const done of this.#executed.get(key) ?? []) {
+      if (done.at + this.#maxStalenessMs >= now) break;
+      floor = Math.max(floor, done.version);
     }
     return { process, key, startedAt: now, floor };
   }
 
   finishRead(ticket: ReadTicket, value: unknown, now: number, what: string): void {
     if (value === undefined) return;
+    const problem = this.#judge(ticket, value);
+    if (problem === undefined) return;
     const where = `process ${ticket.process}, ${what} of ${ticket.key} from ${ticket.startedAt.toFixed(3)} to ${now.toFixed(3)}`;
+    this.violations.push(`${problem.kind} ${where}: ${problem.text}`);
+  }
+
+  #judge(ticket: ReadTicket, value: unknown): { readonly kind: string; readonly text: string } | undefined {
     const found = value as Partial<VersionedValue> | null;
     if (found === null || typeof found !== "object" || found.key !== ticket.key || typeof found.version !== "number") {
-      this.violations.push(`I10 ${where}: answered ${JSON.stringify(value)}`);
-    } else if (found.version < ticket.floor) {
-      this.violations.push(`stale ${where}: version ${found.version}, at least ${ticket.floor} was promised`);
-    } else if (found.version > (this.#database.get(ticket.key) ?? 0)) {
-      this.violations.push(`invented ${where}: version ${found.version} was never committed`);
+      return { kind: "I10", text: `answered ${JSON.stringify(value)}` };
     }
+    if (found.version < ticket.floor) return { kind: "stale", text: `version ${found.version}, at least ${ticket.floor} was promised` };
+    if (found.version <= (this.#database.get(ticket.key) ?? 0)) return undefined;
+    return { kind: "invented", text: `version ${found.version} was never committed` };
   }
 
   /** What every process must have come to when all is healed. */
@@ -121,9 +132,24 @@ export class CoherenceOracle {
     return this.#durable.get(key) ?? 0;
   }
 
+  /** Whether all of it has taken effect in Redis. */
+  isDurable(versions: ReadonlyMap<string, number>): boolean {
+    for (const [key, version] of versions) if (this.durable(key) < version) return false;
+    return true;
+  }
+
   /** What a live process has been told was not propagated must be so once all is healed. */
   expectDurable(versions: ReadonlyMap<string, number>): void {
     for (const [key, version] of versions) raise(this.#durable, key, version);
+  }
+
+  #raiseOwn(process: number, key: string, version: number): void {
+    let floors = this.#own.get(process);
+    if (!floors) {
+      floors = new Map();
+      this.#own.set(process, floors);
+    }
+    raise(floors, key, version);
   }
 }
 

@@ -34,27 +34,34 @@ export type FaultPlan =
   | { readonly kind: "failover"; readonly at: number; readonly lagMs: number }
   | { readonly kind: "corrupt"; readonly at: number; readonly key: number; readonly byte: number; readonly bits: number };
 
-/** One schedule, before it is run: everything that its seed decides apart from latencies and coins. */
+/**
+ * What a seed means. It moves with every change to how plans are drawn or run, so that a recorded range of seeds says what was run.
+ * 1: all schedules of one length, one stream of luck for all processes. 2: lengths drawn, a stream for each connection.
+ */
+export const PLAN_FORMAT = 2;
+
+/** One schedule, before it is run: everything that its seed decides apart from latencies and coins, which `seed` goes on to decide. */
 export interface SchedulePlan {
   readonly seed: number;
   readonly processes: number;
   readonly keys: number;
   /** Milliseconds; `Infinity` in most schedules, so that nothing is masked. */
   readonly ttlMs: number;
+  /** Virtual milliseconds in which operations and faults fall. */
+  readonly busyMs: number;
   readonly weather: LinkWeather;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultPlan[];
 }
 
-/** Virtual milliseconds in which operations and faults fall. */
-export const BUSY_MS = 1_100;
-
 /** What a plan is drawn within. */
 export interface PlanLimits {
   /** @default 3 */
   readonly processes?: number;
-  /** At least; up to half as many more. @default 24 */
+  /** At least; long schedules get up to half as many more. @default 24 */
   readonly operations?: number;
+  /** Virtual milliseconds of the longest schedules. @default 1100 */
+  readonly longestMs?: number;
   /** The kinds of fault that may be drawn. @default all */
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
   /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
@@ -88,8 +95,17 @@ function planLoad(random: SeededRandom, isLossy: boolean): LoadPlan {
   };
 }
 
-function planOperation(random: SeededRandom, processes: number, keys: number, isLossy: boolean, sets: number): Operation {
-  const at = random.next() * BUSY_MS;
+/** What operations and faults are drawn within. */
+interface Stage {
+  readonly processes: number;
+  readonly keys: number;
+  readonly busyMs: number;
+  readonly isLossy: boolean;
+  readonly sets: number;
+}
+
+function planOperation(random: SeededRandom, { processes, keys, busyMs, isLossy, sets }: Stage): Operation {
+  const at = random.next() * busyMs;
   const process = random.integer(processes);
   const key = random.integer(keys);
   if (sets > 0 && random.chance(sets)) return { kind: "set", at, process, key };
@@ -103,8 +119,8 @@ function planOperation(random: SeededRandom, processes: number, keys: number, is
   return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
 }
 
-function planFault(random: SeededRandom, kind: FaultPlan["kind"], processes: number, keys: number): FaultPlan {
-  const at = random.next() * BUSY_MS;
+function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, busyMs }: Stage): FaultPlan {
+  const at = random.next() * busyMs;
   const process = random.integer(processes);
   const link = random.integer(4);
   const forMs = random.chance(0.3) ? random.next() * 1_000 : random.next() * 200;
@@ -133,25 +149,34 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], processes: num
 }
 
 /**
+ * Three lengths. Most bugs are races between a few messages and show as well when everything falls close together, at a fraction of the
+ * cost; what needs outages longer than the staleness bound, leases that end or several reconnects is left to the longer ones.
+ */
+function drawBusyMs(random: SeededRandom, longestMs: number): number {
+  const dice = random.next();
+  if (dice < 0.75) return longestMs * (0.1 + 0.2 * random.next());
+  return dice < 0.9 ? longestMs * (0.3 + 0.4 * random.next()) : longestMs;
+}
+
+/**
  * Draws a schedule. Every seed draws its own subset of faults and rates (swarm testing, Groce et al., ISSTA 2012): a mix of everything
  * at once hides bugs that need one fault and quiet otherwise.
  */
 export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
   const random = new SeededRandom(seed);
-  const { operations = 24, faults = FAULT_KINDS, sets = 0 } = limits;
-  const processes = limits.processes ?? 3;
-  const keys = 2 + random.integer(2);
-  const isLossy = random.chance(0.3);
+  const { processes = 3, operations = 24, faults = FAULT_KINDS, sets = 0, longestMs = 1_100 } = limits;
+  const busyMs = drawBusyMs(random, longestMs);
+  const stage: Stage = { processes, keys: 2 + random.integer(2), busyMs, isLossy: random.chance(0.3), sets };
   const enabled = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
-  const count = enabled.length === 0 ? 0 : 1 + random.integer(6);
-  const planned = Array.from({ length: operations + random.integer(operations / 2) }, () =>
-    planOperation(random, processes, keys, isLossy, sets),
-  );
+  const faultCount = enabled.length === 0 ? 0 : 1 + random.integer(6);
+  const count = operations + random.integer(1 + (operations / 2) * (busyMs / longestMs));
+  const planned = Array.from({ length: count }, () => planOperation(random, stage));
   return {
     seed,
     processes,
-    keys,
+    keys: stage.keys,
     ttlMs: random.chance(0.25) ? 100 + random.integer(400) : Infinity,
+    busyMs,
     weather: {
       latencyMs: 0.05 + random.next(),
       spreadMs: random.chance(0.7) ? random.next() * 4 : random.next() * 40,
@@ -159,6 +184,6 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
       duplicate: random.chance(0.3) ? 0.2 : 0,
     },
     operations: planned.sort((one, other) => one.at - other.at),
-    faults: Array.from({ length: count }, () => planFault(random, random.pick(enabled), processes, keys)),
+    faults: Array.from({ length: faultCount }, () => planFault(random, random.pick(enabled), stage)),
   };
 }

@@ -1,6 +1,6 @@
 import type { RandomSource } from "@larder/cache-core";
 
-/** Four digits each: tokens are drawn by the thousand. */
+/** Four digits each: tokens are drawn by the hundred in every schedule. */
 const HEXADECIMAL: readonly string[] = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, "0"));
 
 /**
@@ -29,6 +29,16 @@ export class SeededRandom implements RandomSource {
     this.#d = spread();
   }
 
+  /** A stream of its own for each list of integers. */
+  static of(...parts: readonly number[]): SeededRandom {
+    let seed = 0x811c9dc5;
+    for (const part of parts) {
+      seed = Math.imul(seed ^ part, 0x01000193);
+      seed = Math.imul(seed ^ (seed >>> 15), 0x2c1b3c6d);
+    }
+    return new SeededRandom(seed);
+  }
+
   /** 32 random bits. */
   bits(): number {
     const scrambled = Math.imul(this.#b, 5);
@@ -47,13 +57,10 @@ export class SeededRandom implements RandomSource {
     return this.bits() / 0x1_0000_0000;
   }
 
+  /** 32 hexadecimal digits, of which the first 16 are drawn: 64 bits tell apart what one schedule draws, in half the time. */
   token(): string {
-    let token = "";
-    for (let part = 0; part < 4; part += 1) {
-      const bits = this.bits();
-      token += (HEXADECIMAL[bits >>> 16] as string) + (HEXADECIMAL[bits & 0xffff] as string);
-    }
-    return token;
+    const [high, low] = [this.bits(), this.bits()];
+    return `${HEXADECIMAL[high >>> 16]}${HEXADECIMAL[high & 0xffff]}${HEXADECIMAL[low >>> 16]}${HEXADECIMAL[low & 0xffff]}0000000000000000`;
   }
 
   /** An integer from 0 to `below` - 1. */

@@ -73,7 +73,9 @@ export class SimulatedRedis {
 
   delete(...keys: readonly string[]): number {
     this.#write(false);
-    return keys.filter((key) => this.#find(key) !== undefined && this.#slots.delete(key)).length;
+    let deleted = 0;
+    for (const key of keys) if (this.#find(key) !== undefined && this.#slots.delete(key)) deleted += 1;
+    return deleted;
   }
 
   expire(key: string, px: number): void {
@@ -93,11 +95,20 @@ export class SimulatedRedis {
     return this.#hash(key)?.get(field) ?? null;
   }
 
+  /** The same for several fields. */
+  hashGetMany(key: string, fields: readonly string[]): Array<string | null> {
+    const hash = this.#hash(key);
+    return fields.map((field) => hash?.get(field) ?? null);
+  }
+
   hashSet(key: string, fields: Readonly<Record<string, string>>): void {
     this.#write(true);
-    const hash = this.#hash(key) ?? new Map<string, string>();
-    for (const [field, value] of Object.entries(fields)) hash.set(field, value);
-    if (!this.#find(key)) this.#slots.set(key, { value: hash, expiresAt: Infinity });
+    let hash = this.#hash(key);
+    if (!hash) {
+      hash = new Map();
+      this.#slots.set(key, { value: hash, expiresAt: Infinity });
+    }
+    for (const field in fields) hash.set(field, fields[field] as string);
   }
 
   hashDelete(key: string, field: string): void {
@@ -124,7 +135,7 @@ export class SimulatedRedis {
   }
 
   publish(channel: string, text: string): void {
-    for (const subscriber of [...(this.#subscribers.get(channel) ?? [])]) subscriber(channel, text);
+    for (const subscriber of this.#subscribers.get(channel) ?? []) subscriber(channel, text);
   }
 
   subscribe(channel: string, subscriber: Subscriber): void {
@@ -176,7 +187,7 @@ export class SimulatedRedis {
 
   #find(key: string): Slot | undefined {
     const slot = this.#slots.get(key);
-    if (slot && slot.expiresAt <= this.now) {
+    if (slot && slot.expiresAt !== Infinity && slot.expiresAt <= this.now) {
       this.#slots.delete(key);
       return undefined;
     }

@@ -20,6 +20,7 @@ type Arguments = ReadonlyArray<string | number | Buffer>;
 
 const EPOCH_CHARACTERS = 32;
 const BODY_START = 100;
+const STATE_FIELDS = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"] as const;
 
 /** One server with the scripts of the second tier and the bus, by name. Each answers what its Lua text answers. */
 export class SimulatedScripts {
@@ -99,7 +100,7 @@ export class SimulatedScripts {
 
   /** What the check and the reads of a record answer: epoch, seq, clearedAt, taggedAt, patterns. */
   #state(record: string): Array<string | null> {
-    return ["epoch", "seq", "clearedAt", "taggedAt", "patterns"].map((field) => this.#redis.hashGet(record, field));
+    return this.#redis.hashGetMany(record, STATE_FIELDS);
   }
 
   #check([record = "", log = ""]: readonly string[], at: (index: number) => string): unknown {

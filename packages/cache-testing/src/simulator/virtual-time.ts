@@ -13,10 +13,14 @@ export class VirtualTime {
   #order = 0;
   readonly #heap: ScheduledEvent[] = [];
 
-  /** Plans an event `delayMs` from now. @returns a function that takes it back */
-  schedule(delayMs: number, run: () => void): () => void {
-    this.#order += 1;
-    const event: ScheduledEvent = { at: this.now + Math.max(0, delayMs), order: this.#order, run };
+  /** Plans an event `delayMs` from now. */
+  schedule(delayMs: number, run: () => void): void {
+    this.#push(this.#createEvent(delayMs, run));
+  }
+
+  /** The same, for an event that may be taken back. @returns the function that does */
+  scheduleTimer(delayMs: number, run: () => void): () => void {
+    const event = this.#createEvent(delayMs, run);
     this.#push(event);
     return () => {
       event.run = undefined;
@@ -38,6 +42,11 @@ export class VirtualTime {
       event.run();
       return true;
     }
+  }
+
+  #createEvent(delayMs: number, run: () => void): ScheduledEvent {
+    this.#order += 1;
+    return { at: this.now + Math.max(0, delayMs), order: this.#order, run };
   }
 
   #isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {

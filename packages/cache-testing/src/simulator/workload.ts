@@ -1,0 +1,252 @@
+import type { InvalidationTarget, ReadThroughCache } from "@larder/cache-core";
+import type { CoherenceOracle, ReadTicket, VersionedValue } from "./coherence-oracle.ts";
+import type { LoadPlan, Operation } from "./schedule-plan.ts";
+import type { SimulatedProcess } from "./simulated-process.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What a schedule's operations run on. */
+export interface WorkloadContext {
+  readonly time: VirtualTime;
+  readonly oracle: CoherenceOracle;
+  /** By index; a crash puts another one in its place. */
+  readonly processes: readonly SimulatedProcess[];
+  /** Keys of the schedule. */
+  readonly keys: number;
+  /** Milliseconds that a read without a loader may take at most. */
+  readonly readLimitMs: number;
+  /** What happened, as numbers: the same for the same seed. */
+  trace(...parts: readonly number[]): void;
+}
+
+/** An invalidation that came back, propagated or pending: at rest it must hold, if its process lived on. */
+interface Told {
+  readonly process: SimulatedProcess;
+  readonly versions: ReadonlyMap<string, number>;
+}
+
+type Read = (cache: ReadThroughCache<unknown>, key: string, index: number) => unknown;
+type Tell = (cache: ReadThroughCache<unknown>, versions: ReadonlyMap<string, number>) => Promise<boolean>;
+
+const TAGS = ["red", "blue"];
+const tagOf = (index: number): string => TAGS[index % TAGS.length] as string;
+
+/** The name of a schedule's nth key. */
+export const keyName = (index: number): string => `k${index}`;
+
+/** The application: performs operations as it would, and has the oracle judge what comes back. */
+export class Workload {
+  readonly #context: WorkloadContext;
+  /** Keys that somebody writes: commit and invalidation of one key do not overlap, as under a row lock. */
+  readonly #locks: Map<string, SimulatedProcess> = new Map();
+  readonly #told: Told[] = [];
+  #openAtRest = 0;
+  #reads = 0;
+
+  constructor(context: WorkloadContext) {
+    this.#context = context;
+  }
+
+  /** Reads judged, or begun. */
+  get reads(): number {
+    return this.#reads;
+  }
+
+  /** Reads at rest that have not been answered. */
+  get openAtRest(): number {
+    return this.#openAtRest;
+  }
+
+  /** Whether nothing is being written, and all that was told by processes that live has taken effect in Redis. */
+  get isAllDurable(): boolean {
+    if (this.#locks.size > 0) return false;
+    return this.#told.every(({ process, versions }) => !process.isAlive || this.#context.oracle.isDurable(versions));
+  }
+
+  perform(operation: Operation): void {
+    const process = this.#context.processes[operation.process] as SimulatedProcess;
+    if (!process.isAlive || process.isPaused) return;
+    switch (operation.kind) {
+      case "get":
+        this.#read(process, operation.key, "get", (cache, key) => cache.get(key));
+        break;
+      case "load":
+        this.#load(process, operation.key, operation.load);
+        break;
+      case "delete":
+        this.#ignore(() => process.cache.delete(keyName(operation.key)));
+        break;
+      case "clear":
+        this.#ignore(() => process.cache.clear());
+        break;
+      default:
+        this.#write(process, operation);
+    }
+  }
+
+  /** Reads every key, as what runs first after a pause does. */
+  readAll(process: SimulatedProcess): void {
+    for (let index = 0; index < this.#context.keys; index += 1) this.#read(process, index, "get", (cache, key) => cache.get(key));
+  }
+
+  /** The locks that a process held are gone with it. */
+  onCrash(process: SimulatedProcess): void {
+    this.#context.oracle.onCrash(process.index);
+    for (const [key, holder] of this.#locks) if (holder === process) this.#locks.delete(key);
+  }
+
+  /** At rest nobody may hold anything older than what was invalidated, and whoever loads gets it. */
+  readAtRest(what: "get" | "getOrSet"): void {
+    const { oracle, processes, keys } = this.#context;
+    for (const { process, versions } of this.#told) if (process.isAlive) oracle.expectDurable(versions);
+    const read: Read =
+      what === "get"
+        ? (cache, key) => cache.get(key)
+        : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key), { tags: [tagOf(index)] });
+    for (const process of processes) {
+      if (!process.isAlive) continue;
+      for (let index = 0; index < keys; index += 1) this.#readAtRest(process, index, what, read);
+    }
+  }
+
+  #readAtRest(process: SimulatedProcess, index: number, what: string, read: Read): void {
+    const { oracle, time } = this.#context;
+    const key = keyName(index);
+    const ticket: ReadTicket = { process: process.index, key, startedAt: time.now, floor: oracle.durable(key) };
+    this.#reads += 1;
+    this.#openAtRest += 1;
+    void (async () => read(process.cache, key, index))().then(
+      (value) => {
+        this.#openAtRest -= 1;
+        oracle.finishRead(ticket, value, time.now, `${what} at rest`);
+      },
+      (error: unknown) => {
+        this.#openAtRest -= 1;
+        // It may have joined a load that began while there were still faults.
+        if (/the database failed/.test(String(error))) return;
+        oracle.violations.push(`process ${process.index}: ${what} at rest failed with ${String(error)}`);
+      },
+    );
+  }
+
+  #write(process: SimulatedProcess, operation: Exclude<Operation, { kind: "get" | "load" | "delete" | "clear" }>): void {
+    const all = (): number[] => Array.from({ length: this.#context.keys }, (_, index) => index);
+    switch (operation.kind) {
+      case "set":
+        this.#commit(process, [operation.key], { kind: "key", key: keyName(operation.key) }, async (cache, versions) => {
+          const key = keyName(operation.key);
+          return cache.set(key, { key, version: versions.get(key) as number }, { tags: [tagOf(operation.key)] });
+        });
+        break;
+      case "write": {
+        const key = keyName(operation.key);
+        this.#commit(process, [operation.key], { kind: "key", key }, async (cache) => (await cache.invalidate(key)).propagated);
+        break;
+      }
+      case "write-tag": {
+        const tag = tagOf(operation.key);
+        const keys = all().filter((index) => tagOf(index) === tag);
+        this.#commit(process, keys, { kind: "tag", tag }, async (cache) => (await cache.invalidateTag(tag)).propagated);
+        break;
+      }
+      case "write-pattern":
+        this.#commit(
+          process,
+          all(),
+          { kind: "pattern", pattern: "k*" },
+          async (cache) => (await cache.invalidateMatching("k*")).propagated,
+        );
+        break;
+      case "write-all":
+        this.#commit(process, all(), { kind: "all" }, async (cache) => (await cache.invalidateAll()).propagated);
+    }
+  }
+
+  /** Commits, then lets the cache know, as an application does. */
+  #commit(process: SimulatedProcess, indexes: readonly number[], target: InvalidationTarget, tell: Tell): void {
+    const { oracle, time, trace } = this.#context;
+    const keys = indexes.map(keyName);
+    if (keys.some((key) => this.#locks.has(key))) return;
+    for (const key of keys) this.#locks.set(key, process);
+    const versions = oracle.commit(keys);
+    const name = callName(process.index, target);
+    oracle.onCall(name, versions);
+    tell(process.cache, versions).then(
+      (isPropagated) => {
+        if (!process.isAlive) return;
+        this.#unlock(keys);
+        trace(process.index, time.now * 1_000, isPropagated ? 1 : 2);
+        oracle.onReturn(process.index, name, versions, isPropagated);
+        this.#told.push({ process, versions });
+      },
+      (error: unknown) => {
+        if (!process.isAlive) return;
+        this.#unlock(keys);
+        oracle.violations.push(`process ${process.index}: an invalidation rejected with ${String(error)}`);
+      },
+    );
+  }
+
+  #unlock(keys: readonly string[]): void {
+    for (const key of keys) this.#locks.delete(key);
+  }
+
+  #load(process: SimulatedProcess, index: number, plan: LoadPlan): void {
+    const aborter = plan.abortAfterMs === undefined ? undefined : new AbortController();
+    if (aborter) this.#context.time.schedule(plan.abortAfterMs as number, () => aborter.abort());
+    this.#read(process, index, "getOrSet", (cache, key) =>
+      cache.getOrSet(key, () => this.#loadFromDatabase(key, plan), {
+        tags: [tagOf(index)],
+        singleFlight: plan.singleFlight,
+        forceRefresh: plan.forceRefresh,
+        ...(plan.isStaleAllowed ? { staleWhileRevalidateMs: 200, staleIfErrorMs: 400 } : {}),
+        ...(aborter ? { signal: aborter.signal } : {}),
+      }),
+    );
+  }
+
+  #loadFromDatabase(key: string, plan: LoadPlan): Promise<VersionedValue> {
+    const { oracle, time } = this.#context;
+    return new Promise((resolve, reject) => {
+      time.schedule(plan.readAfterMs, () => {
+        const value = oracle.read(key);
+        time.schedule(plan.answerAfterMs, () => (plan.fails ? reject(new Error("the database failed")) : resolve(value)));
+      });
+    });
+  }
+
+  #read(process: SimulatedProcess, index: number, what: "get" | "getOrSet", read: Read): void {
+    const { oracle, time, trace, readLimitMs } = this.#context;
+    const ticket = oracle.startRead(process.index, keyName(index), time.now);
+    this.#reads += 1;
+    const finish = (value: unknown): void => {
+      if (!process.isAlive) return;
+      trace(process.index, index, time.now * 1_000, value === undefined ? -1 : ((value as VersionedValue | null)?.version ?? -2));
+      oracle.finishRead(ticket, value, time.now, what);
+      const tookMs = time.now - ticket.startedAt;
+      if (what === "get" && tookMs > readLimitMs && !process.wasPaused) {
+        oracle.violations.push(`I7 process ${process.index}: a get took ${tookMs.toFixed(1)} ms`);
+      }
+    };
+    const fail = (error: unknown): void => {
+      const text = String(error);
+      if (!process.isAlive || (what === "getOrSet" && /the database failed|ERR_CACHE_ABORTED/.test(text))) return;
+      oracle.violations.push(`I7 process ${process.index}: ${what} failed with ${text}`);
+    };
+    try {
+      const answer = read(process.cache, keyName(index), index);
+      if (answer instanceof Promise) answer.then(finish, fail);
+      else finish(answer);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  #ignore(run: () => unknown): void {
+    void (async () => run())().catch(() => {});
+  }
+}
+
+/** How the oracle names an invalidation: by whom, of what. */
+export function callName(process: number, target: InvalidationTarget): string {
+  return `${process} ${JSON.stringify(target)}`;
+}
