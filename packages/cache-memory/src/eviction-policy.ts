@@ -42,8 +42,10 @@ import { type Division, type PolicyHost, WindowedSieve } from "./windowed-sieve.
 /** Emptied slots that may wait in the queues: so many, and this share of the entries. */
 const MAX_EMPTIED = 64;
 const MAX_EMPTIED_SHARE = 1 / 8;
-/** Entries that one eviction looks at for the sample. */
-const MARKS_PER_EVICTION = 64;
+/** The tuner is asked once in so many evictions, a power of two: what it tells changes slowly. */
+const EVICTIONS_PER_TUNING = 8;
+/** Entries that one of these looks at for the sample. */
+const MARKS_PER_TUNING = 512;
 /** By which share of the entries the window grows or shrinks while as many entries are evicted as the cache holds. */
 const RESIZED_PER_TURNOVER = 0.2;
 
@@ -56,6 +58,7 @@ export class EvictionPolicy implements PolicyHost {
   #emptied = 0;
   #unmarked = 0;
   #share = DivisionTuner.first.share;
+  #evictions = 0;
 
   constructor(columns: EntryColumns<unknown>, hash: (key: string) => number) {
     this.#columns = columns;
@@ -96,7 +99,8 @@ export class EvictionPolicy implements PolicyHost {
   /** Chooses the slot that goes. The cache holds at least one entry. @param hits so far @param insertions new entries so far */
   evict(hits: number, insertions: number): number {
     const accesses = hits + insertions;
-    this.#tune(hits, accesses);
+    if ((this.#evictions & (EVICTIONS_PER_TUNING - 1)) === 0) this.#tune(hits, accesses);
+    this.#evictions += 1;
     return this.#regions.evict(accesses);
   }
 
@@ -116,7 +120,7 @@ export class EvictionPolicy implements PolicyHost {
   /** Moves the window's size towards the chosen one. Nothing is lost by a choice that the next review takes back. */
   #approach({ share, promotes }: Division): Division {
     if (this.#share === share && this.#regions.division.promotes === promotes) return this.#regions.division;
-    const step = RESIZED_PER_TURNOVER / this.#regions.length;
+    const step = (EVICTIONS_PER_TUNING * RESIZED_PER_TURNOVER) / this.#regions.length;
     this.#share = share > this.#share ? Math.min(share, this.#share + step) : Math.max(share, this.#share - step);
     return { share: this.#share, promotes };
   }
@@ -124,7 +128,7 @@ export class EvictionPolicy implements PolicyHost {
   /** Marks the sampled entries that were there before the simulations ran, and tells these of them: a few with each eviction. */
   #mark(tuner: DivisionTuner): void {
     const { keys, states } = this.#columns;
-    const until = Math.max(0, this.#unmarked - MARKS_PER_EVICTION);
+    const until = Math.max(0, this.#unmarked - MARKS_PER_TUNING);
     while (this.#unmarked > until) {
       this.#unmarked -= 1;
       const slot = this.#columns.used - 1 - this.#unmarked;

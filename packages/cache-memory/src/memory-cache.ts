@@ -20,7 +20,7 @@ import { EvictionPolicy } from "./eviction-policy.ts";
 import type { KeyIndex } from "./key-index.ts";
 import { type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { type RemovalCause, RemovalNotifier } from "./removal.ts";
-import { readValue, type StoredValue, storeValue } from "./value-mode.ts";
+import { readValue, storeValue } from "./value-mode.ts";
 
 /** Slots looked at by each `set` for entries past their time, once any entry has one. Two a set: the sweep outruns the inserts. */
 const SLOTS_PER_SWEEP = 2;
@@ -71,7 +71,7 @@ export class MemoryCache<V> implements SyncCache<V> {
     }
     const columns = this.#columns;
     const state = columns.states[slot]!;
-    if ((state & NEEDS_CARE) !== 0) return this.#getWithCare(slot, state);
+    if ((state & NEEDS_CARE) !== 0 && !this.#isPlain(slot, state)) return this.#getWithCare(slot, state);
     if ((state & HOT) !== HOT) columns.states[slot] = afterHit[state]!;
     this.#hits += 1;
     return columns.values[slot];
@@ -227,6 +227,12 @@ export class MemoryCache<V> implements SyncCache<V> {
     this.close();
   }
 
+  /** Whether an entry that has a deadline is before it, and that is all there is to see. */
+  #isPlain(slot: number, state: number): boolean {
+    const { expiresAt } = this.#columns;
+    return (state & SAMPLED) === 0 && this.#isShared && expiresAt !== undefined && expiresAt[slot]! > this.#clock.now();
+  }
+
   /** The read of an entry whose hit is more than one byte. */
   #getWithCare(slot: number, state: number): V | undefined {
     const columns = this.#columns;
@@ -247,8 +253,10 @@ export class MemoryCache<V> implements SyncCache<V> {
   #store(key: string, value: V, ttlMs: number): boolean {
     const { values, sizeOf, maxBytes } = this.#options;
     const former = this.#index.find(key);
-    const stored: StoredValue<V> = values === "shared" ? { value, isCopied: false } : storeValue(value, values);
-    const bytes = sizeOf ? this.#measure(sizeOf, stored.value, key) : 0;
+    let held = value;
+    let isCopied = false;
+    if (values !== "shared") ({ value: held, isCopied } = storeValue(value, values));
+    const bytes = sizeOf ? this.#measure(sizeOf, held, key) : 0;
     if (bytes > maxBytes) {
       if (former !== undefined) this.#remove(former, "replaced");
       this.#counters.rejectedSets += 1;
@@ -257,10 +265,10 @@ export class MemoryCache<V> implements SyncCache<V> {
     const slot = this.#claim(key, former, bytes);
     const columns = this.#columns;
     const now = this.#clock.now();
-    columns.values[slot] = stored.value;
+    columns.values[slot] = held;
     columns.stamp(slot, now);
     if (columns.expiresAt || ttlMs !== Number.POSITIVE_INFINITY) columns.setDeadline(slot, now + ttlMs);
-    if (ttlMs !== Number.POSITIVE_INFINITY || stored.isCopied) columns.states[slot]! |= CARE;
+    if (ttlMs !== Number.POSITIVE_INFINITY || isCopied) columns.states[slot]! |= CARE;
     else columns.states[slot]! &= ~CARE;
     this.#counters.sets += 1;
     if (this.#columns.expiresAt) this.#sweepSome();
@@ -274,9 +282,14 @@ export class MemoryCache<V> implements SyncCache<V> {
       this.#remove(former, this.#isExpired(former) ? "expired" : "replaced");
     }
     const { maxEntries, maxBytes } = this.#options;
-    while (this.#size >= maxEntries || this.#bytes + bytes > maxBytes) this.#evict();
-    const slot = this.#columns.take();
-    this.#columns.keys[slot] = key;
+    const columns = this.#columns;
+    let freed = -1;
+    while (this.#size >= maxEntries || this.#bytes + bytes > maxBytes) {
+      if (freed >= 0) columns.give(freed);
+      freed = this.#evict();
+    }
+    const slot = freed >= 0 ? freed : columns.take();
+    columns.keys[slot] = key;
     this.#index.add(key, slot);
     this.#size += 1;
     this.#insertions += 1;
@@ -301,14 +314,14 @@ export class MemoryCache<V> implements SyncCache<V> {
     return slot;
   }
 
-  /** Drops what the policy chooses. */
-  #evict(): void {
+  /** Drops what the policy chooses. @returns the slot, empty and nobody's */
+  #evict(): number {
     const slot = this.#policy.evict(this.#hits, this.#insertions);
     const isExpired = this.#isExpired(slot);
     if (isExpired) this.#counters.expirations += 1;
     else this.#counters.evictions += 1;
     this.#empty(slot, isExpired ? "expired" : "size");
-    this.#columns.give(slot);
+    return slot;
   }
 
   /** Drops an entry for another reason than room. */

@@ -1,4 +1,4 @@
-import { hashKey, mixHash } from "./hash-key.ts";
+import { hashKey } from "./hash-key.ts";
 import type { KeyIndex } from "./key-index.ts";
 
 /** Entries of a shard at most, on average: a `Map` of so many grows in two or three milliseconds. Just below a power of two, where a `Map` is fullest. */
@@ -6,9 +6,10 @@ const ENTRIES_PER_SHARD = 31_900;
 /** Shards where the number of entries is not bounded. */
 const UNBOUNDED_SHARDS = 32;
 
-/** How many shards a cache of so many entries needs. 1: no sharding. */
+/** How many shards a cache of so many entries needs, a power of two. 1: no sharding. */
 export function shardsFor(maxEntries: number): number {
-  return maxEntries === Number.POSITIVE_INFINITY ? UNBOUNDED_SHARDS : Math.ceil(maxEntries / ENTRIES_PER_SHARD);
+  if (maxEntries === Number.POSITIVE_INFINITY) return UNBOUNDED_SHARDS;
+  return 2 ** Math.ceil(Math.log2(Math.max(1, maxEntries / ENTRIES_PER_SHARD)));
 }
 
 /**
@@ -17,8 +18,12 @@ export function shardsFor(maxEntries: number): number {
  */
 export class ShardedIndex implements KeyIndex {
   readonly #shards: ReadonlyArray<Map<string, number>>;
+  /** What is left of 32 bits of hash after it is the number of a shard. */
+  readonly #shift: number;
 
+  /** @param shards a power of two, at least 2 */
   constructor(shards: number) {
+    this.#shift = 32 - Math.log2(shards);
     this.#shards = Array.from({ length: shards }, () => new Map<string, number>());
   }
 
@@ -42,14 +47,11 @@ export class ShardedIndex implements KeyIndex {
     for (const shard of this.#shards) shard.clear();
   }
 
-  /** By eight characters, four of them from the end. Keys alike in all of them share a shard, which only makes that shard larger. */
+  /** By four characters, three of them from the end. Keys alike in all of them share a shard, which only makes that shard larger. */
   #shardOf(key: string): Map<string, number> {
     const { length } = key;
-    let hash = length;
-    for (let count = 1; count <= 4; count += 1) {
-      hash = Math.imul(hash ^ key.charCodeAt(length - count), 0x01000193);
-      hash = Math.imul(hash ^ key.charCodeAt((length * count) >>> 3), 0x01000193);
-    }
-    return this.#shards[Math.floor(((mixHash(hash) >>> 0) * this.#shards.length) / 4_294_967_296)]!;
+    let hash = key.charCodeAt(length - 1) ^ (key.charCodeAt(length - 2) << 8);
+    hash ^= (key.charCodeAt(length - 3) << 16) ^ (key.charCodeAt(length >>> 1) << 21);
+    return this.#shards[Math.imul(hash, 0x9e3779b1) >>> this.#shift]!;
   }
 }
