@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { once } from "node:events";
+import { OutgoingMessage, ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
 import { chatEvents } from "./support/upstream.ts";
 
@@ -111,6 +114,57 @@ describe("identical requests in flight", () => {
     stream.open();
     bed.upstream.behaviour = undefined;
     expect((await bed.post("/v1/chat/completions", chat("leaving"))).headers.get("x-larder-cache")).toBe("MISS");
+  });
+
+  it("a reader that stalls holds up neither the others nor the upstream, and its socket holds little of the stream", async () => {
+    const before = bed.upstream.calls;
+    const piece = "x".repeat(64 * 1024);
+    const pieces = 180;
+    bed.upstream.behaviour = async (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      const event = (delta: unknown, finish: string | null = null): string =>
+        `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+      for (let index = 0; index < pieces; index += 1)
+        if (!response.write(event({ role: "assistant", content: piece }))) await once(response, "drain");
+      response.end(`${event({}, "stop")}data: [DONE]\n\n`);
+      return true;
+    };
+    let mostHeld = 0;
+    const write = vi.spyOn(ServerResponse.prototype, "write").mockImplementation(function (this: ServerResponse, ...args: unknown[]) {
+      const isRoom = OutgoingMessage.prototype.write.apply(this, args as Parameters<OutgoingMessage["write"]>);
+      mostHeld = Math.max(mostHeld, this.writableLength);
+      return isRoom;
+    });
+    const body = JSON.stringify(chat("stalling", { stream: true }));
+    const stalled = connect(bed.gateway.port, "127.0.0.1").pause();
+    stalled.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => bed.upstream.calls > before);
+    const fast = await bed.post("/v1/chat/completions", body);
+    const text = await fast.text();
+    write.mockRestore();
+    expect([fast.headers.get("x-larder-cache"), text.length > pieces * piece.length, text.endsWith("data: [DONE]\n\n")]).toEqual([
+      "COALESCED",
+      true,
+      true,
+    ]);
+    expect(mostHeld).toBeLessThan(1024 * 1024);
+    let late = "";
+    stalled.setEncoding("latin1").on("data", (data) => {
+      late += String(data);
+    });
+    stalled.resume();
+    await once(stalled, "close");
+    bed.upstream.behaviour = undefined;
+    const content = (sse: string): number => sse.split("x").length - 1;
+    // What came in chunks carries their sizes; the content is counted.
+    expect(content(late) - content(late.slice(0, late.indexOf("\r\n\r\n")))).toBe(content(text));
+    expect(bed.upstream.calls - before).toBe(1);
+    const again = await bed.post("/v1/chat/completions", body);
+    const contentOf = (sse: string): number =>
+      [...sse.matchAll(/"content":"(x+)"/g)].reduce((length, [, told]) => length + (told as string).length, 0);
+    expect([again.headers.get("x-larder-cache"), contentOf(await again.text())]).toEqual(["HIT", pieces * piece.length]);
   });
 
   it("an invalidation meanwhile: the answer goes to those who waited, and is not stored", async () => {

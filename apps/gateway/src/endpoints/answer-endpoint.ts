@@ -226,8 +226,9 @@ export class AnswerEndpoint {
       const leave = live.join({
         onEvents: (batch: EventBatch) => {
           const piece = plan.includeUsage ? batch.all : batch.lean;
-          if (piece.length > 0) exchange.write(piece);
+          return piece.length === 0 || exchange.write(piece);
         },
+        drained: () => exchange.drained(),
         onEnd: () => {
           exchange.end();
           finish();
@@ -235,6 +236,10 @@ export class AnswerEndpoint {
         onFailure: (failure) => {
           exchange.write(failureEvent(failure, this.#shape));
           exchange.end();
+          finish();
+        },
+        onCut: () => {
+          exchange.destroy();
           finish();
         },
       });

@@ -160,10 +160,11 @@ async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: An
       const come = splitter.push(chunk);
       if (come.length === 0) continue;
       trace?.firstChunk();
-      live.push(toBatch(family, come));
+      const room = live.push(toBatch(family, come));
       for (const event of come) length += event.length;
       if (length > MAX_ASSEMBLED_BYTES) events = undefined;
       events?.push(...come);
+      if (room) await room;
     }
   } catch (error) {
     const failure = toUpstreamFailure(error);
@@ -174,7 +175,7 @@ async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: An
   if (rest) {
     // Some providers leave out the blank line after the last event.
     const last = Buffer.concat([rest, Buffer.from("\n\n")]);
-    live.push(toBatch(family, [last]));
+    void live.push(toBatch(family, [last]));
     events?.push(last);
   }
   live.end();
