@@ -15,6 +15,10 @@ export interface GatewayServerOptions {
   readonly other: NodeListener;
   /** Connections at most; more are refused. Integer >= 1. @default 10000 */
   readonly maxConnections?: number;
+  /** Milliseconds > 0 that a caller may take nothing of what waits for it; a long wait in one piece is given more. @default 120000 */
+  readonly stallMs?: number;
+  /** Milliseconds > 0 in which a body that is read whole must have come. @default 30000 */
+  readonly bodyTimeoutMs?: number;
 }
 
 /** Milliseconds in which the head of a request must have come. */
@@ -25,6 +29,10 @@ const REQUEST_TIMEOUT_MS = 600_000;
 const KEEP_ALIVE_MS = 65_000;
 /** Milliseconds between two looks for idle connections while draining. */
 const SWEEP_MS = 100;
+/** Bytes per second that a caller must take of a large piece: whether it moves within the piece cannot be seen. */
+const SLOWEST_BYTES_PER_SECOND = 16 * 1024;
+/** Looks at every connection within the time that a caller may stall. */
+const LOOKS_PER_STALL = 4;
 /** Headers of one request at most. */
 const MAX_HEADERS = 100;
 
@@ -32,15 +40,18 @@ const MAX_HEADERS = 100;
 export class GatewayServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #stallMs: number;
+  readonly #progress = new WeakMap<Socket, { readonly taken: number; readonly at: number }>();
   #isDraining = false;
 
   constructor(options: GatewayServerOptions) {
-    const { api, other, maxConnections = 10_000 } = options;
+    const { api, other, maxConnections = 10_000, stallMs = 120_000, bodyTimeoutMs } = options;
+    this.#stallMs = stallMs;
     this.#server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
       (request, response) => {
         if (this.#isDraining) response.shouldKeepAlive = false;
-        if (ApiRouter.owns(request.url ?? "")) void api.handle(new NodeExchange(request, response));
+        if (ApiRouter.owns(request.url ?? "")) void api.handle(new NodeExchange(request, response, bodyTimeoutMs));
         else other(request, response);
       },
     );
@@ -59,6 +70,8 @@ export class GatewayServer {
       this.#server.once("error", reject);
       this.#server.listen(port, host, () => {
         this.#server.off("error", reject);
+        const watch = setInterval(() => this.#endStalled(), this.#stallMs / LOOKS_PER_STALL).unref();
+        this.#server.once("close", () => clearInterval(watch));
         const address = this.#server.address();
         resolve(typeof address === "object" && address ? address.port : port);
       });
@@ -76,6 +89,19 @@ export class GatewayServer {
     await closed;
     clearInterval(sweep);
     clearTimeout(breakOff);
+  }
+
+  /** A caller that does not read would keep its answer in memory for as long as it likes; no timeout of Node's is about that. */
+  #endStalled(): void {
+    const now = performance.now();
+    for (const socket of this.#sockets) {
+      const waiting = socket.writableLength;
+      const taken = socket.bytesWritten - waiting;
+      const last = this.#progress.get(socket);
+      if (waiting === 0) this.#progress.delete(socket);
+      else if (last?.taken !== taken) this.#progress.set(socket, { taken, at: now });
+      else if (now - last.at > this.#stallMs + (waiting / SLOWEST_BYTES_PER_SECOND) * 1000) socket.destroy();
+    }
   }
 
   /** Node does not count a connection as idle on which nothing has come yet: clients and load balancers open them ahead of need. */

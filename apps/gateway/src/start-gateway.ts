@@ -90,7 +90,11 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   };
   const metrics = new Metrics({ meter, answers, backends });
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
-  const server = new GatewayServer({ api, other: createFrontRouter({ admin, settings, metrics, adminListener }) });
+  const server = new GatewayServer({
+    api,
+    other: createFrontRouter({ admin, settings, metrics, adminListener }),
+    bodyTimeoutMs: settings.bodyTimeout,
+  });
   await store.check();
   const port = await server.listen(settings.port, settings.host);
   const close = async (): Promise<void> => {

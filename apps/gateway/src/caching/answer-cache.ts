@@ -10,14 +10,40 @@ import {
   TieredCache,
 } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
+import { isRetryableStatus, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { LiveStream } from "./live-stream.ts";
 import { RenderedForms } from "./rendered-forms.ts";
-import type { StoredAnswer } from "./stored-answer.ts";
+import { StoredAnswer } from "./stored-answer.ts";
 
 /** The name of the answers' cache on the bus and in Redis. */
 export const ANSWERS_NAMESPACE = "answers";
 /** Share of the bytes that rendered streams may take. */
 const FORMS_SHARE = 0.25;
+
+/**
+ * A refusal in the place of an answer. An old answer stands in for one that a provider cannot give (RFC 5861: 500 and above; a limit or a timeout
+ * as well), never for one that it will not give: a bad request or a revoked key is the caller's to hear of. The cache takes whatever a
+ * load throws for trouble, so a refusal passes through it as a value that is not stored.
+ */
+class Refusal extends StoredAnswer {
+  readonly failure: UpstreamFailure;
+
+  constructor(failure: UpstreamFailure) {
+    super({ owner: "", model: "", provider: "", createdAt: 0, ttlMs: 1, upstreamMs: 0, format: "json" }, Buffer.alloc(0));
+    this.failure = failure;
+  }
+}
+
+function refuseOrThrow(error: unknown, context: LoadContext<StoredAnswer>): StoredAnswer {
+  if (!(error instanceof UpstreamFailure) || isRetryableStatus(error.status)) throw error;
+  context.skipStore();
+  return new Refusal(error);
+}
+
+function orThrowRefusal(answer: StoredAnswer | undefined): StoredAnswer | undefined {
+  if (answer instanceof Refusal) throw answer.failure;
+  return answer;
+}
 
 /** What the answers' cache is made of. */
 export interface AnswerCacheOptions {
@@ -79,7 +105,11 @@ export class AnswerCache {
     load: (load: AnswerLoad) => Promise<StoredAnswer>,
     options: GetOrSetOptions,
   ): MaybePromise<StoredAnswer | undefined> {
-    return this.#cache.getOrSet(key, (context) => load({ context, startLive: (live) => this.#start(key, context.signal, live) }), options);
+    const run = (context: LoadContext<StoredAnswer>): Promise<StoredAnswer> =>
+      load({ context, startLive: (live) => this.#start(key, context.signal, live) });
+    if (!options.staleIfErrorMs) return this.#cache.getOrSet(key, run, options);
+    const answer = this.#cache.getOrSet(key, (context) => run(context).catch((error: unknown) => refuseOrThrow(error, context)), options);
+    return answer instanceof Promise ? answer.then(orThrowRefusal) : answer;
   }
 
   /** Reads along with the load that a `getOrLoad` of this key has just joined or begun. @returns a function that stops waiting */

@@ -34,6 +34,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_SYNC_SOURCES: "syncSources",
   LARDER_METRICS_TOKEN: "metricsToken",
   LARDER_MAX_BODY: "maxBody",
+  LARDER_BODY_TIMEOUT: "bodyTimeout",
   LARDER_TRUST_PROXY: "trustProxy",
   LARDER_REDIS_PREFIX: "redisPrefix",
   LARDER_WORKERS: "workers",

@@ -122,6 +122,7 @@ export const settingsSchema = z
       .meta({ description: "Names of sources, each with an address of its own where wanted (name=URL); none switches sync off." }),
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
+    bodyTimeout: durationMs.default(30_000).meta({ description: "In which time a request body must have come; slower ones are 408." }),
     trustProxy: z
       .array(z.string().refine(isTrustEntry, { message: "must hold IP addresses or CIDR ranges, such as 127.0.0.1 or 10.0.0.0/8" }))
       .default([])

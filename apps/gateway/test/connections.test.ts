@@ -1,0 +1,116 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { connect, type Socket } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import type { ApiRouter } from "../src/gateway.ts";
+import { GatewayServer } from "../src/server.ts";
+import { type Bed, chat, startBed, until } from "./support/start.ts";
+
+let bed: Bed | undefined;
+const sockets: Socket[] = [];
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await bed?.close();
+  bed = undefined;
+});
+
+/** A connection that is closed when the test is over. */
+async function open(port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1");
+  sockets.push(socket.on("error", () => undefined));
+  await once(socket, "connect");
+  return socket;
+}
+
+/** Everything that comes on a connection until it is closed. */
+async function readToEnd(socket: Socket): Promise<string> {
+  let text = "";
+  socket.on("data", (data) => {
+    text += data.toString();
+  });
+  await once(socket.resume(), "close");
+  return text;
+}
+
+describe("slow request bodies", () => {
+  it.each([
+    ["/v1/chat/completions", "content-length: 100", { error: { type: "invalid_request_error", code: "request_timeout" } }],
+    ["/v1/embeddings", "transfer-encoding: chunked", { error: { type: "invalid_request_error", code: "request_timeout" } }],
+    ["/v1/messages", "content-length: 100", { type: "error", error: { type: "invalid_request_error" } }],
+  ])("are answered 408 in the shape of %s, sent by %s, and the connection ends", async (path, framing, shape) => {
+    bed = await startBed({ bodyTimeout: "50ms" });
+    const socket = await open(bed.gateway.port);
+    const begun = framing.startsWith("content") ? '{"model":' : '9\r\n{"model":\r\n';
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n${framing}\r\n\r\n${begun}`);
+    const [head = "", body = ""] = (await readToEnd(socket)).split("\r\n\r\n");
+    expect(head).toMatch(/^HTTP\/1\.1 408 /);
+    expect(head.toLowerCase()).toContain("connection: close");
+    expect(JSON.parse(body)).toMatchObject(shape);
+    expect(bed.upstream.calls).toBe(0);
+    expect((await bed.post("/v1/chat/completions", chat("after a slow one"))).status).toBe(200);
+  });
+});
+
+describe("idle connections", () => {
+  it("2,000 of them, silent or kept alive, neither stop the service nor hold up its end", async () => {
+    bed = await startBed();
+    const { port } = bed.gateway;
+    const idle: Socket[] = [];
+    for (let opened = 0; opened < 2_000; opened += 200) idle.push(...(await Promise.all(Array.from({ length: 200 }, () => open(port)))));
+    let answered = 0;
+    for (const socket of idle.slice(0, 1_000)) {
+      socket.once("data", () => {
+        answered += 1;
+      });
+      socket.write("GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    }
+    await until(() => answered === 1_000);
+    const verdicts = [];
+    for (const text of ["crowded", "crowded", "crowded stream"]) {
+      const answer = await bed.post("/v1/chat/completions", chat(text, { stream: text.endsWith("stream") }));
+      verdicts.push([answer.status, answer.headers.get("x-larder-cache"), (await answer.text()).length > 0]);
+    }
+    expect(verdicts).toEqual([
+      [200, "MISS", true],
+      [200, "HIT", true],
+      [200, "MISS", true],
+    ]);
+    expect(idle.every((socket) => !socket.closed)).toBe(true);
+    const ended = idle.map((socket) => socket.closed || once(socket.resume(), "close"));
+    await bed.close();
+    bed = undefined;
+    // Well before the 30 s after which what has not ended would be broken off: the test's own limit is 20 s.
+    await Promise.all(ended);
+  });
+});
+
+describe("a caller that does not read its answer", () => {
+  it("is given up after a while, and one that waits for its answer is not", async () => {
+    const responses: ServerResponse[] = [];
+    const server = new GatewayServer({
+      api: { handle: async () => undefined } as unknown as ApiRouter,
+      other: (_request, response) => void responses.push(response),
+      stallMs: 40,
+    });
+    const port = await server.listen(0, "127.0.0.1");
+    const [stalled, waiting] = [await open(port), await open(port)];
+    for (const socket of [stalled, waiting]) socket.pause().write("GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    await until(() => responses.length === 2);
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    // Small pieces until the sockets of both ends hold no more: little waits at a time, so that the rate demanded of large ones is no matter.
+    const piece = Buffer.alloc(1024);
+    const fill = (): void => {
+      while (first.write(piece));
+    };
+    first.on("drain", fill);
+    fill();
+    await once(first, "close");
+    expect([first.writableFinished, second.destroyed, second.closed]).toEqual([false, false, false]);
+    second.end("late, and whole");
+    waiting.write("GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+    await until(() => responses.length === 3);
+    responses[2]?.end();
+    expect(await readToEnd(waiting)).toContain("late, and whole");
+    await server.close(100);
+  });
+});
