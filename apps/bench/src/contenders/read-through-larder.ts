@@ -4,7 +4,8 @@ import { RedisCache } from "@larder/cache-redis";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import type { ReadThroughCache, ReadThroughContender, ReadThroughSetting } from "./read-through.ts";
 
-const MAX_ENTRIES = 100_000;
+/** Entries of the first tier. */
+export const MAX_ENTRIES = 100_000;
 
 function wrap(cache: TieredCache<unknown>, closing: ReadonlyArray<{ close(): unknown }>, ready: () => Promise<unknown>): ReadThroughCache {
   return {

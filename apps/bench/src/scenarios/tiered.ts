@@ -2,7 +2,7 @@ import type { MaybePromise } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { installContenders } from "../contenders/load-contenders.ts";
 import type { ReadThroughCache } from "../contenders/read-through.ts";
-import { larder } from "../contenders/read-through-larder.ts";
+import { larder, MAX_ENTRIES } from "../contenders/read-through-larder.ts";
 import { readThroughPeers } from "../contenders/read-through-peers.ts";
 import { type BatchContender, type Measurement, measureInterleaved, toRows } from "../measure.ts";
 import type { Scenario, ScenarioContext, ScenarioResult, Table, Target } from "../scenario.ts";
@@ -11,6 +11,7 @@ import { chatAnswer } from "../workload-values.ts";
 
 const KEYS = 1000;
 const VALUE_BYTES = 8192;
+const TTL_MS = 3_600_000;
 const LIMIT = "raw Map.get";
 const MEMORY = "larder MemoryCache.get";
 
@@ -78,12 +79,13 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const { installed, unavailable } = await installContenders([larder, ...readThroughPeers], context.peers);
   const keys = Array.from({ length: KEYS }, (_, index) => keyOf(index));
   const values = new Map(keys.map((key) => [key, chatAnswer(VALUE_BYTES, key)]));
-  const memory = new MemoryCache<unknown>({ maxEntries: 2 * KEYS });
+  // Made as the composition makes its own: what is compared is the composition, not the options.
+  const memory = new MemoryCache<unknown>({ maxEntries: MAX_ENTRIES, ttlMs: TTL_MS });
   for (const [key, value] of values) memory.set(key, value);
   const caches: Array<{ cache: ReadThroughCache; entry: (typeof installed)[number] }> = [];
   try {
     for (const entry of installed) {
-      const cache = await entry.contender.create({ namespace: "bench", ttlMs: 3_600_000 }, context.peers);
+      const cache = await entry.contender.create({ namespace: "bench", ttlMs: TTL_MS }, context.peers);
       caches.push({ cache, entry });
       for (const key of keys) await cache.getOrSet(key, async () => values.get(key));
     }
@@ -98,7 +100,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     const sync = await measureHits(
       [
         limit(),
-        syncBatch(MEMORY, { role: "control", note: "the first tier alone: the limit of a composition" }, (key) => memory.get(key), keys),
+        syncBatch(MEMORY, { role: "control", note: "the first tier alone, with the composition's own options: the limit of a composition" }, (key) => memory.get(key), keys),
         ...caches.flatMap(({ cache, entry }) =>
           cache.getSync ? [syncBatch(entry.contender.name, identityOf(entry), cache.getSync, keys)] : [],
         ),
