@@ -1,13 +1,14 @@
 import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
-import { createSealing } from "@larder/cache-redis/sealing";
+import { createSealing, type SealingKey } from "@larder/cache-redis/sealing";
 import type { Mirror } from "@larder/provider-sync";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
-import { createBodySigner } from "@larder/pubsub-invalidation/signer";
+import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import { deriveKey } from "./security/derive-key.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
+import { keyIdOf, type MasterKeys } from "./security/sealer.ts";
 import type { SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
 
@@ -27,7 +28,12 @@ const ADD =
   "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return n";
 
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
-export async function openRedisTier(settings: Settings, redisUrl: string, masterKey: Buffer | undefined, log: Log): Promise<SharedTier> {
+export async function openRedisTier(
+  settings: Settings,
+  redisUrl: string,
+  masterKeys: MasterKeys | undefined,
+  log: Log,
+): Promise<SharedTier> {
   const client = openClient(redisUrl);
   let wasUp: boolean | undefined;
   const tell = (isUp: boolean): void => {
@@ -45,7 +51,7 @@ export async function openRedisTier(settings: Settings, redisUrl: string, master
   const common = { client, keyPrefix: settings.redisPrefix, lanes };
   // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is
   // this machine's alone, and another machine could not read what it sealed.
-  const sealing = masterKey ? { sealing: createSealing({ current: { id: "1", secret: deriveKey(masterKey, "answers") } }) } : {};
+  const sealing = masterKeys ? { sealing: openSealing(masterKeys) } : {};
   const l2 = new RedisCache<StoredAnswer>({
     ...common,
     namespace: ANSWERS_NAMESPACE,
@@ -53,7 +59,7 @@ export async function openRedisTier(settings: Settings, redisUrl: string, master
     codec: answerCodec,
     ...sealing,
   });
-  const bus = new RedisInvalidationBus({ ...common, ...(masterKey ? { signer: createBodySigner(deriveKey(masterKey, "bus")) } : {}) });
+  const bus = new RedisInvalidationBus({ ...common, ...(masterKeys ? { signer: openSigner(masterKeys) } : {}) });
   // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
   const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
   const counter: SharedCounter = {
@@ -73,6 +79,21 @@ export async function openRedisTier(settings: Settings, redisUrl: string, master
     return createRedisMirror({ client, keyPrefix: settings.redisPrefix });
   };
   return { l2, bus, counter, openMirror, isUp, close };
+}
+
+function openSealing({ masterKey, previousMasterKeys }: MasterKeys): ReturnType<typeof createSealing> {
+  const toKey = (key: Buffer): SealingKey => ({ id: keyIdOf(key), secret: deriveKey(key, "answers") });
+  return createSealing({ current: toKey(masterKey), previous: previousMasterKeys.map(toKey) });
+}
+
+/** Signs with the key of now and takes what a previous one has signed: while a fleet rotates, both are in use. */
+function openSigner({ masterKey, previousMasterKeys }: MasterKeys): BodySigner {
+  const [current, ...previous] = [masterKey, ...previousMasterKeys].map((key) => createBodySigner(deriveKey(key, "bus")));
+  const signers = [current as BodySigner, ...previous];
+  return {
+    sign: (namespace, body) => (signers[0] as BodySigner).sign(namespace, body),
+    verify: (namespace, body, signature) => signers.some((signer) => signer.verify(namespace, body, signature)),
+  };
 }
 
 function withTimeout(answer: Promise<number>): Promise<number | undefined> {

@@ -10,7 +10,7 @@ import { createGatewayCore } from "./gateway-core.ts";
 import { openSharedTier } from "./open-shared-tier.ts";
 import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator } from "./security/authenticator.ts";
-import { readMasterKey, Sealer } from "./security/sealer.ts";
+import { type MasterKeys, readMasterKey, Sealer } from "./security/sealer.ts";
 import { readOrCreateSecret } from "./security/secret-file.ts";
 import { GatewayServer } from "./server.ts";
 import type { SharedTier } from "./shared-tier.ts";
@@ -50,16 +50,18 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const { directory = process.cwd(), log = createLog(settings.logLevel) } = options;
   const telemetrySettings = readTelemetrySettings();
   const secrets = obtainSecrets(settings, directory);
-  const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets.masterKey, log));
+  const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets, log));
   const store = new GatewayStore(settings.databaseUrl, directory);
   const guard = new AddressGuard(settings.allowedPrivateHosts);
-  const sealer = new Sealer(secrets.masterKey);
+  const sealer = new Sealer(secrets.masterKey, secrets.previousMasterKeys);
   const { upstreamConnections: connections } = settings;
   const trusted = new PooledUpstream({ connections });
   const guarded = new PooledUpstream({ connections, guard });
   const onProblem = (providerId: string, problem: string): void =>
     log.error({ providerId }, `a stored provider cannot be used: ${problem}`);
-  const directoryOfProviders = new ProviderDirectory({ settings, store, sealer, bus: shared.bus, trusted, guarded, guard, onProblem });
+  const onResealed = (providerId: string): void => log.info({ providerId }, "a credential was sealed anew with the master key of now");
+  const told = { onProblem, onResealed };
+  const directoryOfProviders = new ProviderDirectory({ settings, store, sealer, bus: shared.bus, trusted, guarded, guard, ...told });
   const sync = await startSync({ settings, directory, shared, log });
   const authenticator = new Authenticator(settings, store, shared.bus);
   const { l2, bus, counter } = shared;
@@ -97,6 +99,8 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   });
   await store.check();
   const port = await server.listen(settings.port, settings.host);
+  // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.
+  void Promise.resolve(directoryOfProviders.table()).catch(() => undefined);
   const close = async (): Promise<void> => {
     state.isDraining = true;
     await server.close(settings.drain);
@@ -117,8 +121,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   };
 }
 
-interface Secrets {
-  readonly masterKey: Buffer;
+interface Secrets extends MasterKeys {
   readonly adminToken: string;
   readonly adminTokenFile: string | undefined;
   readonly newAdminToken: string | undefined;
@@ -133,9 +136,17 @@ function obtainSecrets(settings: Settings, directory: string): Secrets {
   const masterText = settings.masterKey ?? readOrCreateSecret(join(folder, "master-key"), () => randomBytes(32).toString("hex")).secret;
   const masterKey = readMasterKey(masterText);
   if (!masterKey) throw new SettingsError(["LARDER_MASTER_KEY must be 32 bytes in hexadecimal (64 digits) or base64"]);
+  const previousMasterKeys = settings.previousMasterKeys.map(readMasterKey).filter((key) => key !== undefined);
+  if (previousMasterKeys.length < settings.previousMasterKeys.length)
+    throw new SettingsError([
+      "LARDER_MASTER_KEY_PREVIOUS must hold keys of 32 bytes in hexadecimal (64 digits) or base64, separated by commas",
+    ]);
+  const isOther = (key: Buffer, index: number): boolean =>
+    !key.equals(masterKey) && previousMasterKeys.findIndex((earlier) => earlier.equals(key)) === index;
+  const keys = { masterKey, previousMasterKeys: previousMasterKeys.filter(isOther) };
   if (settings.adminToken !== undefined)
-    return { masterKey, adminToken: settings.adminToken, adminTokenFile: undefined, newAdminToken: undefined };
+    return { ...keys, adminToken: settings.adminToken, adminTokenFile: undefined, newAdminToken: undefined };
   const adminTokenFile = join(folder, "admin-token");
   const { secret, isNew } = readOrCreateSecret(adminTokenFile, () => `larder_admin_${randomBytes(32).toString("base64url")}`);
-  return { masterKey, adminToken: secret, adminTokenFile, newAdminToken: isNew ? secret : undefined };
+  return { ...keys, adminToken: secret, adminTokenFile, newAdminToken: isNew ? secret : undefined };
 }

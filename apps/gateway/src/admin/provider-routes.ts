@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { storedSettingsSchema } from "../upstream/provider-directory.ts";
+import { slotOf, storedSettingsSchema } from "../upstream/provider-directory.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
 import { readJson, refuse } from "./read-json.ts";
@@ -85,8 +85,7 @@ export function providerRoutes(admin: AdminParts): Hono {
     // A key that is left out stays, but never moves to another host: whoever may edit addresses must not get at keys that way.
     if (apiKey === undefined && known?.sealedKey && originOf(known.settings) !== new URL(settings.baseUrl).origin)
       return refuse(context, 400, "The baseUrl points to another host: send the apiKey for it too.", "apiKey");
-    const sealedKey =
-      apiKey === undefined ? (known?.sealedKey ?? null) : apiKey === null ? null : admin.sealer.seal(apiKey, `provider:${id}`);
+    const sealedKey = apiKey === undefined ? (known?.sealedKey ?? null) : apiKey === null ? null : admin.sealer.seal(apiKey, slotOf(id));
     const updatedAt = Date.now();
     await admin.store.putProvider({ id, settings: JSON.stringify(settings), sealedKey, updatedAt });
     const { propagated } = await admin.directory.invalidate();

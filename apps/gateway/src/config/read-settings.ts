@@ -24,6 +24,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   DATABASE_URL: "databaseUrl",
   LARDER_ADMIN_TOKEN: "adminToken",
   LARDER_MASTER_KEY: "masterKey",
+  LARDER_MASTER_KEY_PREVIOUS: "previousMasterKeys",
   LARDER_CACHE_TTL: "cacheTtl",
   LARDER_CACHE_MAX_BYTES: "cacheMaxBytes",
   LARDER_CACHE_MAX_ENTRIES: "cacheMaxEntries",
@@ -47,9 +48,14 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_UPSTREAM_RETRIES: "upstreamRetries",
 };
 /** Settings written as a comma list in the environment. */
-const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "syncSources", "trustProxy"]);
+const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "previousMasterKeys", "syncSources", "trustProxy"]);
 /** Secrets: set but empty is a mistake that must stop the start, not "unset". */
-const SECRETS: ReadonlySet<string> = new Set(["LARDER_ADMIN_TOKEN", "LARDER_MASTER_KEY", "LARDER_METRICS_TOKEN"]);
+const SECRETS: ReadonlySet<string> = new Set([
+  "LARDER_ADMIN_TOKEN",
+  "LARDER_MASTER_KEY",
+  "LARDER_MASTER_KEY_PREVIOUS",
+  "LARDER_METRICS_TOKEN",
+]);
 
 /** Names of all environment variables that are settings, for `--help` and the documentation's check. */
 export const settingVariables: readonly string[] = Object.keys(VARIABLES);

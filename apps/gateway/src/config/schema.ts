@@ -109,6 +109,9 @@ export const settingsSchema = z
       .default("file:.larder/gateway.db"),
     adminToken: secret.min(16, { message: "must have at least 16 characters" }).optional(),
     masterKey: z.string().optional(),
+    previousMasterKeys: z.array(z.string()).max(10).default([]).meta({
+      description: "Master keys that open what they have sealed and seal nothing any more: for rotation.",
+    }),
     cacheTtl: durationMs.default(3_600_000),
     cacheMaxBytes: bytes.default(268_435_456),
     cacheMaxEntries: z.coerce.number().int().positive().default(10_000),

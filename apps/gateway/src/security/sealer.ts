@@ -17,8 +17,8 @@ export class Sealer {
   constructor(current: Buffer, older: readonly Buffer[] = []) {
     for (const key of [current, ...older]) if (key.length !== 32) throw new RangeError(`a master key has 32 bytes, got ${key.length}`);
     this.#key = current;
-    this.keyId = idOf(current);
-    this.#keys = new Map([current, ...older].map((key) => [idOf(key), key]));
+    this.keyId = keyIdOf(current);
+    this.#keys = new Map([current, ...older].map((key) => [keyIdOf(key), key]));
   }
 
   /** Seals a text for one slot, such as `provider:openai`. */
@@ -55,6 +55,12 @@ export class Sealer {
   }
 }
 
+/** The key that seals, and those that only open any more. */
+export interface MasterKeys {
+  readonly masterKey: Buffer;
+  readonly previousMasterKeys: readonly Buffer[];
+}
+
 /** A sealed credential that cannot be opened. Never carries the value. */
 export class SealError extends Error {
   constructor(problem: string) {
@@ -63,7 +69,8 @@ export class SealError extends Error {
   }
 }
 
-function idOf(key: Buffer): string {
+/** Tells master keys apart and gives nothing of them away. */
+export function keyIdOf(key: Buffer): string {
   return createHash("sha256").update("larder-master-key-id").update(key).digest("base64url").slice(0, 8);
 }
 

@@ -74,6 +74,12 @@ export class GatewayStore {
     );
   }
 
+  /** Puts a credential's new envelope in the place of an old one. @returns whether it was still that one: a save meanwhile wins */
+  async resealProvider(id: string, from: string, to: string): Promise<boolean> {
+    const statement = "UPDATE gateway_providers SET sealed_key = ? WHERE id = ? AND sealed_key = ? RETURNING id";
+    return (await this.#run(statement, [to, id, from])).length > 0;
+  }
+
   /** @returns whether it was there */
   async deleteProvider(id: string): Promise<boolean> {
     return (await this.#run("DELETE FROM gateway_providers WHERE id = ? RETURNING id", [id])).length > 0;

@@ -1,4 +1,4 @@
-import { type InvalidationBus, type InvalidationResult, type MaybePromise, TieredCache } from "@larder/cache-core";
+import { type InvalidationBus, type InvalidationResult, type LoadContext, type MaybePromise, TieredCache } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { z } from "zod";
 import type { Settings } from "../config/schema.ts";
@@ -34,9 +34,13 @@ export interface ProviderDirectoryOptions {
   readonly guard: AddressGuard;
   /** Told of a stored provider that cannot be used. Never carries its credential. */
   readonly onProblem: (providerId: string, problem: string) => void;
+  /** Told of a credential that was sealed anew with the master key of now. */
+  readonly onResealed?: (providerId: string) => void;
 }
 
 const ALL = "all";
+/** Milliseconds after which providers are read again that could not be read. */
+const RETRY_AFTER_MS = 2_000;
 
 /**
  * The providers of this gateway: those of the environment and the file, and those in the database, whose credentials are held unsealed
@@ -64,7 +68,7 @@ export class ProviderDirectory {
 
   /** The providers of now. At once, unless they must be read anew. */
   table(): MaybePromise<ProviderTable> {
-    return this.#cache.getOrSet(ALL, () => this.#load()) as MaybePromise<ProviderTable>;
+    return this.#cache.getOrSet(ALL, (context) => this.#load(context)) as MaybePromise<ProviderTable>;
   }
 
   /** Makes a change in the database visible here at once, and on peers by the bus. */
@@ -76,12 +80,13 @@ export class ProviderDirectory {
     return this.#cache.close();
   }
 
-  async #load(): Promise<ProviderTable> {
+  async #load(context: LoadContext<ProviderTable>): Promise<ProviderTable> {
     const { providers, fallback, anthropic } = this.#environment;
     let stored: StoredProvider[];
     try {
       stored = await this.#options.store.listProviders();
     } catch {
+      context.setOptions({ ttlMs: Math.min(RETRY_AFTER_MS, this.#options.settings.providerConfigTtlMs) });
       return this.#lastKnown ?? new ProviderTable(this.#options.settings, providers, fallback, anthropic);
     }
     const usable = stored.flatMap((row) => this.#open(row));
@@ -89,18 +94,35 @@ export class ProviderDirectory {
     return this.#lastKnown;
   }
 
+  /**
+   * Seals a credential anew that an older master key has sealed, behind the requests. Does nothing when it was saved meanwhile; when it fails it
+   * comes again with the next load. While a fleet rotates, a process with the former key turns it back, until there is none any more.
+   */
+  async #reseal(id: string, envelope: string, apiKey: Secret): Promise<void> {
+    const { store, sealer, onResealed } = this.#options;
+    try {
+      if (await store.resealProvider(id, envelope, sealer.seal(apiKey.reveal(), slotOf(id)))) onResealed?.(id);
+    } catch {}
+  }
+
   /** A credential that does not open makes its provider unusable: nothing older is used in its place. */
   #open(row: StoredProvider): Provider[] {
     const { sealer, guarded, settings, onProblem } = this.#options;
     try {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
-      const apiKey = row.sealedKey === null ? undefined : new Secret(sealer.open(row.sealedKey, `provider:${row.id}`));
+      const apiKey = row.sealedKey === null ? undefined : new Secret(sealer.open(row.sealedKey, slotOf(row.id)));
+      if (apiKey && sealer.isOutdated(row.sealedKey as string)) void this.#reseal(row.id, row.sealedKey as string, apiKey);
       return [{ ...parsed, id: row.id, apiKey, timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded }];
     } catch (error) {
       onProblem(row.id, error instanceof Error && error.name === "SealError" ? error.message : "its stored settings cannot be read");
       return [];
     }
   }
+}
+
+/** What a provider's credential is sealed for. */
+export function slotOf(providerId: string): string {
+  return `provider:${providerId}`;
 }
 
 const bareUrl = (url: string): string => url.replace(/\/+$/, "");

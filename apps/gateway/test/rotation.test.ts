@@ -1,0 +1,107 @@
+import { randomBytes } from "node:crypto";
+import { uniquePrefix } from "@larder/cache-testing";
+import { afterEach, describe, expect, it } from "vitest";
+import { keyIdOf, Sealer } from "../src/security/sealer.ts";
+import { GatewayStore, type StoredProvider } from "../src/storage/gateway-store.ts";
+import { type Bed, chat, startBed, until } from "./support/start.ts";
+
+const CANARY = "sk-canary-rotated-5h2k";
+const newKey = (): string => randomBytes(32).toString("hex");
+const idOf = (key: string): string => keyIdOf(Buffer.from(key, "hex"));
+
+const open: Array<{ close(): Promise<void> }> = [];
+afterEach(async () => {
+  for (const item of open.splice(0).reverse()) await item.close();
+});
+const keep = <T extends { close(): Promise<void> }>(item: T): T => {
+  open.push(item);
+  return item;
+};
+
+/** A provider with a credential, saved by a gateway with this master key. */
+async function saveWith(masterKey: string, settings: Parameters<typeof startBed>[0] = {}): Promise<{ bed: Bed; store: GatewayStore }> {
+  const bed = keep(await startBed({ masterKey, allowedPrivateHosts: ["127.0.0.1"], ...settings }));
+  const body = { apiKey: CANARY, baseUrl: bed.upstream.url, models: ["rotated-model"] };
+  expect((await bed.admin("PUT", "/admin/providers/rotated", body)).status).toBe(200);
+  return { bed, store: keep(new GatewayStore("file:.larder/gateway.db", bed.directory)) };
+}
+
+const rowOf = async (store: GatewayStore): Promise<StoredProvider> => (await store.listProviders())[0] as StoredProvider;
+const sealedBy = async (store: GatewayStore): Promise<string | undefined> => (await rowOf(store)).sealedKey?.split(".")[1];
+const ask = (bed: Bed, text: string): Promise<Response> => bed.post("/v1/chat/completions", chat(text, { model: "rotated-model" }));
+
+describe("a new LARDER_MASTER_KEY beside the previous one", () => {
+  it("seals stored credentials anew, without a request or a restart in between, and the previous one is needed no more", async () => {
+    const [former, next] = [newKey(), newKey()];
+    const { bed, store } = await saveWith(former);
+    expect(await sealedBy(store)).toBe(idOf(former));
+    const { updatedAt } = await rowOf(store);
+    const rotated = keep(await bed.peer({ masterKey: next, previousMasterKeys: [former] }));
+    await until(() => rotated.logs.some((line) => line.includes("sealed anew")));
+    expect([await sealedBy(store), (await rowOf(store)).updatedAt]).toEqual([idOf(next), updatedAt]);
+    expect(rotated.logs.join("\n")).not.toContain(CANARY);
+    const after = keep(await bed.peer({ masterKey: next }));
+    for (const gateway of [rotated, after]) {
+      expect((await ask(gateway, `as ${gateway.url}`)).status).toBe(200);
+      expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe(`Bearer ${CANARY}`);
+    }
+    expect(after.logs.some((line) => line.includes("sealed anew"))).toBe(false);
+  });
+
+  it("and without the previous one the provider cannot be used, nothing is sealed anew, and all others go on", async () => {
+    const [former, next] = [newKey(), newKey()];
+    const { bed, store } = await saveWith(former);
+    const blind = keep(await bed.peer({ masterKey: next }));
+    expect((await blind.post("/v1/chat/completions", chat("others go on"))).status).toBe(200);
+    await ask(blind, "not by another provider's key");
+    expect(bed.upstream.seen.at(-1)?.headers.authorization).not.toContain(CANARY);
+    expect(blind.logs.some((line) => line.includes("was sealed with another master key"))).toBe(true);
+    expect(await sealedBy(store)).toBe(idOf(former));
+  });
+
+  it("a save that comes in between wins over the sealing anew", async () => {
+    const former = newKey();
+    const { store } = await saveWith(former);
+    const { sealedKey } = await rowOf(store);
+    const saved = new Sealer(Buffer.from(former, "hex")).seal("sk-saved-meanwhile", "provider:rotated");
+    await store.putProvider({ ...(await rowOf(store)), sealedKey: saved });
+    expect(await store.resealProvider("rotated", sealedKey as string, "v1.stale")).toBe(false);
+    expect((await rowOf(store)).sealedKey).toBe(saved);
+    expect(await store.resealProvider("rotated", saved, "v1.fresh")).toBe(true);
+  });
+
+  it("what is given as previous must be keys", async () => {
+    await expect(startBed({ masterKey: newKey(), previousMasterKeys: ["canary"] })).rejects.toThrow(
+      /LARDER_MASTER_KEY_PREVIOUS(?!.*canary)/s,
+    );
+  });
+});
+
+describe("a fleet on one Redis that rotates", () => {
+  it("shares answers and invalidations while both keys are in use", async () => {
+    const [former, next] = [newKey(), newKey()];
+    const redis = { redisUrl: process.env.REDIS_URL as string, redisPrefix: uniquePrefix() };
+    expect(redis.redisUrl, "this test needs a real Redis").toBeTruthy();
+    // First everyone learns the new key, then everyone uses it: here one process has gone on and the other has not yet.
+    const one = keep(await startBed({ ...redis, masterKey: former, previousMasterKeys: [next] }));
+    const two = keep(await one.peer({ masterKey: next, previousMasterKeys: [former, next] }));
+    const verdict = async (bed: Bed, text: string, headers: Record<string, string> = {}): Promise<string | null> =>
+      (await bed.post("/v1/chat/completions", chat(text), headers)).headers.get("x-larder-cache");
+    for (const [from, to] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      const text = `rotating from ${from.url}`;
+      // The write to Redis is off the answer's path, and goes without where Redis is slow: made anew until it is there.
+      for (let told: string | null = null; told !== "HIT"; ) {
+        await verdict(from, text, { "cache-control": "no-cache" });
+        told = await verdict(to, text, { "cache-control": "only-if-cached" });
+      }
+      const dropped = (await (await from.admin("POST", "/admin/cache/invalidate", { all: true })).json()) as { propagated: boolean };
+      expect(dropped.propagated).toBe(true);
+      let told = await verdict(to, text, { "cache-control": "only-if-cached" });
+      for (let look = 0; look < 200 && told === "HIT"; look += 1) told = await verdict(to, text, { "cache-control": "only-if-cached" });
+      expect(told).toBe("MISS");
+    }
+  });
+});
