@@ -22,11 +22,16 @@ export type { RedisServer, RedisServerOptions } from "./redis-server.ts";
 export { startRedisServer, waitUntil } from "./redis-server.ts";
 // The simulator.
 export type { VersionedValue } from "./simulator/coherence-oracle.ts";
+export type { RegressionFile } from "./simulator/regression-file.ts";
+export { decodeRegression, describeFailure, encodeRegression } from "./simulator/regression-file.ts";
+export { runInTurn } from "./simulator/run-in-turn.ts";
 export type { ScheduleOptions, ScheduleResult } from "./simulator/run-schedule.ts";
 export { runSchedule } from "./simulator/run-schedule.ts";
 export type { FaultPlan, LoadPlan, Operation, PlanLimits, SchedulePlan } from "./simulator/schedule-plan.ts";
 export { PLAN_FORMAT, planSchedule } from "./simulator/schedule-plan.ts";
 export { SeededRandom } from "./simulator/seeded-random.ts";
+export type { ShrunkSchedule } from "./simulator/shrink-schedule.ts";
+export { shrinkSchedule } from "./simulator/shrink-schedule.ts";
 export type { SimulationOptions, SimulationReport } from "./simulator/simulate.ts";
 export { simulate } from "./simulator/simulate.ts";
 export type { SimulatedBusPort, SimulatedRedisPort } from "./simulator/simulated-ports.ts";
@@ -34,6 +39,7 @@ export type { CreateProcess, ProcessContext } from "./simulator/simulated-proces
 export { ReplyError, SimulatedRedis } from "./simulator/simulated-redis.ts";
 export type { ScriptAblations } from "./simulator/simulated-scripts.ts";
 export { SimulatedScripts } from "./simulator/simulated-scripts.ts";
+export { violationKind } from "./simulator/violation-kind.ts";
 export { VirtualTime } from "./simulator/virtual-time.ts";
 export type { TestApi } from "./test-api.ts";
 export { uniquePrefix } from "./unique-key.ts";

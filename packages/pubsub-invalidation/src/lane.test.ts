@@ -54,6 +54,19 @@ describe("a lane's proof", () => {
     expect(rig.counters).toMatchObject({ gaps: 1, replays: 1, replayed: 1, resets: 0 });
   });
 
+  it("leaves nothing to judge by while something before the last message is missing", async () => {
+    const rig = await started();
+    rig.invalidate("missed");
+    rig.deliver(true);
+    // Nothing shows the hole yet: what this process invalidated itself is known to its second tier, by a higher place than the record's.
+    expect(rig.lane.record?.seq).toBe(0);
+    rig.invalidate("heard");
+    rig.deliver();
+    expect(rig.lane.record).toBeUndefined();
+    await rig.settleAll();
+    expect(rig.lane.record?.seq).toBe(2);
+  });
+
   it("does not come from a heartbeat that was never sent", async () => {
     const rig = await started();
     rig.hear(rig.lane.heartbeatChannel, "invented epoch1 0");

@@ -141,11 +141,15 @@ export class Lane {
   }
 
   /**
-   * What is known of the lane's version; `undefined` before the first answer, and while a message of another epoch says that what is
-   * known is of a past one: values judged by it would be served though they are void (found by the simulator).
+   * What is known of the lane's version; `undefined` before the first answer, and while
+   * - a message of another epoch says that what is known is of a past one: values judged by it would be served though they are void;
+   * - something before the last message is missing. The record's `seq` then names a place up to which it does not know everything, and a
+   *   second tier that relies on it would forget what this process invalidated itself: the echo of its own tag was lost with a connection,
+   *   the next message came over the new one, and the old value was served, and kept, until its time to live was over.
+   * Both were found by the simulator.
    */
   get record(): VersionRecord | undefined {
-    return this.#isForeign ? undefined : this.#record;
+    return this.#isForeign || this.#baselineDue !== undefined || this.#ahead.size > 0 ? undefined : this.#record;
   }
 
   /** Whether checks are answered and their nonces do not come: the subscription is dead, whatever its socket says. */

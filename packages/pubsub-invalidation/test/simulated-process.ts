@@ -15,6 +15,14 @@ export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisP
   return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, jitter: 0 });
 };
 
+/** The product as it would be without deadlines on reads. */
+export const createWithoutDeadlines: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs }) => {
+  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, timeoutMs: 60_000, clock, random });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, backendBudgetMs: 60_000, jitter: 0 });
+};
+
 /** Memory and bus alone. */
 export const createWithoutStore: CreateProcess = ({ clock, random, busPort, ttlMs }) => {
   const bus = new RedisInvalidationBus({ port: busPort, clock, random });

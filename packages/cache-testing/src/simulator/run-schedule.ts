@@ -18,7 +18,7 @@ export interface ScheduleOptions {
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
   /** Mechanisms switched off in the server and the connections. @default none */
-  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & { readonly publishFirst?: boolean; readonly acknowledgesEarly?: boolean };
+  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & { readonly publishFirst?: boolean };
 }
 
 /** What a schedule came to. */
@@ -98,7 +98,7 @@ class ScheduleRun {
   }
 
   #createWorld(options: ScheduleOptions): SharedWorld {
-    const { publishFirst, acknowledgesEarly = false, ...ablations } = options.ablations ?? {};
+    const { publishFirst, ...ablations } = options.ablations ?? {};
     const later = (remainder: () => void): void => {
       this.#time.schedule(this.#random.next() * 10, remainder);
     };
@@ -108,7 +108,6 @@ class ScheduleRun {
       redis: this.#redis,
       scripts: new SimulatedScripts(this.#redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
       create: options.create,
-      acknowledgesEarly,
       onDelivery: (process, text) => {
         const place = this.#places.get(text);
         if (place !== undefined) this.#oracle.onDelivered(process.index, place);

@@ -1,3 +1,4 @@
+import { runInTurn } from "./run-in-turn.ts";
 import { runSchedule, type ScheduleOptions, type ScheduleResult } from "./run-schedule.ts";
 import { type PlanLimits, planSchedule } from "./schedule-plan.ts";
 
@@ -34,16 +35,6 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   let reads = 0;
   let done = 0;
   const runBatch = (): void => {
-    const { stackTraceLimit } = Error;
-    // Lost connections reject by the dozen in every schedule, and nobody reads where.
-    Error.stackTraceLimit = 0;
-    try {
-      runSeeds();
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit;
-    }
-  };
-  const runSeeds = (): void => {
     for (let end = Math.min(schedules, done + BATCH); done < end && failures.length < keepFailures; done += 1) {
       const result = runSchedule(planSchedule(firstSeed + done, limits), options);
       steps += result.steps;
@@ -52,16 +43,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     }
   };
   while (done < schedules && failures.length < keepFailures) {
-    await new Promise<void>((resolve, reject) => {
-      setImmediate(() => {
-        try {
-          runBatch();
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
+    await runInTurn(runBatch);
     options.onProgress?.(done);
   }
   return { firstSeed, schedules: done, steps, reads, failures };

@@ -15,8 +15,6 @@ export interface PortContext {
   readonly scripts: SimulatedScripts;
   /** A message was handed to this process: told before the process sees it, and once it has. */
   readonly onDelivery: (channel: string, text: string) => void;
-  /** Whether subscribers are told that they listen when the connection stands, not when the server has acknowledged (an ablation). */
-  readonly acknowledgesEarly: boolean;
 }
 
 class ConnectionLost extends Error {
@@ -103,13 +101,10 @@ class SubscriberLane {
   subscribe(channels: readonly string[], onAcknowledged: () => void): void {
     const subscriber = this.#subscriber;
     if (!subscriber || !this.link.isUp) return;
-    if (this.#context.acknowledgesEarly) onAcknowledged();
     this.link.send((isAnswerable) => {
       if (!isAnswerable || subscriber !== this.#subscriber) return;
       for (const channel of channels) this.#context.redis.subscribe(channel, subscriber);
-      this.link.push(() => {
-        if (!this.#context.acknowledgesEarly) onAcknowledged();
-      });
+      this.link.push(onAcknowledged);
     }, false);
   }
 

@@ -27,7 +27,6 @@ export interface SharedWorld {
   readonly redis: SimulatedRedis;
   readonly scripts: SimulatedScripts;
   readonly create: CreateProcess;
-  readonly acknowledgesEarly: boolean;
   /** A message was handed to a live process. */
   onDelivery(process: SimulatedProcess, text: string): void;
 }
@@ -57,13 +56,13 @@ export class SimulatedProcess {
   constructor(world: SharedWorld, index: number, life: number) {
     this.#world = world;
     this.index = index;
-    const { time, plan, redis, scripts, acknowledgesEarly } = world;
+    const { time, plan, redis, scripts } = world;
     const clock = this.#createClock();
     const onDelivery = (_: string, text: string): void => {
       if (this.isAlive) world.onDelivery(this, text);
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
-    const context = { time, clock, weather: plan.weather, redis, scripts, acknowledgesEarly, onDelivery };
+    const context = { time, clock, weather: plan.weather, redis, scripts, onDelivery };
     const redisPort = new SimulatedRedisPort({ ...context, random: streamOf(STREAMS.store) });
     const busPort = new SimulatedBusPort({ ...context, random: streamOf(STREAMS.bus) });
     this.links = [...redisPort.links, ...busPort.links];

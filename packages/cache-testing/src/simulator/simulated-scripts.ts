@@ -8,8 +8,6 @@ export interface ScriptAblations {
   readonly noDeadline?: boolean;
   /** The epoch is not bound to the server's run id. */
   readonly noIdentity?: boolean;
-  /** The log gives nothing back. */
-  readonly noReplay?: boolean;
   /** An invalidation publishes first, and deletes in a step of its own, later. */
   readonly publishFirst?: (remainder: () => void) => void;
   /** A lost record begins again with the same epoch: a counter instead of random bits. */
@@ -146,7 +144,7 @@ export class SimulatedScripts {
   }
 
   #replay([record = "", log = ""]: readonly string[], at: (index: number) => string): unknown {
-    const found = this.#ablations.noReplay ? [] : this.#redis.streamRange(log, Number(at(0)), Number(at(1)));
+    const found = this.#redis.streamRange(log, Number(at(0)), Number(at(1)));
     return [
       this.#redis.hashGet(record, "epoch"),
       this.#redis.hashGet(record, "seq"),

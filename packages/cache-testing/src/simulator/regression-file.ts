@@ -1,0 +1,40 @@
+import { PLAN_FORMAT, type SchedulePlan } from "./schedule-plan.ts";
+
+/** A schedule that once broke a promise, kept as data: what a seed means changes with the simulator, a plan does not. */
+export interface RegressionFile {
+  /** What was wrong, in a sentence. */
+  readonly why: string;
+  /** What kind of violation it gave: see `violationKind`. */
+  readonly violation: string;
+  /** What the processes are made of: a name that the test knows. */
+  readonly processes: string;
+  /** The mechanism whose absence makes it fail again, by the name of its ablation; left out where the code itself was wrong. */
+  readonly without?: string;
+  readonly plan: SchedulePlan;
+}
+
+/** As JSON, which has no infinity: a time to live of `null` is one. */
+export function encodeRegression(file: RegressionFile): string {
+  const plan = { ...file.plan, ttlMs: file.plan.ttlMs === Infinity ? null : file.plan.ttlMs };
+  return `${JSON.stringify({ format: PLAN_FORMAT, ...file, plan }, undefined, 2)}\n`;
+}
+
+/** @throws {TypeError} when it is not one, or of a format that this simulator does not run */
+export function decodeRegression(text: string): RegressionFile {
+  const found = JSON.parse(text) as (RegressionFile & { readonly format?: number }) | null;
+  if (found?.format !== PLAN_FORMAT || !found.plan) {
+    throw new TypeError(`expected a kept schedule of plan format ${PLAN_FORMAT}, got format ${String(found?.format)}`);
+  }
+  const { format: _, ...file } = found;
+  return { ...file, plan: { ...file.plan, ttlMs: file.plan.ttlMs ?? Infinity } };
+}
+
+/** What to do with a bad schedule, for people. */
+export function describeFailure(file: RegressionFile, violations: readonly string[]): string {
+  const { operations, faults, processes } = file.plan;
+  return [
+    `Shrunk to ${operations.length} operations and ${faults.length} faults in ${processes} processes: ${violations[0] ?? "no violation"}`,
+    "To keep it, say why and store this as packages/pubsub-invalidation/test/regressions/<what-was-wrong>.json:",
+    encodeRegression(file),
+  ].join("\n");
+}
