@@ -68,7 +68,7 @@ function replayItem(item: JsonObject, outputIndex: number, tell: Tell): void {
   tell("response.output_item.added", { output_index: outputIndex, item: beginningOf(item) });
   if (item.type === "message") replayMessage(item, place, tell);
   else if (item.type === "reasoning") replayReasoning(item, place, tell);
-  else if (item.type === "function_call") replayText("response.function_call_arguments", "arguments", item.arguments, place, tell);
+  else if (item.type === "function_call") replayArguments(item, place, tell);
   else if (item.type === "custom_tool_call") replayText("response.custom_tool_call_input", "input", item.input, place, tell);
   tell("response.output_item.done", { output_index: outputIndex, item });
 }
@@ -87,6 +87,13 @@ function replayText(event: string, field: string, text: unknown, place: JsonObje
   const whole = typeof text === "string" ? text : "";
   for (const piece of cutText(whole)) tell(`${event}.delta`, { ...place, delta: piece, ...extra });
   tell(`${event}.done`, { ...place, [field]: whole, ...extra });
+}
+
+/** The closing event names the function, as the client's types have it; the pieces do not. */
+function replayArguments(item: JsonObject, place: JsonObject, tell: Tell): void {
+  const whole = typeof item.arguments === "string" ? item.arguments : "";
+  for (const piece of cutText(whole)) tell("response.function_call_arguments.delta", { ...place, delta: piece });
+  tell("response.function_call_arguments.done", { ...place, name: item.name, arguments: whole });
 }
 
 function replayMessage(item: JsonObject, itemPlace: JsonObject, tell: Tell): void {

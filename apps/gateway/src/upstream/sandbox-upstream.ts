@@ -152,7 +152,7 @@ function responsesAnswer(body: JsonObject, id: string): JsonObject {
     top_p: body.top_p ?? 1,
     usage: {
       input_tokens: tokensOf(prompt),
-      input_tokens_details: { cached_tokens: 0 },
+      input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
       output_tokens: tokensOf(text),
       output_tokens_details: { reasoning_tokens: 0 },
       total_tokens: tokensOf(prompt) + tokensOf(text),

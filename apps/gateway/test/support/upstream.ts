@@ -189,7 +189,7 @@ function responsesAnswer(body: Record<string, unknown>, number: number): Record<
   };
   const usage = {
     input_tokens: 11,
-    input_tokens_details: { cached_tokens: 0 },
+    input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
     output_tokens: 7,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: 18,
