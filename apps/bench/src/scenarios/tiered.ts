@@ -100,7 +100,12 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     const sync = await measureHits(
       [
         limit(),
-        syncBatch(MEMORY, { role: "control", note: "the first tier alone, with the composition's own options: the limit of a composition" }, (key) => memory.get(key), keys),
+        syncBatch(
+          MEMORY,
+          { role: "control", note: "the first tier alone, with the composition's own options: the limit of a composition" },
+          (key) => memory.get(key),
+          keys,
+        ),
         ...caches.flatMap(({ cache, entry }) =>
           cache.getSync ? [syncBatch(entry.contender.name, identityOf(entry), cache.getSync, keys)] : [],
         ),
