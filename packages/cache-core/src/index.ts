@@ -25,36 +25,11 @@ export { systemClock } from "./clock.ts";
 export type { CacheErrorCode, CacheErrorDetails } from "./errors.ts";
 export { CacheError, cacheErrorCodes } from "./errors.ts";
 export type { CacheEvents } from "./events.ts";
-export type { ExactCacheOptions, ExactCacheStats } from "./exact-cache.ts";
-export { ExactCache } from "./exact-cache.ts";
 export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Reservation, StoreEntry } from "./fenced-store.ts";
 export { escapeGlob, matchesGlob } from "./glob.ts";
 export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
 export type { KeySpaceOptions } from "./key-space.ts";
 export { KeySpace } from "./key-space.ts";
-export type { RequestHeaders } from "./keys/answer-headers.ts";
-export { isAnswerHeader } from "./keys/answer-headers.ts";
-export { canonicalJson } from "./keys/canonical-json.ts";
-export type { CanonicalRequest, RequestField, RequestSource } from "./keys/canonical-request.ts";
-export { readRequest } from "./keys/canonical-request.ts";
-export { embeddingItemKeys } from "./keys/embedding-item-keys.ts";
-export type { FieldRole, FieldRoles } from "./keys/field-roles.ts";
-export { endpoints, fieldRoles } from "./keys/field-roles.ts";
-export type { KeyScope, KeyScopeParts, KeyScopesOptions, Route } from "./keys/key-scope.ts";
-export { KeyScopes, partitionOf } from "./keys/key-scope.ts";
-export type { RawBodyAliasOptions } from "./keys/raw-body-alias.ts";
-export { RawBodyAlias } from "./keys/raw-body-alias.ts";
-export type {
-  ChatField,
-  CompletionField,
-  EmbeddingField,
-  Endpoint,
-  EndpointFields,
-  ImageField,
-  MessagesField,
-  ResponsesField,
-} from "./keys/request-fields.ts";
-export { requestKey } from "./keys/request-key.ts";
 export type { LoadDefaults } from "./load-policy.ts";
 export { checkScript, luaPrelude } from "./lua.ts";
 export { MemoryInvalidationBus } from "./memory-bus.ts";

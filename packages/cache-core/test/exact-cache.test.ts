@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Cache, createCounters, ExactCache, type SyncCache, snapshotStats } from "../src/index.ts";
+import { type Cache, createCounters, type SyncCache, snapshotStats } from "../src/index.ts";
+import { ExactCache } from "../src/keys.ts";
 
 /** The plainest store that keeps the contract. */
 function createStore<V>(): SyncCache<V> & { readonly keys: () => string[] } {

@@ -1,5 +1,5 @@
 import * as crypto from "node:crypto";
-import { KeyScopes, RawBodyAlias, readRequest, requestKey } from "@larder/cache-core";
+import { KeyScopes, RawBodyAlias, readRequest, requestKey } from "@larder/cache-core/keys";
 import { chatBody, type TextKind } from "../chat-bodies.ts";
 import { type BatchContender, type Measurement, measureInterleaved, type Named, toMeasurements, toRows } from "../measure.ts";
 import { PeerUnavailable } from "../peers.ts";

@@ -1,4 +1,4 @@
-import type { Endpoint } from "@larder/cache-core";
+import type { Endpoint } from "@larder/cache-core/keys";
 import { Hono } from "hono";
 import { z } from "zod";
 import { HttpError } from "../http/http-error.ts";

@@ -1,5 +1,5 @@
-import type { CanonicalRequest, KeyScope } from "@larder/cache-core";
 import { differingFields, type FieldDigests, fieldDigests } from "@larder/cache-core/explain";
+import type { CanonicalRequest, KeyScope } from "@larder/cache-core/keys";
 
 /** Requests remembered at most. */
 const MAX_REQUESTS = 2_000;

@@ -1,5 +1,6 @@
+import { CacheError } from "@larder/cache-core";
+import { type Explanation, explainRequest } from "@larder/cache-core/explain";
 import {
-  CacheError,
   type CanonicalRequest,
   type Endpoint,
   embeddingItemKeys,
@@ -8,8 +9,7 @@ import {
   RawBodyAlias,
   readRequest,
   requestKey,
-} from "@larder/cache-core";
-import { type Explanation, explainRequest } from "@larder/cache-core/explain";
+} from "@larder/cache-core/keys";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "@larder/cache-core/normalize";
 import type { NormalizerSettings, RouteSettings, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";

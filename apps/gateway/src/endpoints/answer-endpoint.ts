@@ -1,4 +1,5 @@
-import { CacheError, type Endpoint, type GetOrSetOptions } from "@larder/cache-core";
+import { CacheError, type GetOrSetOptions } from "@larder/cache-core";
+import type { Endpoint } from "@larder/cache-core/keys";
 import type { AnswerFamily } from "../answers/family.ts";
 import { type CacheControls, readControls } from "../caching/cache-controls.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";

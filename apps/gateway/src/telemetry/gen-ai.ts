@@ -1,4 +1,4 @@
-import type { Endpoint } from "@larder/cache-core";
+import type { Endpoint } from "@larder/cache-core/keys";
 import type { Attributes } from "@opentelemetry/api";
 import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/json.ts";
 import type { Provider } from "../upstream/provider.ts";

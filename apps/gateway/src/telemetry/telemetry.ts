@@ -1,4 +1,4 @@
-import type { Endpoint } from "@larder/cache-core";
+import type { Endpoint } from "@larder/cache-core/keys";
 import type { TokenUsage } from "../answers/family.ts";
 import type { JsonObject } from "../answers/json.ts";
 import type { Exchange } from "../http/exchange.ts";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CacheError, canonicalJson } from "../../src/index.ts";
+import { CacheError } from "../../src/index.ts";
 import { canonicalNumber } from "../../src/keys/canonical-number.ts";
+import { canonicalJson } from "../../src/keys.ts";
 import { chooserOf, identityOf, jsonTree, propertyRuns, writeTree } from "./json-tree.ts";
 
 const VALUES_A_RUN = 10;

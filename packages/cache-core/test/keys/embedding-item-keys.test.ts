@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { embeddingItemKeys, KeyScopes, type Route, readRequest } from "../../src/index.ts";
+import { embeddingItemKeys, KeyScopes, type Route, readRequest } from "../../src/keys.ts";
 import { bytesOf } from "./fixtures.ts";
 
 const scope = new KeyScopes().of({ endpoint: "embedding", tenant: "acme" });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compareRequests, differingFields, explainRequest, fieldDigests } from "../../src/explain.ts";
-import { KeyScopes, type RequestSource, readRequest, requestKey } from "../../src/index.ts";
+import { KeyScopes, type RequestSource, readRequest, requestKey } from "../../src/keys.ts";
 import { renumberToolCalls, trimTrailingSpace } from "../../src/normalize.ts";
 import { bytesOf } from "./fixtures.ts";
 

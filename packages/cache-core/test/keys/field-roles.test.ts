@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type ChatField, type Endpoint, endpoints, type FieldRole, type FieldRoles, fieldRoles, readRequest } from "../../src/index.ts";
+import { type ChatField, type Endpoint, endpoints, type FieldRole, type FieldRoles, fieldRoles, readRequest } from "../../src/keys.ts";
 import { chatBody, keyOf } from "./fixtures.ts";
 
 const openai = new URL("../../../../../shared/openai-openapi/openai-subset.json", import.meta.url);

@@ -1,4 +1,4 @@
-import { type Endpoint, KeyScopes, type RequestSource, type Route, readRequest, requestKey } from "../../src/index.ts";
+import { type Endpoint, KeyScopes, type RequestSource, type Route, readRequest, requestKey } from "../../src/keys.ts";
 
 /** A chat body with most of what such bodies have. */
 export const chatBody = {

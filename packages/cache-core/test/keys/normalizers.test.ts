@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Endpoint, KeyScopes, readRequest, requestKey } from "../../src/index.ts";
+import { type Endpoint, KeyScopes, readRequest, requestKey } from "../../src/keys.ts";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "../../src/normalize.ts";
 
 function normalize(endpoint: Endpoint, body: Record<string, unknown>, ...normalizers: Normalizer[]) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KeyScopes, RawBodyAlias } from "../../src/index.ts";
+import { KeyScopes, RawBodyAlias } from "../../src/keys.ts";
 import { bytesOf } from "./fixtures.ts";
 
 const body = bytesOf('{"model":"m"}');

@@ -2,16 +2,8 @@ import { createHash } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import {
-  CacheError,
-  canonicalJson,
-  KeyScopes,
-  partitionOf,
-  type RequestHeaders,
-  type Route,
-  readRequest,
-  requestKey,
-} from "../../src/index.ts";
+import { CacheError } from "../../src/index.ts";
+import { canonicalJson, KeyScopes, partitionOf, type RequestHeaders, type Route, readRequest, requestKey } from "../../src/keys.ts";
 import { bytesOf, chatBody, keyOf } from "./fixtures.ts";
 
 const chat = (value: Record<string, unknown>): string => keyOf({ ...chatBody, ...value });
