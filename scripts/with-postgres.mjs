@@ -8,19 +8,20 @@
 // None of them: a message that says what to do, and exit code 2. Tests never pass by skipping PostgreSQL.
 import { spawn, spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { installWithApt, pathOf } from "./find-program.mjs";
+import { freePort } from "./free-port.mjs";
+import { runBesideServer } from "./run-beside-server.mjs";
 
 const START_TIMEOUT_MS = 30_000;
 const DEBIAN_HOME = "/usr/lib/postgresql";
 
 const output = (program, args) => spawnSync(program, args, { encoding: "utf8" }).stdout?.trim() ?? "";
-const onPath = (program) => output("sh", ["-c", `command -v ${program}`]);
 
 /** The folder that holds initdb and postgres, the newest where there are several. */
 function findPrograms() {
-  const found = onPath("postgres");
+  const found = pathOf("postgres");
   const folders = found ? [dirname(realpathSync(found))] : [];
   try {
     const versions = readdirSync(DEBIAN_HOME).sort((a, b) => Number(b) - Number(a));
@@ -28,19 +29,7 @@ function findPrograms() {
   } catch {
     // Not a Debian.
   }
-  return folders.find((folder) => ["initdb", "postgres"].every((program) => onPath(join(folder, program))));
-}
-
-function installWithApt() {
-  if (process.getuid?.() !== 0 || !onPath("apt-get")) return undefined;
-  console.error("with-postgres: no PostgreSQL found, installing it with apt");
-  const quiet = { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-  const install = () => spawnSync("apt-get", ["install", "-y", "-q", "--no-install-recommends", "postgresql"], quiet).status === 0;
-  if (!install()) {
-    spawnSync("apt-get", ["update", "-q"], quiet);
-    install();
-  }
-  return findPrograms();
+  return folders.find((folder) => ["initdb", "postgres"].every((program) => pathOf(join(folder, program))));
 }
 
 /** Numeric ids of the user that runs the server; `undefined` = the caller itself, who is not root. */
@@ -48,16 +37,6 @@ function findUser() {
   if (process.getuid?.() !== 0) return undefined;
   const user = ["postgres", "nobody"].find((name) => /^\d+$/.test(output("id", ["-u", name])));
   return user && { uid: Number(output("id", ["-u", user])), gid: Number(output("id", ["-g", user])) };
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 async function untilUp(folder, port, server, user) {
@@ -113,33 +92,17 @@ async function startServer(folder) {
 }
 
 async function obtainPostgres() {
-  if (process.env.DATABASE_URL?.startsWith("postgres")) return { url: process.env.DATABASE_URL, stop: async () => {} };
-  const folder = findPrograms() ?? installWithApt();
-  return folder && startServer(folder);
+  const { DATABASE_URL } = process.env;
+  if (DATABASE_URL?.startsWith("postgres")) return { env: { LARDER_POSTGRES_URL: DATABASE_URL }, stop: () => {} };
+  const folder = findPrograms() ?? installWithApt("with-postgres", "postgresql", findPrograms);
+  if (!folder) return undefined;
+  const { url, stop } = await startServer(folder);
+  return { env: { LARDER_POSTGRES_URL: url }, stop };
 }
 
-const [command, ...args] = process.argv.slice(2);
-if (!command) {
-  console.error("usage: node scripts/with-postgres.mjs CMD [ARG…]");
-  process.exit(2);
-}
-const postgres = await obtainPostgres();
-if (!postgres) {
-  console.error(
-    "with-postgres: the tests need a real PostgreSQL and found none. Install it (Debian, Ubuntu: apt-get install postgresql;\n" +
-      "macOS: brew install postgresql), or set DATABASE_URL=postgres://… to a database that tests may write to.",
-  );
-  process.exit(2);
-}
-const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, LARDER_POSTGRES_URL: postgres.url } });
-// The child is in our process group and gets Ctrl-C by itself; we stay to stop the server after it.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-child.once("error", async (error) => {
-  console.error(`with-postgres: cannot run ${command}: ${error.message}`);
-  await postgres.stop();
-  process.exit(127);
-});
-child.once("exit", async (code, signal) => {
-  await postgres.stop();
-  process.exit(signal ? 1 : (code ?? 1));
+await runBesideServer("with-postgres", {
+  obtain: obtainPostgres,
+  advice:
+    "the tests need a real PostgreSQL and found none. Install it (Debian, Ubuntu: apt-get install postgresql;\n" +
+    "macOS: brew install postgresql), or set DATABASE_URL=postgres://… to a database that tests may write to.",
 });
