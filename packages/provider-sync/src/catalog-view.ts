@@ -1,7 +1,8 @@
-import { type CatalogModel, mergeModels, mergeProviders } from "./merge-layers.ts";
+import { finish, finishInTurns, forEachInSlices, type Sliced, stopAfter } from "./in-slices.ts";
+import { type CatalogModel, mergeModelsInSlices, mergeProviders } from "./merge-layers.ts";
 import type { ModelEndpoint, PriceTier, ProviderRecord, TokenPrices, UnitPrices } from "./model-listing.ts";
 import { ProviderIndex } from "./provider-index.ts";
-import type { SnapshotContent } from "./snapshot.ts";
+import { emptyContent, type SnapshotContent } from "./snapshot.ts";
 
 /** What a model costs, and who says so. */
 export interface ModelPrice {
@@ -48,32 +49,38 @@ export const defaultPreferredProviders: readonly string[] = [
 export class CatalogView {
   /** Integer >= 1, or 0 for the empty view before the first version. */
   readonly version: number;
-  /** All models, sorted by id. */
-  readonly models: readonly CatalogModel[];
-  /** All providers, sorted by id. */
-  readonly providers: readonly ProviderRecord[];
   readonly #byId: Map<string, CatalogModel> = new Map();
   /** Names without provider, the preferred seller's model first. */
   readonly #byName: Map<string, CatalogModel> = new Map();
   readonly #byProvider: Map<string, CatalogModel[]> = new Map();
-  readonly #providers: Map<string, ProviderRecord>;
   readonly #prices: Map<CatalogModel, ModelPrice | undefined> = new Map();
-  readonly #index: ProviderIndex;
+  #models: readonly CatalogModel[] = [];
+  #providerList: readonly ProviderRecord[] = [];
+  #providers: ReadonlyMap<string, ProviderRecord> = new Map();
+  #index: ProviderIndex;
 
+  /** Indexes at once: some 10 ms a thousand models, for which nothing else in this process runs. `build` does it in slices. */
   constructor(version: number, content: SnapshotContent, options: CatalogViewOptions = {}) {
-    const { preferredProviders = defaultPreferredProviders, virtualProviders = {} } = options;
     this.version = version;
-    this.models = mergeModels(content);
-    this.providers = mergeProviders(content, this.models);
-    this.#providers = new Map(this.providers.map((provider) => [provider.id, provider]));
-    this.#index = new ProviderIndex(this.models, this.#providers, virtualProviders);
-    for (const model of this.models) {
-      this.#byId.set(model.id, model);
-      const group = this.#byProvider.get(model.provider);
-      if (group) group.push(model);
-      else this.#byProvider.set(model.provider, [model]);
-    }
-    this.#indexNames(preferredProviders);
+    this.#index = new ProviderIndex([], this.#providers, {});
+    finish(this.#fill(content, options));
+  }
+
+  /** Indexes like the constructor, and lets the event loop go on after every few hundred models. The view is given out when it is whole. */
+  static async build(version: number, content: SnapshotContent, options: CatalogViewOptions = {}): Promise<CatalogView> {
+    const view = new CatalogView(version, emptyContent);
+    await finishInTurns(view.#fill(content, options));
+    return view;
+  }
+
+  /** All models, sorted by id. */
+  get models(): readonly CatalogModel[] {
+    return this.#models;
+  }
+
+  /** All providers, sorted by id. */
+  get providers(): readonly ProviderRecord[] {
+    return this.#providerList;
   }
 
   /** The model with this id (`provider/model`, any case); `undefined` when there is none. O(1). */
@@ -133,21 +140,38 @@ export class CatalogView {
     return this.#index.expand(id);
   }
 
-  #indexNames(preferredProviders: readonly string[]): void {
+  *#fill(content: SnapshotContent, options: CatalogViewOptions): Sliced<void> {
+    const { preferredProviders = defaultPreferredProviders, virtualProviders = {} } = options;
+    this.#models = yield* mergeModelsInSlices(content);
+    this.#providerList = mergeProviders(content, this.#models);
+    this.#providers = new Map(this.#providerList.map((provider) => [provider.id, provider]));
+    this.#index = new ProviderIndex(this.#models, this.#providers, virtualProviders);
+    yield* stopAfter(this.#models.length);
+    yield* forEachInSlices(this.#models, (model) => {
+      this.#byId.set(model.id, model);
+      const group = this.#byProvider.get(model.provider);
+      if (group) group.push(model);
+      else this.#byProvider.set(model.provider, [model]);
+    });
+    yield* this.#indexNames(preferredProviders);
+  }
+
+  *#indexNames(preferredProviders: readonly string[]): Sliced<void> {
     const rank = new Map(preferredProviders.map((provider, index) => [provider, index]));
     const rankOf = (model: CatalogModel): number => (model.status === "vanished" ? 1000 : 0) + (rank.get(model.provider) ?? 500);
-    const ranked = this.models.map((model) => [rankOf(model), model] as const).sort(([a], [b]) => a - b);
+    const ranked = this.#models.map((model) => [rankOf(model), model] as const).sort(([a], [b]) => a - b);
+    yield* stopAfter(ranked.length);
     const claim = (name: string, model: CatalogModel): void => {
       if (!this.#byName.has(name)) this.#byName.set(name, model);
     };
     // All names before any alias: an alias must not take a name that somebody sells.
-    for (const [, model] of ranked) claim(model.model.toLowerCase(), model);
-    for (const [, model] of ranked) {
+    yield* forEachInSlices(ranked, ([, model]) => claim(model.model.toLowerCase(), model));
+    yield* forEachInSlices(ranked, ([, model]) => {
       for (const alias of model.aliases ?? []) {
         claim(alias.toLowerCase(), model);
         claim(`\0${model.provider}/${alias}`.toLowerCase(), model);
       }
-    }
+    });
   }
 }
 

@@ -19,7 +19,8 @@ import type { CurrentHead, SnapshotReader } from "./snapshot-store.ts";
  *
  * - Lookups never wait and never fail: they ask the view held. A read that fails, from whatever reader, changes nothing; the view ages
  *   and says so. The reference system's index became EMPTY on a failed read, and then every model was valid (seeds W4.7).
- * - A view is replaced by one assignment. Who takes `view` once sees one version in everything that follows.
+ * - A new version is indexed in slices between which the process serves on, then put in place by one assignment. Who takes `view` once
+ *   sees one version in everything that follows.
  * - One refresh at a time; who asks meanwhile shares it, unless news came after it began: then one more follows, since the running one
  *   may have read before the commit. After a failure the next look is delayed, so that a dead reader is not asked by every call (W4.6).
  * - A version older than the one held is not taken: a mirror that lags must not undo what the store said. A lineage that is greater is
@@ -244,16 +245,23 @@ export class Catalog implements VersionPublisher {
     const snapshot = await reader.latest();
     // Damaged newest version: the store answers with an older one, which may be the one held.
     if (!snapshot || this.#compare(snapshot) <= 0) return snapshot !== undefined && this.#compare(snapshot) === 0;
-    this.#take(snapshot);
-    return true;
+    return this.#take(snapshot);
   }
 
-  #take(snapshot: Snapshot & CurrentHead): void {
+  /**
+   * Indexes a new version beside the one held, in slices, and puts it in its place whole.
+   * @returns whether the version held is now that one: a later look that overtook this one may have brought a newer
+   */
+  async #take(snapshot: Snapshot & CurrentHead): Promise<boolean> {
     const { content, ...head } = snapshot;
-    this.#view = new CatalogView(head.version, content, this.#viewOptions);
+    const view = await CatalogView.build(head.version, content, this.#viewOptions);
+    const order = this.#compare(head);
+    if (order <= 0) return order === 0;
+    this.#view = view;
     this.#head = head;
     this.#counters.updates += 1;
     this.#resolveFirstView();
+    return true;
   }
 
   #compare(head: { readonly lineage: string; readonly version: number }): number {

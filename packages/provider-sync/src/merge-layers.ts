@@ -1,3 +1,4 @@
+import { finish, forEachInSlices, type Sliced, stopAfter } from "./in-slices.ts";
 import { listingId, type ModelEndpoint, type ModelListing, type ProviderRecord } from "./model-listing.ts";
 import type { QuarantineReason } from "./quarantine.ts";
 import type { ListedModel, SnapshotContent } from "./snapshot.ts";
@@ -126,25 +127,34 @@ function heldById(content: SnapshotContent): Map<string, HeldPrice[]> {
 
 /** The catalog that a content says, sorted by id. Pure: every reader of a version computes the same one. */
 export function mergeModels(content: SnapshotContent): CatalogModel[] {
+  return finish(mergeModelsInSlices(content));
+}
+
+/** `mergeModels` in slices. */
+export function* mergeModelsInSlices(content: SnapshotContent): Sliced<CatalogModel[]> {
   const claims = new Map<string, Claim | Claim[]>();
   for (const { source, models } of content.layers) {
     const alone = [source];
-    for (const listed of models) {
+    yield* forEachInSlices(models, (listed) => {
       const id = listingId(listed.listing.provider, listed.listing.model);
       const claim = { listed, source, alone };
       const known = claims.get(id);
       if (known === undefined) claims.set(id, claim);
       else if (Array.isArray(known)) known.push(claim);
       else claims.set(id, [known, claim]);
-    }
+    });
   }
   const held = heldById(content);
   const endpoints = new Map(content.layers.flatMap((layer) => layer.endpoints));
-  return [...claims.keys()].sort().map((id) => {
+  const ids = [...claims.keys()].sort();
+  yield* stopAfter(ids.length);
+  const merged: CatalogModel[] = [];
+  yield* forEachInSlices(ids, (id) => {
     const claim = claims.get(id) as Claim | Claim[];
     const [heldPrices, hosts] = [held.get(id) ?? noHeldPrices, endpoints.get(id) ?? noEndpoints];
-    return Array.isArray(claim) ? fromSeveral(id, claim, heldPrices, hosts) : fromOne(id, claim, heldPrices, hosts);
+    merged.push(Array.isArray(claim) ? fromSeveral(id, claim, heldPrices, hosts) : fromOne(id, claim, heldPrices, hosts));
   });
+  return merged;
 }
 
 /** The providers that a content says, by id, filled up from less trusted sources. Providers known only by their models are named after their id. */

@@ -280,6 +280,33 @@ describe("Catalog", () => {
     expect(catalog.ageMs).toBe(0);
   });
 
+  it("serves the former version whole while a new one of thousands of models is indexed, and lets other work run in between", async () => {
+    const models = Array.from({ length: 3_000 }, (_, index) => `model-${String(index).padStart(4, "0")}`);
+    const edition = (version: number): Snapshot & CurrentHead => ({
+      ...snapshot(version),
+      content: content(models.map((name) => listed(listing(name, { input: version })))),
+    });
+    const reader = new ScriptedReader(edition(1));
+    const catalog = open([reader], { refreshIntervalMs: Number.POSITIVE_INFINITY });
+    await catalog.ready();
+    await settle();
+    reader.current = edition(2);
+    const seen: string[] = [];
+    let isIndexing = true;
+    const look = (): void => {
+      const prices = ["model-0000", "model-1500", "model-2999"].map((name) => catalog.price(name)?.usdPerMillion.input);
+      seen.push(`version ${catalog.version}, ${catalog.view.models.length} models at ${prices.join(", ")}`);
+      if (isIndexing) setImmediate(look);
+    };
+    setImmediate(look);
+    await catalog.refresh();
+    isIndexing = false;
+    expect(catalog.price("model-2999")?.usdPerMillion.input).toBe(2);
+    // A turn for each slice of 256 models, several times over.
+    expect(seen.length).toBeGreaterThan(30);
+    expect([...new Set(seen)]).toEqual(["version 1, 3000 models at 1, 1, 1"]);
+  });
+
   it("stops looking after close, keeps its view, and leaves no timer behind", async () => {
     const reader = new ScriptedReader(snapshot(1));
     const catalog = open([reader], { bus: new MemoryInvalidationBus() });
@@ -315,6 +342,18 @@ describe("CatalogView", () => {
     expect(view.find("gpt-4o-2024-11-20", "azure")).toBeUndefined();
     expect(view.find("openai/gpt-4o", "openrouter")?.id).toBe("openrouter/openai/gpt-4o");
     expect(view.find("nobody")).toBeUndefined();
+  });
+
+  it("is the same view whether it is indexed at once or in slices", async () => {
+    const sellers = Array.from({ length: 900 }, (_, index) =>
+      sold(`seller-${index % 7}`, `m-${index % 300}`, { aliases: [`alias-${index}`] }),
+    );
+    const [atOnce, inSlices] = [new CatalogView(3, content(sellers)), await CatalogView.build(3, content(sellers))];
+    expect(inSlices.version).toBe(3);
+    expect(inSlices.models).toEqual(atOnce.models);
+    expect(inSlices.providers).toEqual(atOnce.providers);
+    for (const name of ["m-0", "m-299", "alias-0", "alias-899", "seller-3/m-3"]) expect(inSlices.find(name)).toEqual(atOnce.find(name));
+    expect(inSlices.modelsOf("seller-3")).toEqual(atOnce.modelsOf("seller-3"));
   });
 
   it("prefers a seller in the given order, a live model to a vanished one, and a sold name to an alias", () => {
