@@ -42,7 +42,7 @@ export { systemRandom } from "./random.ts";
 export type { CacheStats, LatencyHistogram, MutableCounters, StatsState } from "./stats.ts";
 export { createCounters, snapshotStats } from "./stats.ts";
 export type { StoredEntry } from "./stored-entry.ts";
-export type { TieredCacheOptions } from "./tiered-cache.ts";
 export { TieredCache } from "./tiered-cache.ts";
+export type { TieredCacheOptions } from "./tiered-cache-options.ts";
 export type { Judgement, PatternRecord, VersionState } from "./version-record.ts";
 export { toVersionState, VersionRecord } from "./version-record.ts";

@@ -30,8 +30,8 @@ export interface LoadRunnerOptions<V> {
   readonly backendBudgetMs: number;
   /** Whether the second tier must not be read for a key: an invalidation by this process has not reached it yet. */
   readonly isBypassed: (key: string) => boolean;
-  /** Starts a load behind a stale entry that came from the second tier. */
-  readonly refreshBehind: (key: string, entry: StoredEntry<V>) => void;
+  /** Has a load follow one that answered with a stale entry of the second tier. */
+  readonly followWithLoad: (key: string, entry: StoredEntry<V>) => void;
   /** Keeps a write that nobody waits for from being forgotten at close. */
   readonly trackWrite: (write: Promise<unknown>) => void;
 }
@@ -112,7 +112,7 @@ export class LoadRunner<V> {
     flight.stale = entry;
     if (found.freshMs + policy.staleWhileRevalidateMs <= 0) return undefined;
     this.#options.counters.staleHits += 1;
-    this.#options.refreshBehind(flight.key, entry);
+    this.#options.followWithLoad(flight.key, entry);
     return entry;
   }
 

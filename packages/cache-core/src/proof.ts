@@ -46,6 +46,11 @@ export class Proof {
     this.#watch(provenAt);
   }
 
+  /** Whether data captured at an instant may be served at another. */
+  covers(capturedAt: number, now: number): boolean {
+    return now <= Math.max(this.servableUntil, capturedAt + this.#options.maxStalenessMs);
+  }
+
   /** Whether invalidations may be missed unnoticed now. */
   get isLost(): boolean {
     return this.#lostAt !== undefined || this.#options.clock.now() - this.#lastAt > BLIND_AFTER_MS;

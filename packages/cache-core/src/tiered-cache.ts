@@ -1,10 +1,8 @@
 import { ablated } from "./ablation.ts";
-import { awaitFlight } from "./await-flight.ts";
 import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
 import type {
   GetOrSetOptions,
   InvalidationResult,
-  LoadContext,
   Loader,
   Lookup,
   MaybePromise,
@@ -16,47 +14,19 @@ import { checkCount, checkDurationMs, checkName } from "./check-option.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import { publishEvent } from "./events.ts";
-import { FailedLoads } from "./failed-loads.ts";
 import type { FencedStore } from "./fenced-store.ts";
-import { Flight } from "./flight.ts";
+import { Flights } from "./flights.ts";
 import { Generations } from "./generations.ts";
 import type { BackendCall, InvalidationTarget, Invalidator } from "./invalidation.ts";
 import { InvalidationMarks } from "./invalidation-marks.ts";
-import { type LoadDefaults, type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
+import { type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
 import { LoadRunner } from "./load-runner.ts";
 import { PendingInvalidations } from "./pending-invalidations.ts";
 import { Proof } from "./proof.ts";
 import { type RandomSource, systemRandom } from "./random.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "./stats.ts";
-import type { StoredEntry } from "./stored-entry.ts";
-
-/** What a `TieredCache` is composed of, and the defaults of its read-through calls. */
-export interface TieredCacheOptions<V> extends LoadDefaults {
-  /** The first tier, in this process. It belongs to the composition from now on: nobody else writes to it. */
-  readonly l1: SyncCache<StoredEntry<V>>;
-  /** The second tier, shared with other processes. @default none */
-  readonly l2?: FencedStore<V>;
-  /** Carries invalidations to the caches of the same name in other processes, and theirs here. @default none: staleness is bounded by the time to live alone */
-  readonly bus?: InvalidationBus;
-  /** The cache's name on the bus. Must be the second tier's where there is one. @default the second tier's, else "default" */
-  readonly namespace?: string;
-  /**
-   * Milliseconds > 0 for which an entry of the first tier may be served without newer proof that no invalidation was missed. `Infinity`:
-   * until its time to live is over, for data that may be stale and says so. Sensible values are between 500 and 10000. @default 1000
-   */
-  readonly maxStalenessMs?: number;
-  /** Milliseconds > 0 that one call may wait for the second tier and the bus in all, its loader's time apart. @default 50 */
-  readonly backendBudgetMs?: number;
-  /** Failed invalidations held for retry at most, integer >= 1. Beyond, one invalidation of all takes their place. @default 10000 */
-  readonly maxPendingInvalidations?: number;
-  /** @default the machine's */
-  readonly clock?: Clock;
-  /** @default the machine's */
-  readonly random?: RandomSource;
-}
-
-/** Reads that found something, for the read paths. */
-type Servable<V> = { readonly status: "hit" | "stale"; readonly entry: StoredEntry<V> };
+import { createStoredEntry, describeEntry, type Servable, type StoredEntry } from "./stored-entry.ts";
+import type { TieredCacheOptions } from "./tiered-cache-options.ts";
 
 /**
  * Composes a first tier in memory, an optional shared second tier and an optional invalidation bus into one read-through cache.
@@ -88,17 +58,13 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   readonly #remote: Invalidator | undefined;
   readonly #clock: Clock;
   readonly #random: RandomSource;
-  readonly #maxStalenessMs: number;
   readonly #policy: LoadPolicy;
   readonly #counters: MutableCounters = createCounters();
   readonly #generations: Generations = new Generations();
   readonly #marks: InvalidationMarks = new InvalidationMarks();
-  readonly #flights: Map<string, Flight<V>> = new Map();
-  /** Flights that answered with a stale entry of the second tier, and must be followed by a load. */
-  readonly #dueBehind: WeakMap<Flight<V>, StoredEntry<V>> = new WeakMap();
-  readonly #failures: FailedLoads = new FailedLoads();
   readonly #pending: PendingInvalidations;
   readonly #proof: Proof;
+  readonly #flights: Flights<V>;
   readonly #runner: LoadRunner<V>;
   readonly #writes: Set<Promise<unknown>> = new Set();
   #isClosed = false;
@@ -116,13 +82,12 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#clock = clock;
     this.#random = random;
     this.#policy = toDefaultPolicy(options);
-    this.#maxStalenessMs = checkDurationMs("maxStalenessMs", maxStalenessMs);
-    checkDurationMs("backendBudgetMs", backendBudgetMs);
-    this.#proof = this.#createProof(this.#maxStalenessMs);
-    this.#runner = this.#createRunner(backendBudgetMs);
+    this.#proof = this.#createProof(checkDurationMs("maxStalenessMs", maxStalenessMs));
+    this.#runner = this.#createRunner(checkDurationMs("backendBudgetMs", backendBudgetMs));
+    this.#flights = this.#createFlights();
     this.#channel = bus && this.#join(bus);
     this.#remote = l2 ?? this.#channel;
-    if (l2 && this.#channel) l2.attach(this.#channel, this.#maxStalenessMs);
+    if (l2 && this.#channel) l2.attach(this.#channel, maxStalenessMs);
     this.#pending = new PendingInvalidations({
       clock,
       limit: checkCount("maxPendingInvalidations", maxPendingInvalidations),
@@ -152,9 +117,9 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     const found = this.#find(key, this.#l1.get(key));
     if (found?.status === "hit" || !this.#l2) {
       this.#counters[found ? "hits" : "misses"] += 1;
-      return this.#describe(found, "l1");
+      return describeEntry(found, "l1", this.#clock.now());
     }
-    return this.#readStore(this.#l2, key).then((read) => this.#describe(read ?? found, read ? "l2" : "l1"));
+    return this.#readStore(this.#l2, key).then((read) => describeEntry(read ?? found, read ? "l2" : "l1", this.#clock.now()));
   }
 
   getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined> {
@@ -181,7 +146,9 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const tags = options.tags ?? [];
     this.#dropLocally({ kind: "key", key });
-    const isKept = this.#l1.set(key, this.#createEntry(value, ttlMs, tags), { ttlMs });
+    const isKept = this.#l1.set(key, createStoredEntry(value, { now: this.#clock.now(), ttlMs, epoch: this.#marks.epoch, tags }), {
+      ttlMs,
+    });
     this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
     return this.#remote ? this.#publishSet(this.#remote, key, value, { ttlMs, tags }) : isKept;
   }
@@ -254,7 +221,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
    * same object its loader was given. For those who tell a value while it is being made, such as a stream.
    */
   loading(key: string): AbortSignal | undefined {
-    return this.#flights.get(key)?.signal;
+    return this.#flights.signalOf(key);
   }
 
   /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */
@@ -281,9 +248,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     await Promise.allSettled([...this.#writes]);
     await this.#pending.flush();
     this.#pending.close();
-    const closed = new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran");
-    for (const flight of this.#flights.values()) flight.abort(closed);
-    this.#flights.clear();
+    this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
     this.#channel?.leave();
   }
 
@@ -302,8 +267,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#checkOpen();
     if (entry === undefined) return undefined;
     const now = this.#clock.now();
-    if (now >= entry.expiresAt) return undefined;
-    if (now > Math.max(this.#proof.servableUntil, entry.capturedAt + this.#maxStalenessMs)) return undefined;
+    if (now >= entry.expiresAt || !this.#proof.covers(entry.capturedAt, now)) return undefined;
     const current = entry.epoch === this.#marks.epoch ? entry : this.#revalidate(key, entry, now);
     return current && { status: now < current.staleAt ? "hit" : "stale", entry: current };
   }
@@ -320,7 +284,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   }
 
   async #readStore(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
-    const captured = this.#capture(key);
+    const captured = this.#flights.capture(key);
     const found = this.#pending.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
     const isHit = found !== undefined && found.freshMs > 0;
     this.#counters[isHit ? "hits" : "misses"] += 1;
@@ -334,95 +298,18 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       const { status, entry: current } = found;
       if (status === "hit") {
         this.#counters.hits += 1;
-        if (this.#isRefreshDue(current, now, policy.earlyRefresh)) this.#refreshBehind(key, loader, policy, "early", current);
+        if (this.#isRefreshDue(current, now, policy.earlyRefresh)) this.#flights.refreshBehind(key, loader, policy, "early", current);
         return current.value;
       }
       if (now < current.staleAt + policy.staleWhileRevalidateMs) {
         this.#counters.hits += 1;
         this.#counters.staleHits += 1;
-        this.#refreshBehind(key, loader, policy, "stale", current);
+        this.#flights.refreshBehind(key, loader, policy, "stale", current);
         return current.value;
       }
     }
     this.#counters.misses += 1;
-    return this.#load(key, loader, policy, found?.entry);
-  }
-
-  #load(key: string, loader: Loader<V>, policy: LoadPolicy, known: StoredEntry<V> | undefined): Promise<V | undefined> {
-    if (policy.signal?.aborted) {
-      return Promise.reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: policy.signal.reason }));
-    }
-    const failure = policy.forceRefresh ? undefined : this.#failures.find(key, this.#clock.now());
-    if (failure) return Promise.reject(failure.error);
-    const running = policy.forceRefresh ? undefined : this.#joinable(key);
-    if (running) this.#counters.coalesced += 1;
-    const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
-    const onStale = (): void => {
-      this.#counters.staleHits += 1;
-    };
-    return awaitFlight({ flight, policy, clock: this.#clock, onStale });
-  }
-
-  /**
-   * The key's load in flight, if its data may still be served when it comes: the staleness bound of entries holds for a load that began
-   * before this process lost touch, too. One that began too long ago goes on for those who wait already.
-   */
-  #joinable(key: string): Flight<V> | undefined {
-    const running = this.#flights.get(key);
-    if (!running || this.#clock.now() <= Math.max(this.#proof.servableUntil, running.capturedAt + this.#maxStalenessMs)) return running;
-    this.#detach(key);
-    return undefined;
-  }
-
-  /** Starts a load that nobody waits for; one that runs already serves as well. */
-  #refreshBehind(key: string, loader: Loader<V>, policy: LoadPolicy, reason: "stale" | "early", entry: StoredEntry<V>): void {
-    if (this.#flights.has(key) || this.#failures.find(key, this.#clock.now())) return;
-    // It counts as a waiter that never leaves: a caller who joins and goes must not cancel it.
-    this.#start(key, loader, policy, reason, entry).join(policy.tags);
-  }
-
-  #start(
-    key: string,
-    loader: Loader<V>,
-    policy: LoadPolicy,
-    reason: LoadContext<V>["reason"],
-    stale: StoredEntry<V> | undefined,
-  ): Flight<V> {
-    if (reason === "forced") {
-      this.#generations.advance(key);
-      this.#detach(key);
-    }
-    const flight = new Flight<V>(key, this.#capture(key), (empty) => this.#forget(empty));
-    flight.stale = stale;
-    for (const tag of policy.tags) flight.tags.add(tag);
-    this.#flights.set(key, flight);
-    flight.result = this.#fly({ flight, loader, policy, reason });
-    // Waiters have their own handlers; a load without any must not become an unhandled rejection.
-    flight.result.catch(() => {});
-    return flight;
-  }
-
-  async #fly(request: Parameters<LoadRunner<V>["run"]>[0]): Promise<V | undefined> {
-    const { flight, policy } = request;
-    try {
-      return await this.#runner.run(request);
-    } catch (error) {
-      if (policy.errorTtlMs > 0 && !flight.isDetached) this.#failures.add(flight.key, error, this.#clock.now() + policy.errorTtlMs);
-      throw error;
-    } finally {
-      flight.isSettled = true;
-      this.#forget(flight);
-      const behind = this.#dueBehind.get(flight);
-      if (behind && !flight.isDetached) this.#refreshBehind(flight.key, request.loader, policy, "stale", behind);
-    }
-  }
-
-  #forget(flight: Flight<V>): void {
-    if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
-  }
-
-  #capture(key: string): { key: string; generation: number; epoch: number; capturedAt: number; isDetached: false } {
-    return { key, generation: this.#generations.of(key), epoch: this.#marks.epoch, capturedAt: this.#clock.now(), isDetached: false };
+    return this.#flights.load(key, loader, policy, found?.entry);
   }
 
   /** XFetch [Vattani et al., VLDB 2015]: the nearer the end and the longer the load took, the likelier a hit refreshes behind itself. */
@@ -461,31 +348,17 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   #dropLocally(target: InvalidationTarget): void {
     if (target.kind === "key") {
       if (!ablated.has("local-generation")) this.#generations.advance(target.key);
-      this.#detach(target.key);
-      this.#failures.delete(target.key);
+      this.#flights.invalidate(target.key);
       this.#l1.delete(target.key);
       return;
     }
-    this.#detachAll();
-    this.#failures.clear();
+    this.#flights.invalidateAll();
     if (target.kind === "tag") this.#marks.markTag(target.tag);
     else if (target.kind === "pattern") this.#marks.markPattern(target.pattern);
     else {
       this.#marks.markAll();
       this.#l1.clear();
     }
-  }
-
-  #detach(key: string): void {
-    const flight = this.#flights.get(key);
-    if (!flight || ablated.has("detach")) return;
-    flight.isDetached = true;
-    flight.stale = undefined;
-    this.#flights.delete(key);
-  }
-
-  #detachAll(): void {
-    for (const key of [...this.#flights.keys()]) this.#detach(key);
   }
 
   #join(bus: InvalidationBus): InvalidationChannel {
@@ -531,10 +404,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       counters: this.#counters,
       backendBudgetMs,
       isBypassed: (key) => this.#pending.covers(key),
-      refreshBehind: (key, entry) => {
-        const flight = this.#flights.get(key);
-        if (flight) this.#dueBehind.set(flight, entry);
-      },
+      followWithLoad: (key, entry) => this.#flights.followWithLoad(key, entry),
       trackWrite: (write) => {
         const tracked = write.catch(() => {}).finally(() => this.#writes.delete(tracked));
         this.#writes.add(tracked);
@@ -542,25 +412,15 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     });
   }
 
-  #createEntry(value: V, ttlMs: number, tags: readonly string[]): StoredEntry<V> {
-    const now = this.#clock.now();
-    return {
-      value,
-      capturedAt: now,
-      storedAt: now,
-      staleAt: now + ttlMs,
-      expiresAt: now + ttlMs,
-      epoch: this.#marks.epoch,
-      loadMs: 0,
-      tags,
-    };
-  }
-
-  #describe(found: Servable<V> | undefined, tier: string): Lookup<V> {
-    if (!found) return { status: "miss" };
-    const now = this.#clock.now();
-    const { value, storedAt, staleAt } = found.entry;
-    return { status: found.status, value, tier, ageMs: now - storedAt, remainingMs: staleAt - now };
+  #createFlights(): Flights<V> {
+    return new Flights<V>({
+      clock: this.#clock,
+      generations: this.#generations,
+      marks: this.#marks,
+      proof: this.#proof,
+      counters: this.#counters,
+      run: (request) => this.#runner.run(request),
+    });
   }
 
   #checkOpen(): void {

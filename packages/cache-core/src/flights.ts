@@ -1,0 +1,165 @@
+import { ablated } from "./ablation.ts";
+import { awaitFlight } from "./await-flight.ts";
+import type { LoadContext, Loader } from "./cache.ts";
+import type { Clock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
+import { FailedLoads } from "./failed-loads.ts";
+import { Flight } from "./flight.ts";
+import type { Generations } from "./generations.ts";
+import type { InvalidationMarks } from "./invalidation-marks.ts";
+import type { LoadPolicy } from "./load-policy.ts";
+import type { LoadRequest } from "./load-runner.ts";
+import type { Proof } from "./proof.ts";
+import type { MutableCounters } from "./stats.ts";
+import type { StoredEntry } from "./stored-entry.ts";
+
+/** What the flights of one cache share with its `TieredCache`. */
+export interface FlightsOptions<V> {
+  readonly clock: Clock;
+  readonly generations: Generations;
+  readonly marks: InvalidationMarks;
+  readonly proof: Proof;
+  readonly counters: MutableCounters;
+  /** Runs a flight to its value. */
+  readonly run: (request: LoadRequest<V>) => Promise<V | undefined>;
+}
+
+/** What stood before anything was read. */
+export type Captured = Pick<Flight<unknown>, "key" | "generation" | "epoch" | "capturedAt"> & { readonly isDetached: false };
+
+/**
+ * The loads in flight of one cache: one per key and generation, shared by everyone who asks meanwhile (single flight).
+ *
+ * An invalidation detaches what it finds here, so that who comes later starts anew; a load that failed is held back for as long as its
+ * callers asked (`errorTtlMs`); one that answered with a stale entry of the second tier is followed by a load of its own.
+ */
+export class Flights<V> {
+  readonly #options: FlightsOptions<V>;
+  readonly #byKey: Map<string, Flight<V>> = new Map();
+  /** Flights that answered with a stale entry of the second tier, and must be followed by a load. */
+  readonly #dueBehind: WeakMap<Flight<V>, StoredEntry<V>> = new WeakMap();
+  readonly #failures: FailedLoads = new FailedLoads();
+
+  constructor(options: FlightsOptions<V>) {
+    this.#options = options;
+  }
+
+  /** What a read or a load must know of the moment before it looked anywhere. */
+  capture(key: string): Captured {
+    const { generations, marks, clock } = this.#options;
+    return { key, generation: generations.of(key), epoch: marks.epoch, capturedAt: clock.now(), isDetached: false };
+  }
+
+  /** The key's value from the load in flight, else from a new one. `known` is a stale entry, for the loader and in case it fails. */
+  load(key: string, loader: Loader<V>, policy: LoadPolicy, known: StoredEntry<V> | undefined): Promise<V | undefined> {
+    if (policy.signal?.aborted) {
+      return Promise.reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: policy.signal.reason }));
+    }
+    const { clock, counters } = this.#options;
+    const failure = policy.forceRefresh ? undefined : this.#failures.find(key, clock.now());
+    if (failure) return Promise.reject(failure.error);
+    const running = policy.forceRefresh ? undefined : this.#joinable(key);
+    if (running) counters.coalesced += 1;
+    const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
+    const onStale = (): void => {
+      counters.staleHits += 1;
+    };
+    return awaitFlight({ flight, policy, clock, onStale });
+  }
+
+  /** Starts a load that nobody waits for; one that runs already serves as well. */
+  refreshBehind(key: string, loader: Loader<V>, policy: LoadPolicy, reason: "stale" | "early", entry: StoredEntry<V>): void {
+    if (this.#byKey.has(key) || this.#failures.find(key, this.#options.clock.now())) return;
+    // It counts as a waiter that never leaves: a caller who joins and goes must not cancel it.
+    this.#start(key, loader, policy, reason, entry).join(policy.tags);
+  }
+
+  /** Has a load follow the key's flight, which answers with a stale entry of the second tier. */
+  followWithLoad(key: string, entry: StoredEntry<V>): void {
+    const flight = this.#byKey.get(key);
+    if (flight) this.#dueBehind.set(flight, entry);
+  }
+
+  /** The signal of the key's load in flight. */
+  signalOf(key: string): AbortSignal | undefined {
+    return this.#byKey.get(key)?.signal;
+  }
+
+  /** The key was invalidated: nobody joins its load any more, nothing of it is kept, and an error held back is forgotten. */
+  invalidate(key: string): void {
+    this.#detach(key);
+    this.#failures.delete(key);
+  }
+
+  /** As `invalidate`, of every key. */
+  invalidateAll(): void {
+    for (const key of [...this.#byKey.keys()]) this.#detach(key);
+    this.#failures.clear();
+  }
+
+  /** Cancels every load. */
+  abort(reason: unknown): void {
+    for (const flight of this.#byKey.values()) flight.abort(reason);
+    this.#byKey.clear();
+  }
+
+  /**
+   * The key's load in flight, if its data may still be served when it comes: the staleness bound of entries holds for a load that began
+   * before this process lost touch, too. One that began too long ago goes on for those who wait already.
+   */
+  #joinable(key: string): Flight<V> | undefined {
+    const running = this.#byKey.get(key);
+    if (!running || this.#options.proof.covers(running.capturedAt, this.#options.clock.now())) return running;
+    this.#detach(key);
+    return undefined;
+  }
+
+  #start(
+    key: string,
+    loader: Loader<V>,
+    policy: LoadPolicy,
+    reason: LoadContext<V>["reason"],
+    stale: StoredEntry<V> | undefined,
+  ): Flight<V> {
+    if (reason === "forced") {
+      this.#options.generations.advance(key);
+      this.#detach(key);
+    }
+    const flight = new Flight<V>(key, this.capture(key), (empty) => this.#forget(empty));
+    flight.stale = stale;
+    for (const tag of policy.tags) flight.tags.add(tag);
+    this.#byKey.set(key, flight);
+    flight.result = this.#fly({ flight, loader, policy, reason });
+    // Waiters have their own handlers; a load without any must not become an unhandled rejection.
+    flight.result.catch(() => {});
+    return flight;
+  }
+
+  async #fly(request: LoadRequest<V>): Promise<V | undefined> {
+    const { flight, policy } = request;
+    try {
+      return await this.#options.run(request);
+    } catch (error) {
+      const until = this.#options.clock.now() + policy.errorTtlMs;
+      if (policy.errorTtlMs > 0 && !flight.isDetached) this.#failures.add(flight.key, error, until);
+      throw error;
+    } finally {
+      flight.isSettled = true;
+      this.#forget(flight);
+      const behind = this.#dueBehind.get(flight);
+      if (behind && !flight.isDetached) this.refreshBehind(flight.key, request.loader, policy, "stale", behind);
+    }
+  }
+
+  #forget(flight: Flight<V>): void {
+    if (this.#byKey.get(flight.key) === flight) this.#byKey.delete(flight.key);
+  }
+
+  #detach(key: string): void {
+    const flight = this.#byKey.get(key);
+    if (!flight || ablated.has("detach")) return;
+    flight.isDetached = true;
+    flight.stale = undefined;
+    this.#byKey.delete(key);
+  }
+}
