@@ -18,6 +18,7 @@ export type Lookup<V> = LookupHit<V> | LookupMiss;
 export interface LookupHit<V> {
   /** `"stale"`: past its time to live, inside the stale window asked for when it was stored. */
   readonly status: "hit" | "stale";
+  /** The value itself: `null`, `false`, `0` and `""` are values. */
   readonly value: V;
   /** Which tier held it. */
   readonly tier: string;
@@ -29,6 +30,7 @@ export interface LookupHit<V> {
 
 /** Nothing live under the key. */
 export interface LookupMiss {
+  /** Tells it from a `LookupHit`. */
   readonly status: "miss";
 }
 

@@ -22,7 +22,9 @@ export interface ExactCacheOptions {
  * - `get` of a stored request: `hits` + 1; of any other: `misses` + 1.
  */
 export interface ExactCacheStats {
+  /** Requests that had an answer here. */
   readonly hits: number;
+  /** Requests that had none. */
   readonly misses: number;
   /** Entries in the store now, whoever wrote them. */
   readonly size: number;

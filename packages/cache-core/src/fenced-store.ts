@@ -4,6 +4,7 @@ import type { BackendCall, Invalidator, Version } from "./invalidation.ts";
 
 /** A live or stale entry of a shared store. */
 export interface StoreEntry<V> {
+  /** The value, decoded. */
   readonly value: V;
   /** The version captured before the load that made it. */
   readonly version: Version;
@@ -13,6 +14,7 @@ export interface StoreEntry<V> {
   readonly freshMs: number;
   /** Milliseconds until it is gone, stale windows included: > 0. */
   readonly remainingMs: number;
+  /** The names it was stored under, for the first tier to judge it by. */
   readonly tags: readonly string[];
 }
 
@@ -22,11 +24,13 @@ export interface FillOptions {
   readonly ttlMs: number;
   /** Milliseconds >= 0 that the entry is kept past `ttlMs` for stale policies. */
   readonly staleMs: number;
+  /** Names under which the entry can be invalidated together with others. */
   readonly tags: readonly string[];
 }
 
 /** What a miss takes from the store before the load, and hands back with the value. */
 export interface Reservation<V> {
+  /** The key as the caller wrote it, without prefix. */
   readonly key: string;
   /** The lane's version before the load: the fill is stamped with it. */
   readonly version: Version;

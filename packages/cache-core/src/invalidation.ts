@@ -5,6 +5,7 @@ import type { Budget } from "./budget.ts";
  * that a lost or restored version record starts a new one and can never make old entries valid again.
  */
 export interface Version {
+  /** Random, 128 bits in hexadecimal digits. Another one: nothing from before is valid. */
   readonly epoch: string;
   /** Integer >= 0: how many invalidations this lane has seen in this epoch. */
   readonly seq: number;
@@ -19,7 +20,9 @@ export type InvalidationTarget =
 
 /** An invalidation as it is heard: what, by whom, and its place in the lane's order. */
 export interface Invalidation extends Version {
+  /** The bus instance that published it. */
   readonly origin: string;
+  /** What was invalidated. */
   readonly target: InvalidationTarget;
 }
 

@@ -21,18 +21,31 @@ export interface LatencyHistogram {
  * - `clear()` empties the cache and leaves the counters alone.
  */
 export interface CacheStats {
+  /** Reads answered with a live value, or at once with a stale one. */
   readonly hits: number;
+  /** Reads that found nothing live, those that a load then answered included. */
   readonly misses: number;
+  /** Values served past their time to live on purpose. */
   readonly staleHits: number;
+  /** Loaders called. */
   readonly loads: number;
+  /** Loaders that threw, timed out or were cancelled. */
   readonly loadErrors: number;
+  /** Callers who shared the load of another caller. */
   readonly coalesced: number;
+  /** Values stored by `set`, `setMany` or a load. */
   readonly sets: number;
+  /** Values that were too large, or not admitted. */
   readonly rejectedSets: number;
+  /** Loaded values not stored because their key was invalidated meanwhile. */
   readonly rejectedFills: number;
+  /** Entries dropped for room. */
   readonly evictions: number;
+  /** Entries dropped for age. */
   readonly expirations: number;
+  /** Calls of `invalidate*` here. */
   readonly invalidations: number;
+  /** Invalidations heard from other processes, own echoes left out. */
   readonly remoteInvalidations: number;
   /** Calls that failed in the backend and were answered as a miss, or whose write did not happen. */
   readonly errors: number;

@@ -8,7 +8,9 @@ const MAX_PATTERNS = 32;
 
 /** An invalidation by pattern, and its place in the lane's order. */
 export interface PatternRecord {
+  /** Entries stamped with an older `seq` that match are gone. */
   readonly seq: number;
+  /** A glob over keys, as given to `invalidateMatching`. */
   readonly pattern: string;
 }
 

@@ -2,7 +2,9 @@ import { CacheError } from "@larder/cache-core";
 
 /** One entry of a dump. */
 export interface DumpedEntry<V> {
+  /** The key as it was set. */
   readonly key: string;
+  /** The value, as a hit would give it. */
   readonly value: V;
   /** Milliseconds that were left of its time to live; absent = never expires. */
   readonly remainingMs?: number;
@@ -14,9 +16,11 @@ export interface DumpedEntry<V> {
 
 /** A copy of a cache's entries as plain data: JSON keeps it whole when it keeps the values whole. */
 export interface CacheDump<V> {
+  /** The layout of a dump; another one is refused. */
   readonly format: 1;
   /** Wall-clock instant, epoch milliseconds: time that passes until `restore` is taken off the time to live. */
   readonly dumpedAt: number;
+  /** Live entries, in no order that means anything. */
   readonly entries: ReadonlyArray<DumpedEntry<V>>;
 }
 

@@ -12,7 +12,9 @@ export type RemovalCause =
 export interface EntryRemoved {
   /** The cache's `name`. */
   readonly cache: string;
+  /** The entry's key. */
   readonly key: string;
+  /** Why it is gone. */
   readonly cause: RemovalCause;
 }
 

@@ -24,6 +24,7 @@ export type UnitPrices = { readonly [field in UnitPriceField]?: number };
 export interface PriceTier {
   /** Input tokens above which the tier holds. */
   readonly aboveTokens: number;
+  /** What holds then; an absent field keeps its normal price. */
   readonly usdPerMillion: TokenPrices;
 }
 
@@ -45,8 +46,11 @@ export interface ModelListing {
   readonly sourceId?: string;
   /** Who made it, where the source tells. Lower case. */
   readonly author?: string;
+  /** What it makes. */
   readonly kind: ModelKind;
+  /** What tokens cost. */
   readonly usdPerMillion: TokenPrices;
+  /** What is charged by the piece; absent where nothing is, or nobody tells. */
   readonly usdPerUnit?: UnitPrices;
   /** Ascending by `aboveTokens`. */
   readonly priceTiers?: readonly PriceTier[];
@@ -56,6 +60,7 @@ export interface ModelListing {
   readonly outputTokens?: number;
   /** `text`, `image`, `audio`, `video`, `file`; empty where the source does not tell. */
   readonly inputModalities: readonly string[];
+  /** As `inputModalities`, of what comes back. */
   readonly outputModalities: readonly string[];
   /** Request parameters in OpenAI's spelling (`tools`, `reasoning`, `response_format`), sorted; empty where the source does not tell. */
   readonly supportedParameters: readonly string[];
@@ -69,6 +74,7 @@ export interface ModelListing {
   readonly isDeprecated?: boolean;
   /** Month or day up to which it was trained, as the source writes it. */
   readonly knowledgeCutoff?: string;
+  /** Anybody may run it; absent where the source does not tell. */
   readonly hasOpenWeights?: boolean;
   /** The provider filters what goes in and comes out. */
   readonly isModerated?: boolean;
@@ -82,9 +88,13 @@ export interface ModelEndpoint {
   readonly tag: string;
   /** The listing variant that it serves (`free`, `thinking`), where the source tells. */
   readonly variant?: string;
+  /** Tokens of input and output together that this host takes. */
   readonly contextTokens?: number;
+  /** Tokens of one answer at most at this host. */
   readonly outputTokens?: number;
+  /** What tokens cost at this host. */
   readonly usdPerMillion: TokenPrices;
+  /** How the host stores the weights, as the source writes it: `fp8`, `int4`. */
   readonly quantization?: string;
 }
 
@@ -92,12 +102,17 @@ export interface ModelEndpoint {
 export interface ProviderRecord {
   /** Slug, lower case. */
   readonly id: string;
+  /** The name that people read. */
   readonly name: string;
   /** Base URL of its OpenAI-compatible or own API. */
   readonly apiUrl?: string;
+  /** Its documentation. */
   readonly docsUrl?: string;
+  /** What it does with what it is sent, in its own words. */
   readonly privacyPolicyUrl?: string;
+  /** Its terms of use. */
   readonly termsUrl?: string;
+  /** Where it tells of outages. */
   readonly statusPageUrl?: string;
   /** ISO 3166 two-letter code. */
   readonly headquarters?: string;

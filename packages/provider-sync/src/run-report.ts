@@ -5,7 +5,9 @@ import type { SourceFailureReason } from "./source-error.ts";
 
 /** What one source contributed to a run. */
 export interface SourceReport {
+  /** The source's name. */
   readonly source: string;
+  /** A primary source decides whether a run counts; an ancillary one never stops it. */
   readonly role: "primary" | "ancillary";
   /** `"accepted"`: its list was taken. `"refused"`: it came and was not believed. `"failed"`: it could not be read. The last two keep the last good list. */
   readonly outcome: "accepted" | "refused" | "failed";
@@ -15,9 +17,11 @@ export interface SourceReport {
   readonly detail?: string;
   /** Models and providers that the list held. */
   readonly models: number;
+  /** As `models`, of providers. */
   readonly providers: number;
   /** Items that did not validate. */
   readonly rejected: readonly RejectedItem[];
+  /** Ids that the list held more than once; the first was taken. */
   readonly duplicates: readonly string[];
   /** Models missed and still served. */
   readonly vanished: number;
@@ -35,16 +39,21 @@ export type RunOutcome =
 
 /** Everything that a run tells; stored with it. */
 export interface RunReport {
+  /** Names the run in logs and in the store. */
   readonly id: string;
+  /** How it ended. */
   readonly outcome: RunOutcome;
   /** Whether every primary source was accepted: only complete runs hold off the stale alert. */
   readonly isComplete: boolean;
+  /** Epoch milliseconds. */
   readonly startedAt: number;
+  /** Epoch milliseconds. */
   readonly finishedAt: number;
   /** The version that readers see after the run; 0 = none yet. */
   readonly version: number;
   /** Models of the merged catalog after the run. */
   readonly models: number;
+  /** One report for each source, in the order in which they were configured. */
   readonly sources: readonly SourceReport[];
   /** What differs from the version before. */
   readonly changes: readonly ModelChange[];
