@@ -50,7 +50,8 @@ const faults: readonly Fault[] = [
 ];
 
 describe.concurrent.each(faults)("with a network that does $kind", (fault) => {
-  test.concurrent("reads are misses within a bound, writers learn of it, and all is well after it heals", async () => {
+  // Tests that run at once have an `expect` each: the shared one no longer knows to which of them a poll belongs.
+  test.concurrent("reads are misses within a bound, writers learn of it, and all is well after it heals", async ({ expect }) => {
     const { cache, proxy, end } = await throughProxy();
     await cache.set("key", "value");
     await proxy.set(fault);
