@@ -25,12 +25,12 @@ function reportOf(column: Column, cell: Cell): RunReport {
   };
 }
 
-const measured = (median: number, spread = 0.02, ratio?: number): Cell => ({
+const measured = (median: number, spread = 0.02, ratio?: number, samples = 60): Cell => ({
   kind: "measured",
   median,
   low: median * (1 - spread),
   high: median * (1 + spread),
-  samples: 15,
+  samples,
   ...(ratio === undefined ? {} : { ratio }),
 });
 
@@ -51,6 +51,26 @@ describe("compareReports", () => {
   it("stays silent about a change that the spread of the rounds explains", () => {
     expect(movementOf(rate, measured(100, 0.2), measured(130, 0.2))).toBe("level");
     expect(movementOf(rate, measured(100), measured(103))).toBe("level");
+  });
+
+  it("asks more of few rounds, which share the luck of their run, and of a time that was taken once", () => {
+    expect(movementOf(rate, measured(100, 0.01, undefined, 5), measured(112, 0.01, undefined, 5))).toBe("level");
+    expect(movementOf(rate, measured(100, 0.01, undefined, 60), measured(112, 0.01, undefined, 60))).toBe("better");
+    expect(movementOf(latency, measured(5, 0, undefined, 1), measured(9, 0, undefined, 1))).toBe("level");
+    expect(movementOf(latency, measured(5, 0, undefined, 1), measured(50, 0, undefined, 1))).toBe("worse");
+    const bytes: Column = { id: "bytes", title: "bytes", unit: "bytes", better: "lower" };
+    expect(movementOf(bytes, measured(150, 0, undefined, 1), measured(200, 0, undefined, 1))).toBe("worse");
+  });
+
+  it("reports failures where there were none", () => {
+    const failures: Column = { id: "failures", title: "failed", unit: "requests", better: "lower" };
+    expect(movementOf(failures, measured(0, 0, undefined, 1), measured(3, 0, undefined, 1))).toBe("worse");
+  });
+
+  it("does not call a kept promise changed because its milliseconds did", () => {
+    const after = (text: string): Cell => ({ kind: "text", text, verdict: "good" });
+    expect(movementOf(promise, after("54 ms"), after("53 ms"))).toBe("level");
+    expect(movementOf(promise, after("54 ms"), after("a miss"))).toBe("changed");
   });
 
   it("compares ratios to the limit, so that a slower machine is no regression", () => {

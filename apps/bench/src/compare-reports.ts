@@ -29,8 +29,13 @@ interface PlacedCell {
 
 /** Below this nothing is reported: finer than a shared machine can tell. */
 const SMALLEST_NOISE = 0.05;
-/** A cell measured once has no spread to judge by. */
+/** Rounds of one run share its luck (where the heap lies, what was compiled when): between runs medians scatter more than within one. */
+const FEW_ROUNDS = 30;
+const FEW_ROUNDS_NOISE = 0.15;
+/** A cell measured once has no spread to judge by. Bytes, shares and counts repeat; a time or a rate taken once tells its magnitude alone. */
 const SINGLE_SAMPLE_NOISE = 0.15;
+const SINGLE_TIME_NOISE = 1.5;
+const TIMED_UNIT = /^(?:us|ms|s)$|\/s$|\/minute$/;
 
 function placeCells(report: RunReport): Map<string, PlacedCell> {
   const placed = new Map<string, PlacedCell>();
@@ -50,9 +55,15 @@ function placeCells(report: RunReport): Map<string, PlacedCell> {
 
 /** Half the quartile distance as a share of the median: two of them side by side must be exceeded to count as a change. */
 function relativeSpread(cell: MeasuredCell): number {
-  if (cell.samples < 2) return SINGLE_SAMPLE_NOISE / 2;
   const share = Math.abs((cell.high - cell.low) / 2 / cell.median);
   return Number.isFinite(share) ? share : 0;
+}
+
+/** The smallest relative change that would be told from noise. */
+function noiseOf(before: MeasuredCell, after: MeasuredCell, { unit }: Column): number {
+  const rounds = Math.min(before.samples, after.samples);
+  if (rounds < 2) return TIMED_UNIT.test(unit) ? SINGLE_TIME_NOISE : SINGLE_SAMPLE_NOISE;
+  return Math.max(rounds < FEW_ROUNDS ? FEW_ROUNDS_NOISE : SMALLEST_NOISE, relativeSpread(before) + relativeSpread(after));
 }
 
 function compareMeasured(before: MeasuredCell, after: MeasuredCell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
@@ -61,12 +72,15 @@ function compareMeasured(before: MeasuredCell, after: MeasuredCell, column: Colu
   const [from, to] = hasRatios ? [before.ratio ?? 0, after.ratio ?? 0] : [before.median, after.median];
   if (from === to) return { movement: "level", factor: 1, noise: 0 };
   const factor = to / from;
-  const noise = Math.max(SMALLEST_NOISE, relativeSpread(before) + relativeSpread(after));
+  const noise = noiseOf(before, after, column);
   const isNoise = Number.isFinite(factor) && factor > 0 && Math.abs(Math.log(factor)) <= Math.log1p(noise);
   if (isNoise) return { movement: "level", factor, noise };
   if (column.better === "none") return { movement: "changed", factor, noise };
   return { movement: to > from === (column.better === "higher") ? "better" : "worse", factor, noise };
 }
+
+/** A text without its figures. */
+const wordsOf = (text: string): string => text.replaceAll(/[\d.]+/g, "#");
 
 function compareCells(before: Cell, after: Cell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
   const unknown = { factor: undefined, noise: undefined };
@@ -75,7 +89,9 @@ function compareCells(before: Cell, after: Cell, column: Column): Pick<CellChang
   if (before.kind === "text" && after.kind === "text") {
     if (before.verdict !== after.verdict && after.verdict === "bad") return { movement: "worse", ...unknown };
     if (before.verdict !== after.verdict && after.verdict === "good") return { movement: "better", ...unknown };
-    return { movement: before.text === after.text ? "level" : "changed", ...unknown };
+    // "54 ms" and "53 ms" that keep the same promise say the same; figures that matter are measured cells.
+    const isSame = before.verdict === undefined ? before.text === after.text : wordsOf(before.text) === wordsOf(after.text);
+    return { movement: isSame ? "level" : "changed", ...unknown };
   }
   return { movement: "changed", ...unknown };
 }

@@ -55,12 +55,13 @@ async function runBench(command: Extract<Command, { kind: "run" }>): Promise<num
   const progress = new TerminalProgress(process.stderr, createTerminalStyle(process.stderr));
   const tracesFolder = command.traces ?? (existsSync(DEFAULT_TRACES) ? resolve(DEFAULT_TRACES) : undefined);
   const peers = createPeers({ signal, onInstall: (name, version) => progress.log(`installing ${name} ${version} once`) });
-  const { quick, seed, schedules } = command;
+  const { quick, seed, schedules, soakMinutes } = command;
   try {
     const report = await runScenarios(Object.fromEntries(command.scenarios.map((name) => [name, scenarioLoaders[name]!])), {
       quick,
       seed,
       schedules,
+      soakMinutes,
       tracesFolder,
       replayFile: command.replay,
       signal,

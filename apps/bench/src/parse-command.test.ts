@@ -20,6 +20,7 @@ describe("parseCommand", () => {
     expect(parseCommand(["--schedules", "1_000_000", "--seed", "7"], known)).toMatchObject({ schedules: 1_000_000, seed: 7 });
     expect(() => parseCommand(["--seed", "many"], known)).toThrow('--seed must be a whole number of at least 1, and is "many"');
     expect(() => parseCommand(["--schedules", "0"], known)).toThrow(UsageError);
+    expect(parseCommand(["--soak", "10"], known)).toMatchObject({ soakMinutes: 10 });
   });
 
   it("says what there is when a scenario is unknown, and shows the form of compare and render", () => {

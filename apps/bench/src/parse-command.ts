@@ -15,6 +15,7 @@ export type Command =
       readonly quick: boolean;
       readonly seed: number;
       readonly schedules: number | undefined;
+      readonly soakMinutes: number | undefined;
       readonly traces: string | undefined;
       readonly replay: string | undefined;
       readonly files: ReportFiles;
@@ -52,6 +53,7 @@ function parse(args: readonly string[]) {
         traces: { type: "string" },
         replay: { type: "string" },
         schedules: { type: "string" },
+        soak: { type: "string" },
         seed: { type: "string" },
       },
     });
@@ -89,6 +91,7 @@ export function parseCommand(args: readonly string[], known: readonly string[]):
     quick: values.quick,
     seed: toCount("seed", values.seed) ?? DEFAULT_SEED,
     schedules: toCount("schedules", values.schedules),
+    soakMinutes: toCount("soak", values.soak),
     traces: values.traces,
     replay: values.replay,
     files,
@@ -101,7 +104,7 @@ export function renderHelp(scenarios: ReadonlyArray<readonly [name: string, titl
   return `Measures larder beside its peers on this machine.
 
 usage: bench [SCENARIO…] [--quick] [--json FILE] [--html FILE] [--markdown FILE]
-             [--traces DIR] [--schedules N] [--seed S]
+             [--traces DIR] [--schedules N] [--soak M] [--seed S]
        bench compare BEFORE.json AFTER.json     what changed beyond noise
        bench render RESULT.json --html FILE     the report of an earlier run
        bench fill RESULT.json PAGE.md…          its tables between the markers of pages
@@ -116,6 +119,7 @@ ${scenarios.map(([name, title]) => `  ${name.padEnd(width)}  ${title}`).join("\n
   --traces DIR   a folder of *.txt.gz cache traces, one key a line (default: ../shared/traces if it is there)
   --replay FILE  a request log for the gateway, one {"atMs":0,"body":{…}} a line, sent at its own pace
   --schedules N  schedules for the simulator
+  --soak M       minutes of the soaks under full load (default: 1; a few seconds with --quick)
   --seed S       seed of everything random
 
 Peers are installed with npm on first use into LARDER_BENCH_PEERS (default: larder-bench in your cache folder), never into

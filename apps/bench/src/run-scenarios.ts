@@ -12,7 +12,7 @@ export interface RunProgress extends Progress {
 }
 
 /** What a run needs from outside. */
-export interface RunOptions extends Pick<ScenarioContext, "quick" | "seed" | "tracesFolder" | "replayFile" | "schedules"> {
+export interface RunOptions extends Pick<ScenarioContext, "quick" | "seed" | "tracesFolder" | "replayFile" | "schedules" | "soakMinutes"> {
   readonly signal: AbortSignal;
   readonly peers: Peers;
   readonly progress: RunProgress;
@@ -75,9 +75,11 @@ async function runSafely(scenario: Scenario, options: RunOptions): Promise<Outco
     for (const need of scenario.needs ?? []) {
       if (need === "redis" && !redis.isAvailable()) return { status: "unavailable", ...NEEDS[need] };
     }
-    const { quick, seed, tracesFolder, replayFile, schedules, signal, peers, progress } = options;
+    const { signal, peers, progress } = options;
     const runTask = tasks.forScenario(scenario.name);
-    const context: ScenarioContext = { quick, seed, tracesFolder, replayFile, schedules, signal, peers, progress, redis, runTask };
+    const { quick, seed, tracesFolder, replayFile, schedules, soakMinutes } = options;
+    const asked = { quick, seed, tracesFolder, replayFile, schedules, soakMinutes };
+    const context: ScenarioContext = { ...asked, signal, peers, progress, redis, runTask };
     return { status: "measured", result: await untilAborted(scenario.run(context), signal) };
   } catch (error) {
     if (error instanceof ScenarioUnavailable) return { status: "unavailable", why: error.message, install: error.install };

@@ -161,6 +161,8 @@ export interface ScenarioContext {
   readonly replayFile?: string | undefined;
   /** Schedules for the simulator, from `--schedules`; `undefined`: the scenario's own choice. */
   readonly schedules: number | undefined;
+  /** Minutes of the soaks, from `--soak`; `undefined`: the scenario's own choice. */
+  readonly soakMinutes?: number | undefined;
 }
 
 /** A part of a scenario that runs in a process of its own: heap measurements, load generators, members of a fleet. Input and output are JSON. */

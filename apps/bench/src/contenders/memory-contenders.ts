@@ -52,29 +52,78 @@ export const ownContenders: readonly MemoryContender[] = [
   { name: OURS_WITH_DIGESTS, role: "ours", create: (maxEntries) => new MemoryCache({ maxEntries, keys: "digest" }) },
 ];
 
-type Constructor = new (options: unknown) => BareCache;
+type Constructor = new (options: unknown, more?: unknown) => BareCache;
 
-/** How each peer is made. */
-const peerForms: Readonly<
-  Record<string, { readonly export: string; readonly create: (made: Constructor, maxEntries: number) => BareCache }>
-> = {
-  "lru-cache": { export: "LRUCache", create: (LRUCache, max) => new LRUCache({ max }) },
-  "quick-lru": { export: "default", create: (QuickLRU, maxSize) => new QuickLRU({ maxSize }) },
-  "tiny-lru": { export: "LRU", create: (LRU, max) => new LRU(max) },
-  mnemonist: { export: "LRUMap", create: (LRUMap, capacity) => new LRUMap(capacity) },
-  "sieve-cache": { export: "SieveCache", create: (SieveCache, capacity) => new SieveCache(capacity) },
+interface PeerForm {
+  readonly package: string;
+  readonly export: string;
+  readonly create: (made: Constructor, maxEntries: number) => BareCache;
+}
+
+const TTL_MS = 3_600_000;
+
+/** How each peer is made, by the name of its row. */
+const peerForms: Readonly<Record<string, PeerForm>> = {
+  "lru-cache": { package: "lru-cache", export: "LRUCache", create: (LRUCache, max) => new LRUCache({ max }) },
+  "lru-cache, ttl": { package: "lru-cache", export: "LRUCache", create: (LRUCache, max) => new LRUCache({ max, ttl: TTL_MS }) },
+  "quick-lru": { package: "quick-lru", export: "default", create: (QuickLRU, maxSize) => new QuickLRU({ maxSize }) },
+  "tiny-lru": { package: "tiny-lru", export: "LRU", create: (LRU, max) => new LRU(max) },
+  mnemonist: { package: "mnemonist", export: "LRUMap", create: (LRUMap, capacity) => new LRUMap(capacity) },
+  "sieve-cache": { package: "sieve-cache", export: "SieveCache", create: (SieveCache, capacity) => new SieveCache(capacity) },
+  "@isaacs/ttlcache, ttl": {
+    package: "@isaacs/ttlcache",
+    export: "TTLCache",
+    create: (TTLCache, max) => new TTLCache({ max, ttl: TTL_MS }),
+  },
+  transitory: {
+    package: "transitory",
+    export: "BoundedCache",
+    create: (BoundedCache, maxSize) => new TransitoryCache(BoundedCache, maxSize),
+  },
 };
+
+interface Transitory {
+  getIfPresent(key: string): unknown;
+  set(key: string, value: unknown): unknown;
+}
+
+/** Its `get` is called otherwise, and a miss is `null`. */
+class TransitoryCache implements BareCache {
+  readonly #cache: Transitory;
+
+  constructor(BoundedCache: Constructor, maxSize: number) {
+    this.#cache = new BoundedCache({ maxSize }) as unknown as Transitory;
+  }
+
+  get(key: string): unknown {
+    return this.#cache.getIfPresent(key) ?? undefined;
+  }
+
+  set(key: string, value: unknown): void {
+    this.#cache.set(key, value);
+  }
+}
+
+/** Names of the peers' rows. */
+export const memoryPeerNames: readonly string[] = Object.keys(peerForms);
+
+/** One peer by the name of its row. @throws {PeerUnavailable} */
+export async function loadMemoryPeer(name: string, peers: Peers): Promise<MemoryContender> {
+  const form = peerForms[name];
+  if (!form) throw new PeerUnavailable(name, `no peer is called ${name}`, "add it to contenders/memory-contenders.ts");
+  const peer = await peers.load(form.package);
+  const made = findExport(await peer.import(form.package), form.export);
+  if (!made) throw new PeerUnavailable(name, `has no export ${form.export}`, "pin a version that has");
+  return { name, role: "peer", version: peer.version, create: (maxEntries) => form.create(made, maxEntries) };
+}
 
 /** Loads the peers, and says which could not be. */
 export async function loadMemoryPeers(peers: Peers): Promise<{ contenders: MemoryContender[]; unavailable: UnavailableContender[] }> {
   const contenders: MemoryContender[] = [];
   const unavailable: UnavailableContender[] = [];
-  for (const [name, form] of Object.entries(peerForms)) {
+  for (const name of memoryPeerNames) {
     try {
-      const peer = await peers.load(name);
-      const made = findExport(await peer.import(name), form.export);
-      if (!made) throw new PeerUnavailable(name, `has no export ${form.export}`, "pin a version that has");
-      contenders.push({ name, role: "peer", version: peer.version, create: (maxEntries) => form.create(made, maxEntries) });
+      contenders.push(await loadMemoryPeer(name, peers));
     } catch (error) {
       if (!(error instanceof PeerUnavailable)) throw error;
       unavailable.push({ contender: name, why: error.message, install: error.install });

@@ -1,4 +1,4 @@
-import type { Cell, MeasuredCell } from "../scenario.ts";
+import type { Cell, MeasuredCell, Table, Target } from "../scenario.ts";
 
 const MAGNITUDES: ReadonlyArray<readonly [number, string]> = [
   [1e9, "G"],
@@ -62,4 +62,10 @@ export function formatDuration(durationMs: number): string {
   const hours = Math.floor(seconds / 3600);
   const minutes = Math.floor(seconds / 60) % 60;
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+/** A target by the column's title, as a reader of the table sees it. */
+export function describeTarget(table: Table, { contender, column, text }: Target): string {
+  const title = table.columns.find(({ id }) => id === column)?.title ?? column;
+  return `${contender}, ${title}: ${text}`;
 }

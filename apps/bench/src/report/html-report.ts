@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { RunReport, ScenarioReport } from "../run-report.ts";
 import type { Cell, Column, Plot, Row, Table } from "../scenario.ts";
-import { formatDuration, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import { describeTarget, formatDuration, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./html-page.ts";
 import { describeRun } from "./markdown-report.ts";
 
@@ -43,8 +43,8 @@ function renderNotes(table: Table): string {
     ...(table.notes ?? []),
   ].map((note) => `<li>${escapeHtml(note)}</li>`);
   const targets = (table.targets ?? []).map(
-    ({ contender, column, text, isMet }) =>
-      `<li class="${isMet ? "good" : "bad"}">${isMet ? "Reached" : "Not reached"}: ${escapeHtml(`${contender}, ${column}: ${text}`)}</li>`,
+    (target) =>
+      `<li class="${target.isMet ? "good" : "bad"}">${target.isMet ? "Reached" : "Not reached"}: ${escapeHtml(describeTarget(table, target))}</li>`,
   );
   const all = [...notes, ...targets];
   return all.length > 0 ? `<ul class="notes">${all.join("")}</ul>` : "";

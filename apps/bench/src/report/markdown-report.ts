@@ -1,6 +1,6 @@
 import type { RunReport } from "../run-report.ts";
 import type { Table } from "../scenario.ts";
-import { formatCell, formatSpread } from "./format-value.ts";
+import { describeTarget, formatCell, formatSpread } from "./format-value.ts";
 
 const escapeMarkdown = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
@@ -25,9 +25,7 @@ export function renderMarkdownTable(table: Table): string {
     ...(table.baseline ? [`x: ratio to ${table.baseline}${hasTies(table) ? "; ≈: inside the noise floor" : ""}.`] : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}.`] : [])),
     ...(table.unavailable ?? []).map(({ contender, why }) => `Not measured: ${contender} (${why}).`),
-    ...(table.targets ?? []).map(
-      ({ contender, column, text, isMet }) => `${isMet ? "Reached" : "**Not reached**"}: ${contender}, ${column}: ${text}.`,
-    ),
+    ...(table.targets ?? []).map((target) => `${target.isMet ? "Reached" : "**Not reached**"}: ${describeTarget(table, target)}.`),
     ...(table.notes ?? []),
   ];
   const body = lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");

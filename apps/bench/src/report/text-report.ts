@@ -1,7 +1,7 @@
 import type { RunReport, ScenarioReport } from "../run-report.ts";
 import { formatDuration } from "./format-value.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
-import { renderTextTable } from "./text-table.ts";
+import { renderTextTable, wrapText } from "./text-table.ts";
 
 /** One scenario's tables and notes, or why there are none. */
 export function renderScenario(report: ScenarioReport, style: TerminalStyle): string {
@@ -10,7 +10,7 @@ export function renderScenario(report: ScenarioReport, style: TerminalStyle): st
   if (outcome.status === "unavailable") return `${heading}\nnot run: ${outcome.why}; ${outcome.install}\n`;
   if (outcome.status === "failed") return `${heading}\n${style.bad("failed")}: ${outcome.error}\n`;
   const parts = [heading, ...outcome.result.tables.map((table) => `${renderTextTable(table, style)}\n`)];
-  for (const note of outcome.result.notes ?? []) parts.push(style.dim(note));
+  for (const note of outcome.result.notes ?? []) parts.push(...wrapText(note, style.width).map(style.dim));
   return parts.join("\n");
 }
 

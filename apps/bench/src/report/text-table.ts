@@ -1,5 +1,5 @@
-import type { Cell, Column, Row, Table } from "../scenario.ts";
-import { formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import type { Cell, Column, Row, Table, Target } from "../scenario.ts";
+import { describeTarget, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 
 /** The parts of a cell that are aligned by themselves. */
@@ -12,10 +12,13 @@ interface CellParts {
 
 interface LaidOutColumn {
   readonly column: Column;
-  readonly heading: string;
+  /** One line, or several where the terminal is narrow. */
+  readonly heading: readonly string[];
   readonly cells: readonly CellParts[];
   readonly widths: { readonly value: number; readonly spread: number; readonly ratio: number };
   readonly width: number;
+  /** Words stand on the left, figures on the right. */
+  readonly isText: boolean;
 }
 
 const GAP = "  ";
@@ -37,33 +40,45 @@ const longest = (texts: readonly string[]): number => Math.max(0, ...texts.map(w
 const left = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - widthOf(text)));
 const right = (text: string, width: number): string => " ".repeat(Math.max(0, width - widthOf(text))) + text;
 
-function layOut(column: Column, rows: readonly Row[], withSpread: boolean): LaidOutColumn {
+/** Breaks a text at spaces into lines of at most `width`, or longer where a word is. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && widthOf(last) + 1 + widthOf(word) <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** How much of a column a narrow terminal is spared. */
+interface Narrowing {
+  readonly hasSpread: boolean;
+  readonly isHeadingWrapped: boolean;
+}
+
+/** Lines of a heading are not made shorter than this for the sake of narrow figures: three words a line read better than one. */
+const LEAST_HEADING_WIDTH = 12;
+
+function layOut(column: Column, rows: readonly Row[], { hasSpread, isHeadingWrapped }: Narrowing): LaidOutColumn {
   const cells = rows.map((row) => {
     const parts = partsOf(row.cells[column.id], column);
-    return withSpread ? parts : { ...parts, spread: "" };
+    return hasSpread ? parts : { ...parts, spread: "" };
   });
   const widths = {
     value: longest(cells.map((cell) => cell.value)),
     spread: longest(cells.map((cell) => cell.spread)),
     ratio: longest(cells.map((cell) => cell.ratio)),
   };
-  const inner = [widths.value, widths.spread, widths.ratio].filter((width) => width > 0);
-  const heading = column.unit ? `${column.title} [${column.unit}]` : column.title;
-  return {
-    column,
-    heading,
-    cells,
-    widths,
-    width: Math.max(
-      widthOf(heading),
-      inner.reduce((sum, width) => sum + width + 1, -1),
-    ),
-  };
+  const inner = [widths.value, widths.spread, widths.ratio].filter((width) => width > 0).reduce((sum, width) => sum + width + 1, -1);
+  const title = column.unit ? `${column.title} [${column.unit}]` : column.title;
+  const heading = isHeadingWrapped ? wrapText(title, Math.max(inner, LEAST_HEADING_WIDTH)) : [title];
+  const isText = !rows.some((row) => row.cells[column.id]?.kind === "measured");
+  return { column, heading, cells, widths, width: Math.max(longest(heading), inner), isText };
 }
 
-function renderParts(parts: CellParts, { widths, width }: LaidOutColumn, style: TerminalStyle): string {
+function renderParts(parts: CellParts, { widths, width, isText }: LaidOutColumn, style: TerminalStyle): string {
   if (widths.spread === 0 && widths.ratio === 0) {
-    const isText = parts.verdict !== "neutral" || !/^[\d.]+[kMG]?$/.test(parts.value);
     const padded = isText ? left(parts.value, width) : right(parts.value, width);
     return parts.verdict === "good" ? style.good(padded) : parts.verdict === "bad" ? style.bad(padded) : padded;
   }
@@ -94,13 +109,22 @@ function intoBlocks(columns: readonly LaidOutColumn[], nameWidth: number, width:
 const nameOf = (row: Row): string => (row.version ? `${row.contender} ${row.version}` : row.contender);
 
 function renderBlock(table: Table, block: readonly LaidOutColumn[], nameWidth: number, style: TerminalStyle): string[] {
-  const heading = [left("", nameWidth), ...block.map((column) => right(column.heading, column.width))].join(GAP).trimEnd();
+  const height = Math.max(...block.map(({ heading }) => heading.length));
+  const headings = Array.from({ length: height }, (_, line) =>
+    // The last line of every heading stands just above the figures.
+    [
+      left("", nameWidth),
+      ...block.map(({ heading, width, isText }) => (isText ? left : right)(heading[line - height + heading.length] ?? "", width)),
+    ]
+      .join(GAP)
+      .trimEnd(),
+  );
   const lines = table.rows.map((row, index) => {
     const name = left(nameOf(row), nameWidth);
     const painted = row.role === "ours" ? style.ours(name) : row.role === "control" || row.role === "limit" ? style.dim(name) : name;
     return [painted, ...block.map((column) => renderParts(column.cells[index]!, column, style))].join(GAP).trimEnd();
   });
-  return [style.dim(heading), ...lines];
+  return [...headings.map(style.dim), ...lines];
 }
 
 /** What stands under a table: its rows' remarks, who could not take part, the figures asked for, the notes. */
@@ -120,26 +144,38 @@ function footnotes(table: Table, style: TerminalStyle): string[] {
     ...(table.unavailable ?? []).map(({ contender, why, install }) => `not measured: ${contender}, ${why}; ${install}`),
     ...(table.notes ?? []),
   ]
-    .map((line) => style.dim(`  ${line}`))
-    .concat((table.targets ?? []).map((target) => renderTarget(target, style)));
+    .flatMap((line) => indented(line, style).map(style.dim))
+    .concat((table.targets ?? []).flatMap((target) => renderTarget(table, target, style)));
+}
+
+/** A remark under a table, its further lines indented a little more. */
+function indented(line: string, { width }: TerminalStyle): string[] {
+  return wrapText(line, width - 4).map((part, index) => `${index === 0 ? "  " : "    "}${part}`);
 }
 
 function hasTies(table: Table): boolean {
   return table.rows.some((row) => Object.values(row.cells).some((cell) => cell.kind === "measured" && cell.isTie));
 }
 
-function renderTarget(target: NonNullable<Table["targets"]>[number], style: TerminalStyle): string {
-  const text = `  ${target.isMet ? "reached" : "not reached"}: ${target.contender}, ${target.column}: ${target.text}`;
-  return target.isMet ? style.good(text) : style.bad(text);
+function renderTarget(table: Table, target: Target, style: TerminalStyle): string[] {
+  const lines = indented(`${target.isMet ? "reached" : "not reached"}: ${describeTarget(table, target)}`, style);
+  return lines.map(target.isMet ? style.good : style.bad);
 }
 
-/** A table in aligned text, as wide as the terminal and no wider: spreads go first, then columns move below. */
+/** Widest first. */
+const NARROWINGS: readonly Narrowing[] = [
+  { hasSpread: true, isHeadingWrapped: false },
+  { hasSpread: true, isHeadingWrapped: true },
+  { hasSpread: false, isHeadingWrapped: true },
+];
+
+/** A table in aligned text, as wide as the terminal and no wider: headings wrap first, spreads go next, then columns move below. */
 export function renderTextTable(table: Table, style: TerminalStyle): string {
   const nameWidth = longest(table.rows.map(nameOf));
-  const full = table.columns.map((column) => layOut(column, table.rows, true));
-  const fits = full.reduce((sum, column) => sum + GAP.length + column.width, nameWidth) <= style.width;
-  const columns = fits ? full : table.columns.map((column) => layOut(column, table.rows, false));
+  const layouts = NARROWINGS.map((narrowing) => table.columns.map((column) => layOut(column, table.rows, narrowing)));
+  const widthOfAll = (columns: readonly LaidOutColumn[]): number => columns.reduce((sum, { width }) => sum + GAP.length + width, nameWidth);
+  const columns = layouts.find((laidOut) => widthOfAll(laidOut) <= style.width) ?? layouts.at(-1)!;
   const blocks = intoBlocks(columns, nameWidth, style.width);
   const lines = blocks.flatMap((block, index) => [...(index > 0 ? [""] : []), ...renderBlock(table, block, nameWidth, style)]);
-  return [style.bold(table.title), ...lines, ...footnotes(table, style)].join("\n");
+  return [...wrapText(table.title, style.width).map(style.bold), ...lines, ...footnotes(table, style)].join("\n");
 }

@@ -3,6 +3,8 @@ import { createPeers } from "../contenders/peer-installer.ts";
 import type { ReadThroughContender } from "../contenders/read-through.ts";
 import type { Cell, Row, Scenario, ScenarioContext, ScenarioResult, TaskContext, TextCell } from "../scenario.ts";
 import { type Probe, type ProbeAnswer, probes, runProbe } from "./fault-probes.ts";
+import { measureFaultSoak } from "./fault-soak.ts";
+import { soakWorker } from "./soak-worker.ts";
 
 /** Experiments side by side: they wait more than they work. */
 const PARALLEL = { quick: 5, full: 2 };
@@ -84,7 +86,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
       context.signal.throwIfAborted();
       const cell = await ask(context, entry.contender, probe);
       done += 1;
-      context.progress.update(done / pairs.length, `${entry.contender.name}: ${probe.title}`);
+      context.progress.update((0.9 * done) / pairs.length, `${entry.contender.name}: ${probe.title}`);
       return cell;
     }),
     context.quick ? PARALLEL.quick : PARALLEL.full,
@@ -103,6 +105,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     };
   });
   const ours = rows.filter(({ role }) => role === "ours");
+  const soak = await measureFaultSoak(context, installed);
   return {
     tables: [
       {
@@ -125,6 +128,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
           "old: a value from before the invalidation was served. I7 asks for an answer within 100 ms: a budget of 50 ms for Redis, and the loader.",
         ],
       },
+      soak,
     ],
   };
 }
@@ -136,6 +140,6 @@ export const faultsScenario: Scenario = {
   describe:
     "Races, lost messages, a hung and an absent Redis, spoiled bytes: every read-through cache is put to the same experiments, each in its own process.",
   needs: ["redis"],
-  tasks: { probe: probeTask },
+  tasks: { probe: probeTask, soakWorker },
   run,
 };

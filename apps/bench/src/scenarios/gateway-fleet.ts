@@ -8,6 +8,8 @@ export const BARE = "bare node:http";
 export const UPSTREAM = "upstream asked directly";
 export const PORTKEY = "@portkey-ai/gateway";
 export const REQUEST_BYTES = 600;
+/** Longer than the longest soak. */
+const SERVER_TIMEOUT_MS = 12 * 3_600_000;
 
 /** Who is asked, and with what. */
 export interface AskedServer {
@@ -33,23 +35,31 @@ export function chatBody(fields: { readonly model?: string; readonly stream?: bo
   });
 }
 
-class Servers {
-  readonly #context: ScenarioContext;
+/** A server in a process of its own. */
+export interface RunningServer {
+  readonly port: number;
+  /** Of the process that answers. */
+  readonly pid: number;
+  stop(): Promise<void>;
+}
 
-  constructor(context: ScenarioContext) {
-    this.#context = context;
-  }
-
-  /** Starts the task and waits for its port. Tasks are stopped at the end of the scenario. */
-  start(task: string, input: unknown): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const running = this.#context.runTask<null>(task, input, {
-        timeoutMs: 3_600_000,
-        onMessage: (message) => resolve((message as { port: number }).port),
-      });
-      running.result.catch(reject);
+/** Starts the task and waits for its port. What is not stopped before ends with the scenario. */
+function startServer(context: ScenarioContext, task: string, input: unknown): Promise<RunningServer> {
+  return new Promise((resolve, reject) => {
+    const running = context.runTask<null>(task, input, {
+      timeoutMs: SERVER_TIMEOUT_MS,
+      onMessage: (message) => {
+        const { port, pid } = message as { port: number; pid?: number };
+        resolve({ port, pid: pid ?? running.pid, stop: () => running.stop() });
+      },
     });
-  }
+    running.result.catch(reject);
+  });
+}
+
+/** Starts one more gateway. */
+export function startGateway(context: ScenarioContext, input: GatewayInput): Promise<RunningServer> {
+  return startServer(context, "gateway", input);
 }
 
 /** A chat request to a server of the fleet. */
@@ -70,14 +80,16 @@ export interface Fleet {
 
 /** Starts all servers; a peer that cannot be there is told, and larder that cannot is an error. */
 export async function startFleet(context: ScenarioContext): Promise<Fleet> {
-  const servers = new Servers(context);
   const unavailable: UnavailableContender[] = [];
-  const [bare, upstream] = await Promise.all([servers.start("plain", null), servers.start("plain", null)]);
-  const larder = await servers.start("gateway", { gateway: "larder", upstreamPort: upstream } satisfies GatewayInput);
+  const [{ port: bare }, { port: upstream }] = await Promise.all([
+    startServer(context, "plain", null),
+    startServer(context, "plain", null),
+  ]);
+  const { port: larder } = await startGateway(context, { gateway: "larder", upstreamPort: upstream });
   let portkey: Fleet["portkey"];
   try {
     const peer: LoadedPeer = await context.peers.load(PORTKEY);
-    const port = await servers.start("gateway", { gateway: "portkey", upstreamPort: upstream, folder: peer.folder } satisfies GatewayInput);
+    const { port } = await startGateway(context, { gateway: "portkey", upstreamPort: upstream, folder: peer.folder });
     const headers = { "x-portkey-provider": "openai", "x-portkey-custom-host": `http://127.0.0.1:${upstream}/v1` };
     portkey = { port, version: peer.version, headers };
   } catch (error) {

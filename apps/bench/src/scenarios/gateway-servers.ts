@@ -99,7 +99,7 @@ export async function gatewayServer(input: unknown, task: TaskContext): Promise<
     program = gateway === "larder" ? startLarder(home, port, upstreamPort, redisUrl) : startPortkey(home, port, folder!);
     const path = gateway === "larder" ? "/readyz" : "/";
     await waitUntil(`${gateway} on port ${port}`, () => isUp(`http://127.0.0.1:${port}${path}`, program!), START_MS);
-    task.send({ port });
+    task.send({ port, pid: program.pid });
     await untilStopped(task);
   } finally {
     program?.kill("SIGKILL");

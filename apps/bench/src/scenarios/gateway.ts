@@ -24,6 +24,9 @@ import {
   UPSTREAM,
 } from "./gateway-fleet.ts";
 import { gatewayServer, larderProgram, plainServer, SLOW_MODEL } from "./gateway-servers.ts";
+import { measureSharing } from "./gateway-sharing.ts";
+import { measureSoak } from "./gateway-soak.ts";
+import { measureTrouble } from "./gateway-trouble.ts";
 
 const CONNECTIONS = 32;
 
@@ -97,6 +100,11 @@ function questionsFor(fleet: Fleet): Question[] {
   ];
 }
 
+/** A quick run asks peers for rates alone: their latencies take as long and say the same. */
+function withoutPeers(question: Question): Question {
+  return question.measures === "rate" ? question : { ...question, targets: question.targets.filter(({ role }) => role !== "peer") };
+}
+
 type Seen = Map<string, LoadResult[]>;
 
 /** Every question to every server, in rounds, in an order shuffled anew each time. */
@@ -106,7 +114,7 @@ async function measureAll(questions: readonly Question[], generator: LoadGenerat
   const seen = new Map<string, Seen>(questions.map(({ id }) => [id, new Map()]));
   const random = createSeededRandom(context.seed);
   // Compiles the code, opens connections, fills the cache.
-  for (const { connections, targets } of questions.filter(({ measures }) => measures === "rate" || !context.quick)) {
+  for (const { connections, targets } of questions.filter(({ id }) => ["hit", "miss"].includes(id) || !context.quick)) {
     for (const { request } of targets) await generator.run(request, { connections, seconds: 1 }, context.signal);
   }
   for (let round = 0; round < rounds; round += 1) {
@@ -139,7 +147,7 @@ function withFailures(rows: Row[], seen: Seen): Row[] {
   });
 }
 
-function targetOf(question: Question, measurements: readonly Measurement[]): Target[] {
+function targetOf(question: Question, column: string, measurements: readonly Measurement[]): Target[] {
   const ours = measurements.find(({ role }) => role === "ours");
   const base = measurements.find(({ name }) => name === question.baseline);
   if (!question.reach || !ours || !base) return [];
@@ -147,7 +155,7 @@ function targetOf(question: Question, measurements: readonly Measurement[]): Tar
     question.measures === "rate"
       ? `${(ours.cell.ratio ?? 0).toFixed(2)}`
       : `+${(ours.cell.median - base.cell.median).toFixed(3)} ms, ${(ours.cell.ratio ?? 0).toFixed(2)}x`;
-  return [{ contender: "larder", column: question.id, text: `${question.reach.text} (${seen})`, isMet: question.reach.isMet(ours, base) }];
+  return [{ contender: "larder", column, text: `${question.reach.text} (${seen})`, isMet: question.reach.isMet(ours, base) }];
 }
 
 function rateTable(question: Question, seen: Seen, fleet: Fleet): Table {
@@ -158,7 +166,7 @@ function rateTable(question: Question, seen: Seen, fleet: Fleet): Table {
     columns: [{ id: "rate", title: "rate", unit: "requests/s", better: "higher" }],
     rows: withFailures(toRows({ rate: measurements }), seen),
     baseline: question.baseline,
-    targets: targetOf(question, measurements),
+    targets: targetOf(question, "rate", measurements),
     unavailable: fleet.unavailable,
     notes: question.id.endsWith("hit") ? [`${PORTKEY}: the cache is folded away in the build on npm, so it has no hit.`] : [],
   };
@@ -180,7 +188,7 @@ function latencyTable(question: Question, seen: Seen, fleet: Fleet): Table {
     ],
     rows: withFailures(toRows({ p50, p99 }), seen),
     baseline: question.baseline,
-    targets: targetOf(reach, isSlow ? p99 : p50),
+    targets: isSlow ? targetOf(reach, "p99", p99) : targetOf(question, "p50", p50),
     unavailable: fleet.unavailable,
   };
 }
@@ -190,7 +198,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const generator = await pickLoadGenerator(context.peers);
   context.progress.update(0, "starting servers");
   const fleet = await startFleet(context);
-  const questions = questionsFor(fleet);
+  const questions = questionsFor(fleet).map((question) => (context.quick ? withoutPeers(question) : question));
   const seen = await measureAll(questions, generator, context);
   const tables = questions.map((question) =>
     (question.measures === "rate" ? rateTable : latencyTable)(question, seen.get(question.id)!, fleet),
@@ -198,8 +206,11 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   context.progress.update(0.92, "arrivals");
   const { table, plot } = await measureArrivals(fleet, context);
   if (context.replayFile) tables.push(await replayLog(fleet, context.replayFile, context));
+  const sharing = await measureSharing(fleet, context);
+  const trouble = await measureTrouble(fleet, context);
+  const soak = await measureSoak(fleet, generator, context);
   return {
-    tables: [...tables, table],
+    tables: [...tables, table, sharing, trouble, soak],
     plots: [plot],
     notes: [
       `Closed loops by ${generator.name}. Requests of ${REQUEST_BYTES} bytes, answers of 1 KB; server, load and upstream share this machine.`,

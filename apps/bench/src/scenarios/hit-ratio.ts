@@ -1,5 +1,6 @@
 import { MemoryCache } from "@larder/cache-memory";
 import { singleCell } from "../measure.ts";
+import { linesOverColumns } from "../plots.ts";
 import { countBeladyHits } from "../policies/belady.ts";
 import { peerPolicies } from "../policies/peer-policies.ts";
 import { readTraces, synthesizeTraces, type Trace } from "../policies/traces.ts";
@@ -143,7 +144,14 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const notes = isReal
     ? []
     : ["No folder of traces was given or found: these are synthetic workloads, which flatter policies that rank by frequency."];
-  return { tables: [createMeansTable(played, kind), createTraceTable(played)], notes };
+  const means = createMeansTable(played, kind);
+  const plot = linesOverColumns(means, Number.parseFloat, {
+    title: means.title,
+    xLabel: "size of the cache, % of the keys",
+    yLabel: "hits, %",
+    xScale: "log",
+  });
+  return { tables: [means, createTraceTable(played)], plots: [plot], notes };
 }
 
 /** How often what is asked for is there. */

@@ -3,6 +3,7 @@ import { KeyScopes, RawBodyAlias, readRequest, requestKey } from "@larder/cache-
 import { chatBody, type TextKind } from "../chat-bodies.ts";
 import { type BatchContender, type Measurement, measureInterleaved, type Named, toMeasurements, toRows } from "../measure.ts";
 import { PeerUnavailable } from "../peers.ts";
+import { linesOverColumns } from "../plots.ts";
 import type { Scenario, ScenarioContext, ScenarioResult, Table, Target, UnavailableContender } from "../scenario.ts";
 
 const SIZES = [1_000, 10_000, 100_000] as const;
@@ -128,10 +129,10 @@ async function measurePart(part: Part, context: ScenarioContext, from: number, s
       part.contenders.map((contender) => asBatch(contender, bodies)),
       {
         // Many short batches: one that fits into a time slice is rarely interrupted, and the median drops those that were.
-        rounds: context.quick ? 41 : 151,
+        rounds: context.quick ? 21 : 151,
         batchMs: context.quick ? 2 : 4,
         // So short batches would be over before the optimizer has had its turn.
-        warmUpMs: context.quick ? 150 : 400,
+        warmUpMs: context.quick ? 100 : 400,
         baseline: part.baseline,
         seed: context.seed,
         signal: context.signal,
@@ -219,7 +220,16 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   ];
   const tables: Table[] = [];
   for (const [index, part] of parts.entries()) tables.push(await measurePart(part, context, index / parts.length, 1 / parts.length));
-  return { tables };
+  const plots = tables.map((table) =>
+    linesOverColumns(table, (size) => Number(size) / 1_000, {
+      title: table.title,
+      xLabel: "body, KB",
+      yLabel: "us",
+      xScale: "log",
+      yScale: "log",
+    }),
+  );
+  return { tables, plots };
 }
 
 /** What it costs to know which request a body is. */

@@ -10,7 +10,7 @@ const FROZEN_MS = 2_000;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** GETs of another client, one after the other, until told to stop. @returns their latencies in milliseconds */
-async function probe(url: string, isDone: () => boolean): Promise<number[]> {
+export async function probe(url: string, isDone: () => boolean): Promise<number[]> {
   const client = new Redis(url);
   await client.set("probe", "x");
   const latencies: number[] = [];

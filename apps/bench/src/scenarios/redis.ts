@@ -2,11 +2,14 @@ import { Budget, type InvalidationChannel, systemClock } from "@larder/cache-cor
 import { bytesCodec, RedisCache } from "@larder/cache-redis";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { Redis } from "ioredis";
+import { openSharedTiers } from "../contenders/open-shared-tiers.ts";
+import { sharedTierPeers } from "../contenders/shared-tier-peers.ts";
 import { type BatchContender, type Measurement, measureInterleaved, toRows } from "../measure.ts";
-import { PeerUnavailable } from "../peers.ts";
-import type { Column, Scenario, ScenarioContext, ScenarioResult, Table, Target, UnavailableContender } from "../scenario.ts";
+import { ratioBars } from "../plots.ts";
+import type { Column, Scenario, ScenarioContext, ScenarioResult, Table, Target } from "../scenario.ts";
 import { geometricMean } from "../statistics.ts";
-import { measureClear, measureFrozen } from "./redis-trouble.ts";
+import { type CpuContender, clearRows, frozenPeer, frozenRows, measureCpu, planSharedPeers } from "./redis-peers.ts";
+import { measureClear, measureFrozen, probe } from "./redis-trouble.ts";
 
 const KEYS = 100;
 const KEY_PREFIX = "bench";
@@ -71,23 +74,6 @@ function closedLoop(
   };
 }
 
-async function createKeyv(
-  context: ScenarioContext,
-  url: string,
-): Promise<{
-  readonly get: (key: string) => Promise<unknown>;
-  readonly set: (key: string, value: string) => Promise<unknown>;
-  readonly version: string;
-}> {
-  const peer = await context.peers.load("keyv");
-  const { Keyv } = (await peer.import("keyv")) as {
-    Keyv: new (options: unknown) => { get(key: string): Promise<unknown>; set(key: string, value: string): Promise<unknown> };
-  };
-  const { default: KeyvRedis } = (await peer.import("@keyv/redis")) as { default: new (url: string) => unknown };
-  const keyv = new Keyv({ store: new KeyvRedis(url) });
-  return { get: (key) => keyv.get(key), set: (key, value) => keyv.set(key, value), version: peer.version };
-}
-
 async function measureHits(
   context: ScenarioContext,
   setup: Setup,
@@ -98,19 +84,15 @@ async function measureHits(
   title: string,
 ): Promise<{ readonly table: Table; readonly measured: Readonly<Record<string, readonly Measurement[]>> }> {
   const { quick, seed, signal, progress } = context;
-  const unavailable: UnavailableContender[] = [];
-  const keyv = await createKeyv(context, url).catch((error: unknown) => {
-    if (!(error instanceof PeerUnavailable)) throw error;
-    unavailable.push({ contender: "keyv + @keyv/redis", why: error.message, install: error.install });
-    return undefined;
-  });
+  const asked = sharedTierPeers.filter(({ name }) => planSharedPeers(quick).peers.includes(name));
+  const { tiers, unavailable } = await openSharedTiers(context, asked, url, "hits");
   const measured: Record<string, Measurement[]> = {};
   for (const [position, { bytes, inFlight }] of cells.entries()) {
     const body = Buffer.alloc(bytes, "a");
     for (let index = 0; index < KEYS; index += 1) {
       await setup.plain.set(`raw:${keyOf(bytes, index)}`, body);
       if (!(await setup.withoutBus.set(keyOf(bytes, index), body))) throw new Error("a value could not be stored");
-      await keyv?.set(keyOf(bytes, index), body.toString("latin1"));
+      for (const tier of tiers) await tier.set(keyOf(bytes, index), body.toString("latin1"));
     }
     const loop = (get: (index: number) => Promise<{ readonly length: number } | null | undefined>) => closedLoop(inFlight, get);
     const contenders: BatchContender[] = [
@@ -119,22 +101,19 @@ async function measureHits(
       { name: WITH_BUS, role: "ours", batch: loop((index) => setup.withBus.get(keyOf(bytes, index))) },
       { name: WITHOUT_BUS, role: "ours", batch: loop((index) => setup.withoutBus.get(keyOf(bytes, index))) },
     ];
-    if (keyv)
-      contenders.push({
-        name: "keyv + @keyv/redis",
-        role: "peer",
-        version: keyv.version,
-        batch: loop((index) => keyv.get(keyOf(bytes, index)) as Promise<string>),
-      });
+    for (const { name, version, get } of tiers)
+      contenders.push({ name, role: "peer", version, batch: loop((index) => get(keyOf(bytes, index)) as Promise<string>) });
     measured[`${bytes}-${inFlight}`] = await measureInterleaved(contenders, {
       rounds: quick ? 5 : 21,
       batchMs: quick ? 25 : 50,
+      ...(quick ? { warmUpMs: 50 } : {}),
       baseline,
       seed,
       signal,
       onRound: (done) => progress.update((position + done) / cells.length / 2, `hits of ${bytes / 1024} KB, ${inFlight} in flight`),
     });
   }
+  for (const tier of tiers) await tier.close();
   const columns: Column[] = cells.map(({ bytes, inFlight }) => ({
     id: `${bytes}-${inFlight}`,
     title: `${bytes / 1024} KB x${inFlight}`,
@@ -180,6 +159,15 @@ async function measureWrites(context: ScenarioContext, setup: Setup): Promise<Ta
       batch: closedLoop(32, (index) => setup.plain.set(`raw:${keyOf(1, index)}`, body, "PX", 60_000).then(() => done)),
     },
     {
+      name: "ioredis SET PX, INCR, PUBLISH",
+      role: "peer",
+      note: "the same by hand, in one batch that may end half done",
+      batch: closedLoop(32, (index) => {
+        const [key, version] = [`raw:${keyOf(1, index)}`, `raw:version:${keyOf(1, index)}`];
+        return setup.plain.pipeline().set(key, body, "PX", 60_000).incr(version).publish("raw:invalidations", key).exec();
+      }),
+    },
+    {
       name: "larder replace",
       role: "ours",
       note: "value, fence, log and publication in one script",
@@ -212,6 +200,26 @@ async function measureWrites(context: ScenarioContext, setup: Setup): Promise<Ta
   };
 }
 
+/** Hits of the sizes at which reading a value costs least and most. The values are there from the tables before. */
+function cpuColumns(setup: Setup): ReadonlyArray<{ readonly bytes: number; readonly title: string; readonly contenders: CpuContender[] }> {
+  return [1_024, 65_536].map((bytes) => ({
+    bytes,
+    title: `${bytes / 1024} KB`,
+    contenders: [
+      { name: PLAIN, role: "limit", batch: closedLoop(32, (index) => setup.plain.getBuffer(`raw:${keyOf(bytes, index)}`)) },
+      { name: AUTO_PIPELINED, role: "limit", batch: closedLoop(32, (index) => setup.piped.getBuffer(`raw:${keyOf(bytes, index)}`)) },
+      {
+        name: "ioredis get and JSON.parse",
+        role: "peer",
+        note: "what a cache of objects does on each hit, here for a string",
+        batch: closedLoop(32, async (index) => JSON.parse(`"${await setup.plain.get(`raw:${keyOf(bytes, index)}`)}"`) as string),
+      },
+      { name: WITH_BUS, role: "ours", batch: closedLoop(32, (index) => setup.withBus.get(keyOf(bytes, index))) },
+      { name: WITHOUT_BUS, role: "ours", batch: closedLoop(32, (index) => setup.withoutBus.get(keyOf(bytes, index))) },
+    ],
+  }));
+}
+
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const redis = await context.redis.start();
   const setup = await open(redis.url);
@@ -242,16 +250,21 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
       return { contender: WITH_BUS, column, text: `>= 0.9 of the plain client (${ratio.toFixed(2)})`, isMet: ratio >= 0.9 };
     });
     const writes = await measureWrites(context, setup);
-    const clear = await measureClear(context, redis.url);
-    const frozen = await measureFrozen(context);
+    const cpu = await measureCpu(context, cpuColumns(setup), PLAIN, WITH_BUS);
+    const cleared = await measureClear(context, redis.url);
+    const clear = { ...cleared, rows: [...cleared.rows, ...(await clearRows(context, redis.url, (isDone) => probe(redis.url, isDone)))] };
+    const frozenAlone = await measureFrozen(context);
+    const frozen = { ...frozenAlone, rows: [...frozenAlone.rows, ...(await frozenRows(context))] };
     return {
       tables: [
         { ...batched.table, targets: hitTargets(batched.measured) },
         { ...single.table, targets: singleTargets },
         writes,
+        cpu,
         clear,
         frozen,
       ],
+      plots: [ratioBars(batched.table, batched.table.title), ratioBars(single.table, single.table.title)],
     };
   } finally {
     await setup.close();
@@ -263,7 +276,8 @@ export const redisScenario: Scenario = {
   name: "redis",
   title: "Redis tier: hits and writes over the raw client",
   describe:
-    "Hits and safe writes of RedisCache beside ioredis itself and keyv; clear() at many keys; gets while Redis is frozen. The limit is the raw client.",
+    "Hits and safe writes of RedisCache beside ioredis itself and other caches over Redis; processor time of a hit; clear() at many keys; gets while Redis is frozen. The limit is the raw client.",
   needs: ["redis"],
+  tasks: { frozenPeer },
   run,
 };
