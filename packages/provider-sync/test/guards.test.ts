@@ -1,3 +1,4 @@
+import { CacheError } from "@larder/cache-core";
 import { ManualClock } from "@larder/cache-testing";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
@@ -6,7 +7,9 @@ import {
   createCatalog,
   type GuardPolicy,
   guardPolicy,
+  type Mirror,
   type ModelListing,
+  type ProviderRecord,
   type RunReport,
   type SnapshotStore,
   SourceError,
@@ -321,9 +324,65 @@ describe("overlapping runs (I12)", () => {
     });
   });
 
+  it("a commit that the database refuses changes nothing, mirrors nothing and tells nobody (F24), and the next run makes up for it", async () => {
+    await run();
+    const trouble: string[] = [];
+    const mirror: Mirror = {
+      name: "mirror",
+      head: async () => undefined,
+      latest: async () => undefined,
+      write: async (head) => {
+        trouble.push(`mirrored version ${head.version}`);
+        return "written";
+      },
+      close: async () => {},
+    };
+    const publisher = { publish: async (version: number) => void trouble.push(`published version ${version}`), close: () => {} };
+    const commit: SnapshotStore["commit"] = async () => {
+      throw new CacheError("ERR_CACHE_BACKEND", "the disk is full");
+    };
+    const full = new Proxy(store, { get: (target, name) => (name === "commit" ? commit : bindTo(Reflect.get(target, name), target)) });
+    source.tell(listings(201));
+    const report = await syncOnce({ sources: [source], store: full, mirror, publisher, clock });
+    expect(report).toMatchObject({ outcome: "failed", isComplete: false, error: expect.stringContaining("the disk is full") });
+    await catalog.refresh();
+    expect([trouble, catalog.version, catalog.view.models.length]).toEqual([[], 1, 200]);
+    expect(await syncOnce({ sources: [source], store, mirror, publisher, clock })).toMatchObject({ outcome: "committed", version: 2 });
+    expect(trouble).toEqual(["mirrored version 2", "published version 2"]);
+  });
+
   function bindTo(value: unknown, owner: object): unknown {
     return typeof value === "function" ? value.bind(owner) : value;
   }
+});
+
+describe("the guard of providers", () => {
+  const providers = (count: number): ProviderRecord[] =>
+    Array.from({ length: count }, (_, index) => ({ id: `provider-${String(index).padStart(2, "0")}`, name: `Provider ${index}` }));
+  const tell = (count: number): void => {
+    source.answer = () => ({ models: listings(200), providers: providers(count), rejected: [] });
+  };
+  const known = (): number => catalog.view.providers.filter(({ id }) => id.startsWith("provider-")).length;
+
+  it("refuses a list below the floor of ten, keeps the former one, and lets the models of the same source pass", async () => {
+    tell(40);
+    await run();
+    source.answer = () => ({ models: listings(205), providers: providers(9), rejected: [] });
+    const report = await run();
+    expect(report.quarantine).toMatchObject([{ key: "script#providers", reason: "too-few", kept: 40, offered: 9 }]);
+    expect([known(), catalog.view.models.length]).toEqual([40, 205]);
+  });
+
+  it("refuses a list that lost more than the policy's share until it was offered for a day", async () => {
+    tell(40);
+    await run();
+    tell(30);
+    expect((await run()).quarantine).toMatchObject([{ key: "script#providers", reason: "dropped-too-many" }]);
+    expect(known()).toBe(40);
+    clock.advance(DAY_MS);
+    expect((await run()).quarantine).toEqual([]);
+    expect(known()).toBe(30);
+  });
 });
 
 describe("the policy", () => {
