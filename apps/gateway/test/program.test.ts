@@ -55,7 +55,7 @@ describe("larder-gateway", () => {
     expect(program.output).not.toContain("larder_admin_");
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("F23: on %s it lets streams in flight end, takes no new work, and ends with 0", async () => {
+  it.each(["SIGTERM", "SIGINT"] as const)("F23: on %s it lets streams in flight end, takes no new work, and ends with 0", async (signal) => {
     const held = gate();
     const events = chatEvents({ model: "m" }, 5);
     upstream.behaviour = async (_seen, response) => {
@@ -68,7 +68,7 @@ describe("larder-gateway", () => {
     const program = start();
     const url = await program.listening();
     const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => ask(url, chat(`draining ${index}`, { stream: true }))));
-    program.child.kill("SIGTERM");
+    program.child.kill(signal);
     let isRefused = false;
     while (!isRefused)
       isRefused = await fetch(`${url}/healthz`).then(
