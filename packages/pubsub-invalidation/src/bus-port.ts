@@ -8,6 +8,8 @@ export interface BusScript {
 export interface BusPortEvents {
   /** Every wanted channel is acknowledged on the current connection: from here on nothing published is missed. Told again after each reconnect. */
   onSubscribed(): void;
+  /** Scripts can be run again, or for the first time: what was asked for in vain meanwhile may be asked anew. Optional for a port to tell. */
+  onReachable?(): void;
   /** The subscriber's connection is gone. */
   onLost(): void;
   /** A message on a subscribed channel. */

@@ -123,6 +123,7 @@ class IoredisPort implements BusPort {
     const { timeoutMs, random } = this.#options;
     this.#data = this.#duplicate(template, dataOptions(timeoutMs, random), false);
     this.#data.on("error", (error: unknown) => this.#events?.onError(error));
+    this.#data.on("ready", () => this.#events?.onReachable?.());
     this.#connectSubscriber();
   }
 

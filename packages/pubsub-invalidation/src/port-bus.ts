@@ -96,6 +96,7 @@ export class PortInvalidationBus implements InvalidationBus {
     this.#port = port;
     this.#port.open({
       onSubscribed: () => this.#onSubscribed(),
+      onReachable: () => this.#onReachable(),
       onLost: () => this.#onLost(),
       onMessage: (name, text) => this.#inbox.push(name, text),
       onError: (error) => this.#onError(error),
@@ -193,6 +194,11 @@ export class PortInvalidationBus implements InvalidationBus {
     this.#announce("subscribed");
     for (const lane of this.#allLanes()) lane.onSubscribed();
     this.#planHeartbeat();
+  }
+
+  /** The subscription may stand already, its check having failed for want of this connection: nothing is proved until it is repeated. */
+  #onReachable(): void {
+    if (!this.#isClosed) this.#beat();
   }
 
   #onError(error: unknown): void {

@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { inspect } from "node:util";
-import { Budget, CacheError, systemClock } from "@larder/cache-core";
+import { Budget, CacheError, systemClock, systemRandom } from "@larder/cache-core";
 import {
   BusRecorder,
   freePort,
+  startFaultProxy,
   startRedisCluster,
   startRedisSentinel,
   startRedisServer,
@@ -107,6 +108,31 @@ describe("RedisInvalidationBus", () => {
     expect(after.epoch).not.toBe(before.epoch);
     await heard.until("the one after", () => heard.targets.some((target) => target.kind === "key" && target.key === "after"));
   }, 40_000);
+
+  it("learns what it missed as soon as both connections are back, not a heartbeat later, whichever comes first", async () => {
+    for (const slowest of ["data", "subscriber"] as const) {
+      const proxy = await startFaultProxy(Number(new URL(url).port || 6379));
+      opened.push(() => proxy.close());
+      // Both are cut at one instant, the connection for scripts first: it waits 50 ms or 25 ms, the subscriber the other.
+      let draws = 0;
+      const random = {
+        ...systemRandom,
+        token: () => systemRandom.token(),
+        next: () => ((draws++ % 2 === 0) === (slowest === "data") ? 0.999 : 0),
+      };
+      const options = { keyPrefix: uniquePrefix(), heartbeatMs: 60_000 };
+      const heard = new BusRecorder();
+      const channelA = open({ url, ...options }).join("back", new BusRecorder());
+      const channelB = open({ url: proxy.url, ...options, random }).join("back", heard);
+      await Promise.all([channelA.ready(), channelB.ready()]);
+      await channelA.invalidate(key("heard"), call());
+      await heard.until("the one before", () => heard.heard.length === 1);
+      proxy.reset();
+      await channelA.invalidate(key("missed"), call());
+      await heard.until(`the one missed, ${slowest} last`, () => heard.heard.length === 2);
+      expect(heard.targets).toEqual([key("heard"), key("missed")]);
+    }
+  });
 
   it("invalidates while Redis's memory is full (F16)", async () => {
     const server = await startRedisServer();
