@@ -12,6 +12,7 @@ nav { display: flex; flex-wrap: wrap; gap: 6px 14px; margin-top: 14px; } a { col
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 5px 12px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+thead th { white-space: normal; min-width: 6.5em; vertical-align: bottom; line-height: 1.3; } thead th.text { text-align: left; }
 td.text { white-space: normal; text-align: left; min-width: 8em; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--card); } tr:last-child td { border-bottom: 0; }
 thead th { color: var(--dim); font-weight: 600; } tr.ours td:first-child { font-weight: 700; color: var(--ours); } tr.limit td:first-child, tr.control td:first-child { color: var(--dim); }
@@ -19,6 +20,8 @@ td .bar { display: block; height: 3px; margin-top: 2px; border-radius: 2px; back
 td small { color: var(--dim); } ul.notes { margin: 8px 0 0; padding-left: 18px; color: var(--dim); font-size: 13px; } .plot { margin: 18px 0; padding: 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--card); overflow-x: auto; }
 .plot h3 { margin: 0 0 8px; } .u-legend { font-size: 12px; } .u-legend th, .u-legend td { border: 0; padding: 2px 6px; position: static !important; background: none !important; white-space: nowrap; }
 .uplot, .uplot *, .uplot *::before, .uplot *::after { color: var(--ink); }
+@media (max-width: 640px) { body { padding: 16px 12px 60px; } table { font-size: 13px; } th, td { padding: 4px 8px; } thead th { min-width: 5.5em; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7.5em; max-width: 38vw; } ul.notes { padding-left: 16px; } }
 @media print { body { max-width: none; } .scroll, .plot { break-inside: avoid; } }
 `;
 
@@ -28,7 +31,10 @@ const plots = JSON.parse(document.getElementById("plots").textContent);
 const hues = [210, 28, 140, 285, 350, 180, 55, 250, 105, 320, 80, 0];
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
-const colourOf = (series, index) => series.role === "ours" ? css("--ours") : series.role === "limit" || series.role === "control" ? css("--limit")
+// Several of one role differ in strength: the first is the strongest.
+const shadeOf = (name, nth) => nth === 0 ? css(name) : "color-mix(in srgb, " + css(name) + " " + Math.max(35, 100 - 28 * nth) + "%, " + css("--card") + ")";
+const nthOf = (all, series, index) => all.slice(0, index).filter(({ role }) => role === series.role).length;
+const colourOf = (series, index, all) => series.role === "ours" ? shadeOf("--ours", nthOf(all, series, index)) : series.role === "limit" || series.role === "control" ? shadeOf("--limit", nthOf(all, series, index))
   : "hsl(" + hues[(index + 1) % hues.length] + " 45% " + (isDark() ? 62 : 46) + "%)";
 const short = (value) => value == null ? "–" : Math.abs(value) >= 1e6 ? +(value / 1e6).toPrecision(3) + "M" : Math.abs(value) >= 1e4 ? +(value / 1e3).toPrecision(3) + "k" : String(+value.toPrecision(3));
 function draw(plot) {
@@ -42,7 +48,7 @@ function draw(plot) {
   const groupWidth = 0.8;
   // Bars of one group stand side by side: every series is drawn over its own slice of the group.
   const bars = (index) => (u, seriesIndex, from, to) => {
-    const context = u.ctx; context.save(); context.fillStyle = colourOf(plot.series[index], index);
+    const context = u.ctx; context.save(); context.fillStyle = colourOf(plot.series[index], index, plot.series);
     const slot = Math.abs(u.valToPos(1, "x", true) - u.valToPos(0, "x", true)) * groupWidth / count;
     const floor = u.valToPos(u.scales.y.min, "y", true);
     for (let i = from; i <= to; i += 1) {
@@ -53,14 +59,14 @@ function draw(plot) {
     context.restore(); return null;
   };
   new uPlot({
-    width: Math.max(320, host.clientWidth), height: 340,
+    width: Math.max(isBars ? 90 + xs.length * Math.max(130, 14 * count) : 320, host.clientWidth), height: 340,
     scales: { x: { time: false, distr: plot.xScale === "log" ? 3 : 1, range: isBars ? [-0.5, Math.max(...xs) + 0.5] : undefined },
       y: { distr: plot.yScale === "log" ? 3 : 1, range: plot.yScale === "log" ? undefined : (u, low, high) => [Math.min(0, low), high * 1.06 || 1] } },
-    axes: [{ ...axis, label: plot.xLabel, ...(isBars ? { splits: () => xs, values: (u, at) => at.map((x) => plot.labels?.[x] ?? ""), gap: 4 } : { values: (u, at) => at.map((x) => x == null ? "" : short(x)) }) },
+    axes: [{ ...axis, ...(plot.xLabel ? { label: plot.xLabel } : {}), ...(isBars ? { splits: () => xs, values: (u, at) => at.map((x) => plot.labels?.[x] ?? ""), gap: 4 } : { values: (u, at) => at.map((x) => x == null ? "" : short(x)) }) },
       { ...axis, label: plot.yLabel, size: 64, values: (u, at) => at.map((y) => y == null ? "" : short(y)) }],
-    series: [{ label: plot.xLabel, value: (u, x) => isBars ? plot.labels?.[x] ?? "–" : short(x) }, ...plot.series.map((series, index) => ({
-      label: series.name, stroke: colourOf(series, index), width: series.role === "ours" ? 3 : 1.5, dash: plot.series.slice(0, index).some(({ role }) => role && role !== "peer" && role === series.role) ? [8, 5] : undefined, value: (u, y) => short(y), points: { show: !isBars, size: 5 },
-      fill: isBars ? colourOf(series, index) : undefined, ...(isBars ? { paths: bars(index) } : { spanGaps: true }) }))],
+    series: [{ label: plot.xLabel || "at", value: (u, x) => isBars ? plot.labels?.[x] ?? "–" : short(x) }, ...plot.series.map((series, index) => ({
+      label: series.name, stroke: colourOf(series, index, plot.series), width: series.role === "ours" ? 3 : 1.5, dash: plot.series.slice(0, index).some(({ role }) => role && role !== "peer" && role === series.role) ? [8, 5] : undefined, value: (u, y) => short(y), points: { show: !isBars, size: 5 },
+      fill: isBars ? colourOf(series, index, plot.series) : undefined, ...(isBars ? { paths: bars(index) } : { spanGaps: true }) }))],
   }, data, host);
 }
 const drawAll = () => plots.forEach(draw);

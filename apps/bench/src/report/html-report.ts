@@ -11,7 +11,9 @@ const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character
 /** Inside a script element only `<` can end it. */
 const embedJson = (value: unknown): string => JSON.stringify(value).replaceAll("<", "\\u003c");
 
+/** What a full bar stands for: a share's whole, else the largest of the column. */
 function largestOf(column: Column, rows: readonly Row[]): number {
+  if (column.unit === "%") return 100;
   return Math.max(0, ...rows.map((row) => row.cells[column.id]).map((cell) => (cell?.kind === "measured" ? cell.median : 0)));
 }
 
@@ -52,9 +54,10 @@ function renderNotes(table: Table): string {
 
 function renderTable(table: Table): string {
   const head = table.columns
-    .map(({ title, unit, better }) => {
+    .map(({ id, title, unit, better }) => {
       const direction = better === "none" ? "" : ` title="${better} is better"`;
-      return `<th scope="col"${direction}>${escapeHtml(title)}${unit ? ` <small>${escapeHtml(unit)}</small>` : ""}</th>`;
+      const isText = table.rows.some((row) => row.cells[id]?.kind === "text") ? ' class="text"' : "";
+      return `<th scope="col"${isText}${direction}>${escapeHtml(title)}${unit ? ` <small>${escapeHtml(unit)}</small>` : ""}</th>`;
     })
     .join("");
   const largest = table.columns.map((column) => largestOf(column, table.rows));

@@ -111,12 +111,17 @@ function createTraceTable(played: readonly Played[]): Table {
   return {
     id: "hit-ratio-traces",
     title: "Hit ratio by trace",
-    columns: shown.map((name) => ({ id: name, title: name, unit: "%", better: "higher" })),
+    columns: [
+      { id: "entries", title: "entries", unit: "", better: "none" },
+      ...shown.map((name) => ({ id: name, title: name, unit: "%", better: "higher" as const })),
+    ],
     rows: played.map(({ size, trace, capacity, ratios }) => ({
       contender: `${trace.name}, ${columnOf(size)}`,
-      role: "ours",
-      note: `${capacity} entries`,
-      cells: Object.fromEntries(shown.map((name) => [name, singleCell(ratios.get(name)!)])),
+      role: "peer",
+      cells: {
+        entries: singleCell(capacity),
+        ...Object.fromEntries(shown.map((name) => [name, singleCell(ratios.get(name)!)])),
+      },
     })),
   };
 }
