@@ -33,20 +33,25 @@ export function isWorker(): boolean {
  */
 export async function runWorker(settings: Settings): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
-  const shared = settings.redisUrl === undefined ? { shared: createLocalTier(new WorkerInvalidationBus()) } : {};
-  const gateway: RunningGateway = await startGateway(settings, shared);
-  const { url, adminTokenFile, newAdminToken } = gateway;
+  // Listened for before anything else listens: the bus does too, and what comes while the gateway starts would reach the bus alone.
   const stop = (): void => {
-    gateway.close().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
+    started
+      .then((gateway) => gateway.close())
+      .then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
   };
   process.on("message", (message) => {
     if (message === STOP) stop();
   });
   // The primary is gone: nobody would tell us to stop any more.
   process.on("disconnect", stop);
+  const started: Promise<RunningGateway> = startGateway(
+    settings,
+    settings.redisUrl === undefined ? { shared: createLocalTier(new WorkerInvalidationBus()) } : {},
+  );
+  const { url, adminTokenFile, newAdminToken } = await started;
   process.send?.({ type: LISTENING, announcement: { url, adminTokenFile, newAdminToken } satisfies Announcement });
 }
 

@@ -55,30 +55,33 @@ describe("larder-gateway", () => {
     expect(program.output).not.toContain("larder_admin_");
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("F23: on %s it lets streams in flight end, takes no new work, and ends with 0", async (signal) => {
-    const held = gate();
-    const events = chatEvents({ model: "m" }, 5);
-    upstream.behaviour = async (_seen, response) => {
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(events[0]);
-      await held.opened;
-      response.end(events.slice(1).join(""));
-      return true;
-    };
-    const program = start();
-    const url = await program.listening();
-    const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => ask(url, chat(`draining ${index}`, { stream: true }))));
-    program.child.kill(signal);
-    let isRefused = false;
-    while (!isRefused)
-      isRefused = await fetch(`${url}/healthz`).then(
-        () => false,
-        () => true,
-      );
-    held.open();
-    for (const stream of streams) expect(await stream.text()).toMatch(/data: \[DONE\]\n\n$/);
-    expect(await program.exited).toBe(0);
-  });
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "F23: on %s it lets streams in flight end, takes no new work, and ends with 0",
+    async (signal) => {
+      const held = gate();
+      const events = chatEvents({ model: "m" }, 5);
+      upstream.behaviour = async (_seen, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(events[0]);
+        await held.opened;
+        response.end(events.slice(1).join(""));
+        return true;
+      };
+      const program = start();
+      const url = await program.listening();
+      const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => ask(url, chat(`draining ${index}`, { stream: true }))));
+      program.child.kill(signal);
+      let isRefused = false;
+      while (!isRefused)
+        isRefused = await fetch(`${url}/healthz`).then(
+          () => false,
+          () => true,
+        );
+      held.open();
+      for (const stream of streams) expect(await stream.text()).toMatch(/data: \[DONE\]\n\n$/);
+      expect(await program.exited).toBe(0);
+    },
+  );
 
   it("starts and serves while Redis and PostgreSQL are away", async () => {
     const program = start({
@@ -112,6 +115,13 @@ describe("larder-gateway", () => {
     });
     expect(await dropped.json()).toMatchObject({ propagated: true });
     expect([...(await answers())].filter((text) => old.has(text))).toEqual([]);
+    program.child.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
+  });
+
+  it("ends all its workers on a signal that comes while some of them still start", async () => {
+    const program = start({ LARDER_WORKERS: "4", PORT: String(await freePort()) });
+    await program.listening();
     program.child.kill("SIGTERM");
     expect(await program.exited).toBe(0);
   });
