@@ -177,14 +177,17 @@ export function describeBus(name: string, options: DescribeBusOptions): void {
 
     it("loses nothing in a burst, or says that it did", () =>
       withWorld(async ({ channelA, heardByB }) => {
-        const sent = Array.from({ length: BURST }, (_, index) => channelA.invalidate(key(`${index}`), call()).catch(() => undefined));
-        const isDone = await Promise.all(sent);
+        const burst = (): Promise<unknown[]> =>
+          Promise.all(Array.from({ length: BURST }, (_, index) => channelA.invalidate(key(`${index}`), call()).catch(() => undefined)));
+        let isDone = await burst();
+        // On a busy machine none of so many may be done in time, which would prove nothing.
+        for (let again = 0; again < 4 && !isDone.some(Boolean); again += 1) isDone = await burst();
         const resets = heardByB.resets.length;
         await heardByB.proofOf(systemClock.now());
         const heard = new Set(heardByB.targets.map((target) => (target.kind === "key" ? target.key : "")));
         const lost = isDone.filter((version, index) => version && !heard.has(`${index}`));
         if (heardByB.resets.length === resets) expect(lost).toEqual([]);
-        expect(isDone.filter(Boolean).length).toBeGreaterThan(0);
+        expect(isDone.some(Boolean)).toBe(true);
       }));
 
     it("goes on after a listener has thrown", () =>
