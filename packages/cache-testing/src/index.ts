@@ -21,6 +21,8 @@ export { startRedisSentinel } from "./redis-sentinel.ts";
 export type { RedisServer, RedisServerOptions } from "./redis-server.ts";
 export { startRedisServer, waitUntil } from "./redis-server.ts";
 // The simulator.
+export type { Ablation } from "./simulator/ablations.ts";
+export { ABLATIONS } from "./simulator/ablations.ts";
 export type { VersionedValue } from "./simulator/coherence-oracle.ts";
 export type { RegressionFile } from "./simulator/regression-file.ts";
 export { decodeRegression, describeFailure, encodeRegression } from "./simulator/regression-file.ts";

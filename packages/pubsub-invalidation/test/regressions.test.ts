@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { ablated } from "@larder/cache-core";
 import {
+  ABLATIONS,
   type CreateProcess,
   decodeRegression,
   encodeRegression,
@@ -15,7 +16,6 @@ import {
   violationKind,
 } from "@larder/cache-testing";
 import { afterEach, describe, expect, it } from "vitest";
-import { ablations } from "./ablations.ts";
 import { createThreeParts, createWithoutStore, maxStalenessMs } from "./simulated-process.ts";
 
 const folder = new URL("./regressions/", import.meta.url);
@@ -28,11 +28,11 @@ const processes: Readonly<Record<string, CreateProcess>> = {
 function replay(file: RegressionFile, without?: string): Promise<ScheduleResult> {
   const shipped = processes[file.processes];
   if (!shipped) throw new Error(`no processes are called ${file.processes}`);
-  const off = ablations.find(({ name }) => name === without);
+  const off = ABLATIONS.find(({ name }) => name === without);
   if (without !== undefined && !off) throw new Error(`no ablation is called ${without}`);
   if (off?.mechanism) ablated.add(off.mechanism);
-  const create = off?.create ?? shipped;
-  const options: ScheduleOptions = { create, maxStalenessMs, readLimitMs: 60, ...(off?.inServer ? { ablations: off.inServer } : {}) };
+  const ablations = off?.ablations ? { ablations: off.ablations } : {};
+  const options: ScheduleOptions = { create: shipped, maxStalenessMs, readLimitMs: 60, ...ablations };
   return runInTurn(() => runSchedule(file.plan, options));
 }
 

@@ -8,19 +8,13 @@ import { RedisInvalidationBus } from "../src/redis-bus.ts";
 export const maxStalenessMs = 600;
 
 /** The product as it is shipped: memory, Redis and bus, over simulated connections. The bus first: its origin is the first token drawn. */
-export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs }) => {
+export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs, deadlineMs }) => {
   const bus = new RedisInvalidationBus({ port: busPort, clock, random });
-  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random });
+  const timeout = deadlineMs === undefined ? {} : { timeoutMs: deadlineMs };
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random, ...timeout });
   const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
-  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, jitter: 0 });
-};
-
-/** The product as it would be without deadlines on reads. */
-export const createWithoutDeadlines: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs }) => {
-  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
-  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, timeoutMs: 60_000, clock, random });
-  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
-  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, backendBudgetMs: 60_000, jitter: 0 });
+  const budget = deadlineMs === undefined ? {} : { backendBudgetMs: deadlineMs };
+  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, jitter: 0, ...budget });
 };
 
 /** Memory and bus alone. */

@@ -17,8 +17,8 @@ export interface ScheduleOptions {
   readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
-  /** Mechanisms switched off in the server and the connections. @default none */
-  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & { readonly publishFirst?: boolean };
+  /** Mechanisms switched off in the server and the connections; `noReadDeadline`: in what the processes are given. @default none */
+  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & { readonly publishFirst?: boolean; readonly noReadDeadline?: boolean };
 }
 
 /** What a schedule came to. */
@@ -28,20 +28,28 @@ export interface ScheduleResult {
   readonly violations: readonly string[];
   readonly steps: number;
   readonly reads: number;
+  /** Scripts that the server ran, by name. */
+  readonly commands: Readonly<Record<string, number>>;
+  /** Messages that the server sent to subscribers. */
+  readonly pushed: number;
   /** The same for the same seed and code. */
   readonly traceHash: number;
 }
 
+/** Longer than any schedule. */
+const NO_DEADLINE_MS = 60_000;
 /** Virtual milliseconds in which everything starts. */
 const START_MS = 40;
 /** At most this long everything is given to come to rest after the faults are over. */
 const SETTLE_MS = 1_200;
 /** How often it is looked whether everything has. */
-const SETTLE_SLICE_MS = 25;
+const SETTLE_SLICE_MS = 10;
 /** A heartbeat, and a connection that comes back. */
 const CALM_MS = 330;
 /** One-way trips beside them: connect, subscribe, ask, read the log, with room. */
 const CALM_TRIPS = 12;
+/** One-way trips in which a process that has heard a heartbeat learns what it showed to be missing: ask, read the log, with room. */
+const LEARN_TRIPS = 4;
 /** At most this long the reads at rest may take: they may wait out the lease, of two seconds, of a process that died or gave up. */
 const REST_MS = 5_000;
 
@@ -82,7 +90,7 @@ class ScheduleRun {
 
   run(): ScheduleResult {
     const { processes, operations, busyMs, seed } = this.#plan;
-    this.#watchPublications();
+    this.#redis.watcher = { hear: (_, text) => this.#onPublish(text) };
     for (let index = 0; index < processes; index += 1) this.#boot(index);
     this.#advance(START_MS);
     for (const operation of operations) this.#time.schedule(operation.at, () => this.#workload.perform(operation));
@@ -91,14 +99,22 @@ class ScheduleRun {
     faults.heal();
     this.#settle();
     this.#checkRest("get");
-    this.#checkRest("getOrSet");
+    if (this.#plan.loadsAtRest) this.#checkRest("getOrSet");
     for (const process of this.#processes) process.stop();
     const { violations } = this.#oracle;
-    return { seed, violations, steps: this.#time.steps, reads: this.#workload.reads, traceHash: this.#hash >>> 0 };
+    return {
+      seed,
+      violations,
+      steps: this.#time.steps,
+      reads: this.#workload.reads,
+      commands: Object.fromEntries(this.#world.scripts.runs),
+      pushed: this.#redis.pushed,
+      traceHash: this.#hash >>> 0,
+    };
   }
 
   #createWorld(options: ScheduleOptions): SharedWorld {
-    const { publishFirst, ...ablations } = options.ablations ?? {};
+    const { publishFirst, noReadDeadline, ...ablations } = options.ablations ?? {};
     const later = (remainder: () => void): void => {
       this.#time.schedule(this.#random.next() * 10, remainder);
     };
@@ -108,6 +124,7 @@ class ScheduleRun {
       redis: this.#redis,
       scripts: new SimulatedScripts(this.#redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
       create: options.create,
+      deadlineMs: noReadDeadline ? NO_DEADLINE_MS : undefined,
       onDelivery: (process, text) => {
         const place = this.#places.get(text);
         if (place !== undefined) this.#oracle.onDelivered(process.index, place);
@@ -124,20 +141,15 @@ class ScheduleRun {
     for (const part of parts) this.#hash = Math.imul(this.#hash ^ (part | 0), 0x01000193);
   }
 
-  /** Hears what is published, to know what each message stands for. */
-  #watchPublications(): void {
-    const publish = this.#redis.publish.bind(this.#redis);
-    this.#redis.publish = (channel, text) => {
-      const message = decodeMessage(text);
-      if (message) {
-        const place = `${message.epoch} ${message.seq}`;
-        const { origin } = message;
-        const sender = this.#processes.find((candidate) => candidate.origin !== "" && origin.startsWith(candidate.origin));
-        this.#places.set(text, place);
-        this.#oracle.onPublish(callName(sender?.index ?? -1, message.target), place, this.#time.now);
-      }
-      publish(channel, text);
-    };
+  /** A message is published: what it stands for is told to the oracle. */
+  #onPublish(text: string): void {
+    const message = decodeMessage(text);
+    if (!message) return;
+    const place = `${message.epoch} ${message.seq}`;
+    const { origin } = message;
+    const sender = this.#processes.find((candidate) => candidate.origin !== "" && origin.startsWith(candidate.origin));
+    this.#places.set(text, place);
+    this.#oracle.onPublish(callName(sender?.index ?? -1, message.target), place, this.#time.now);
   }
 
   #boot(index: number): void {
@@ -162,17 +174,24 @@ class ScheduleRun {
   }
 
   /**
-   * Waits until whatever was told has taken effect, and then as long as a process needs that has lost its connection: less than the
-   * promise allows, so that the check at rest finds what a later heartbeat or the staleness bound would cover up.
+   * Waits until whatever was told has taken effect, and then until every process has heard a heartbeat that it sent after that and has had
+   * time to read what this showed to be missing: by then it must know all. Where none comes, as long as a process needs that has lost its
+   * connection, which is less than the promise allows: the check at rest is to find what a later heartbeat or the staleness bound would
+   * cover up.
    */
   #settle(): void {
     const { latencyMs, spreadMs } = this.#plan.weather;
-    const calmMs = CALM_MS + CALM_TRIPS * (latencyMs + spreadMs);
-    let quietMs = 0;
-    for (let waitedMs = 0; waitedMs < SETTLE_MS && quietMs < calmMs; waitedMs += SETTLE_SLICE_MS) {
+    const tripMs = latencyMs + spreadMs;
+    const calmMs = CALM_MS + CALM_TRIPS * tripMs;
+    const endAt = this.#time.now + SETTLE_MS;
+    let quietAt = Infinity;
+    while (this.#time.now < endAt && this.#time.now - quietAt < calmMs) {
+      if (!this.#workload.isAllDurable) quietAt = Infinity;
+      else if (quietAt === Infinity) quietAt = this.#time.now;
+      else if (this.#processes.every((process) => !process.isAlive || process.heardBeatAt >= quietAt)) break;
       this.#advance(SETTLE_SLICE_MS);
-      quietMs = this.#workload.isAllDurable ? quietMs + SETTLE_SLICE_MS : 0;
     }
+    this.#advance(LEARN_TRIPS * tripMs);
   }
 
   #checkRest(what: "get" | "getOrSet"): void {

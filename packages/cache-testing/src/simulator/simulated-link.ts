@@ -61,22 +61,25 @@ export class SimulatedLink {
   send(arrive: (isAnswerable: boolean) => void, isEffective?: boolean): void {
     const generation = this.#generation;
     this.#toServerAt = Math.max(this.#toServerAt, this.#time.now + this.#latency());
-    this.#deliver(this.#toServerAt, () => {
-      const isAnswerable = this.isUp && generation === this.#generation;
-      if (isAnswerable) arrive(true);
+    const deliver = (): void => {
+      if (this.#isStalled) this.#held.push(deliver);
+      else if (this.isUp && generation === this.#generation) arrive(true);
       else if (isEffective ?? this.#random.chance(this.#weather.lateEffect)) arrive(false);
-    });
+    };
+    this.#time.schedule(this.#toServerAt - this.#time.now, deliver);
   }
 
   /** Sends something to the client on the connection that is up now; lost when that is cut. */
   push(arrive: () => void, mayRepeat = false): void {
     const generation = this.#generation;
+    const deliver = (): void => {
+      if (this.#isStalled) this.#held.push(deliver);
+      else if (this.isUp && generation === this.#generation) arrive();
+    };
     const repeats = mayRepeat && this.#random.chance(this.#weather.duplicate) ? 2 : 1;
     for (let time = 0; time < repeats; time += 1) {
       this.#toClientAt = Math.max(this.#toClientAt, this.#time.now + this.#latency());
-      this.#deliver(this.#toClientAt, () => {
-        if (this.isUp && generation === this.#generation) arrive();
-      });
+      this.#time.schedule(this.#toClientAt - this.#time.now, deliver);
     }
   }
 
@@ -120,13 +123,6 @@ export class SimulatedLink {
     this.isUp = false;
     this.#generation += 1;
     this.#isClosed = true;
-  }
-
-  #deliver(at: number, run: () => void): void {
-    this.#time.schedule(at - this.#time.now, () => {
-      if (this.#isStalled) this.#held.push(run);
-      else run();
-    });
   }
 
   #latency(): number {

@@ -1,7 +1,7 @@
 import type { Clock } from "@larder/cache-core";
 import type { SeededRandom } from "./seeded-random.ts";
 import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
-import type { SimulatedRedis, Text } from "./simulated-redis.ts";
+import type { SimulatedRedis, Subscriber, Text } from "./simulated-redis.ts";
 import type { SimulatedScripts } from "./simulated-scripts.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -64,15 +64,18 @@ class SubscriberLane {
   readonly #context: PortContext;
   readonly #onMessage: (channel: string, text: string) => void;
   readonly #wanted: Set<string> = new Set();
-  /** The registration at the server is bound to one connection; an older one is dead though the server may not know yet. */
-  #subscriber: ((channel: string, text: string) => void) | undefined;
+  /**
+   * The registration at the server is bound to one connection; an older one is dead though the server may not know yet. An object, not a
+   * function: a closure kept in a field outlives every scavenge with all that it reaches (Node 20), which here is the whole process.
+   */
+  #subscriber: Subscriber | undefined;
 
   constructor(context: PortContext, events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void }) {
     this.#context = context;
     this.#onMessage = events.onMessage;
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
       onUp: () => {
-        this.#subscriber = (channel, text) => this.link.push(() => this.#receive(channel, text), true);
+        this.#subscriber = { hear: (channel, text) => this.link.push(() => this.#receive(channel, text), true) };
         events.onUp();
       },
       onDown: () => {
@@ -127,6 +130,9 @@ export class SimulatedBusPort {
   readonly commands: CommandLane;
   readonly subscriptions: SubscriberLane;
   readonly #context: PortContext;
+  /** When each heartbeat was sent, by the nonce that it is recognised by. */
+  readonly #beats: Map<string, number> = new Map();
+  #heardBeatAt = -Infinity;
   #events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void } | undefined;
 
   constructor(context: PortContext) {
@@ -135,8 +141,13 @@ export class SimulatedBusPort {
     this.subscriptions = new SubscriberLane(context, {
       onUp: () => this.#subscribe(),
       onDown: () => this.#events?.onLost(),
-      onMessage: (channel, text) => this.#events?.onMessage(channel, text),
+      onMessage: (channel, text) => this.#hear(channel, text),
     });
+  }
+
+  /** When the latest of the heartbeats was sent that this process has heard. */
+  get heardBeatAt(): number {
+    return this.#heardBeatAt;
   }
 
   /** The connections, for faults. */
@@ -150,6 +161,7 @@ export class SimulatedBusPort {
   }
 
   run(script: { readonly name: string }, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
+    if (script.name === "check") this.#beats.set(args[3] as string, this.#context.time.now);
     return new Promise((resolve, reject) => {
       const cancel = this.#context.clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
       this.commands
@@ -184,6 +196,12 @@ export class SimulatedBusPort {
     this.#events = undefined;
     this.subscriptions.drop();
     for (const link of this.links) link.close();
+  }
+
+  #hear(channel: string, text: string): void {
+    const sentAt = this.#beats.get(text.slice(0, text.indexOf(" ")));
+    if (sentAt !== undefined) this.#heardBeatAt = Math.max(this.#heardBeatAt, sentAt);
+    this.#events?.onMessage(channel, text);
   }
 
   #subscribe(): void {

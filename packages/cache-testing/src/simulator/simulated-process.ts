@@ -15,6 +15,8 @@ export interface ProcessContext {
   readonly busPort: SimulatedBusPort;
   /** The schedule's time to live in milliseconds. */
   readonly ttlMs: number;
+  /** Milliseconds for the second tier's calls and the cache's budget for them; `undefined`: their own defaults. */
+  readonly deadlineMs: number | undefined;
 }
 
 /** Makes one process's cache, from the product's own parts over the simulated connections. */
@@ -27,6 +29,7 @@ export interface SharedWorld {
   readonly redis: SimulatedRedis;
   readonly scripts: SimulatedScripts;
   readonly create: CreateProcess;
+  readonly deadlineMs: number | undefined;
   /** A message was handed to a live process. */
   onDelivery(process: SimulatedProcess, text: string): void;
 }
@@ -41,6 +44,7 @@ export class SimulatedProcess {
   readonly cache: ReadThroughCache<unknown>;
   /** All its connections: the second tier's, then the bus's. */
   readonly links: readonly SimulatedLink[];
+  readonly #busPort: SimulatedBusPort;
   isAlive = true;
   isPaused = false;
   /** Whether its event loop has ever stood still: its reads may then have taken long. */
@@ -65,9 +69,15 @@ export class SimulatedProcess {
     const context = { time, clock, weather: plan.weather, redis, scripts, onDelivery };
     const redisPort = new SimulatedRedisPort({ ...context, random: streamOf(STREAMS.store) });
     const busPort = new SimulatedBusPort({ ...context, random: streamOf(STREAMS.bus) });
+    this.#busPort = busPort;
     this.links = [...redisPort.links, ...busPort.links];
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
-    this.cache = world.create({ clock, random, redisPort, busPort, ttlMs: plan.ttlMs });
+    this.cache = world.create({ clock, random, redisPort, busPort, ttlMs: plan.ttlMs, deadlineMs: world.deadlineMs });
+  }
+
+  /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
+  get heardBeatAt(): number {
+    return this.#busPort.heardBeatAt;
   }
 
   /** Its event loop stands still. */

@@ -18,7 +18,9 @@ interface StreamEntry {
 export type Snapshot = ReadonlyMap<string, Slot>;
 
 /** Who is told of a publication. */
-export type Subscriber = (channel: string, text: string) => void;
+export interface Subscriber {
+  hear(channel: string, text: string): void;
+}
 
 const EPOCH_AT = 1_700_000_000_000;
 
@@ -36,6 +38,10 @@ export class SimulatedRedis {
   readonly #time: VirtualTime;
   readonly #slots: Map<string, Slot> = new Map();
   readonly #subscribers: Map<string, Set<Subscriber>> = new Map();
+  /** Hears whatever is published, whoever subscribes. */
+  watcher: Subscriber | undefined;
+  /** Messages sent to subscribers so far: one for each subscriber of what is published. */
+  pushed = 0;
   #runs = 1;
   /** Whether memory is full: what needs more is refused, unless its script has written already. */
   isFull = false;
@@ -135,7 +141,11 @@ export class SimulatedRedis {
   }
 
   publish(channel: string, text: string): void {
-    for (const subscriber of this.#subscribers.get(channel) ?? []) subscriber(channel, text);
+    this.watcher?.hear(channel, text);
+    for (const subscriber of this.#subscribers.get(channel) ?? []) {
+      this.pushed += 1;
+      subscriber.hear(channel, text);
+    }
   }
 
   subscribe(channel: string, subscriber: Subscriber): void {

@@ -24,6 +24,8 @@ const STATE_FIELDS = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"] as co
 export class SimulatedScripts {
   readonly #redis: SimulatedRedis;
   readonly #ablations: ScriptAblations;
+  /** Scripts run so far, by name. */
+  readonly runs: Map<string, number> = new Map();
 
   constructor(redis: SimulatedRedis, ablations: ScriptAblations = {}) {
     this.#redis = redis;
@@ -33,6 +35,7 @@ export class SimulatedScripts {
   /** Runs a script. @throws {ReplyError} what the server would answer */
   run(name: string, keys: readonly string[], args: Arguments): unknown {
     this.#redis.beginScript();
+    this.runs.set(name, (this.runs.get(name) ?? 0) + 1);
     const at = (index: number): string => String(args[index] ?? "");
     switch (name) {
       case "check":

@@ -248,5 +248,6 @@ export class Workload {
 
 /** How the oracle names an invalidation: by whom, of what. */
 export function callName(process: number, target: InvalidationTarget): string {
-  return `${process} ${JSON.stringify(target)}`;
+  const subject = target.kind === "key" ? target.key : target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
+  return `${process} ${target.kind} ${subject}`;
 }
