@@ -22,7 +22,9 @@ interface Call {
 }
 
 const texts = new Map<string, string>([
-  ...Object.values(storeScripts).map((script) => [script.name, script.source] as const),
+  ...Object.values(storeScripts)
+    .flat()
+    .map((script) => [script.name, script.source] as const),
   ["append", busScripts.append.text],
   ["replay", busScripts.replay.text],
 ]);
