@@ -37,7 +37,7 @@ export type FaultPlan =
 /**
  * What a seed means. It moves with every change to how plans are drawn or run, so that a recorded range of seeds says what was run.
  * 1: all schedules of one length, one stream of luck for all processes. 2: lengths drawn, a stream for each connection. 3: most schedules
- * short and dense, loads at rest in a quarter of them.
+ * short and dense, loads at rest in an eighth of them.
  */
 export const PLAN_FORMAT = 3;
 
@@ -113,7 +113,7 @@ function planOperation(random: SeededRandom, { processes, keys, busyMs, isLossy,
   const key = random.integer(keys);
   if (sets > 0 && random.chance(sets)) return { kind: "set", at, process, key };
   const dice = random.next();
-  if (dice < 0.2) return { kind: "get", at, process, key };
+  if (dice < 0.28) return { kind: "get", at, process, key };
   if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, isLossy) };
   if (dice < 0.82) return { kind: "write", at, process, key };
   if (dice < 0.88) return { kind: "set", at, process, key };
@@ -186,7 +186,7 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
       lateEffect: random.chance(0.5) ? random.next() : 0,
       duplicate: random.chance(0.3) ? 0.2 : 0,
     },
-    loadsAtRest: random.chance(0.25),
+    loadsAtRest: random.chance(0.125),
     operations: planned.sort((one, other) => one.at - other.at),
     faults: Array.from({ length: faultCount }, () => planFault(random, random.pick(enabled), stage)),
   };
