@@ -1,5 +1,6 @@
-import { readdirSync } from "node:fs";
-import { defineConfig } from "vitest/config";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { defineConfig, type Plugin } from "vitest/config";
 import { BusiestProjectsFirst } from "./scripts/busiest-projects-first.ts";
 
 // Tests run the sources, not the builds: the "@larder/source" condition of every package's exports points there.
@@ -19,7 +20,18 @@ const folders = ["packages", "apps"].flatMap((parent) =>
   readdirSync(`${import.meta.dirname}/${parent}`).map((name) => `${parent}/${name}`),
 );
 
+/** What is kept of a module names the files that its imports lead to, and that is for the manifests to say: others, another module. */
+const keptByManifests: Plugin = {
+  name: "larder:kept-by-manifests",
+  configureVitest: ({ experimental_defineCacheKeyGenerator: defineKey }) => {
+    const manifests = folders.map((folder) => readFileSync(`${import.meta.dirname}/${folder}/package.json`, "utf8"));
+    const digest = createHash("sha1").update(manifests.join("\n")).digest("hex");
+    defineKey(() => digest);
+  },
+};
+
 export default defineConfig({
+  plugins: [keptByManifests],
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
