@@ -61,7 +61,7 @@ function waitWithPolicy<V>(wait: FlightWait<V>): Promise<V | undefined> {
       onAbort();
       return;
     }
-    signal?.addEventListener("abort", onAbort, { once: true });
+    signal?.addEventListener("abort", onAbort);
     flight.result.then(
       (value) => {
         finish();

@@ -1,3 +1,4 @@
+import { Cancellation } from "./cancellation.ts";
 import { CacheError } from "./errors.ts";
 import type { StoredEntry } from "./stored-entry.ts";
 
@@ -23,7 +24,8 @@ export class Flight<V> {
   isDetached = false;
   isSettled = false;
   result: Promise<V | undefined> = Promise.resolve(undefined);
-  readonly #controller: AbortController = new AbortController();
+  /** Aborted when the last waiter has left or the load took too long. */
+  readonly cancellation: Cancellation = new Cancellation();
   readonly #onEmpty: (flight: Flight<V>) => void;
   #waiters = 0;
 
@@ -35,9 +37,9 @@ export class Flight<V> {
     this.#onEmpty = onEmpty;
   }
 
-  /** Aborted when the last waiter has left or the load took too long. */
+  /** `cancellation` as a real signal. */
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.cancellation.signal;
   }
 
   /** Counts a waiter in. */
@@ -56,6 +58,6 @@ export class Flight<V> {
 
   /** Cancels the load. */
   abort(reason: unknown): void {
-    if (!this.#controller.signal.aborted) this.#controller.abort(reason);
+    this.cancellation.abort(reason);
   }
 }

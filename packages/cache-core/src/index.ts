@@ -5,6 +5,7 @@ export { ablated } from "./ablation.ts";
 export { Budget } from "./budget.ts";
 export type { InvalidationBus, InvalidationChannel, InvalidationListener, ResetReason } from "./bus.ts";
 export type {
+  AbortSignalLike,
   Cache,
   GetOrSetOptions,
   InvalidationResult,
@@ -19,6 +20,7 @@ export type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
+export { Cancellation } from "./cancellation.ts";
 export { checkCount, checkDurationMs, checkName, checkShare, checkWindowMs, describeValue } from "./check-option.ts";
 export type { CancelTimer, Clock } from "./clock.ts";
 export { systemClock } from "./clock.ts";

@@ -1,25 +1,35 @@
-import type { GetOrSetOptions } from "./cache.ts";
+import type { AbortSignalLike, GetOrSetOptions } from "./cache.ts";
 import { checkDurationMs, checkShare, checkWindowMs } from "./check-option.ts";
 import { CacheError } from "./errors.ts";
 
 /** `GetOrSetOptions` with every default in place. */
-export type LoadPolicy = Required<Omit<GetOrSetOptions, "signal">> & { readonly signal: AbortSignal | undefined };
+export type LoadPolicy = Required<Omit<GetOrSetOptions, "signal">> & { readonly signal: AbortSignalLike | undefined };
 
 /** What a cache may set for all of its calls. */
 export type LoadDefaults = Omit<GetOrSetOptions, "signal" | "forceRefresh" | "tags">;
 
 const NO_TAGS: readonly string[] = [];
 
+function checkDuration(name: string, value: number | undefined): void {
+  if (value !== undefined) checkDurationMs(name, value);
+}
+
+function checkWindow(name: string, value: number | undefined): void {
+  if (value !== undefined) checkWindowMs(name, value);
+}
+
+// Each option by its name, here and below: every miss with options comes through.
 function check(options: GetOrSetOptions): void {
-  const { ttlMs, negativeTtlMs, errorTtlMs, softTimeoutMs, timeoutMs, singleFlight } = options;
-  for (const [name, value] of Object.entries({ ttlMs, negativeTtlMs, errorTtlMs, softTimeoutMs, timeoutMs })) {
-    if (value !== undefined) checkDurationMs(name, value);
-  }
-  const { staleWhileRevalidateMs, staleIfErrorMs, earlyRefresh } = options;
-  for (const [name, value] of Object.entries({ staleWhileRevalidateMs, staleIfErrorMs, earlyRefresh })) {
-    if (value !== undefined) checkWindowMs(name, value);
-  }
+  checkDuration("ttlMs", options.ttlMs);
+  checkDuration("negativeTtlMs", options.negativeTtlMs);
+  checkDuration("errorTtlMs", options.errorTtlMs);
+  checkDuration("softTimeoutMs", options.softTimeoutMs);
+  checkDuration("timeoutMs", options.timeoutMs);
+  checkWindow("staleWhileRevalidateMs", options.staleWhileRevalidateMs);
+  checkWindow("staleIfErrorMs", options.staleIfErrorMs);
+  checkWindow("earlyRefresh", options.earlyRefresh);
   if (options.jitter !== undefined) checkShare("jitter", options.jitter);
+  const { singleFlight } = options;
   if (singleFlight !== undefined && singleFlight !== "fleet" && singleFlight !== "process") {
     throw new CacheError("ERR_CACHE_INVALID_OPTION", 'singleFlight must be "fleet" or "process"');
   }
@@ -62,6 +72,19 @@ export function toDefaultPolicy(options: LoadDefaults): LoadPolicy {
 export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | undefined): LoadPolicy {
   if (options === undefined) return defaults;
   check(options);
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { ...defaults, ...given };
+  return {
+    ttlMs: options.ttlMs ?? defaults.ttlMs,
+    staleWhileRevalidateMs: options.staleWhileRevalidateMs ?? defaults.staleWhileRevalidateMs,
+    staleIfErrorMs: options.staleIfErrorMs ?? defaults.staleIfErrorMs,
+    jitter: options.jitter ?? defaults.jitter,
+    earlyRefresh: options.earlyRefresh ?? defaults.earlyRefresh,
+    singleFlight: options.singleFlight ?? defaults.singleFlight,
+    negativeTtlMs: options.negativeTtlMs ?? defaults.negativeTtlMs,
+    errorTtlMs: options.errorTtlMs ?? defaults.errorTtlMs,
+    softTimeoutMs: options.softTimeoutMs ?? defaults.softTimeoutMs,
+    timeoutMs: options.timeoutMs ?? defaults.timeoutMs,
+    tags: options.tags ?? defaults.tags,
+    forceRefresh: options.forceRefresh ?? defaults.forceRefresh,
+    signal: options.signal,
+  };
 }

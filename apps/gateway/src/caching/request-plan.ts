@@ -174,8 +174,9 @@ function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] 
 
 function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget): PlannedTarget {
   const route = { baseUrl: target.provider.baseUrl, model: target.model };
-  if (scope.endpoint !== "embedding") return { ...target, key: requestKey(scope, request, route), itemKeys: [] };
-  return { ...target, key: "", itemKeys: embeddingItemKeys(scope, request, route) };
+  const { provider, model } = target;
+  if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: [] };
+  return { provider, model, key: "", itemKeys: embeddingItemKeys(scope, request, route) };
 }
 
 /** Reads a body. @throws {HttpError} 400 telling what is wrong with it, without quoting it */

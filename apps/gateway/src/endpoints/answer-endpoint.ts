@@ -1,9 +1,10 @@
-import { CacheError, type GetOrSetOptions } from "@larder/cache-core";
+import { CacheError } from "@larder/cache-core";
 import type { Endpoint } from "@larder/cache-core/keys";
 import type { AnswerFamily } from "../answers/family.ts";
 import { type CacheControls, readControls } from "../caching/cache-controls.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import type { EventBatch, LiveStream } from "../caching/live-stream.ts";
+import { ReadOptions } from "../caching/read-options.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
 import type { StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
@@ -116,7 +117,7 @@ export class AnswerEndpoint {
     await passThrough(this.#parts, this.#request(active), active.exchange, {
       verdict,
       shape: this.#shape,
-      signal: active.departure.signal,
+      signal: active.departure.watched(),
     });
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
   }
@@ -178,7 +179,7 @@ export class AnswerEndpoint {
         await streamed;
         return "answered";
       }
-      if (active.departure.hasHappened) return "answered";
+      if (active.departure.aborted) return "answered";
       if (error instanceof UpstreamFailure) return error;
       if (CacheError.is(error) && error.code === "ERR_CACHE_ABORTED") return "answered";
       throw error;
@@ -202,23 +203,21 @@ export class AnswerEndpoint {
   }
 
   #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): void {
-    sendAnswer(this.#parts, answer, {
-      ...this.#telling(active, target, verdict),
-      isStored: active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH"),
-    });
+    const isStored = active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH");
+    sendAnswer(this.#parts, answer, this.#telling(active, target, verdict, isStored));
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
   }
 
-  #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict): Telling {
+  #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict, isStored: boolean): Telling {
     const { exchange, controls, plan } = active;
     const upstreamHeaders = active.isLeader ? active.upstreamHeaders : undefined;
-    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, upstreamHeaders };
+    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, isStored, upstreamHeaders };
   }
 
   /** Reads along with a live stream until it ends, fails, or the caller leaves. */
   #stream(active: Active, target: PlannedTarget, live: LiveStream, verdict: CacheVerdict): Promise<void> {
     const { exchange, plan } = active;
-    beginLiveStream(this.#telling(active, target, verdict));
+    beginLiveStream(this.#telling(active, target, verdict, false));
     return new Promise((resolve) => {
       const finish = (): void => {
         this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
@@ -244,7 +243,7 @@ export class AnswerEndpoint {
           finish();
         },
       });
-      active.departure.signal.addEventListener("abort", () => {
+      active.departure.addEventListener("abort", () => {
         leave();
         resolve();
       });
@@ -277,23 +276,20 @@ export class AnswerEndpoint {
     return controls.ttlMs ?? plan.route?.ttl ?? this.#parts.settings.cacheTtl;
   }
 
-  #options(active: Active, isForced: boolean): GetOrSetOptions {
+  #options(active: Active, isForced: boolean): ReadOptions {
     const { controls, plan, departure } = active;
     const { settings } = this.#parts;
-    return {
-      ttlMs: this.#ttlMs(active),
-      jitter: 0,
-      staleWhileRevalidateMs: plan.route?.staleWhileRevalidate ?? settings.staleWhileRevalidate,
-      staleIfErrorMs: plan.route?.staleIfError ?? settings.staleIfError,
-      tags: controls.tags.length > 0 ? [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : plan.tags,
-      // Waiting for another process would cost a stream its first token.
-      singleFlight: plan.isStream ? "process" : "fleet",
-      // Asked for only when the answer is not in memory.
-      get signal() {
-        return departure.signal;
+    return new ReadOptions(
+      {
+        ttlMs: this.#ttlMs(active),
+        staleWhileRevalidateMs: plan.route?.staleWhileRevalidate ?? settings.staleWhileRevalidate,
+        staleIfErrorMs: plan.route?.staleIfError ?? settings.staleIfError,
+        tags: controls.tags.length > 0 ? [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : plan.tags,
+        isStream: plan.isStream,
+        isForced,
       },
-      forceRefresh: isForced,
-    };
+      departure,
+    );
   }
 }
 

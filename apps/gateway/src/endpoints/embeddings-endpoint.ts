@@ -6,6 +6,7 @@ import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
 import { StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
+import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import { requestIdHeaders, sendFailure } from "../http/respond.ts";
@@ -27,7 +28,7 @@ interface Active {
   readonly body: JsonObject;
   readonly items: readonly unknown[];
   readonly startedAt: number;
-  readonly left: AbortController;
+  readonly left: Departure;
 }
 
 /** An item's numbers and where they came from. */
@@ -57,8 +58,7 @@ export class EmbeddingsEndpoint {
     const items = itemsOf(body.input);
     if (body.input === undefined || items.length === 0) throw new HttpError(400, "The request has no input.", { param: "input" });
     if (items.length > MAX_ITEMS) throw new HttpError(400, `The input has more than ${MAX_ITEMS} items.`, { param: "input" });
-    const left = new AbortController();
-    exchange.onAbandoned(() => left.abort());
+    const left = new Departure(exchange, () => undefined).watched();
     await this.#answer({ exchange, identity, controls, plan, body, items, startedAt, left });
   }
 
@@ -68,7 +68,7 @@ export class EmbeddingsEndpoint {
       try {
         return this.#tell(active, target, await this.#collect(active, target));
       } catch (error) {
-        if (active.left.signal.aborted) return;
+        if (active.left.aborted) return;
         if (!(error instanceof UpstreamFailure)) throw error;
         if (error.isRetryable && position < targets.length - 1) continue;
         this.#parts.meter.failed("embedding", error.status);
@@ -109,7 +109,7 @@ export class EmbeddingsEndpoint {
         jitter: 0,
         staleIfErrorMs: plan.route?.staleIfError ?? this.#parts.settings.staleIfError,
         tags: [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)],
-        signal: active.left.signal,
+        signal: active.left,
         forceRefresh: !controls.isRead,
       },
     );
@@ -152,7 +152,7 @@ export class EmbeddingsEndpoint {
       const answer = await this.#parts.caller.call(provider, {
         method: "POST",
         url: endpointUrl(provider, PATH),
-        headers: { ...upstreamHeaders(target, active.exchange.headers(), active.identity), ...trace?.headers },
+        headers: Object.assign(upstreamHeaders(target, active.exchange.headers(), active.identity), trace?.headers),
         body: Buffer.from(JSON.stringify(body)),
         timeoutMs: provider.timeoutMs,
         ...onRetryOf(trace),

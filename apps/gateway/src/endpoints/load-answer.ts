@@ -50,7 +50,8 @@ export function upstreamHeaders(
     if (value !== undefined && FORWARDED.test(name)) headers[name] = value;
   }
   if (target.provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";
-  return { ...headers, ...target.provider.headers, ...credentialHeaders(target.provider, identity.upstreamKey), ...identity.headers };
+  // Not spread into a literal: what is added to the copy of a spread gets a hidden class of its own, with every call.
+  return Object.assign(headers, target.provider.headers, credentialHeaders(target.provider, identity.upstreamKey), identity.headers);
 }
 
 /** The body as the provider gets it: the client's bytes, with its own name for the model, and the usage chunk asked for in streams. */
@@ -76,9 +77,9 @@ export async function loadAnswer(
     const answer = await parts.caller.call(target.provider, {
       method: "POST",
       url: endpointUrl(target.provider, request.path),
-      headers: { ...upstreamHeaders(target, request.headers, request.identity), ...trace?.headers },
+      headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
       body: upstreamBody(request, target, true),
-      signal: context.signal,
+      signal: context.cancellation,
       timeoutMs: target.provider.timeoutMs,
       ...onRetryOf(trace),
     });
@@ -95,7 +96,7 @@ export async function loadAnswer(
     trace?.succeeded({ status: answer.status, answer: stored.parsed, usage: stored.answer.meta.usage });
     return stored.answer;
   } catch (error) {
-    if (context.signal.aborted) {
+    if (context.cancellation.aborted) {
       trace?.failed(undefined);
       throw error;
     }

@@ -1,7 +1,9 @@
+import type { AbortSignalLike } from "@larder/cache-core";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import { cacheStatus } from "../caching/cache-status.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
+import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { ErrorShape } from "../http/http-error.ts";
 import { passedOnHeaders, requestIdHeaders, sendFailure } from "../http/respond.ts";
@@ -16,7 +18,7 @@ export interface PassOptions {
   readonly verdict: CacheVerdict;
   readonly shape: ErrorShape;
   /** Aborted when the caller leaves. */
-  readonly signal: AbortSignal;
+  readonly signal: AbortSignalLike;
 }
 
 /** Asks the targets in their order and passes the answer on as it comes, past the cache. */
@@ -46,13 +48,13 @@ function call(
   parts: GatewayParts,
   request: Omit<AnswerRequest, "ttlMs">,
   target: PlannedTarget,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
   trace: CallTrace | undefined,
 ): Promise<UpstreamAnswer> {
   return parts.caller.call(target.provider, {
     method: "POST",
     url: endpointUrl(target.provider, request.path),
-    headers: { ...upstreamHeaders(target, request.headers, request.identity), ...trace?.headers },
+    headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
     body: upstreamBody(request, target, false),
     signal,
     timeoutMs: target.provider.timeoutMs,
@@ -100,8 +102,7 @@ const NOT_PASSED_ON =
 
 /** Passes any other request of the API on, streaming both ways, uncached. */
 export async function proxy(parts: GatewayParts, exchange: Exchange, identity: AnswerRequest["identity"]): Promise<void> {
-  const left = new AbortController();
-  exchange.onAbandoned(() => left.abort());
+  const left = new Departure(exchange, () => undefined).watched();
   const provider = (await parts.directory.table(identity)).fallback;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(exchange.headers()))
@@ -109,7 +110,7 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
   const body = exchange.bodyStream();
   const length = exchange.header("content-length");
   if (body && length !== undefined) headers["content-length"] = length;
-  const options = { verdict: "BYPASS", shape: "openai", signal: left.signal } as const;
+  const options = { verdict: "BYPASS", shape: "openai", signal: left } as const;
   const described = { provider, endpoint: undefined, method: exchange.method, model: "", isStream: false, body: undefined };
   const trace = parts.telemetry?.startCall(described, exchange.trace);
   try {
@@ -118,7 +119,7 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
       url: endpointUrl(provider, exchange.path) + exchange.search,
       headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey), ...trace?.headers },
       ...(body ? { body } : {}),
-      signal: left.signal,
+      signal: left,
       timeoutMs: provider.timeoutMs,
     });
     if (answer.status < 400) return await pipe(exchange, answer, provider, options, trace);
@@ -130,8 +131,8 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
     trace?.failed(failure);
     sendFailure(exchange, failure, "openai", [provider.apiKey, identity.upstreamKey]);
   } catch (error) {
-    trace?.failed(left.signal.aborted ? undefined : toUpstreamFailure(error));
-    if (left.signal.aborted) return;
+    trace?.failed(left.aborted ? undefined : toUpstreamFailure(error));
+    if (left.aborted) return;
     throw error;
   }
 }

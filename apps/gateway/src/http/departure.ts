@@ -1,34 +1,27 @@
+import { Cancellation } from "@larder/cache-core";
 import type { Exchange } from "./exchange.ts";
 
-/**
- * The caller's leaving before the answer's end, as a signal. Made when somebody first asks for the signal: a hit is answered before anyone
- * does, and an `AbortController` with its listener costs a twentieth of a hit.
- */
-export class Departure {
+/** The caller's leaving before the answer's end. Watched for when somebody first asks: a hit is answered before anyone does. */
+export class Departure extends Cancellation {
   readonly #exchange: Exchange;
   readonly #onLeft: () => void;
-  #controller: AbortController | undefined;
+  #isWatched = false;
 
   /** @param onLeft called once when the caller leaves */
   constructor(exchange: Exchange, onLeft: () => void) {
+    super();
     this.#exchange = exchange;
     this.#onLeft = onLeft;
   }
 
-  /** Aborted when the caller leaves. */
-  get signal(): AbortSignal {
-    if (this.#controller) return this.#controller.signal;
-    const controller = new AbortController();
-    this.#controller = controller;
+  /** Watches from now on; `aborted` at once when the caller has left already. */
+  watched(): this {
+    if (this.#isWatched) return this;
+    this.#isWatched = true;
     this.#exchange.onAbandoned(() => {
       this.#onLeft();
-      controller.abort();
+      this.abort(new DOMException("The caller has left.", "AbortError"));
     });
-    return controller.signal;
-  }
-
-  /** Whether the caller is known to have left. */
-  get hasHappened(): boolean {
-    return this.#controller?.signal.aborted ?? false;
+    return this;
   }
 }

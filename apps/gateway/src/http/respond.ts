@@ -89,7 +89,7 @@ export interface Telling {
   readonly target: PlannedTarget;
   readonly verdict: CacheVerdict;
   /** Whether this request's answer was stored. */
-  readonly isStored?: boolean;
+  readonly isStored: boolean;
   /** Headers of the upstream's answer, for those who made the call. */
   readonly upstreamHeaders?: readonly string[] | undefined;
 }

@@ -12,7 +12,7 @@ function providerWith(call: (call: UpstreamCall) => Promise<UpstreamAnswer>): Pr
 
 /** As undici does: rejects with the signal's own reason. */
 const untilAborted = ({ signal }: UpstreamCall): Promise<UpstreamAnswer> =>
-  new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+  new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
 
 const callOf = (signal?: AbortSignal): UpstreamCall => ({
   method: "POST",

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AbortSignalLike } from "@larder/cache-core";
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
 import type { Provider } from "./provider.ts";
+import { toAbortSignal } from "./to-abort-signal.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
 import { isRetryableStatus, toUpstreamFailure, UpstreamFailure } from "./upstream-failure.ts";
 
@@ -24,12 +26,12 @@ const CLIENT_LEFT = 499;
 export class ProviderCaller {
   readonly #breakers = new Map<string, CircuitBreakerPolicy>();
   readonly #retries: number;
-  readonly #pause: (delayMs: number, signal: AbortSignal | undefined) => Promise<void>;
+  readonly #pause: (delayMs: number, signal: AbortSignalLike | undefined) => Promise<void>;
 
   /** @param retries integer >= 0; @param pause stands in for waiting in tests */
-  constructor(retries: number, pause?: (delayMs: number, signal: AbortSignal | undefined) => Promise<void>) {
+  constructor(retries: number, pause?: (delayMs: number, signal: AbortSignalLike | undefined) => Promise<void>) {
     this.#retries = retries;
-    this.#pause = pause ?? ((delayMs, signal) => sleep(delayMs, undefined, signal ? { signal } : {}));
+    this.#pause = pause ?? ((delayMs, signal) => sleep(delayMs, undefined, signal ? { signal: toAbortSignal(signal) } : {}));
   }
 
   /**

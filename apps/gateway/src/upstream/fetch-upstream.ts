@@ -1,3 +1,4 @@
+import { toAbortSignal } from "./to-abort-signal.ts";
 import { collect, type Upstream, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
 
 /** Calls providers through a given `fetch`: what `createCachedFetch` puts the cache in front of. */
@@ -12,7 +13,7 @@ export class FetchUpstream implements Upstream {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(new DOMException("The upstream took too long.", "TimeoutError")), call.timeoutMs);
     timer.unref();
-    const signal = call.signal ? AbortSignal.any([call.signal, timeout.signal]) : timeout.signal;
+    const signal = call.signal ? AbortSignal.any([toAbortSignal(call.signal), timeout.signal]) : timeout.signal;
     const init: RequestInit = { method: call.method, headers: { ...call.headers }, signal, redirect: "manual" };
     if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
     try {

@@ -37,7 +37,8 @@ export class PooledUpstream implements Upstream {
       method: call.method as Dispatcher.HttpMethod,
       headers: call.headers as Record<string, string>,
       body: (call.body ?? null) as Buffer | null,
-      signal: call.signal ?? null,
+      // undici takes anything with addEventListener, whatever its types say.
+      signal: (call.signal as AbortSignal | undefined) ?? null,
       headersTimeout: call.timeoutMs,
       bodyTimeout: call.timeoutMs,
     });

@@ -1,3 +1,5 @@
+import type { AbortSignalLike } from "@larder/cache-core";
+
 /** A call to a provider. */
 export interface UpstreamCall {
   readonly method: string;
@@ -6,7 +8,7 @@ export interface UpstreamCall {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | AsyncIterable<Uint8Array>;
   /** Aborted when nobody waits for the answer any more. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignalLike;
   /** Milliseconds > 0 to the answer's head, and between pieces of its body. */
   readonly timeoutMs: number;
   /** Told of an attempt that failed, by its status, before the next one. */

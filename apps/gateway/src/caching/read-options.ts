@@ -1,0 +1,45 @@
+import type { AbortSignalLike, GetOrSetOptions } from "@larder/cache-core";
+import type { Departure } from "../http/departure.ts";
+
+/** What one request says of its read. */
+export interface ReadSettings {
+  /** Milliseconds > 0. */
+  readonly ttlMs: number;
+  /** Milliseconds >= 0. */
+  readonly staleWhileRevalidateMs: number;
+  /** Milliseconds >= 0. */
+  readonly staleIfErrorMs: number;
+  readonly tags: readonly string[];
+  readonly isStream: boolean;
+  readonly isForced: boolean;
+}
+
+/**
+ * The options of one request's read. The signal is asked for only when the answer is not in memory; a class, because a getter in an
+ * object literal would give every request a hidden class of its own, with which nothing that it is handed to stays optimized.
+ */
+export class ReadOptions implements GetOrSetOptions {
+  readonly ttlMs: number;
+  readonly jitter = 0;
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  readonly tags: readonly string[];
+  readonly singleFlight: "fleet" | "process";
+  readonly forceRefresh: boolean;
+  readonly #departure: Departure;
+
+  constructor(settings: ReadSettings, departure: Departure) {
+    this.ttlMs = settings.ttlMs;
+    this.staleWhileRevalidateMs = settings.staleWhileRevalidateMs;
+    this.staleIfErrorMs = settings.staleIfErrorMs;
+    this.tags = settings.tags;
+    // Waiting for another process would cost a stream its first token.
+    this.singleFlight = settings.isStream ? "process" : "fleet";
+    this.forceRefresh = settings.isForced;
+    this.#departure = departure;
+  }
+
+  get signal(): AbortSignalLike {
+    return this.#departure.watched();
+  }
+}

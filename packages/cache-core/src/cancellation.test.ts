@@ -1,0 +1,29 @@
+import { describe, expect, it, vi } from "vitest";
+import { Cancellation } from "./cancellation.ts";
+
+describe("a cancellation", () => {
+  it("tells every listener once, with its reason, and the real signal too", () => {
+    const cancellation = new Cancellation();
+    const [first, second, removed] = [vi.fn(), vi.fn(), vi.fn()];
+    for (const listener of [first, second, removed]) cancellation.addEventListener("abort", listener);
+    cancellation.removeEventListener("abort", removed);
+    const { signal } = cancellation;
+    expect([cancellation.aborted, signal.aborted]).toEqual([false, false]);
+    const reason = new Error("enough");
+    cancellation.abort(reason);
+    cancellation.abort(new Error("again"));
+    expect([first, second, removed].map((listener) => listener.mock.calls.length)).toEqual([1, 1, 0]);
+    expect([cancellation.aborted, cancellation.reason, signal.aborted, signal.reason]).toEqual([true, reason, true, reason]);
+  });
+
+  it("gives a signal that is aborted already when it is asked for late, and calls nobody who comes late", () => {
+    const cancellation = new Cancellation();
+    const reason = new Error("enough");
+    cancellation.abort(reason);
+    const late = vi.fn();
+    cancellation.addEventListener("abort", late);
+    cancellation.abort(reason);
+    expect(late).not.toHaveBeenCalled();
+    expect([cancellation.signal.aborted, cancellation.signal.reason, cancellation.signal]).toEqual([true, reason, cancellation.signal]);
+  });
+});
