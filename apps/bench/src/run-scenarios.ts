@@ -71,6 +71,7 @@ async function runOne(name: string, load: () => Promise<Scenario>, options: RunO
 async function runSafely(scenario: Scenario, options: RunOptions): Promise<Outcome> {
   const redis = new RedisPool();
   const tasks = new TaskRunner();
+  let running: Promise<unknown> = Promise.resolve();
   try {
     for (const need of scenario.needs ?? []) {
       if (need === "redis" && !redis.isAvailable()) return { status: "unavailable", ...NEEDS[need] };
@@ -80,14 +81,29 @@ async function runSafely(scenario: Scenario, options: RunOptions): Promise<Outco
     const { quick, seed, tracesFolder, replayFile, schedules, soakMinutes } = options;
     const asked = { quick, seed, tracesFolder, replayFile, schedules, soakMinutes };
     const context: ScenarioContext = { ...asked, signal, peers, progress, redis, runTask };
-    return { status: "measured", result: await untilAborted(scenario.run(context), signal) };
+    const result = scenario.run(context);
+    running = result;
+    return { status: "measured", result: await untilAborted(result, signal) };
   } catch (error) {
     if (error instanceof ScenarioUnavailable) return { status: "unavailable", why: error.message, install: error.install };
     throw error;
   } finally {
     await tasks.close();
     await redis.close();
+    // An interrupted scenario, whose tasks and servers are gone now, removes what it made itself.
+    await settledWithin(running, LAST_STEPS_MS);
   }
+}
+
+const LAST_STEPS_MS = 1_000;
+
+async function settledWithin(work: Promise<unknown>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  await Promise.race([work.catch(() => {}), limit]);
+  clearTimeout(timer);
 }
 
 /** The scenario's result, or the signal's reason as soon as it is aborted: a scenario that is slow to notice does not hold up the end. */

@@ -134,6 +134,26 @@ describe("a run of the bench", () => {
     await expect(run({ endless: async () => endless }, stopping.signal)).rejects.toThrow("stopped by SIGINT");
   });
 
+  it("lets an interrupted scenario remove what it made, before the run is over", async () => {
+    const stopping = new AbortController();
+    const left: string[] = ["a folder"];
+    const tidy: Scenario = {
+      ...tiny,
+      run: async ({ signal }) => {
+        try {
+          queueMicrotask(() => stopping.abort(new Error("stopped by SIGINT")));
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          signal.throwIfAborted();
+          return { tables: [] };
+        } finally {
+          left.pop();
+        }
+      },
+    };
+    await expect(run({ tidy: async () => tidy }, stopping.signal)).rejects.toThrow("stopped by SIGINT");
+    expect(left).toEqual([]);
+  });
+
   it("leaves no folder of a peer whose install failed", async () => {
     const { createPeers } = await import("../src/contenders/peer-installer.ts");
     const folder = await mkdtemp(join(tmpdir(), "larder-peers-"));

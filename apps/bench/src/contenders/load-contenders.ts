@@ -1,5 +1,6 @@
 import { type Peers, PeerUnavailable } from "../peers.ts";
-import type { UnavailableContender } from "../scenario.ts";
+import type { ScenarioContext, UnavailableContender } from "../scenario.ts";
+import { leftOutOfQuick } from "./left-out-of-quick.ts";
 import type { ReadThroughContender } from "./read-through.ts";
 import { larder, larderWithoutL2 } from "./read-through-larder.ts";
 import { readThroughPeers } from "./read-through-peers.ts";
@@ -12,6 +13,20 @@ export interface InstalledContender {
 
 /** All read-through caches by name. */
 export const readThroughContenders: readonly ReadThroughContender[] = [larder, larderWithoutL2, ...readThroughPeers];
+
+/** Peers that a quick run does without: each process of each experiment takes its time, and these have no bus. */
+const LEFT_OUT_OF_QUICK: readonly string[] = ["cache-manager", "async-cache-dedupe"];
+
+/** The contenders of a scenario in which each takes long. */
+export async function installForRun(
+  contenders: readonly ReadThroughContender[],
+  { quick, peers }: Pick<ScenarioContext, "quick" | "peers">,
+): Promise<{ readonly installed: InstalledContender[]; readonly unavailable: UnavailableContender[] }> {
+  const isAsked = ({ name }: ReadThroughContender): boolean => !quick || !LEFT_OUT_OF_QUICK.includes(name);
+  const { installed, unavailable } = await installContenders(contenders.filter(isAsked), peers);
+  const leftOut = contenders.filter((contender) => !isAsked(contender)).map(({ name }) => leftOutOfQuick(name));
+  return { installed, unavailable: [...unavailable, ...leftOut] };
+}
 
 /** Installs the peers of the contenders. @returns those that are there, and why the others are not */
 export async function installContenders(

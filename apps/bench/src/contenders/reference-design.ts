@@ -43,9 +43,11 @@ export function createReferenceDesign({ busPort, random, clock, ttlMs }: Process
     return entry && clock.now() < entry.expiresAt ? entry.value : undefined;
   };
   const load = async (key: string, loader: Loader<unknown>): Promise<unknown> => {
+    const { signal } = new AbortController();
     const context = {
       key,
-      signal: new AbortController().signal,
+      signal,
+      cancellation: signal,
       reason: "miss" as const,
       stale: undefined,
       setOptions: () => {},

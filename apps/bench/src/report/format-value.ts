@@ -69,3 +69,13 @@ export function describeTarget(table: Table, { contender, column, text }: Target
   const title = table.columns.find(({ id }) => id === column)?.title ?? column;
   return `${contender}, ${title}: ${text}`;
 }
+
+/** Why cells of a table are empty, one sentence for each: a dash alone says nothing on paper or on a phone. */
+export function describeMissing(table: Table): string[] {
+  return table.rows.flatMap((row) =>
+    table.columns.flatMap(({ id, title }) => {
+      const cell = row.cells[id];
+      return cell?.kind === "missing" ? [`– ${row.contender}, ${title}: ${cell.why}`] : [];
+    }),
+  );
+}

@@ -21,7 +21,7 @@ td small { color: var(--dim); } ul.notes { margin: 8px 0 0; padding-left: 18px; 
 .plot h3 { margin: 0 0 8px; } .u-legend { font-size: 12px; } .u-legend th, .u-legend td { border: 0; padding: 2px 6px; position: static !important; background: none !important; white-space: nowrap; }
 .uplot, .uplot *, .uplot *::before, .uplot *::after { color: var(--ink); }
 @media (max-width: 640px) { body { padding: 16px 12px 60px; } table { font-size: 13px; } th, td { padding: 4px 8px; } thead th { min-width: 5.5em; }
-  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7.5em; max-width: 38vw; } ul.notes { padding-left: 16px; } }
+  td:first-child { white-space: normal; overflow-wrap: break-word; min-width: 8.5em; max-width: 42vw; } ul.notes { padding-left: 16px; } }
 @media print { body { max-width: none; } .scroll, .plot { break-inside: avoid; } }
 `;
 

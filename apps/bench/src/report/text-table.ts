@@ -1,5 +1,5 @@
 import type { Cell, Column, Row, Table, Target } from "../scenario.ts";
-import { describeTarget, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import { describeMissing, describeTarget, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 
 /** The parts of a cell that are aligned by themselves. */
@@ -129,18 +129,12 @@ function renderBlock(table: Table, block: readonly LaidOutColumn[], nameWidth: n
 
 /** What stands under a table: its rows' remarks, who could not take part, the figures asked for, the notes. */
 function footnotes(table: Table, style: TerminalStyle): string[] {
-  const missing = table.rows.flatMap((row) =>
-    table.columns.flatMap((column) => {
-      const cell = row.cells[column.id];
-      return cell?.kind === "missing" ? [`– ${row.contender}, ${column.title}: ${cell.why}`] : [];
-    }),
-  );
   return [
     ...(table.baseline
       ? [`x = ratio to ${table.baseline}${hasTies(table) ? "; ≈ = inside the noise floor that the control row shows" : ""}`]
       : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}`] : [])),
-    ...missing,
+    ...describeMissing(table),
     ...(table.unavailable ?? []).map(({ contender, why, install }) => `not measured: ${contender}, ${why}; ${install}`),
     ...(table.notes ?? []),
   ]

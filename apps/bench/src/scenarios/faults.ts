@@ -1,4 +1,4 @@
-import { installContenders, readThroughContenders } from "../contenders/load-contenders.ts";
+import { installForRun, readThroughContenders } from "../contenders/load-contenders.ts";
 import { createPeers } from "../contenders/peer-installer.ts";
 import type { ReadThroughContender } from "../contenders/read-through.ts";
 import type { Cell, Row, Scenario, ScenarioContext, ScenarioResult, TaskContext, TextCell } from "../scenario.ts";
@@ -78,7 +78,7 @@ async function inParallel<T>(jobs: ReadonlyArray<() => Promise<T>>, limit: numbe
 }
 
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
-  const { installed, unavailable } = await installContenders(readThroughContenders, context.peers);
+  const { installed, unavailable } = await installForRun(readThroughContenders, context);
   const pairs = installed.flatMap((entry) => probes.map((probe) => ({ entry, probe })));
   let done = 0;
   const cells = await inParallel(

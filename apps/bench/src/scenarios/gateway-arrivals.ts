@@ -51,7 +51,7 @@ export async function measureArrivals(fleet: Fleet, context: ScenarioContext): P
   const series: Plot["series"][number][] = [];
   for (const { name, role, version, request, what } of asked) {
     const random = createSeededRandom(context.seed);
-    const shape = { perSecond, seconds: context.quick ? 1 : 10, random };
+    const shape = { perSecond, seconds: context.quick ? 0.7 : 10, random };
     const result = await runOpenLoop(drawArrivals(request, shape), new URL(request.url).origin, context.signal);
     const label = role === "limit" ? name : `${name}, ${what}`;
     const { percentiles, failures } = result;

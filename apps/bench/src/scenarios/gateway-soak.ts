@@ -12,7 +12,7 @@ const FLAT_MB_PER_MINUTE = 5;
 
 /** Seconds of full load; `--soak MINUTES` decides otherwise. Ten minutes are what the project asks of itself. */
 export function planSoak(isQuick: boolean, minutes: number | undefined): number {
-  return minutes === undefined ? (isQuick ? 2 : 60) : minutes * 60;
+  return minutes === undefined ? (isQuick ? 1 : 60) : minutes * 60;
 }
 
 /** Resident memory of a process in megabytes. */

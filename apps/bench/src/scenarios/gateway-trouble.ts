@@ -14,7 +14,7 @@ const REDIS_BUDGET_MS = 60;
 
 /** Milliseconds of load for each trouble. */
 export function planTrouble(isQuick: boolean): { readonly seconds: number; readonly troubleAfterMs: number } {
-  return isQuick ? { seconds: 1.2, troubleAfterMs: 400 } : { seconds: 9, troubleAfterMs: 3_000 };
+  return isQuick ? { seconds: 1, troubleAfterMs: 350 } : { seconds: 9, troubleAfterMs: 3_000 };
 }
 
 interface Trouble {
@@ -87,7 +87,7 @@ export async function measureTrouble(fleet: Fleet, context: ScenarioContext): Pr
   for (const { name, begin, end } of troubles) {
     context.progress.update(0.94, `gateway, ${name}`);
     // A first hit, so that what is asked for again is in memory, and connections are open.
-    await load(larder.port, { perSecond: PER_SECOND, seconds: 0.3 }, context);
+    await load(larder.port, { perSecond: PER_SECOND, seconds: 0.2 }, context);
     const timer = setTimeout(() => void begin(redis), troubleAfterMs);
     const [hits, misses] = await load(larder.port, shape, context);
     clearTimeout(timer);

@@ -1,3 +1,4 @@
+import { leftOutOfQuick } from "../contenders/left-out-of-quick.ts";
 import { type LoadGenerator, type LoadResult, pickLoadGenerator } from "../load-generator.ts";
 import { type Measurement, toMeasurements, toRows } from "../measure.ts";
 import {
@@ -8,6 +9,7 @@ import {
   ScenarioUnavailable,
   type Table,
   type Target,
+  type UnavailableContender,
 } from "../scenario.ts";
 import { createSeededRandom, shuffled } from "../seeded-random.ts";
 import { measureArrivals, replayLog } from "./gateway-arrivals.ts";
@@ -38,6 +40,7 @@ interface Question {
   readonly connections: number;
   readonly measures: "rate" | "latency";
   readonly targets: readonly AskedServer[];
+  readonly leftOut?: readonly UnavailableContender[];
   readonly reach?: { readonly text: string; isMet(ours: Measurement, base: Measurement): boolean };
 }
 
@@ -100,9 +103,12 @@ function questionsFor(fleet: Fleet): Question[] {
   ];
 }
 
-/** A quick run asks peers for rates alone: their latencies take as long and say the same. */
+/** A quick run asks peers for the rate of misses alone: the rest takes as long and says the same. */
 function withoutPeers(question: Question): Question {
-  return question.measures === "rate" ? question : { ...question, targets: question.targets.filter(({ role }) => role !== "peer") };
+  if (question.id === "miss") return question;
+  const isPeer = ({ role }: AskedServer): boolean => role === "peer";
+  const leftOut = question.targets.filter(isPeer).map(({ name }) => leftOutOfQuick(name));
+  return { ...question, leftOut, targets: question.targets.filter((target) => !isPeer(target)) };
 }
 
 type Seen = Map<string, LoadResult[]>;
@@ -113,9 +119,12 @@ async function measureAll(questions: readonly Question[], generator: LoadGenerat
   const seconds = context.quick ? 1 : 3;
   const seen = new Map<string, Seen>(questions.map(({ id }) => [id, new Map()]));
   const random = createSeededRandom(context.seed);
-  // Compiles the code, opens connections, fills the cache.
-  for (const { connections, targets } of questions.filter(({ id }) => ["hit", "miss"].includes(id) || !context.quick)) {
-    for (const { request } of targets) await generator.run(request, { connections, seconds: 1 }, context.signal);
+  // Compiles the code, opens connections, fills the cache. A quick run does it for what is compared most closely.
+  const isWarmed = (id: string, role: string): boolean => !context.quick || (role === "ours" && ["hit", "miss"].includes(id));
+  for (const { id, connections, targets } of questions) {
+    for (const { request } of targets.filter(({ role }) => isWarmed(id, role))) {
+      await generator.run(request, { connections, seconds: 1 }, context.signal);
+    }
   }
   for (let round = 0; round < rounds; round += 1) {
     for (const [place, question] of questions.entries()) {
@@ -167,7 +176,7 @@ function rateTable(question: Question, seen: Seen, fleet: Fleet): Table {
     rows: withFailures(toRows({ rate: measurements }), seen),
     baseline: question.baseline,
     targets: targetOf(question, "rate", measurements),
-    unavailable: fleet.unavailable,
+    unavailable: [...fleet.unavailable, ...(question.leftOut ?? [])],
     notes: question.id.endsWith("hit") ? [`${PORTKEY}: the cache is folded away in the build on npm, so it has no hit.`] : [],
   };
 }
@@ -189,7 +198,7 @@ function latencyTable(question: Question, seen: Seen, fleet: Fleet): Table {
     rows: withFailures(toRows({ p50, p99 }), seen),
     baseline: question.baseline,
     targets: isSlow ? targetOf(reach, "p99", p99) : targetOf(question, "p50", p50),
-    unavailable: fleet.unavailable,
+    unavailable: [...fleet.unavailable, ...(question.leftOut ?? [])],
   };
 }
 

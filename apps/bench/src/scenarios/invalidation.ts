@@ -272,7 +272,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     context.peers,
   );
   const redis = await context.redis.start();
-  const rounds = context.quick ? 40 : 500;
+  const rounds = context.quick ? 30 : 500;
   const sizes = [1, 8];
   const tables: Table[] = [];
   for (const [place, listeners] of sizes.entries()) {

@@ -1,4 +1,4 @@
-import { installContenders, readThroughContenders } from "../contenders/load-contenders.ts";
+import { installForRun, readThroughContenders } from "../contenders/load-contenders.ts";
 import { createPeers } from "../contenders/peer-installer.ts";
 import { singleCell } from "../measure.ts";
 import type { Cell, Row, Scenario, ScenarioContext, ScenarioResult, TaskContext } from "../scenario.ts";
@@ -82,9 +82,9 @@ async function measureFleet(
 }
 
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
-  const { installed, unavailable } = await installContenders(
+  const { installed, unavailable } = await installForRun(
     readThroughContenders.filter(({ hasL2 }) => hasL2),
-    context.peers,
+    context,
   );
   const redis = await context.redis.start();
   const count = context.quick ? 250 : 1000;

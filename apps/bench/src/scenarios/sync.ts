@@ -104,7 +104,7 @@ function timeLimit(body: Buffer): number {
 }
 
 async function measureRuns(context: ScenarioContext, redis: Redis | undefined, databaseUrl: string | undefined): Promise<Table> {
-  const rounds = context.quick ? 3 : 9;
+  const rounds = context.quick ? 2 : 9;
   const places = placesOf(databaseUrl, redis);
   const samples = new Map<string, Record<Step, number[]>>(
     [LIMIT, ...places.map((place) => place.name)].map((name) => [name, { new: [], changed: [], unchanged: [] }]),
