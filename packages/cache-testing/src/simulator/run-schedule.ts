@@ -48,8 +48,11 @@ const SETTLE_SLICE_MS = 10;
 const CALM_MS = 330;
 /** One-way trips beside them: connect, subscribe, ask, read the log, with room. */
 const CALM_TRIPS = 12;
-/** One-way trips in which a process that has heard a heartbeat learns what it showed to be missing: ask, read the log, with room. */
-const LEARN_TRIPS = 4;
+/**
+ * What a process needs beside those trips, once it has heard a heartbeat that shows something to be missing: it reads the log, and where that
+ * is lost it asks anew, 25 ms after the last time at the soonest, and drops everything. Until then it has no proof and may serve what it has.
+ */
+const LEARN_MS = 30;
 /** At most this long the reads at rest may take: they may wait out the lease, of two seconds, of a process that died or gave up. */
 const REST_MS = 5_000;
 
@@ -175,7 +178,7 @@ class ScheduleRun {
 
   /**
    * Waits until whatever was told has taken effect, and then until every process has heard a heartbeat that it sent after that and has had
-   * time to read what this showed to be missing: by then it must know all. Where none comes, as long as a process needs that has lost its
+   * time to learn what this showed to be missing: by then it must know all. Where none comes, as long as a process needs that has lost its
    * connection, which is less than the promise allows: the check at rest is to find what a later heartbeat or the staleness bound would
    * cover up.
    */
@@ -191,7 +194,7 @@ class ScheduleRun {
       else if (this.#processes.every((process) => !process.isAlive || process.heardBeatAt >= quietAt)) break;
       this.#advance(SETTLE_SLICE_MS);
     }
-    this.#advance(LEARN_TRIPS * tripMs);
+    this.#advance(LEARN_MS + CALM_TRIPS * tripMs);
   }
 
   #checkRest(what: "get" | "getOrSet"): void {
