@@ -119,6 +119,15 @@ function isStampWhole(view: DataView, numbersAt: number): boolean {
   return view.getFloat64(numbersAt) >= 0;
 }
 
+let lastEpoch = "";
+
+/** The epoch in a stamp. All entries of a lane have the same one, and most processes have one lane: no string is made where it is the last one seen. */
+function readEpoch(bytes: Buffer): string {
+  if (lastEpoch === "" || !isSpelt(bytes, HEADER_BYTES, lastEpoch))
+    lastEpoch = bytes.toString("latin1", HEADER_BYTES, HEADER_BYTES + EPOCH_CHARACTERS);
+  return lastEpoch;
+}
+
 function readTags(bytes: Buffer, end: number): readonly string[] {
   if (end === BODY_START) return [];
   const tags: unknown = JSON.parse(bytes.toString("utf8", BODY_START, end));
@@ -164,7 +173,7 @@ export function decodeEntry(bytes: Buffer, prefix: string, key: string, isHead =
       ttlMs: view.getFloat64(start + 16),
       staleMs: view.getFloat64(start + 24),
       tags: readTags(bytes, tagsEnd),
-      version: { epoch: bytes.toString("latin1", HEADER_BYTES, HEADER_BYTES + EPOCH_CHARACTERS), seq: view.getFloat64(numbersAt) },
+      version: { epoch: readEpoch(bytes), seq: view.getFloat64(numbersAt) },
       storedAt: view.getFloat64(numbersAt + 8),
       body,
     };

@@ -15,6 +15,7 @@ import { type CallFailure, toCacheError } from "./call-failure.ts";
 import type { EncodedEntry } from "./entry-format.ts";
 import type { Lane } from "./lane.ts";
 import { toText } from "./lane.ts";
+import type { Place } from "./place.ts";
 import type { RedisCounters, RedisOperation } from "./redis-stats.ts";
 import { drop, fill, invalidate, mark, type RedisScript, replace } from "./scripts.ts";
 
@@ -38,14 +39,6 @@ export interface EntryWriterOptions {
   readonly timeoutMs: number;
   readonly logLength: number;
   readonly isSharded: boolean;
-}
-
-/** A key: where it lives and how it is spelt there. */
-export interface Place {
-  readonly lane: Lane;
-  readonly key: string;
-  /** The key as it is spelt in Redis. */
-  readonly name: string;
 }
 
 /** What was deleted: the record and the entry's head, to tell whether a live entry was there. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
 import type { Cluster, Redis } from "ioredis";
 import type { RedisPort, RedisPortEvents } from "./redis-port.ts";
-import type { RedisScript } from "./scripts.ts";
+import { type RedisScript, writeScripts } from "./scripts.ts";
 
 type Client = Redis | Cluster;
 type Listener = Parameters<EventEmitter["on"]>[1];
@@ -44,6 +44,8 @@ export class IoredisPort implements RedisPort {
   /** Whether messages and their loss are listened for. */
   #isListening = false;
   readonly #nodes: Set<Redis> = new Set();
+  /** Connections whose server has not answered yet to the scripts that it was sent. */
+  readonly #loading: WeakSet<Redis> = new WeakSet();
 
   /** @param isOwned whether `close` ends the client */
   constructor(client: Client, isOwned: boolean) {
@@ -64,16 +66,20 @@ export class IoredisPort implements RedisPort {
     const client = this.#client;
     // Somebody must listen, or ioredis writes raw errors, commands and values included, to the console.
     this.#on(client, "error", ignore);
-    this.#on(client, "ready", () => this.#events?.onUp());
+    this.#on(client, "ready", () => this.#begin());
     this.#on(client, "close", () => this.#events?.onDown());
     this.#on(client, "end", () => this.#events?.onDown());
     if (isCluster(client)) this.#watchNodes(client);
     if (client.status === "wait") client.connect().catch(ignore);
-    if (this.isReady) events.onUp();
+    if (this.isReady) this.#begin();
   }
 
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<string | null>> {
     return this.#client.hmget(key, ...names);
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return this.#client.getBuffer(key);
   }
 
   getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>> {
@@ -147,12 +153,30 @@ export class IoredisPort implements RedisPort {
     return isCluster(this.#client) ? this.#client.nodes("all") : [this.#client];
   }
 
+  #begin(): void {
+    this.#events?.onUp();
+    // Behind the check, which somebody may wait for. A cluster's nodes are connected one by one.
+    if (!isCluster(this.#client)) this.#load(this.#client);
+  }
+
+  /**
+   * Makes the scripts of writes known to a server, so that the first write of each kind does not have to ask twice. A server that refuses,
+   * or forgets them, is told by that write. A connection that comes and goes without an answer is sent them once.
+   */
+  #load(connection: Redis): void {
+    if (this.#loading.has(connection)) return;
+    this.#loading.add(connection);
+    const loads = writeScripts.map(({ source }) => connection.script("LOAD", source));
+    void Promise.allSettled(loads).then(() => this.#loading.delete(connection));
+  }
+
   /** A node that is connected anew may be another server than before: the same as a new connection of the whole. */
   #watchNodes(cluster: Cluster): void {
     const watch = (node: Redis): void => {
       if (this.#nodes.has(node)) return;
       this.#nodes.add(node);
       this.#on(node, "ready", () => {
+        this.#load(node);
         if (this.isReady) this.#events?.onUp();
       });
       this.#on(node, "error", ignore);

@@ -42,6 +42,8 @@ export class LaneVersions {
   #seenSeq = 0;
   #own: VersionRecord | undefined;
   #read: VersionRecord | undefined;
+  /** What was given out last: every read asks, and the answer seldom changes. */
+  #judge: Judge | undefined;
 
   constructor(lane: number) {
     this.#lane = lane;
@@ -62,7 +64,9 @@ export class LaneVersions {
     const channel = this.#channel;
     if (channel === undefined || now > channel.lastProofAt + this.#maxStalenessMs) return undefined;
     const record = channel.version(this.#lane);
-    return record !== undefined && record.epoch === this.#epoch ? { record, own: this.#own } : undefined;
+    if (record === undefined || record.epoch !== this.#epoch) return undefined;
+    if (this.#judge?.record !== record || this.#judge.own !== this.#own) this.#judge = { record, own: this.#own };
+    return this.#judge;
   }
 
   /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost: then nothing is valid. */

@@ -55,11 +55,18 @@ export class Lane implements CallObserver {
     this.#options = options;
     this.versions = new LaneVersions(options.index);
     const { port, desk } = options;
+    const fetchOne = port.get?.bind(port);
     this.#reads = new ReadBatch({
       fetch: (keys, isLone) => {
         port.batch(isLone ? 0 : 1);
         return port.getMany(keys);
       },
+      fetchOne:
+        fetchOne &&
+        ((key) => {
+          port.batch(0);
+          return fetchOne(key);
+        }),
       inFlight: () => desk.inFlight,
       toFailure: toCallFailure,
     });

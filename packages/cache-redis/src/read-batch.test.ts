@@ -13,9 +13,11 @@ function create() {
   const clock = new ManualClock();
   const desk = new CallDesk({ clock, maxInFlight: 10_000, maxInFlightBytes: 1_000 });
   const sent: Array<{ keys: readonly string[]; isLone: boolean; resolve: (replies: Replies) => void; reject: (error: Error) => void }> = [];
+  const sentAlone: Array<{ key: string; resolve: (reply: Buffer | null) => void; reject: (error: Error) => void }> = [];
   const told = new Map<string, string | undefined>();
   const batch = new ReadBatch({
     fetch: (keys, isLone) => new Promise((resolve, reject) => sent.push({ keys, isLone, resolve, reject })),
+    fetchOne: (key) => new Promise((resolve, reject) => sentAlone.push({ key, resolve, reject })),
     inFlight: () => desk.inFlight,
     toFailure: toCallFailure,
   });
@@ -25,7 +27,7 @@ function create() {
       desk.open(0, timeoutMs, (failure, reply) => told.set(key, failure?.kind ?? reply?.toString() ?? "absent")),
     );
   const sizes = (): number[] => sent.map(({ keys }) => keys.length);
-  return { clock, desk, sent, told, read, sizes };
+  return { clock, desk, sent, sentAlone, told, read, sizes };
 }
 
 const keysOf = (count: number): string[] => Array.from({ length: count }, (_, index) => `key:${index}`);
@@ -48,9 +50,9 @@ describe("a batch of reads", () => {
 
   test("asks for so many keys at a time, and for fewer where values are large", async () => {
     const { sent, read, sizes } = create();
-    for (const key of keysOf(100)) read(key);
+    for (const key of keysOf(150)) read(key);
     await nextTurn();
-    expect(sizes()).toEqual([32, 32, 32, 4]);
+    expect(sizes()).toEqual([64, 64, 22]);
     for (const { keys, resolve } of sent) resolve(keys.map(() => Buffer.alloc(1_000_000)));
     await nextTurn();
     sent.length = 0;
@@ -69,6 +71,23 @@ describe("a batch of reads", () => {
     expect(sizes()).toEqual([8, 8, 16]);
   });
 
+  test("is a plain GET where there is one read, and what is of another type is absent, as in MGET", async () => {
+    const { sent, sentAlone, told, read, desk } = create();
+    for (const key of ["found", "absent", "list", "refused"]) {
+      read(key);
+      await nextTurn();
+    }
+    expect(sent).toEqual([]);
+    expect(sentAlone.map(({ key }) => key)).toEqual(["found", "absent", "list", "refused"]);
+    sentAlone[0]?.resolve(Buffer.from("1"));
+    sentAlone[1]?.resolve(null);
+    sentAlone[2]?.reject(new Error("WRONGTYPE Operation against a key holding the wrong kind of value"));
+    sentAlone[3]?.reject(new Error("LOADING Redis is loading the dataset in memory"));
+    await nextTurn();
+    expect([...told.values()]).toEqual(["1", "absent", "absent", "refused"]);
+    expect(desk.inFlight).toBe(0);
+  });
+
   test("fails all of its reads when the server refuses, and when the client throws", async () => {
     const { sent, told, read, desk } = create();
     for (const key of ["a", "b"]) read(key);
@@ -77,10 +96,12 @@ describe("a batch of reads", () => {
     await nextTurn();
     expect([...told.values()]).toEqual(["refused", "refused"]);
     expect(desk.inFlight).toBe(0);
+    const gone = (): never => {
+      throw new Error("Connection is closed.");
+    };
     const failing = new ReadBatch({
-      fetch: () => {
-        throw new Error("Connection is closed.");
-      },
+      fetch: gone,
+      fetchOne: gone,
       inFlight: () => 0,
       toFailure: toCallFailure,
     });
@@ -111,12 +132,15 @@ describe("a batch of reads", () => {
   });
 
   test("is not sent when the connection went in the same turn", async () => {
-    const { desk, sent, told, read } = create();
+    const { desk, sent, sentAlone, told, read } = create();
     read("key");
     desk.drop();
     await nextTurn();
-    expect(sent).toEqual([]);
-    expect([...told]).toEqual([["key", "lost"]]);
+    for (const key of ["one", "two"]) read(key);
+    desk.drop();
+    await nextTurn();
+    expect([...sent, ...sentAlone]).toEqual([]);
+    expect([...told.values()]).toEqual(["lost", "lost", "lost"]);
     expect(desk.inFlight).toBe(0);
   });
 });

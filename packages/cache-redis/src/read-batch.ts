@@ -2,7 +2,7 @@ import type { PendingCall } from "./call-desk.ts";
 import type { CallFailure } from "./call-failure.ts";
 
 /** Keys in one MGET at most: the server does nothing else meanwhile. */
-const MAX_KEYS = 32;
+const MAX_KEYS = 64;
 /** Bytes that one MGET is expected to bring at most, so that the first answers of large values need not wait for the last. */
 const MAX_BYTES = 262_144;
 /** Reads from which on a batch is halved when nothing else is under way: the server works on one half while this process takes in the other. */
@@ -17,6 +17,8 @@ type Replies = ReadonlyArray<Buffer | null>;
 export interface ReadBatchOptions {
   /** MGET. `isLone`: nothing else leaves in this turn on this lane's account. */
   readonly fetch: (keys: readonly string[], isLone: boolean) => Promise<Replies>;
+  /** GET of the only read of this turn. `undefined`: it is fetched as the others are. */
+  readonly fetchOne: ((key: string) => Promise<Buffer | null>) | undefined;
   /** Calls that the server has not answered, those of the batch included. */
   readonly inFlight: () => number;
   readonly toFailure: (error: unknown) => CallFailure;
@@ -54,6 +56,11 @@ export class ReadBatch {
     const reads = this.#reads;
     this.#keys = [];
     this.#reads = [];
+    const { fetchOne } = this.#options;
+    if (keys.length === 1 && fetchOne) {
+      this.#sendOne(fetchOne, keys[0] as string, reads[0] as Read);
+      return;
+    }
     const size = this.#sizeOfPart(keys.length);
     if (keys.length <= size) {
       this.#sendPart(keys, reads, true);
@@ -61,6 +68,32 @@ export class ReadBatch {
     }
     for (let from = 0; from < keys.length; from += size)
       this.#sendPart(keys.slice(from, from + size), reads.slice(from, from + size), false);
+  }
+
+  /** One key is cheaper to ask for by GET: its reply is no array. What is of another type is absent here, as in MGET. */
+  #sendOne(fetchOne: (key: string) => Promise<Buffer | null>, key: string, read: Read): void {
+    const { toFailure } = this.#options;
+    const fail = (error: unknown): void => {
+      const failure = toFailure(error);
+      if (failure.word === "WRONGTYPE") read.settle(undefined, null);
+      else read.settle(failure, undefined);
+    };
+    if (read.isOver) {
+      read.settle(undefined, undefined);
+      return;
+    }
+    try {
+      fetchOne(key).then((reply) => {
+        if (reply !== null) this.#learnSize(reply.length);
+        read.settle(undefined, reply);
+      }, fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  #learnSize(bytes: number): void {
+    this.#meanBytes += (bytes - this.#meanBytes) * NEWEST_SHARE;
   }
 
   #sizeOfPart(count: number): number {
@@ -92,7 +125,7 @@ export class ReadBatch {
       bytes += reply.length;
       found += 1;
     }
-    if (found > 0) this.#meanBytes += (bytes / found - this.#meanBytes) * NEWEST_SHARE;
+    if (found > 0) this.#learnSize(bytes / found);
     settleAll(reads, undefined, replies);
   }
 }

@@ -25,6 +25,8 @@ export interface RedisPort {
   open(events: RedisPortEvents): void;
   /** HMGET. */
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>>;
+  /** GET, as bytes: a read that has no company. Without it `getMany` is asked for one key. */
+  get?(key: string): Promise<Buffer | null>;
   /** MGET of keys in one slot, as bytes. */
   getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>>;
   /** Runs a script where its keys are, all in one slot. Text comes as bytes. */

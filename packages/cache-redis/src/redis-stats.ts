@@ -86,6 +86,11 @@ export class RedisCounters {
     publishRedisEvent("redis-entry-refused", () => ({ namespace: this.#namespace, key, fault }));
   }
 
+  /** A sweep has freed so many entries. */
+  sweep(count: number): void {
+    this.sweptEntries += count;
+  }
+
   /** Takes in how long an operation took. */
   time(operation: RedisOperation, durationMs: number): void {
     this.#latencies[operation]?.add(durationMs);

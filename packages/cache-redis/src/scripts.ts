@@ -303,12 +303,15 @@ export const sweep: RedisScript = {
   name: "sweep",
   source: `
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'clearedAt')
-local gone = 0
+local void = {}
 for index = 2, #KEYS do
   local stamp = redis.pcall('GETRANGE', KEYS[index], 36, 75)
   local isLive = state[1] and type(stamp) == 'string' and #stamp == 40 and string.sub(stamp, 1, 32) == state[1]
-  if not (isLive and struct.unpack('>d', stamp, 33) >= tonumber(state[2])) then gone = gone + redis.call('UNLINK', KEYS[index]) end
+  if not (isLive and struct.unpack('>d', stamp, 33) >= tonumber(state[2])) then void[#void + 1] = KEYS[index] end
 end
-return gone
+return #void > 0 and redis.call('UNLINK', unpack(void)) or 0
 `,
 };
+
+/** What somebody waits for who writes, or who misses. */
+export const writeScripts: readonly RedisScript[] = [reserve, fill, replace, invalidate, mark, drop];

@@ -127,7 +127,7 @@ describe("judgement without a bus", () => {
     await b.clear();
     expect(await a.get("many:7")).toBe(undefined);
     await a.set("after", "kept");
-    await expect.poll(() => b.stats().sweptEntries).toBeGreaterThanOrEqual(300);
+    await expect.poll(() => b.stats().sweptEntries, { timeout: 5_000 }).toBeGreaterThanOrEqual(300);
     expect(await b.get("after")).toBe("kept");
   });
 

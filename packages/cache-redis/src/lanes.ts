@@ -1,0 +1,90 @@
+import { CacheError, type Clock, type KeySpace, type RandomSource } from "@larder/cache-core";
+import type { BreakerState } from "./breaker.ts";
+import type { CallDesk } from "./call-desk.ts";
+import { Lane } from "./lane.ts";
+import { type Place, toKey, toName } from "./place.ts";
+import type { RedisPort } from "./redis-port.ts";
+
+/** How often `ready` looks again by itself, in milliseconds: the cache may have been closed meanwhile. */
+const LOOK_AGAIN_MS = 100;
+
+/** What lanes are made of. */
+export interface LanesOptions {
+  readonly port: RedisPort;
+  readonly desk: CallDesk;
+  readonly keySpace: KeySpace;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly failureThreshold: number;
+  /** Told of every change, after `isOpen` shows it. */
+  readonly onState: (lane: number, state: BreakerState) => void;
+}
+
+/** All lanes of a cache: which one a key lives in, and whether they can be used. */
+export class Lanes {
+  readonly all: readonly Lane[];
+  readonly #options: LanesOptions;
+  readonly #waiters: Set<() => void> = new Set();
+
+  constructor(options: LanesOptions) {
+    this.#options = options;
+    this.all = Array.from({ length: options.keySpace.lanes }, (_, index) => this.#create(index));
+  }
+
+  /** Whether calls are sent in every lane. */
+  get areOpen(): boolean {
+    return this.all.every((lane) => lane.isOpen);
+  }
+
+  /** The worst of their states. */
+  get state(): BreakerState {
+    const states = this.all.map((lane) => lane.state);
+    return states.includes("open") ? "open" : states.includes("half-open") ? "half-open" : "closed";
+  }
+
+  /** Where a key lives. */
+  locate(key: string): Place {
+    const name = toName(key);
+    return { lane: this.all[this.#options.keySpace.laneOf(name)] as Lane, key, name };
+  }
+
+  /** The key of an entry of a lane, from the key that it has in Redis. */
+  keyOf(lane: Lane, redisKey: string): string {
+    return toKey(redisKey.slice(`${this.#options.keySpace.base(lane.index)}v:`.length));
+  }
+
+  connect(): void {
+    for (const lane of this.all) lane.connect();
+  }
+
+  disconnect(): void {
+    for (const lane of this.all) lane.disconnect();
+  }
+
+  /** Waits until all can be used. @param checkOpen throws when it is of no use to wait any longer */
+  async ready(timeoutMs: number, checkOpen: () => void): Promise<void> {
+    const { clock } = this.#options;
+    const giveUpAt = clock.now() + timeoutMs;
+    while (!this.areOpen) {
+      checkOpen();
+      if (clock.now() >= giveUpAt) throw new CacheError("ERR_CACHE_BACKEND", `Redis could not be used within ${timeoutMs} ms`);
+      await new Promise<void>((resolve) => {
+        this.#waiters.add(resolve);
+        clock.setTimer(resolve, Math.min(LOOK_AGAIN_MS, giveUpAt - clock.now()));
+      });
+      this.#waiters.clear();
+    }
+  }
+
+  #create(index: number): Lane {
+    const { onState, ...options } = this.#options;
+    return new Lane({
+      ...options,
+      index,
+      onState: (state) => {
+        if (state === "closed") for (const wake of this.#waiters) wake();
+        onState(index, state);
+      },
+    });
+  }
+}

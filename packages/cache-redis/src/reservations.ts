@@ -1,0 +1,102 @@
+import type {
+  BackendCall,
+  FillOptions,
+  FillOutcome,
+  KeySpace,
+  LeaseOutcome,
+  RandomSource,
+  Reservation,
+  StoreEntry,
+} from "@larder/cache-core";
+import type { EncodedEntry } from "./entry-format.ts";
+import type { EntryReader } from "./entry-reader.ts";
+import type { EntryWriter } from "./entry-writer.ts";
+import { toText } from "./lane.ts";
+import { LEASE_MS, type Leases } from "./leases.ts";
+import type { Place } from "./place.ts";
+import { reserve } from "./scripts.ts";
+
+/** What a fence and a lease may live at most, in milliseconds: thirty years. */
+const MAX_LOAD_MS = 1e12;
+
+/** What reservations work with. */
+export interface ReservationsOptions<V> {
+  readonly keySpace: KeySpace;
+  readonly random: RandomSource;
+  readonly reader: EntryReader<V>;
+  readonly writer: EntryWriter;
+  readonly leases: Leases;
+  /** Longer than any load, in milliseconds. */
+  readonly maxLoadMs: number;
+}
+
+/** What a miss takes before its load, and gives back after it. */
+export class Reservations<V> {
+  readonly #options: ReservationsOptions<V>;
+  /** The lease behind a reservation, as it stands in Redis. */
+  readonly #holders: WeakMap<Reservation<V>, string> = new WeakMap();
+
+  constructor(options: ReservationsOptions<V>) {
+    this.#options = options;
+  }
+
+  /** Takes version, fence and, if asked for, the lease of a key. `undefined`: Redis did not say. */
+  async take(place: Place, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
+    const { keySpace, random, writer, maxLoadMs } = this.#options;
+    const { lane, name } = place;
+    const keys = [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index), keySpace.log(lane.index)];
+    const deadline = lane.deadline(writer.timeout(call));
+    const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
+    const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
+    try {
+      const reply = (await writer.run("reserve", lane, reserve, keys, args, call)) as unknown[];
+      return await this.#toReservation(place, reply, call);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Stores what was loaded, if nothing has changed since. */
+  async fill(place: Place, reservation: Reservation<V>, entry: EncodedEntry, options: FillOptions): Promise<FillOutcome> {
+    const { writer, leases } = this.#options;
+    const { version, fence } = reservation;
+    const lease = reservation.lease === "owned" ? (this.#holders.get(reservation) ?? "") : "";
+    const outcome = await writer.fill(place, { version, fence, lease }, entry, options);
+    leases.letGo(place.name, lease);
+    return outcome;
+  }
+
+  /** Gives the lease back without a value. */
+  async release({ lane, name }: Place, reservation: Reservation<V>, outcome: "not-stored" | "failed"): Promise<void> {
+    const holder = this.#holders.get(reservation);
+    if (reservation.lease === "owned" && holder !== undefined) await this.#options.leases.release(lane, name, holder, outcome);
+  }
+
+  /** Waits for the process that has the lease. `undefined`: it went without a word, or its word came before we listened. */
+  async awaitEnd({ lane, name }: Place, reservation: Reservation<V>, signal?: AbortSignal): Promise<LeaseOutcome | undefined> {
+    const holder = this.#holders.get(reservation);
+    if (reservation.lease !== "held" || holder === undefined) return "failed";
+    return this.#options.leases.wait(lane, name, holder, signal);
+  }
+
+  async #toReservation({ lane, key, name }: Place, reply: unknown[], call: BackendCall): Promise<Reservation<V>> {
+    const { reader, writer, leases } = this.#options;
+    const [epoch, seq, clearedAt, taggedAt, patterns, , fence, lease, holder] = reply.slice(0, 9).map(toText);
+    const by = lane.versions.fromReply([epoch, seq, clearedAt, taggedAt, patterns]);
+    const bytes = reply[10];
+    const entry =
+      by && Buffer.isBuffer(bytes)
+        ? await new Promise<StoreEntry<V> | undefined>((resolve) => reader.open(lane, key, bytes, by, writer.timeout(call), resolve))
+        : undefined;
+    const reservation: Reservation<V> = {
+      key,
+      version: { epoch: String(epoch), seq: Number(seq) },
+      fence: String(fence),
+      lease: lease === "owned" || lease === "held" ? lease : "none",
+      entry,
+    };
+    this.#holders.set(reservation, String(holder));
+    if (lease === "owned") leases.hold(lane, name, String(holder));
+    return reservation;
+  }
+}
