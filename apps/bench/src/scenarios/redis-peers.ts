@@ -6,6 +6,7 @@ import { PeerUnavailable } from "../peers.ts";
 import type { Row, ScenarioContext, Table, Target, TaskContext } from "../scenario.ts";
 import { createSeededRandom, shuffled } from "../seeded-random.ts";
 import { quantile } from "../statistics.ts";
+import { probeDuring } from "./redis-probe.ts";
 
 // What the peers do where RedisCache was built to do better: processor time of a hit, clearing many keys, a frozen Redis.
 
@@ -84,11 +85,7 @@ export async function measureCpu(
 }
 
 /** The rows of the peers for the table of `clear()`: the same number of keys, the same probe. */
-export async function clearRows(
-  context: ScenarioContext,
-  url: string,
-  probe: (isDone: () => boolean) => Promise<number[]>,
-): Promise<Row[]> {
+export async function clearRows(context: ScenarioContext, url: string): Promise<Row[]> {
   const { keys } = planSharedPeers(context.quick);
   const { tiers } = await openSharedTiers(context, contendersOf(context), url, "clear-peer");
   const rows: Row[] = [];
@@ -99,28 +96,23 @@ export async function clearRows(
         context.signal.throwIfAborted();
         await Promise.all(Array.from({ length: 1_000 }, (_, index) => set(`many-${start + index}`, "x")));
       }
-      let isDone = false;
-      const idle = probe(() => isDone);
-      await sleep(500);
-      isDone = true;
-      const before = quantile(await idle, 0.99);
-      isDone = false;
-      const busy = probe(() => isDone);
-      const startedAt = performance.now();
-      const failure = await clear().then(
-        () => undefined,
-        (error: unknown) => (error instanceof Error ? error.name : "an error"),
-      );
-      const clearMs = performance.now() - startedAt;
-      isDone = true;
-      const during = await busy;
+      const { latencies: before } = await probeDuring(context, url, () => sleep(500));
+      const { value, latencies: during } = await probeDuring(context, url, async () => {
+        const startedAt = performance.now();
+        const failure = await clear().then(
+          () => undefined,
+          (error: unknown) => (error instanceof Error ? error.name : "an error"),
+        );
+        return { failure, clearMs: performance.now() - startedAt };
+      });
+      const { failure, clearMs } = value;
       rows.push({
         contender: name,
         role: "peer",
         version,
         cells: {
           clear: failure ? { kind: "text", text: `fails: ${failure}`, verdict: "bad" } : singleCell(clearMs),
-          idle: singleCell(before),
+          idle: singleCell(quantile(before, 0.99)),
           busy: singleCell(quantile(during, 0.99), `slowest ${Math.max(...during).toFixed(0)} ms`),
           swept: { kind: "missing", why: "frees before it returns" },
         },

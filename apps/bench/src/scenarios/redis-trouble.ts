@@ -1,28 +1,13 @@
 import { bytesCodec, RedisCache } from "@larder/cache-redis";
-import { Redis } from "ioredis";
 import { singleCell } from "../measure.ts";
 import type { ScenarioContext, Table } from "../scenario.ts";
 import { quantile } from "../statistics.ts";
+import { probeDuring } from "./redis-probe.ts";
 
 const CONTENDER = "larder RedisCache";
 const FROZEN_MS = 2_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** GETs of another client, one after the other, until told to stop. @returns their latencies in milliseconds */
-export async function probe(url: string, isDone: () => boolean): Promise<number[]> {
-  const client = new Redis(url);
-  await client.set("probe", "x");
-  const latencies: number[] = [];
-  while (!isDone()) {
-    const startedAt = performance.now();
-    await client.get("probe");
-    latencies.push(performance.now() - startedAt);
-    await sleep(1);
-  }
-  client.disconnect();
-  return latencies;
-}
 
 async function fillMany(cache: RedisCache<Buffer>, count: number): Promise<void> {
   const body = Buffer.from("x");
@@ -38,19 +23,15 @@ export async function measureClear(context: ScenarioContext, url: string): Promi
   const cache = new RedisCache<Buffer>({ url, namespace: "clear", codec: bytesCodec, writeTimeoutMs: 10_000 });
   await cache.ready();
   await fillMany(cache, count);
-  let isDone = false;
-  const idle = probe(url, () => isDone);
-  await sleep(1_000);
-  isDone = true;
-  const before = await idle;
-  isDone = false;
-  const busy = probe(url, () => isDone);
-  const startedAt = performance.now();
-  await cache.clear();
-  const clearMs = performance.now() - startedAt;
-  await sleep(context.quick ? 500 : 5_000);
-  isDone = true;
-  const during = await busy;
+  const measuredMs = context.quick ? 500 : 5_000;
+  const { latencies: before } = await probeDuring(context, url, () => sleep(measuredMs));
+  const { value: clearMs, latencies: during } = await probeDuring(context, url, async () => {
+    const startedAt = performance.now();
+    await cache.clear();
+    const tookMs = performance.now() - startedAt;
+    await sleep(measuredMs);
+    return tookMs;
+  });
   const swept = cache.stats().sweptEntries;
   await cache.close();
   const idleP99 = quantile(before, 0.99);
@@ -80,7 +61,7 @@ export async function measureClear(context: ScenarioContext, url: string): Promi
         isMet: busyP99 - idleP99 <= 0.2,
       },
     ],
-    notes: ["A single run; the probe shares the machine with the bench itself."],
+    notes: ["A single run; the other client is a process of its own on the same machine."],
   };
 }
 

@@ -9,7 +9,8 @@ import { ratioBars } from "../plots.ts";
 import type { Column, Scenario, ScenarioContext, ScenarioResult, Table, Target } from "../scenario.ts";
 import { geometricMean } from "../statistics.ts";
 import { type CpuContender, clearRows, frozenPeer, frozenRows, measureCpu, planSharedPeers } from "./redis-peers.ts";
-import { measureClear, measureFrozen, probe } from "./redis-trouble.ts";
+import { probe } from "./redis-probe.ts";
+import { measureClear, measureFrozen } from "./redis-trouble.ts";
 
 const KEYS = 100;
 const KEY_PREFIX = "bench";
@@ -252,7 +253,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     const writes = await measureWrites(context, setup);
     const cpu = await measureCpu(context, cpuColumns(setup), PLAIN, WITH_BUS);
     const cleared = await measureClear(context, redis.url);
-    const clear = { ...cleared, rows: [...cleared.rows, ...(await clearRows(context, redis.url, (isDone) => probe(redis.url, isDone)))] };
+    const clear = { ...cleared, rows: [...cleared.rows, ...(await clearRows(context, redis.url))] };
     const frozenAlone = await measureFrozen(context);
     const frozen = { ...frozenAlone, rows: [...frozenAlone.rows, ...(await frozenRows(context))] };
     return {
@@ -278,6 +279,6 @@ export const redisScenario: Scenario = {
   describe:
     "Hits and safe writes of RedisCache beside ioredis itself and other caches over Redis; processor time of a hit; clear() at many keys; gets while Redis is frozen. The limit is the raw client.",
   needs: ["redis"],
-  tasks: { frozenPeer },
+  tasks: { frozenPeer, probe },
   run,
 };
