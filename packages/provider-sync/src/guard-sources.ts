@@ -1,3 +1,4 @@
+import type { GuardInput } from "./guard-input.ts";
 import { guardLayer } from "./guard-layer.ts";
 import type { GuardPolicy } from "./guard-policy.ts";
 import { listingId } from "./model-listing.ts";
@@ -50,10 +51,79 @@ function corroboration(
   };
 }
 
-function failedReport(outcome: ReadOutcome & { outcome: "failed" }): SourceReport {
-  const { source, reason, detail, durationMs } = outcome;
-  const nothing = { models: 0, providers: 0, rejected: [], duplicates: [], vanished: 0 };
-  return { source: source.name, role: source.role, outcome: "failed", reason, detail, ...nothing, durationMs };
+/** What one source comes to. */
+interface GuardedSource {
+  /** What is served of it; `undefined` = nothing yet. */
+  readonly layer: SourceLayer | undefined;
+  readonly quarantine: readonly QuarantineEntry[];
+  readonly pulse: SourcePulse;
+  readonly report: SourceReport;
+}
+
+/** What a source was known as before the run. */
+interface KnownSource {
+  readonly believed: SourceLayer | undefined;
+  readonly pulse: SourcePulse;
+  readonly held: readonly QuarantineEntry[];
+}
+
+/** A source that could not be read, or whose list is older than the one that is served: everything of it stays. */
+function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource): GuardedSource {
+  const { source, durationMs } = outcome;
+  const hasFailed = outcome.outcome === "failed";
+  return {
+    layer: believed,
+    quarantine: held,
+    pulse: { ...pulse, failures: pulse.failures + (hasFailed ? 1 : 0) },
+    report: {
+      source: source.name,
+      role: source.role,
+      outcome: hasFailed ? "failed" : "accepted",
+      ...(hasFailed && { reason: outcome.reason, detail: outcome.detail }),
+      models: hasFailed ? 0 : (believed?.models.length ?? 0),
+      providers: 0,
+      rejected: [],
+      duplicates: [],
+      vanished: 0,
+      durationMs,
+    },
+  };
+}
+
+/** A source whose list has come: believed where the guards find nothing against it. */
+function judgeSource(
+  outcome: ReadOutcome & { outcome: "read" },
+  { believed, pulse, held }: KnownSource,
+  input: Pick<GuardInput, "acceptances" | "policy" | "now" | "otherPrices">,
+): GuardedSource {
+  const { source, reading, startedAt, durationMs } = outcome;
+  const { name, role, minModels, minProviders } = source;
+  const policy = { ...input.policy, ...(minModels !== undefined && { minModels }), ...(minProviders !== undefined && { minProviders }) };
+  const missedRuns = new Map(pulse.missedRuns);
+  const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, quarantine: held, policy });
+  const isAccepted = verdict.refused === undefined;
+  return {
+    layer: isAccepted || believed ? verdict.layer : undefined,
+    quarantine: verdict.quarantine,
+    pulse: {
+      source: name,
+      fetchedAt: isAccepted ? startedAt : pulse.fetchedAt,
+      failures: isAccepted ? 0 : pulse.failures + 1,
+      missedRuns: [...verdict.missedRuns],
+    },
+    report: {
+      source: name,
+      role,
+      outcome: isAccepted ? "accepted" : "refused",
+      ...(verdict.refused && { reason: verdict.refused }),
+      models: reading.models?.length ?? 0,
+      providers: reading.providers?.length ?? 0,
+      rejected: reading.rejected,
+      duplicates: verdict.duplicates,
+      vanished: verdict.missedRuns.size,
+      durationMs,
+    },
+  };
 }
 
 /** Acceptances of lists and groups are spent when the list is taken; those of a price hold for as long as it is offered. */
@@ -66,83 +136,33 @@ function remainingAcceptances(acceptances: readonly Acceptance[], source: string
 /** Layers in the order of the sources, and those of sources no longer configured dropped. */
 export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): GuardedRun {
   const otherPrices = corroboration(outcomes, state.content);
-  const layers: SourceLayer[] = [];
-  const quarantine: QuarantineEntry[] = [];
-  const reports: SourceReport[] = [];
-  const pulses: SourcePulse[] = [];
   let acceptances = [...state.content.acceptances];
-  for (const outcome of outcomes) {
-    const { name, role, minModels, minProviders } = outcome.source;
-    const believed = layerOf(state.content, name);
-    const known = pulseOf(state.pulse, name);
+  const guarded = outcomes.map((outcome): GuardedSource => {
+    const { name } = outcome.source;
     const held = state.content.quarantine.filter((entry) => entry.source === name);
+    const known = { believed: layerOf(state.content, name), pulse: pulseOf(state.pulse, name), held };
     // An overlapping run may have asked later and committed first: its list is the newer one.
-    const isOutdated = outcome.startedAt < known.fetchedAt;
-    if (outcome.outcome === "failed" || isOutdated) {
-      if (believed) layers.push(believed);
-      quarantine.push(...held);
-      pulses.push({ ...known, failures: known.failures + (outcome.outcome === "failed" ? 1 : 0) });
-      reports.push(
-        outcome.outcome === "failed"
-          ? failedReport(outcome)
-          : {
-              source: name,
-              role,
-              outcome: "accepted",
-              models: believed?.models.length ?? 0,
-              providers: 0,
-              rejected: [],
-              duplicates: [],
-              vanished: 0,
-              durationMs: outcome.durationMs,
-            },
-      );
-      continue;
-    }
-    const { reading, startedAt, durationMs } = outcome;
-    const verdict = guardLayer({
-      source: name,
-      reading,
-      believed,
-      missedRuns: new Map(known.missedRuns),
-      quarantine: held,
+    if (outcome.outcome === "failed" || outcome.startedAt < known.pulse.fetchedAt) return keepSource(outcome, known);
+    const judged = judgeSource(outcome, known, {
       acceptances: state.content.acceptances,
-      policy: { ...policy, ...(minModels !== undefined && { minModels }), ...(minProviders !== undefined && { minProviders }) },
+      policy,
       now,
       otherPrices: (id, path) => otherPrices(name, id, path),
     });
-    const isAccepted = verdict.refused === undefined;
-    if (isAccepted || believed) layers.push(verdict.layer);
-    quarantine.push(...verdict.quarantine);
-    acceptances = remainingAcceptances(acceptances, name, isAccepted);
-    pulses.push({
-      source: name,
-      fetchedAt: isAccepted ? startedAt : known.fetchedAt,
-      failures: isAccepted ? 0 : known.failures + 1,
-      missedRuns: [...verdict.missedRuns],
-    });
-    reports.push({
-      source: name,
-      role,
-      outcome: isAccepted ? "accepted" : "refused",
-      ...(verdict.refused && { reason: verdict.refused }),
-      models: reading.models?.length ?? 0,
-      providers: reading.providers?.length ?? 0,
-      rejected: reading.rejected,
-      duplicates: verdict.duplicates,
-      vanished: verdict.missedRuns.size,
-      durationMs,
-    });
-  }
+    acceptances = remainingAcceptances(acceptances, name, judged.report.outcome === "accepted");
+    return judged;
+  });
+  const reports = guarded.map(({ report }) => report);
+  const quarantine = guarded.flatMap((source) => source.quarantine).sort((a, b) => (a.key < b.key ? -1 : 1));
+  const sources = guarded.map(({ pulse }) => pulse);
   const primaries = reports.filter((report) => report.role === "primary");
   const isComplete = primaries.length > 0 && primaries.every((report) => report.outcome === "accepted");
-  const hasAccepted = reports.some((report) => report.outcome === "accepted" && (report.role === "primary" || primaries.length === 0));
   return {
-    content: { layers, quarantine: quarantine.sort((a, b) => (a.key < b.key ? -1 : 1)), acceptances },
-    pulse: { ...state.pulse, revision: state.pulse.revision + 1, sources: pulses, checkedAt: now, ...(isComplete && { completedAt: now }) },
+    content: { layers: guarded.flatMap(({ layer }) => layer ?? []), quarantine, acceptances },
+    pulse: { ...state.pulse, revision: state.pulse.revision + 1, sources, checkedAt: now, ...(isComplete && { completedAt: now }) },
     reports,
     isComplete,
-    hasAccepted,
+    hasAccepted: reports.some((report) => report.outcome === "accepted" && (report.role === "primary" || primaries.length === 0)),
     hasRefused: reports.some((report) => report.outcome === "refused"),
   };
 }
