@@ -9,6 +9,7 @@ import { type Fault, type FaultProxy, type RedisServer, startFaultProxy, startRe
 import type { BusStats } from "../../src/index.ts";
 import { WorkerBusHub } from "../../src/worker.ts";
 import { checkLogs, type Verdict } from "./check-log.ts";
+import type { MemorySample } from "./memory-slope.ts";
 import type { WorkerPlan } from "./worker.ts";
 
 export interface HarnessOptions {
@@ -29,7 +30,8 @@ export interface HarnessOptions {
 /** What a worker said at its end. */
 export interface WorkerReport {
   readonly unhandled: number;
-  readonly heapBytes: number;
+  /** What it held, from its start to its end. */
+  readonly memory: readonly MemorySample[];
   readonly stats: CacheStats;
   readonly bus?: BusStats;
 }
@@ -136,7 +138,7 @@ export async function runHarness(options: HarnessOptions): Promise<HarnessResult
         databaseUrl: database.url,
         logFile: logFiles[index] as string,
       };
-      const child = fork(script, { env: { ...process.env, HARNESS_PLAN: JSON.stringify(plan) }, execArgv: [] });
+      const child = fork(script, { env: { ...process.env, HARNESS_PLAN: JSON.stringify(plan) }, execArgv: ["--expose-gc"] });
       children.push(child);
       hub.attachProcess(child);
       return finish(child);

@@ -5,6 +5,7 @@ import { RedisCache } from "@larder/cache-redis";
 import { Redis } from "ioredis";
 import { createCoherentCache, RedisInvalidationBus } from "../../src/index.ts";
 import { WorkerInvalidationBus } from "../../src/worker.ts";
+import type { MemorySample } from "./memory-slope.ts";
 import { ACKNOWLEDGED, nowNs, READ, RunLog, WRITE } from "./run-log.ts";
 
 /** What the parent hands over, as JSON in the environment. */
@@ -96,6 +97,17 @@ function blockEventLoop(ms: number): void {
   while (performance.now() < until);
 }
 
+/** Sixty samples over a long run; a full collection more often than twice a second would be what a short one measures. */
+const MEMORY_EVERY_MS = Math.max(500, plan.runMs / 60);
+const memory: MemorySample[] = [];
+
+function sampleMemory(): void {
+  // Started with --expose-gc: what is left after it is held by something.
+  globalThis.gc?.();
+  const { heapUsed, rss, arrayBuffers } = process.memoryUsage();
+  memory.push({ atMs: performance.now(), heapBytes: heapUsed, residentBytes: rss - arrayBuffers });
+}
+
 const keyOf = (): number => Math.floor(random() ** 2 * plan.keys);
 const pending = new Set<Promise<void>>();
 const start = (work: Promise<void>): void => {
@@ -104,8 +116,10 @@ const start = (work: Promise<void>): void => {
 };
 
 async function main(): Promise<void> {
-  const endAt = performance.now() + plan.runMs;
+  const startedAt = performance.now();
+  const endAt = startedAt + plan.runMs;
   while (performance.now() < endAt) {
+    if (performance.now() - startedAt >= MEMORY_EVERY_MS * memory.length) sampleMemory();
     for (let round = 0; round < 20 && pending.size < 200; round += 1) start(read(keyOf()));
     if (random() < 0.05) start(write(keyOf()));
     if (random() < 0.0005) blockEventLoop(100 + random() * 1_500);
@@ -114,12 +128,11 @@ async function main(): Promise<void> {
   await Promise.all([...pending]);
   await Promise.race([Promise.all([...repeated]), sleep(5_000)]);
   writeFileSync(plan.logFile, log.toBytes());
-  const heapBytes = process.memoryUsage().heapUsed;
   await cache.close();
   await l2?.close();
   await bus.close();
   database.disconnect();
-  process.send?.({ unhandled, heapBytes, stats: cache.stats(), bus: "stats" in bus ? (bus as RedisInvalidationBus).stats() : undefined });
+  process.send?.({ unhandled, memory, stats: cache.stats(), bus: "stats" in bus ? (bus as RedisInvalidationBus).stats() : undefined });
   // What is left open would keep the process from ending, and the parent would notice.
   process.disconnect();
 }
