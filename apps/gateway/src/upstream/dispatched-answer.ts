@@ -1,0 +1,163 @@
+import type { AbortSignalLike } from "@larder/cache-core";
+import type { Dispatcher } from "undici";
+import type { UpstreamAnswer } from "./upstream.ts";
+
+/** Bytes of a body that may wait for their reader before the provider is held up. */
+const MAX_WAITING_BYTES = 128 * 1024;
+/** Bytes of an unwanted body that are read away, so that the connection can be used again; a longer one costs the connection. */
+const MAX_DISCARDED_BYTES = 128 * 1024;
+
+/** What becomes of the body. */
+type Use = "undecided" | "collected" | "iterated" | "discarded";
+
+/**
+ * A provider's answer, as undici's parser brings it: through `dispatch`, its lowest documented interface. `request` wraps the same calls
+ * in an AsyncResource and a Readable, which cost a proxied request a seventh of its time (measured: 58 us with `request`, 50 so), and a
+ * body that is wanted whole is put together from the stream's pieces in the end.
+ *
+ * What a reader does not take holds the provider up: beyond `MAX_WAITING_BYTES` the connection is paused.
+ */
+export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAnswer {
+  status = 0;
+  headers: UpstreamAnswer["headers"] = {};
+  readonly #signal: AbortSignalLike | undefined;
+  readonly #onHead: (answer: UpstreamAnswer) => void;
+  readonly #onFailure: (error: unknown) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #use: Use = "undecided";
+  #chunks: Buffer[] = [];
+  #waitingBytes = 0;
+  #maxBytes = Infinity;
+  #hasEnded = false;
+  #failure: { readonly error: unknown } | undefined;
+  /** Tells whoever reads that something has come. */
+  #onChange: (() => void) | undefined;
+
+  /** @param onHead called once, when the head has come; @param onFailure called once instead, when none comes */
+  constructor(signal: AbortSignalLike | undefined, onHead: (answer: UpstreamAnswer) => void, onFailure: (error: unknown) => void) {
+    this.#signal = signal;
+    this.#onHead = onHead;
+    this.#onFailure = onFailure;
+    signal?.addEventListener("abort", this.#abort);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#failure) controller.abort(toError(this.#failure.error));
+    else if (this.#signal?.aborted) this.#abort();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: UpstreamAnswer["headers"]): void {
+    // 1xx: the answer is still to come.
+    if (statusCode < 200) return;
+    this.status = statusCode;
+    this.headers = headers;
+    this.#onHead(this);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#waitingBytes += chunk.length;
+    if (this.#use === "discarded") {
+      if (this.#waitingBytes > MAX_DISCARDED_BYTES) controller.abort(new Error("the rest of the answer is not wanted"));
+      return;
+    }
+    if (this.#use === "collected" && this.#waitingBytes > this.#maxBytes) {
+      controller.abort(new RangeError(`the upstream's answer is larger than ${this.#maxBytes} bytes`));
+      return;
+    }
+    this.#chunks.push(chunk);
+    if (this.#use !== "collected" && this.#waitingBytes > MAX_WAITING_BYTES) controller.pause();
+    if (this.#use === "iterated") this.#onChange?.();
+  }
+
+  onResponseEnd(): void {
+    this.#hasEnded = true;
+    this.#finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#fail(error);
+  }
+
+  bytes(maxBytes: number): Promise<Buffer> {
+    this.#use = "collected";
+    this.#maxBytes = maxBytes;
+    if (Math.max(Number(this.headers["content-length"] ?? 0), this.#waitingBytes) > maxBytes) {
+      // It may have come whole already: then there is nothing to break off any more, and it is refused all the same.
+      const error = new RangeError(`the upstream's answer is larger than ${maxBytes} bytes`);
+      this.#chunks = [];
+      this.#controller?.abort(error);
+      return Promise.reject(error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#onChange = () => {
+        if (this.#failure) reject(this.#failure.error);
+        else if (this.#hasEnded) resolve(join(this.#chunks, this.#waitingBytes));
+      };
+      this.#controller?.resume();
+      this.#onChange();
+    });
+  }
+
+  get body(): AsyncIterable<Uint8Array> {
+    return this.#read();
+  }
+
+  discard(): void {
+    this.#use = "discarded";
+    this.#chunks = [];
+    this.#controller?.resume();
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#use = "iterated";
+    try {
+      for (;;) {
+        const chunk = this.#chunks.shift();
+        if (chunk) {
+          this.#waitingBytes -= chunk.length;
+          if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#controller?.resume();
+          yield chunk;
+        } else if (this.#failure) throw this.#failure.error;
+        else if (this.#hasEnded) return;
+        else
+          await new Promise<void>((resolve) => {
+            this.#onChange = resolve;
+          });
+      }
+    } finally {
+      // Whoever stops reading early wants no more of it: the connection cannot be used again.
+      if (!this.#hasEnded && !this.#failure) this.#controller?.abort(new Error("the rest of the answer is not wanted"));
+    }
+  }
+
+  readonly #abort = (): void => {
+    const reason = toError(this.#signal?.reason);
+    if (this.#controller) this.#controller.abort(reason);
+    else this.#fail(reason);
+  };
+
+  #fail(error: unknown): void {
+    if (this.#failure || this.#hasEnded) return;
+    this.#failure = { error };
+    if (this.status === 0) this.#onFailure(error);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#onChange?.();
+  }
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error("the call was cancelled", { cause: reason });
+}
+
+/** A copy: what undici hands out is a view of the socket's buffer, which a stored answer would keep alive whole. */
+function join(chunks: readonly Buffer[], length: number): Buffer {
+  const whole = Buffer.allocUnsafeSlow(length);
+  let offset = 0;
+  for (const chunk of chunks) offset += chunk.copy(whole, offset);
+  return whole;
+}
