@@ -1,6 +1,6 @@
 import { ablated } from "./ablation.ts";
 import { awaitFlight } from "./await-flight.ts";
-import type { LoadContext, Loader } from "./cache.ts";
+import type { AbortSignalLike, LoadContext, Loader } from "./cache.ts";
 import type { Clock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import { FailedLoads } from "./failed-loads.ts";
@@ -80,9 +80,9 @@ export class Flights<V> {
     if (flight) this.#dueBehind.set(flight, entry);
   }
 
-  /** The signal of the key's load in flight. */
-  signalOf(key: string): AbortSignal | undefined {
-    return this.#byKey.get(key)?.signal;
+  /** What names the key's load in flight. */
+  cancellationOf(key: string): AbortSignalLike | undefined {
+    return this.#byKey.get(key)?.cancellation;
   }
 
   /** The key was invalidated: nobody joins its load any more, nothing of it is kept, and an error held back is forgotten. */

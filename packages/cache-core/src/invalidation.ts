@@ -1,4 +1,5 @@
 import type { Budget } from "./budget.ts";
+import type { AbortSignalLike } from "./cache.ts";
 
 /**
  * A place in the order of one lane's invalidations. Sequence numbers compare only inside one epoch; an epoch is 128 random bits, so
@@ -31,7 +32,7 @@ export interface BackendCall {
   /** What the caller may still wait. */
   readonly budget: Budget;
   /** Aborted when nobody waits for the answer any more. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignalLike;
 }
 
 /**

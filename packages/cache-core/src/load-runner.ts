@@ -1,6 +1,6 @@
 import { ablated } from "./ablation.ts";
 import { Budget } from "./budget.ts";
-import type { LoadContext, Loader, SyncCache } from "./cache.ts";
+import type { AbortSignalLike, LoadContext, Loader, SyncCache } from "./cache.ts";
 import type { Clock } from "./clock.ts";
 import { publishEvent } from "./events.ts";
 import type { FencedStore, Reservation, StoreEntry } from "./fenced-store.ts";
@@ -68,7 +68,7 @@ export class LoadRunner<V> {
   async run(request: LoadRequest<V>): Promise<V | undefined> {
     const { l2, isBypassed } = this.#options;
     if (!l2 || isBypassed(request.flight.key)) return this.#load(request, undefined);
-    const call = this.createCall(request.flight.signal);
+    const call = this.createCall(request.flight.cancellation);
     if (request.reason === "miss" || request.reason === "stale") {
       const found = this.#take(request, await l2.read(request.flight.key, call));
       if (found) return found.value;
@@ -81,7 +81,7 @@ export class LoadRunner<V> {
   }
 
   /** A call to the second tier under this cache's budget. */
-  createCall(signal?: AbortSignal): BackendCall {
+  createCall(signal?: AbortSignalLike): BackendCall {
     const budget = new Budget(this.#options.backendBudgetMs, this.#options.clock);
     return signal ? { budget, signal } : { budget };
   }

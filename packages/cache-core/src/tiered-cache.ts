@@ -1,6 +1,7 @@
 import { ablated } from "./ablation.ts";
 import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
 import type {
+  AbortSignalLike,
   GetOrSetOptions,
   InvalidationResult,
   Loader,
@@ -217,11 +218,11 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   }
 
   /**
-   * The signal of the load that a read of the key would join now; `undefined` when it would start one of its own. It names the load: the
-   * same object its loader was given. For those who tell a value while it is being made, such as a stream.
+   * The load that a read of the key would join now, by the object that its loader was given as `cancellation`; `undefined` when it would
+   * start one of its own. For those who tell a value while it is being made, such as a stream.
    */
-  loading(key: string): AbortSignal | undefined {
-    return this.#flights.signalOf(key);
+  loading(key: string): AbortSignalLike | undefined {
+    return this.#flights.cancellationOf(key);
   }
 
   /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */

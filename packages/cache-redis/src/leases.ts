@@ -1,4 +1,4 @@
-import type { CancelTimer, Clock, KeySpace, LeaseOutcome } from "@larder/cache-core";
+import type { AbortSignalLike, CancelTimer, Clock, KeySpace, LeaseOutcome } from "@larder/cache-core";
 import type { Lane } from "./lane.ts";
 import { toText } from "./lane.ts";
 import { probe, release, renew } from "./scripts.ts";
@@ -74,12 +74,12 @@ export class Leases {
    * Waits until `holder` no longer holds the lease.
    * @returns what the holder told; `undefined` when it is gone without a word
    */
-  async wait(lane: Lane, key: string, holder: string, signal: AbortSignal | undefined): Promise<LeaseOutcome | undefined> {
+  async wait(lane: Lane, key: string, holder: string, signal: AbortSignalLike | undefined): Promise<LeaseOutcome | undefined> {
     const { keySpace, wakes } = this.#options;
     const channel = keySpace.wakeChannel(key);
     const wait = new Wait();
     const onAbort = (): void => wait.hear("gone");
-    signal?.addEventListener("abort", onAbort, { once: true });
+    signal?.addEventListener("abort", onAbort);
     if (signal?.aborted) onAbort();
     try {
       for (;;) {

@@ -1,4 +1,5 @@
 import type {
+  AbortSignalLike,
   BackendCall,
   FillOptions,
   FillOutcome,
@@ -73,7 +74,7 @@ export class Reservations<V> {
   }
 
   /** Waits for the process that has the lease. `undefined`: it went without a word, or its word came before we listened. */
-  async awaitEnd({ lane, name }: Place, reservation: Reservation<V>, signal?: AbortSignal): Promise<LeaseOutcome | undefined> {
+  async awaitEnd({ lane, name }: Place, reservation: Reservation<V>, signal?: AbortSignalLike): Promise<LeaseOutcome | undefined> {
     const holder = this.#holders.get(reservation);
     if (reservation.lease !== "held" || holder === undefined) return "failed";
     return this.#options.leases.wait(lane, name, holder, signal);

@@ -1,4 +1,5 @@
 import {
+  type AbortSignalLike,
   type FencedStore,
   type GetOrSetOptions,
   type InvalidationBus,
@@ -69,13 +70,13 @@ export type OnLive = (live: LiveStream, isJoinedLate: boolean) => void;
  * The cache of answers, with what `TieredCache` does not know of: answers that can be read while they are made.
  *
  * A stream belongs to one load of one key. `TieredCache` decides who shares a load (an invalidation detaches it, and whoever comes later
- * starts another); the load's signal names it. So a caller reads along exactly when it would also get that load's value.
+ * starts another); the load's cancellation names it. So a caller reads along exactly when it would also get that load's value.
  */
 export class AnswerCache {
   readonly forms: RenderedForms;
   readonly #l1: MemoryCache<StoredEntry<StoredAnswer>>;
   readonly #cache: TieredCache<StoredAnswer>;
-  readonly #live = new WeakMap<AbortSignal, LiveStream>();
+  readonly #live = new WeakMap<AbortSignalLike, LiveStream>();
   readonly #waiting = new Map<string, Set<OnLive>>();
 
   constructor(options: AnswerCacheOptions) {
@@ -106,7 +107,7 @@ export class AnswerCache {
     options: GetOrSetOptions,
   ): MaybePromise<StoredAnswer | undefined> {
     const run = (context: LoadContext<StoredAnswer>): Promise<StoredAnswer> =>
-      load({ context, startLive: (live) => this.#start(key, context.signal, live) });
+      load({ context, startLive: (live) => this.#start(key, context.cancellation, live) });
     if (!options.staleIfErrorMs) return this.#cache.getOrSet(key, run, options);
     const answer = this.#cache.getOrSet(key, (context) => run(context).catch((error: unknown) => refuseOrThrow(error, context)), options);
     return answer instanceof Promise ? answer.then(orThrowRefusal) : answer;
@@ -114,8 +115,8 @@ export class AnswerCache {
 
   /** Reads along with the load that a `getOrLoad` of this key has just joined or begun. @returns a function that stops waiting */
   attach(key: string, onLive: OnLive): () => void {
-    const signal = this.#cache.loading(key);
-    const live = signal && this.#live.get(signal);
+    const load = this.#cache.loading(key);
+    const live = load && this.#live.get(load);
     if (live?.isJoinable) {
       onLive(live, true);
       return () => undefined;
@@ -181,8 +182,8 @@ export class AnswerCache {
     return this.#cache.close();
   }
 
-  #start(key: string, signal: AbortSignal, live: LiveStream): void {
-    this.#live.set(signal, live);
+  #start(key: string, load: AbortSignalLike, live: LiveStream): void {
+    this.#live.set(load, live);
     const waiting = this.#waiting.get(key);
     this.#waiting.delete(key);
     for (const onLive of waiting ?? []) onLive(live, false);
