@@ -6,12 +6,14 @@ import { root } from "../workspace-packages.mjs";
 
 const START_TIMEOUT_MS = 20_000;
 
-/** The built gateway with its sandbox provider and nothing else configured, in a folder of its own. */
-export async function startSandboxGateway(port) {
+const BUILT = join(root, "apps/gateway/dist/main.js");
+
+/** The gateway with its sandbox provider and nothing else configured, in a folder of its own: the built one, or another `program`. */
+export async function startSandboxGateway(port, program = BUILT) {
   const folder = mkdtempSync(join(tmpdir(), "larder-gateway-"));
   const { PATH, HOME } = process.env;
   const env = { PATH, HOME, PORT: String(port), HOST: "127.0.0.1", DATABASE_URL: `file:${join(folder, "gateway.db")}` };
-  const child = spawn(process.execPath, [join(root, "apps/gateway/dist/main.js")], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [program], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {

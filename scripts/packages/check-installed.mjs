@@ -2,10 +2,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { transform } from "esbuild";
 import { codeBlocks } from "../markdown/code-blocks.mjs";
+import { startSandboxGateway } from "../markdown/sandbox-gateway.mjs";
 import { runCommand } from "../run-command.mjs";
 import { root } from "../workspace-packages.mjs";
 import { STAND_INS } from "./check-examples.mjs";
 import { OLDEST_TYPESCRIPT, obtainTypescript } from "./obtain-typescript.mjs";
+
+/** Where READMEs say that the gateway is. */
+const GATEWAY_PORT = 8787;
 
 const ofWorkspace = (file) => async () => join(root, "node_modules", file);
 const oldest = () => obtainTypescript(OLDEST_TYPESCRIPT);
@@ -35,8 +39,6 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
   const readme = readFileSync(join(unit.path, "README.md"), "utf8");
   // A README whose code cannot run here (it says why) is compiled by the documentation check; an app's help is an example as well.
   const { block } = readmeExample(readme);
-  // One that calls a running gateway is run by the documentation check, which starts one.
-  const hasExample = block !== undefined && !block.code.includes(":8787");
   return [
     [`${name} installs alone`, () => consumer.install([name])],
     ...load(name).map(([title, program]) => [title, () => loadAll(consumer, [name], program)]),
@@ -64,8 +66,8 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
         if (!readme.includes(claim)) throw new Error(`it lacks the sentence "${claim}"`);
       },
     ],
-    ...(hasExample
-      ? [[`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(name, readme, consumer, nodes)]]
+    ...(block !== undefined
+      ? [[`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(manifest, readme, consumer, nodes)]]
       : []),
   ];
 }
@@ -88,13 +90,26 @@ export function readmeExample(readme) {
   return { install, block };
 }
 
-/**
- * Runs the README's first program. Byte for byte where Node strips types itself, else with its types stripped before. A program that
- * imports vitest is a test file and runs under vitest.
- */
-async function runReadmeExample(name, readme, consumer, nodes) {
+/** Runs the README's first program after its install line. */
+async function runReadmeExample({ name, bin }, readme, consumer, nodes) {
   const { install = [name], block } = readmeExample(readme);
   await consumer.install(install);
+  // Where the README has its reader start the gateway first, that is the installed one, by its command.
+  const [command] = Object.keys(bin ?? {});
+  const program = join(consumer.folder, "node_modules/.bin", command ?? "");
+  const gateway = block.code.includes(`:${GATEWAY_PORT}`) ? await startSandboxGateway(GATEWAY_PORT, program) : undefined;
+  try {
+    await runBlock(block, consumer, nodes);
+  } finally {
+    await gateway?.stop();
+  }
+}
+
+/**
+ * A program as it stands: byte for byte where Node strips types itself, else with its types stripped before. One that imports vitest is a
+ * test file and runs under vitest.
+ */
+async function runBlock(block, consumer, nodes) {
   const run = (program, args) => runCommand(program, args, { cwd: consumer.folder, timeoutMs: 60_000 });
   if (/from "vitest"/.test(block.code)) {
     const vitest = "node_modules/vitest/vitest.mjs";
