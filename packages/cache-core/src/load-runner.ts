@@ -27,6 +27,8 @@ export interface LoadRunnerOptions<V> {
   readonly generations: Generations;
   readonly marks: InvalidationMarks;
   readonly counters: MutableCounters;
+  /** As of when what the second tier answers is known to be current, by when it was asked: see `Proof.asOf`. */
+  readonly asOf: (askedAt: number) => number;
   readonly backendBudgetMs: number;
   /** Whether the second tier must not be read for a key: an invalidation by this process has not reached it yet. */
   readonly isBypassed: (key: string) => boolean;
@@ -91,7 +93,7 @@ export class LoadRunner<V> {
     const now = this.#options.clock.now();
     const entry: StoredEntry<V> = {
       value: found.value,
-      capturedAt: flight.capturedAt,
+      capturedAt: this.#options.asOf(flight.capturedAt),
       storedAt: now - found.ageMs,
       staleAt: now + found.freshMs,
       expiresAt: now + found.remainingMs,

@@ -51,6 +51,15 @@ export class Proof {
     return now <= Math.max(this.servableUntil, capturedAt + this.#options.maxStalenessMs);
   }
 
+  /**
+   * As of when data of the second tier that was asked for at an instant is known to be current. While a proof is fresh enough, the tier judges
+   * values by what this process knows, and that is as old as the proof: counted from the read instead, a value that an unheard invalidation
+   * voided could be served for twice the bound (found by the simulator: `second-tier-judged-by-an-old-proof.json`).
+   */
+  asOf(askedAt: number): number {
+    return this.#options.clock.now() <= this.servableUntil ? Math.min(askedAt, this.#lastAt) : askedAt;
+  }
+
   /** Whether invalidations may be missed unnoticed now. */
   get isLost(): boolean {
     return this.#lostAt !== undefined || this.#options.clock.now() - this.#lastAt > BLIND_AFTER_MS;

@@ -404,6 +404,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       marks: this.#marks,
       counters: this.#counters,
       backendBudgetMs,
+      asOf: (askedAt) => this.#proof.asOf(askedAt),
       isBypassed: (key) => this.#pending.covers(key),
       followWithLoad: (key, entry) => this.#flights.followWithLoad(key, entry),
       trackWrite: (write) => {
