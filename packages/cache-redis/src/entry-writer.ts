@@ -138,6 +138,10 @@ export class EntryWriter {
 
   /**
    * A new value in place of the old one and of loads in flight.
+   *
+   * When the connection breaks under it, the command may still reach the server, until the deadline it carries. The failure is told only
+   * then: who holds a lock around commit and `set` would give it away sooner, the next writer's invalidation could overtake the command,
+   * and the older value would be stored behind it (found by the simulator: `set-lost-behind-an-invalidation.json`).
    * @returns the version, and whether the value is stored: not when Redis is out of memory, and then the old one is gone as well
    * @throws {CallFailure} when nobody knows what happened
    */
@@ -149,13 +153,15 @@ export class EntryWriter {
     call?: BackendCall,
   ): Promise<{ readonly version: Version | undefined; readonly isStored: boolean }> {
     const { lane, key, name } = place;
-    const { keySpace, random, logLength, counters } = this.#options;
+    const { keySpace, random, logLength, counters, clock } = this.#options;
+    const timeoutMs = this.timeout(call);
+    const refusedAt = clock.now() + timeoutMs;
     const target: InvalidationTarget = { kind: "key", key };
     const keys = [...this.#keysOf(place), ...this.#tagKeys(lane, options.tags)];
     const told = isTold ? this.#encode(target) : "";
     const args = [
       random.token(),
-      lane.deadline(this.timeout(call)),
+      lane.deadline(timeoutMs),
       toPx(options),
       entry.head,
       entry.rest,
@@ -172,12 +178,21 @@ export class EntryWriter {
       return { version: this.#acknowledge(lane, reply, target), isStored: true };
     } catch (failure) {
       const { kind, word } = failure as CallFailure;
+      if (kind === "lost") await this.#until(refusedAt);
       if (kind !== "refused" || word !== "OOM") throw failure;
       counters.base.rejectedSets += 1;
       if (isTold) return { version: await this.#invalidateKey(place, call), isStored: false };
       await this.drop(place);
       return { version: undefined, isStored: false };
     }
+  }
+
+  /** Resolves at an instant of the monotonic clock. */
+  #until(at: number): Promise<void> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      clock.setTimer(resolve, Math.max(0, at - clock.now()));
+    });
   }
 
   /** @throws {CacheError} ERR_CACHE_BACKEND or ERR_CACHE_TIMEOUT */
