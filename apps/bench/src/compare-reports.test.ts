@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compareReports } from "./compare-reports.ts";
 import type { RunReport } from "./run-report.ts";
-import type { Cell, Column } from "./scenario.ts";
+import type { Cell, Column, Role } from "./scenario.ts";
 
 const rate: Column = { id: "rate", title: "rate", unit: "ops/s", better: "higher" };
 const latency: Column = { id: "p50", title: "p50", unit: "ms", better: "lower" };
@@ -76,6 +76,22 @@ describe("compareReports", () => {
   it("compares ratios to the limit, so that a slower machine is no regression", () => {
     expect(movementOf(rate, measured(100, 0.02, 0.9), measured(50, 0.02, 0.9))).toBe("level");
     expect(movementOf(rate, measured(100, 0.02, 0.9), measured(100, 0.02, 0.5))).toBe("worse");
+  });
+
+  it("is not misled by a baseline that became faster itself: that one is better, and the others are as they were", () => {
+    const run = (baseline: number): RunReport => {
+      const whole = reportOf(rate, measured(100));
+      const row = (contender: string, role: Role, median: number) => ({
+        contender,
+        role,
+        cells: { rate: measured(median, 0.02, median / baseline) },
+      });
+      const rows = [row("raw Map", "limit", 400), row("first tier", "control", baseline), row("peer", "peer", 90)];
+      const table = { id: "table", title: "Table", columns: [rate], rows, baseline: "first tier" };
+      return { ...whole, scenarios: [{ ...whole.scenarios[0]!, outcome: { status: "measured", result: { tables: [table] } } }] };
+    };
+    const movements = compareReports(run(100), run(200)).map(({ contender, movement }) => `${contender}: ${movement}`);
+    expect(movements).toEqual(["raw Map: level", "first tier: better", "peer: level"]);
   });
 
   it("calls a promise that is no longer kept worse", () => {

@@ -1,5 +1,5 @@
 import type { RunReport } from "./run-report.ts";
-import type { Cell, Column, MeasuredCell } from "./scenario.ts";
+import type { Cell, Column, MeasuredCell, Row, Table } from "./scenario.ts";
 
 /** How one cell moved between two runs. */
 export type Movement = "better" | "worse" | "changed" | "level" | "added" | "removed";
@@ -13,7 +13,7 @@ export interface CellChange {
   readonly before: Cell | undefined;
   readonly after: Cell | undefined;
   readonly movement: Movement;
-  /** After over before, of the ratio to the baseline where both have one, else of the median. */
+  /** After over before, of the ratio to the limit where both have one, else of the median. */
   readonly factor: number | undefined;
   /** The smallest relative change that would have been told from noise. */
   readonly noise: number | undefined;
@@ -25,6 +25,8 @@ interface PlacedCell {
   readonly contender: string;
   readonly column: Column;
   readonly cell: Cell;
+  /** What two runs are compared by; absent where the cell has no ratio. */
+  readonly ratio: number | undefined;
 }
 
 /** Below this nothing is reported: finer than a shared machine can tell. */
@@ -37,15 +39,30 @@ const SINGLE_SAMPLE_NOISE = 0.15;
 const SINGLE_TIME_NOISE = 1.5;
 const TIMED_UNIT = /^(?:us|ms|s)$|\/s$|\/minute$/;
 
+/**
+ * A cell's ratio to what no change of ours can move. A table's baseline is mostly such a limit, and its ratios are paired by round. Where
+ * it is a contender, it may have become faster itself, which would make all others look slower: then the medians are held to the limit's.
+ */
+function steadyRatio(table: Table, row: Row, column: string): number | undefined {
+  const cell = row.cells[column];
+  if (cell?.kind !== "measured" || cell.ratio === undefined) return undefined;
+  const baseline = table.rows.find(({ contender }) => contender === table.baseline);
+  const limit = table.rows.find(({ role }) => role === "limit")?.cells[column];
+  if (baseline === undefined || baseline.role === "limit" || limit?.kind !== "measured") return cell.ratio;
+  return cell.median / limit.median;
+}
+
 function placeCells(report: RunReport): Map<string, PlacedCell> {
   const placed = new Map<string, PlacedCell>();
   for (const { name: scenario, outcome } of report.scenarios) {
     if (outcome.status !== "measured") continue;
-    for (const { id: table, columns, rows } of outcome.result.tables) {
-      for (const { contender, cells } of rows) {
-        for (const column of columns) {
-          const cell = cells[column.id];
-          if (cell) placed.set(JSON.stringify([scenario, table, contender, column.id]), { scenario, table, contender, column, cell });
+    for (const table of outcome.result.tables) {
+      for (const row of table.rows) {
+        for (const column of table.columns) {
+          const cell = row.cells[column.id];
+          const ratio = steadyRatio(table, row, column.id);
+          const place = { scenario, table: table.id, contender: row.contender, column };
+          if (cell) placed.set(JSON.stringify([scenario, table.id, row.contender, column.id]), { ...place, cell, ratio });
         }
       }
     }
@@ -66,10 +83,20 @@ function noiseOf(before: MeasuredCell, after: MeasuredCell, { unit }: Column): n
   return Math.max(rounds < FEW_ROUNDS ? FEW_ROUNDS_NOISE : SMALLEST_NOISE, relativeSpread(before) + relativeSpread(after));
 }
 
-function compareMeasured(before: MeasuredCell, after: MeasuredCell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
+interface Ratios {
+  readonly before: number | undefined;
+  readonly after: number | undefined;
+}
+
+function compareMeasured(
+  before: MeasuredCell,
+  after: MeasuredCell,
+  ratios: Ratios,
+  column: Column,
+): Pick<CellChange, "movement" | "factor" | "noise"> {
   // A ratio to the limit of its own run survives a slower machine; an absolute figure does not.
-  const hasRatios = before.ratio !== undefined && after.ratio !== undefined;
-  const [from, to] = hasRatios ? [before.ratio ?? 0, after.ratio ?? 0] : [before.median, after.median];
+  const hasRatios = ratios.before !== undefined && ratios.after !== undefined;
+  const [from, to] = hasRatios ? [ratios.before ?? 0, ratios.after ?? 0] : [before.median, after.median];
   if (from === to) return { movement: "level", factor: 1, noise: 0 };
   const factor = to / from;
   const noise = noiseOf(before, after, column);
@@ -82,9 +109,9 @@ function compareMeasured(before: MeasuredCell, after: MeasuredCell, column: Colu
 /** A text without its figures. */
 const wordsOf = (text: string): string => text.replaceAll(/[\d.]+/g, "#");
 
-function compareCells(before: Cell, after: Cell, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
+function compareCells(before: Cell, after: Cell, ratios: Ratios, column: Column): Pick<CellChange, "movement" | "factor" | "noise"> {
   const unknown = { factor: undefined, noise: undefined };
-  if (before.kind === "measured" && after.kind === "measured") return compareMeasured(before, after, column);
+  if (before.kind === "measured" && after.kind === "measured") return compareMeasured(before, after, ratios, column);
   if (before.kind === "missing" && after.kind === "missing") return { movement: "level", ...unknown };
   if (before.kind === "text" && after.kind === "text") {
     if (before.verdict !== after.verdict && after.verdict === "bad") return { movement: "worse", ...unknown };
@@ -101,14 +128,15 @@ export function compareReports(before: RunReport, after: RunReport): CellChange[
   const old = placeCells(before);
   const current = placeCells(after);
   const changes: CellChange[] = [];
-  for (const [key, { cell, ...place }] of current) {
-    const former = old.get(key)?.cell;
+  for (const [key, { cell, ratio, ...place }] of current) {
+    const found = old.get(key);
+    const former = found?.cell;
     const compared = former
-      ? compareCells(former, cell, place.column)
+      ? compareCells(former, cell, { before: found?.ratio, after: ratio }, place.column)
       : { movement: "added" as const, factor: undefined, noise: undefined };
     changes.push({ ...place, before: former, after: cell, ...compared });
   }
-  for (const [key, { cell, ...place }] of old) {
+  for (const [key, { cell, ratio: _ratio, ...place }] of old) {
     if (!current.has(key))
       changes.push({ ...place, before: cell, after: undefined, movement: "removed", factor: undefined, noise: undefined });
   }
