@@ -22,8 +22,6 @@ interface SimulateOutput {
 
 const TASK_TIMEOUT_MS = 12 * 3_600_000;
 const OURS = "larder: memory, Redis, bus";
-/** Every core has a worker of its own: the collector's helpers would only take turns with them (a sixth of the rate on two cores). */
-const EXEC_ARGV: readonly string[] = ["--single-threaded-gc"];
 
 async function simulateSeeds(input: unknown, task: TaskContext): Promise<SimulateOutput> {
   const { contender, firstSeed, schedules, keepFailures, mechanism, ablations, limits } = input as SimulateInput;
@@ -58,7 +56,6 @@ async function simulateRange(context: ScenarioContext, input: SimulateInput, rep
       const schedules = Math.min(part, input.schedules - worker * part);
       return context.runTask<SimulateOutput>("simulate", { ...input, firstSeed, schedules } satisfies SimulateInput, {
         timeoutMs: TASK_TIMEOUT_MS,
-        execArgv: EXEC_ARGV,
         onMessage: (count) => {
           done[worker] = Number(count);
           report(done.reduce((sum, each) => sum + each, 0) / input.schedules);
