@@ -108,6 +108,16 @@ class TransitoryCache implements BareCache {
 /** The slowest two: at 100,000 entries a set of ttlcache walks all that is about to expire, a quarter of a second for each batch. */
 const LEFT_OUT_OF_QUICK: readonly string[] = ["@isaacs/ttlcache, ttl", "transitory"];
 
+/** Peers whose evictions walk all that is held: a table of 100,000 entries or more would take them hours. */
+const TOO_SLOW_WHEN_LARGE: readonly string[] = ["@isaacs/ttlcache, ttl"];
+
+/** Says of a peer that it is left out of a large table; `undefined` when it is not. */
+export function tooSlowWhenLarge(contender: string): UnavailableContender | undefined {
+  if (!TOO_SLOW_WHEN_LARGE.includes(contender)) return undefined;
+  const why = "left out here: each set that evicts walks every instant at which something expires, which takes hours at this size";
+  return { contender, why, install: "its row in the table of 1,000 entries shows the order of it" };
+}
+
 /** Names of the peers' rows. */
 export const memoryPeerNames: readonly string[] = Object.keys(peerForms);
 

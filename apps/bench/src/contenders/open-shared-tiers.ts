@@ -8,7 +8,7 @@ export interface OpenTier extends SharedTier {
   readonly version: string;
 }
 
-/** Opens those that are installed, and says why the others are not. */
+/** Opens those that are installed, each under a name of its own, or one would read what another wrote; says why the others are not. */
 export async function openSharedTiers(
   context: ScenarioContext,
   contenders: readonly SharedTierContender[],
@@ -20,7 +20,7 @@ export async function openSharedTiers(
   for (const contender of contenders) {
     const { name } = contender;
     try {
-      tiers.push({ ...(await openSharedTier(contender, context.peers, url, namespace)), name });
+      tiers.push({ ...(await openSharedTier(contender, context.peers, url, `${namespace}-${contender.peer}`)), name });
     } catch (error) {
       if (!(error instanceof PeerUnavailable)) throw error;
       unavailable.push({ contender: name, why: error.message, install: error.install });

@@ -9,7 +9,7 @@ import { planSharedPeers } from "./redis-peers.ts";
 
 describe("the quick form of a scenario", () => {
   it.each([
-    ["rounds of reads and writes in memory", (isQuick: boolean) => planThroughput(isQuick, 1_000).rounds, 15, 151],
+    ["rounds of reads and writes in memory", (isQuick: boolean) => planThroughput(isQuick, 1_000).rounds, 15, 61],
     ["entries weighed", (isQuick: boolean) => planWeights(isQuick).entries, 100_000, 1_000_000],
     ["reconnects", (isQuick: boolean) => planReconnects(isQuick).rounds, 2, 9],
     ["seconds of trouble with Redis", (isQuick: boolean) => planTrouble(isQuick).seconds, 1, 9],
