@@ -46,7 +46,18 @@ export async function startBed(
     syncSources: ["none"],
     ...settings,
   };
-  const gateway = await startGateway(createSettings(all), { directory, log });
+  const clear = async (): Promise<void> => {
+    if (shared) return;
+    await upstream.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  let gateway: Awaited<ReturnType<typeof startGateway>>;
+  try {
+    gateway = await startGateway(createSettings(all), { directory, log });
+  } catch (error) {
+    await clear();
+    throw error;
+  }
   const { url } = gateway;
   const send = (method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> =>
     fetch(url + path, {
@@ -65,9 +76,7 @@ export async function startBed(
     peer: (more = {}) => startBed({ ...settings, ...more }, { upstream, directory }),
     close: async () => {
       await gateway.close();
-      if (shared) return;
-      await upstream.close();
-      rmSync(directory, { recursive: true, force: true });
+      await clear();
     },
   };
 }
