@@ -16,6 +16,25 @@ describe("a cancellation", () => {
     expect([cancellation.aborted, cancellation.reason, signal.aborted, signal.reason]).toEqual([true, reason, true, reason]);
   });
 
+  it("tells the others when a listener throws, and lets its error go uncaught, as a real signal does", () => {
+    const failure = new Error("a listener's own");
+    const nextTick = vi.spyOn(process, "nextTick").mockImplementation(() => undefined);
+    try {
+      const cancellation = new Cancellation();
+      const told = vi.fn();
+      cancellation.addEventListener("abort", () => {
+        throw failure;
+      });
+      cancellation.addEventListener("abort", told);
+      const { signal } = cancellation;
+      cancellation.abort(new Error("enough"));
+      expect([told.mock.calls.length, signal.aborted]).toEqual([1, true]);
+      expect(nextTick.mock.calls.some(([run]) => thrownBy(run as () => void) === failure)).toBe(true);
+    } finally {
+      nextTick.mockRestore();
+    }
+  });
+
   it("gives a signal that is aborted already when it is asked for late, and calls nobody who comes late", () => {
     const cancellation = new Cancellation();
     const reason = new Error("enough");
@@ -27,3 +46,12 @@ describe("a cancellation", () => {
     expect([cancellation.signal.aborted, cancellation.signal.reason, cancellation.signal]).toEqual([true, reason, cancellation.signal]);
   });
 });
+
+function thrownBy(run: () => void): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

@@ -37,14 +37,25 @@ export class Cancellation implements AbortSignalLike {
     this.#listeners?.delete(listener);
   }
 
-  /** Tells everyone. The second time does nothing. */
+  /** Tells everyone, once. What a listener throws keeps nobody else from being told: it is uncaught, as a real signal's is. */
   abort(reason: unknown): void {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    for (const listener of listeners ?? []) listener();
+    for (const listener of listeners ?? []) tell(listener);
     this.#controller?.abort(reason);
+  }
+}
+
+/** Who aborts is not to blame for what a listener does. */
+function tell(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
