@@ -243,7 +243,7 @@ export class AnswerEndpoint {
           finish();
         },
       });
-      active.departure.addEventListener("abort", () => {
+      active.departure.watched().addEventListener("abort", () => {
         leave();
         resolve();
       });
