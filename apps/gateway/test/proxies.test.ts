@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { createSettings, readSettings } from "../src/config/read-settings.ts";
 import { type Bed, chat, startBed } from "./support/start.ts";
@@ -72,6 +73,19 @@ describe("the guard of a gateway without keys", () => {
     expect(requests.map(([name], index) => [name, trusted[index], untrusted[index]])).toEqual(
       requests.map(([name, , whenTrusted, whenNot]) => [name, whenTrusted, whenNot]),
     );
+  });
+
+  it("refuses a page under a name of its own that writes the forwarded host itself, where the proxy lets both through", async () => {
+    bed = await startBed({ trustProxy: ["127.0.0.1"] });
+    const { port } = new URL(bed.url);
+    const statusOf = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { ...local, host };
+        request({ host: "127.0.0.1", port, path: "/v1/models", headers }, (response) => resolve(response.resume().statusCode))
+          .on("error", reject)
+          .end();
+      });
+    expect([await statusOf("rebound.example"), await statusOf("localhost:5173")]).toEqual([403, 200]);
   });
 
   it("stands in front of administration and open metrics as well", async () => {

@@ -126,18 +126,23 @@ export function tokenOf(exchange: Exchange): string | undefined {
 /**
  * Without keys, only programs on this machine may come in, and no page in a browser: a page can make requests to loopback, by a name of its
  * own that resolves there (DNS rebinding: refused by `Host`) or across origins (refused by `Origin` and `Sec-Fetch-Site`). Behind a trusted proxy
- * it is the proxy's client that must be on this machine, and the host that it asked for that counts.
+ * it is the proxy's client that must be on this machine. The host that it asked for must be local in every header that tells it: a page can
+ * write `X-Forwarded-Host` itself, and not every proxy replaces it.
  */
 export function checkLocal(exchange: Exchange, trust: ProxyTrust): void {
   const client = trust.isEmpty ? undefined : trust.clientOf(exchange);
   if (client?.isForwarded && !isLoopback(client.address ?? "")) throw forbidden("x-forwarded-for");
   const host = client?.host ?? exchange.header("host") ?? "";
-  const name = host.replace(/:\d+$/, "").toLowerCase();
-  if (!LOOPBACK_NAMES.has(name) && !/^127(\.\d{1,3}){3}$/.test(name)) throw forbidden("host");
+  if (!isLocalHost(host) || !isLocalHost(exchange.header("host") ?? "")) throw forbidden("host");
   const origin = exchange.header("origin");
   if (origin !== undefined && origin.toLowerCase() !== `${client?.protocol ?? "http"}://${host.toLowerCase()}`) throw forbidden("origin");
   const site = exchange.header("sec-fetch-site");
   if (site !== undefined && site !== "same-origin" && site !== "none") throw forbidden("sec-fetch-site");
+}
+
+function isLocalHost(host: string): boolean {
+  const name = host.replace(/:\d+$/, "").toLowerCase();
+  return LOOPBACK_NAMES.has(name) || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 function forbidden(param: string): HttpError {
