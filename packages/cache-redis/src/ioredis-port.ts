@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
-import type { Cluster, Redis } from "ioredis";
+import type { Cluster, Command, Redis } from "ioredis";
 import type { RedisPort, RedisPortEvents } from "./redis-port.ts";
+import { scriptCommandOf } from "./script-command.ts";
 import { type RedisScript, writeScripts } from "./scripts.ts";
 
 type Client = Redis | Cluster;
@@ -33,6 +34,8 @@ const ignore = (): void => {};
 export class IoredisPort implements RedisPort {
   readonly #client: Client;
   readonly #isOwned: boolean;
+  /** `null` until it was asked for. */
+  #Command: typeof Command | undefined | null = null;
   #events: RedisPortEvents | undefined;
   /** The connection for subscriptions; on a cluster the client keeps one by itself. */
   #subscriber: Redis | undefined;
@@ -87,10 +90,19 @@ export class IoredisPort implements RedisPort {
   }
 
   run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
-    return this.#client.callBuffer("evalsha", sha1(script), keys.length, ...keys, ...args).catch((error: unknown) => {
+    return this.#send("evalsha", sha1(script), keys, args).catch((error: unknown) => {
       if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-      return this.#client.callBuffer("eval", script.source, keys.length, ...keys, ...args);
+      return this.#send("eval", script.source, keys, args);
     });
+  }
+
+  #send(name: string, script: string, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
+    if (this.#Command === null) this.#Command = scriptCommandOf(this.#client);
+    if (!this.#Command) return this.#client.callBuffer(name, script, keys.length, ...keys, ...args);
+    const { keyPrefix } = this.#client.options as { readonly keyPrefix?: string };
+    const command = new this.#Command(name, [script, keys.length, ...keys, ...args], keyPrefix === undefined ? {} : { keyPrefix });
+    this.#client.sendCommand(command);
+    return command.promise;
   }
 
   async scan(node: number, cursor: string, match: string, count: number): Promise<readonly [string, readonly string[]]> {
