@@ -11,6 +11,7 @@ export type Mechanism =
   | "replay" // 6: what was missed is told from the log
   | "sequence" // 6: a heartbeat is proof only when nothing before it is missing
   | "proof" // 6: entries are served only while the bus proves itself
+  | "stale-bound" // 6: stale policies, too, serve nothing older than the staleness bound
   | "early-capture"; // the version is captured before the load, not after it
 
 /** The mechanisms that are switched off: none, outside of tests. */

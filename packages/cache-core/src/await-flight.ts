@@ -1,7 +1,8 @@
-import type { Clock } from "./clock.ts";
+import type { CancelTimer, Clock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import type { Flight } from "./flight.ts";
 import type { LoadPolicy } from "./load-policy.ts";
+import type { StoredEntry } from "./stored-entry.ts";
 
 /** Who waits, and what it may take instead. */
 export interface FlightWait<V> {
@@ -12,65 +13,87 @@ export interface FlightWait<V> {
   readonly flight: Flight<V>;
 }
 
-/** A stale entry that this caller may take now. The flight forgets it when its key is invalidated. */
-function usableStale<V>({ flight, clock }: FlightWait<V>, windowMs: number): { readonly value: V } | undefined {
-  const { stale } = flight;
-  return stale && clock.now() < Math.min(stale.staleAt + windowMs, stale.expiresAt) ? stale : undefined;
+/** Whether a stale entry is within a window after its time to live, and still held. */
+export function isWithinWindow(stale: StoredEntry<unknown>, windowMs: number, now: number): boolean {
+  return now < Math.min(stale.staleAt + windowMs, stale.expiresAt);
 }
 
 /**
- * Waits for a load as one of perhaps many. The caller's own signal frees it alone; its soft timeout gives it the stale value, while it
- * stays counted as a waiter, so that the load goes on; a load that fails gives it the stale value if it asked for that.
+ * Waits for a load as one of perhaps many, each with its own patience, counted from its own call. The caller's own signal frees it alone; its soft
+ * timeout gives it the stale value, while it stays counted as a waiter, so that the load goes on; a load that fails, or its hard timeout,
+ * gives it the stale value if it asked for that, else the error.
  */
 export function awaitFlight<V>(wait: FlightWait<V>): Promise<V | undefined> {
   const { flight, policy } = wait;
   flight.join(policy.tags);
-  if (!policy.signal && policy.softTimeoutMs === Infinity && policy.staleIfErrorMs === 0) return leaveAtEnd(flight);
-  return waitWithPolicy(wait);
+  const isPlain = policy.softTimeoutMs === Infinity && policy.timeoutMs === Infinity && policy.staleIfErrorMs === 0;
+  // Nobody counts out: the flight is settled by then, and leaving later could only cancel what is over.
+  return isPlain && !policy.signal ? flight.result : waitWithPolicy(wait);
 }
 
-function leaveAtEnd<V>(flight: Flight<V>): Promise<V | undefined> {
-  // The flight is settled by then: leaving later could only cancel what is over.
-  return flight.result;
+/** Counts in a waiter that nobody is behind: the load goes on until its timeout, whoever comes and goes. */
+export function holdFlight<V>({ flight, policy, clock }: Omit<FlightWait<V>, "onStale">): void {
+  flight.join(policy.tags);
+  if (policy.timeoutMs === Infinity) return;
+  const cancelTimeout = clock.setTimer(() => flight.leave(timedOut(policy)), policy.timeoutMs);
+  flight.result.then(cancelTimeout, cancelTimeout);
+}
+
+function timedOut({ timeoutMs }: LoadPolicy): CacheError {
+  return new CacheError("ERR_CACHE_TIMEOUT", `the load took longer than timeoutMs (${timeoutMs} ms)`);
 }
 
 function waitWithPolicy<V>(wait: FlightWait<V>): Promise<V | undefined> {
   const { flight, policy, clock, onStale } = wait;
+  const { signal, timeoutMs, softTimeoutMs } = policy;
+  const timer = (afterMs: number, callback: () => void): CancelTimer | undefined =>
+    afterMs === Infinity ? undefined : clock.setTimer(callback, afterMs);
   return new Promise((resolve, reject) => {
-    const { signal } = policy;
-    const onAbort = (): void => {
-      finish();
-      flight.leave();
-      reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: signal?.reason }));
+    let isAnswered = false;
+    const answer = (): void => {
+      isAnswered = true;
+      cancelSoft?.();
+      signal?.removeEventListener("abort", onAbort);
     };
     const takeStale = (windowMs: number): boolean => {
-      const stale = usableStale(wait, windowMs);
-      if (!stale) return false;
-      finish();
+      const { stale } = flight;
+      if (isAnswered || !stale || !isWithinWindow(stale, windowMs, clock.now())) return false;
+      answer();
       onStale();
       resolve(stale.value);
       return true;
     };
-    const softWindowMs = Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
-    const cancelSoft = policy.softTimeoutMs === Infinity ? undefined : clock.setTimer(() => takeStale(softWindowMs), policy.softTimeoutMs);
-    const finish = (): void => {
-      cancelSoft?.();
-      signal?.removeEventListener("abort", onAbort);
+    const fail = (error: unknown): void => {
+      answer();
+      reject(error);
     };
-    if (signal?.aborted) {
-      onAbort();
-      return;
-    }
+    const leave = (error: CacheError): void => {
+      cancelHard?.();
+      flight.leave(error);
+    };
+    const onAbort = (): void => {
+      fail(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: signal?.reason }));
+      leave(new CacheError("ERR_CACHE_ABORTED", "the load was cancelled: everyone who waited for it has left"));
+    };
+    const onTimeout = (): void => {
+      const error = timedOut(policy);
+      if (!takeStale(policy.staleIfErrorMs)) fail(error);
+      leave(error);
+    };
+    const softWindowMs = Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
+    const cancelSoft = timer(softTimeoutMs, () => takeStale(softWindowMs));
+    const cancelHard = timer(timeoutMs, onTimeout);
+    if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort);
     flight.result.then(
       (value) => {
-        finish();
+        cancelHard?.();
+        answer();
         resolve(value);
       },
       (error: unknown) => {
-        if (takeStale(policy.staleIfErrorMs)) return;
-        finish();
-        reject(error);
+        cancelHard?.();
+        if (!takeStale(policy.staleIfErrorMs)) fail(error);
       },
     );
   });

@@ -86,7 +86,7 @@ export interface SyncCache<V> extends Cache<V> {
 export interface LoadContext<V> {
   /** The key that is loaded. */
   readonly key: string;
-  /** Aborted when the last waiter has left or `timeoutMs` is over: hand it to `fetch`. */
+  /** Aborted when the last waiter has left, also by its `timeoutMs`: hand it to `fetch`. */
   readonly signal: AbortSignal;
   /** What `signal` tells, without the cost of an `AbortSignal`: for clients that take anything with `addEventListener`, as undici's `request`. */
   readonly cancellation: AbortSignalLike;
@@ -137,9 +137,15 @@ export interface GetOrSetOptions extends SetOptions {
   readonly jitter?: number;
   /** Milliseconds > 0 after which a caller with a usable stale value stops waiting for the load and takes it. @default never */
   readonly softTimeoutMs?: number;
-  /** Milliseconds > 0 after which a load is aborted and fails with ERR_CACHE_TIMEOUT. @default never */
+  /**
+   * Milliseconds > 0, from the call on, after which this caller gets ERR_CACHE_TIMEOUT, or the stale value where `staleIfErrorMs` allows it, whatever it waits for:
+   * the tiers, another process's load, its own. The load is aborted when nobody else waits for it. @default never
+   */
   readonly timeoutMs?: number;
-  /** Weight >= 0 of early refresh (XFetch): 0 = off, 1 = as the paper; hits shortly before expiry start a load behind them. @default 0 */
+  /**
+   * Weight >= 0 of early refresh (XFetch): 0 = off, 1 = as the paper; hits shortly before expiry start a load behind them. An entry that came from the
+   * second tier is not refreshed early: how long its load took, by which the paper weighs, is known to the process that loaded it. @default 0
+   */
   readonly earlyRefresh?: number;
   /** Frees this caller alone when aborted; the load goes on while anyone else waits for it. @default none */
   readonly signal?: AbortSignalLike;

@@ -1,6 +1,15 @@
+import { ablated } from "./ablation.ts";
 import { Cancellation } from "./cancellation.ts";
-import { CacheError } from "./errors.ts";
+import type { CacheError } from "./errors.ts";
 import type { StoredEntry } from "./stored-entry.ts";
+
+/** Where a flight belongs. */
+export interface FlightHost<V> {
+  /** Whether data captured at an instant may be served now: see `Proof`. */
+  covers(capturedAt: number): boolean;
+  /** Nobody waits for the flight any more. */
+  forget(flight: Flight<V>): void;
+}
 
 /**
  * One load of one key in this process, shared by everyone who asks for the key while it runs.
@@ -18,23 +27,35 @@ export class Flight<V> {
   readonly capturedAt: number;
   /** Tags of everyone who joined: the entry must fall with each of them. */
   readonly tags: Set<string> = new Set();
-  /** A stale entry that the load replaces. Not to be served after an invalidation. */
-  stale: StoredEntry<V> | undefined;
   /** Set by an invalidation, or by a forced load that takes the flight's place. */
   isDetached = false;
   isSettled = false;
   result: Promise<V | undefined> = Promise.resolve(undefined);
   /** Aborted when the last waiter has left or the load took too long. */
   readonly cancellation: Cancellation = new Cancellation();
-  readonly #onEmpty: (flight: Flight<V>) => void;
+  readonly #host: FlightHost<V>;
+  #stale: StoredEntry<V> | undefined;
   #waiters = 0;
 
-  constructor(key: string, captured: Pick<Flight<V>, "generation" | "epoch" | "capturedAt">, onEmpty: (flight: Flight<V>) => void) {
+  constructor(key: string, captured: Pick<Flight<V>, "generation" | "epoch" | "capturedAt">, host: FlightHost<V>) {
     this.key = key;
     this.generation = captured.generation;
     this.epoch = captured.epoch;
     this.capturedAt = captured.capturedAt;
-    this.#onEmpty = onEmpty;
+    this.#host = host;
+  }
+
+  /**
+   * A stale entry that the load replaces, while it may be served: not after an invalidation, nor past the staleness bound. A load may run long
+   * while this process is cut off, so it is judged at each look.
+   */
+  get stale(): StoredEntry<V> | undefined {
+    const stale = this.#stale;
+    return stale && (ablated.has("stale-bound") || this.#host.covers(stale.capturedAt)) ? stale : undefined;
+  }
+
+  set stale(entry: StoredEntry<V> | undefined) {
+    this.#stale = entry;
   }
 
   /** `cancellation` as a real signal. */
@@ -48,12 +69,12 @@ export class Flight<V> {
     for (const tag of tags) this.tags.add(tag);
   }
 
-  /** Counts a waiter out; the last one cancels a load that still runs. */
-  leave(): void {
+  /** Counts a waiter out; the last one cancels a load that still runs, for its own reason. */
+  leave(reason: CacheError): void {
     this.#waiters -= 1;
     if (this.#waiters > 0 || this.isSettled) return;
-    this.#onEmpty(this);
-    this.abort(new CacheError("ERR_CACHE_ABORTED", "the load was cancelled: everyone who waited for it has left"));
+    this.#host.forget(this);
+    this.abort(reason);
   }
 
   /** Cancels the load. */

@@ -1,10 +1,10 @@
 import { ablated } from "./ablation.ts";
-import { awaitFlight } from "./await-flight.ts";
+import { awaitFlight, holdFlight, isWithinWindow } from "./await-flight.ts";
 import type { AbortSignalLike, LoadContext, Loader } from "./cache.ts";
 import type { Clock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import { FailedLoads } from "./failed-loads.ts";
-import { Flight } from "./flight.ts";
+import { Flight, type FlightHost } from "./flight.ts";
 import type { Generations } from "./generations.ts";
 import type { InvalidationMarks } from "./invalidation-marks.ts";
 import type { LoadPolicy } from "./load-policy.ts";
@@ -39,9 +39,15 @@ export class Flights<V> {
   /** Flights that answered with a stale entry of the second tier, and must be followed by a load. */
   readonly #dueBehind: WeakMap<Flight<V>, StoredEntry<V>> = new WeakMap();
   readonly #failures: FailedLoads = new FailedLoads();
+  readonly #host: FlightHost<V>;
 
   constructor(options: FlightsOptions<V>) {
     this.#options = options;
+    const { proof, clock } = options;
+    this.#host = {
+      covers: (capturedAt) => proof.covers(capturedAt, clock.now()),
+      forget: (flight) => this.#forget(flight),
+    };
   }
 
   /** What a read or a load must know of the moment before it looked anywhere. */
@@ -56,22 +62,28 @@ export class Flights<V> {
       return Promise.reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: policy.signal.reason }));
     }
     const { clock, counters } = this.#options;
-    const failure = policy.forceRefresh ? undefined : this.#failures.find(key, clock.now());
-    if (failure) return Promise.reject(failure.error);
-    const running = policy.forceRefresh ? undefined : this.#joinable(key);
-    if (running) counters.coalesced += 1;
-    const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
     const onStale = (): void => {
       counters.staleHits += 1;
     };
+    const now = clock.now();
+    const failure = policy.forceRefresh ? undefined : this.#failures.find(key, now);
+    if (failure) {
+      if (!known || !isWithinWindow(known, policy.staleIfErrorMs, now)) return Promise.reject(failure.error);
+      onStale();
+      return Promise.resolve(known.value);
+    }
+    const running = policy.forceRefresh ? undefined : this.#joinable(key);
+    if (running) counters.coalesced += 1;
+    const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
     return awaitFlight({ flight, policy, clock, onStale });
   }
 
   /** Starts a load that nobody waits for; one that runs already serves as well. */
   refreshBehind(key: string, loader: Loader<V>, policy: LoadPolicy, reason: "stale" | "early", entry: StoredEntry<V>): void {
-    if (this.#byKey.has(key) || this.#failures.find(key, this.#options.clock.now())) return;
-    // It counts as a waiter that never leaves: a caller who joins and goes must not cancel it.
-    this.#start(key, loader, policy, reason, entry).join(policy.tags);
+    const { clock } = this.#options;
+    if (this.#byKey.has(key) || this.#failures.find(key, clock.now())) return;
+    // A caller who joins and goes must not cancel it.
+    holdFlight({ flight: this.#start(key, loader, policy, reason, entry), policy, clock });
   }
 
   /** Has a load follow the key's flight, which answers with a stale entry of the second tier. */
@@ -125,7 +137,7 @@ export class Flights<V> {
       this.#options.generations.advance(key);
       this.#detach(key);
     }
-    const flight = new Flight<V>(key, this.capture(key), (empty) => this.#forget(empty));
+    const flight = new Flight<V>(key, this.capture(key), this.#host);
     flight.stale = stale;
     for (const tag of policy.tags) flight.tags.add(tag);
     this.#byKey.set(key, flight);
@@ -141,7 +153,7 @@ export class Flights<V> {
       return await this.#options.run(request);
     } catch (error) {
       const until = this.#options.clock.now() + policy.errorTtlMs;
-      if (policy.errorTtlMs > 0 && !flight.isDetached) this.#failures.add(flight.key, error, until);
+      if (policy.errorTtlMs > 0 && !flight.isDetached && !isCancelled(error)) this.#failures.add(flight.key, error, until);
       throw error;
     } finally {
       flight.isSettled = true;
@@ -162,4 +174,9 @@ export class Flights<V> {
     flight.stale = undefined;
     this.#byKey.delete(key);
   }
+}
+
+/** Whether a load ended because nobody wanted it any more: that says nothing about the next one. */
+function isCancelled(error: unknown): boolean {
+  return CacheError.is(error) && (error.code === "ERR_CACHE_ABORTED" || error.code === "ERR_CACHE_CLOSED");
 }

@@ -101,7 +101,7 @@ export class LoadRunner<V> {
       loadMs: 0,
       tags: found.tags,
     };
-    if (this.#isCurrent(flight)) this.#options.l1.set(flight.key, entry, { ttlMs: found.remainingMs });
+    if (this.#isCurrent(flight)) this.#keep(flight.key, entry, found.remainingMs);
     return entry;
   }
 
@@ -143,12 +143,12 @@ export class LoadRunner<V> {
 
   async #load(request: LoadRequest<V>, reservation: Reservation<V> | undefined): Promise<V | undefined> {
     const { clock, counters, l2 } = this.#options;
-    const { flight, policy } = request;
+    const { flight } = request;
     counters.loads += 1;
     const startedAt = clock.now();
     let loaded: Loaded<V>;
     try {
-      loaded = await runLoad({ flight, loader: request.loader, reason: request.reason, timeoutMs: policy.timeoutMs, clock });
+      loaded = await runLoad({ flight, loader: request.loader, reason: request.reason, clock });
     } catch (error) {
       counters.loadErrors += 1;
       if (l2 && reservation) this.#options.trackWrite(l2.release(reservation, "failed"));
@@ -162,7 +162,7 @@ export class LoadRunner<V> {
   }
 
   #store(request: LoadRequest<V>, loaded: Loaded<V>, reservation: Reservation<V> | undefined): "stored" | "not-stored" | "rejected" {
-    const { counters, l1, l2, clock } = this.#options;
+    const { counters, l2, clock } = this.#options;
     const { flight, policy } = request;
     const isWanted = loaded.value !== undefined && !loaded.isSkipped;
     const isCurrent = this.#isCurrent(flight);
@@ -186,8 +186,7 @@ export class LoadRunner<V> {
       loadMs: loaded.durationMs,
       tags,
     };
-    counters.sets += 1;
-    l1.set(flight.key, entry, { ttlMs: ttlMs + staleMs });
+    counters[this.#keep(flight.key, entry, ttlMs + staleMs) ? "sets" : "rejectedSets"] += 1;
     if (l2 && reservation) this.#options.trackWrite(this.#fill(l2, reservation, entry, { ttlMs, staleMs, tags }));
     return "stored";
   }
@@ -203,7 +202,16 @@ export class LoadRunner<V> {
     if (outcome !== "rejected") return;
     this.#options.counters.rejectedFills += 1;
     this.#options.generations.advance(reservation.key);
-    if (this.#options.l1.get(reservation.key) === entry) this.#options.l1.delete(reservation.key);
+    if (isSameLoad(this.#options.l1.get(reservation.key), entry)) this.#options.l1.delete(reservation.key);
+  }
+
+  /** Puts an entry into the first tier. One that cannot be kept there, since it cannot be cloned or the tier was closed, is still an answer. */
+  #keep(key: string, entry: StoredEntry<V>, ttlMs: number): boolean {
+    try {
+      return this.#options.l1.set(key, entry, { ttlMs });
+    } catch {
+      return false;
+    }
   }
 
   #isCurrent(flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "isDetached">): boolean {
@@ -222,4 +230,9 @@ export class LoadRunner<V> {
     const { namespace, clock } = this.#options;
     publishEvent("load-finished", () => ({ namespace, key: flight.key, durationMs: clock.now() - startedAt, outcome }));
   }
+}
+
+/** Whether an entry is that of a load, or a copy of it: a first tier may give copies. */
+function isSameLoad(held: StoredEntry<unknown> | undefined, entry: StoredEntry<unknown>): boolean {
+  return held !== undefined && held.storedAt === entry.storedAt && held.capturedAt === entry.capturedAt && held.loadMs === entry.loadMs;
 }

@@ -1,7 +1,6 @@
 import type { AbortSignalLike, LoadContext, Loader, LoadStoreOptions } from "./cache.ts";
-import { checkDurationMs } from "./check-option.ts";
+import { checkDurationMs, checkTags } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
-import { CacheError } from "./errors.ts";
 import type { Flight } from "./flight.ts";
 
 /** What a loader made, and what it asked for. */
@@ -20,8 +19,6 @@ export interface LoadRun<V> {
   readonly flight: Flight<V>;
   readonly loader: Loader<V>;
   readonly reason: LoadContext<V>["reason"];
-  /** Milliseconds > 0 until the load is aborted; `Infinity` = never. */
-  readonly timeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -44,6 +41,7 @@ class RunningLoad<V> implements LoadContext<V> {
     this.#flight = flight;
     this.setOptions = (options) => {
       if (options.ttlMs !== undefined) checkDurationMs("ttlMs", options.ttlMs);
+      if (options.tags !== undefined) checkTags(options.tags);
       asked.options = { ...asked.options, ...options };
     };
     this.skipStore = () => {
@@ -71,40 +69,23 @@ interface AskedByLoader {
 }
 
 /**
- * Calls the loader. The result does not wait for a loader that ignores its signal: when the load is aborted or too late, the promise
- * rejects at once, and what the loader makes afterwards is dropped.
+ * Calls the loader. The result does not wait for a loader that ignores its signal: when the load is aborted the promise rejects at
+ * once, and what the loader makes afterwards is dropped.
  */
 export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
-  const { flight, loader, reason, timeoutMs, clock } = run;
+  const { flight, loader, reason, clock } = run;
   const startedAt = clock.now();
   const asked: AskedByLoader = { options: {}, isSkipped: false };
   const context = new RunningLoad(flight, reason, asked);
   return new Promise((resolve, reject) => {
-    const cancelTimeout =
-      timeoutMs === Infinity
-        ? undefined
-        : clock.setTimer(
-            () => flight.abort(new CacheError("ERR_CACHE_TIMEOUT", `the load took longer than timeoutMs (${timeoutMs} ms)`)),
-            timeoutMs,
-          );
     const { cancellation } = flight;
-    const onAbort = (): void => {
-      cancelTimeout?.();
-      reject(cancellation.reason);
-    };
+    const onAbort = (): void => reject(cancellation.reason);
     if (cancellation.aborted) return onAbort();
     cancellation.addEventListener("abort", onAbort);
-    callLoader(loader, context).then(
-      (value) => {
-        cancelTimeout?.();
-        const { options, isSkipped } = asked;
-        resolve({ value, ttlMs: options.ttlMs, tags: options.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
-      },
-      (error: unknown) => {
-        cancelTimeout?.();
-        reject(error);
-      },
-    );
+    callLoader(loader, context).then((value) => {
+      const { options, isSkipped } = asked;
+      resolve({ value, ttlMs: options.ttlMs, tags: options.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
+    }, reject);
   });
 }
 

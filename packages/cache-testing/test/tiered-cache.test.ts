@@ -251,6 +251,68 @@ describe("aborts and timeouts", () => {
   });
 });
 
+describe("each caller's own patience", () => {
+  it("frees a caller after its timeoutMs, however long the others wait, whose load goes on", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    const patient = cache.getOrSet("k", loader);
+    const hasty = cache.getOrSet("k", loader, { timeoutMs: 200 });
+    clock.advance(200);
+    await expect(hasty).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+    expect(calls[0]?.signal.aborted).toBe(false);
+    calls[0]?.resolve("value");
+    expect(await patient).toBe("value");
+  });
+
+  it("aborts the load for the reason of the last who left", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    const waiters = [100, 300].map((timeoutMs) => cache.getOrSet("k", loader, { timeoutMs }));
+    clock.advance(300);
+    for (const waiter of waiters) await expect(waiter).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+    expect(calls[0]?.signal.reason).toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+  });
+
+  it("gives the stale value when timeoutMs is over and staleIfErrorMs allows it, and aborts the load", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    const patience = { staleIfErrorMs: 5_000, softTimeoutMs: 50, timeoutMs: 200 };
+    await cache.getOrSet("k", () => "old", patience);
+    clock.advance(1_100);
+    const soft = cache.getOrSet("k", loader, patience);
+    const hard = cache.getOrSet("k", loader, { ...patience, softTimeoutMs: 1_000 });
+    clock.advance(50);
+    expect(await soft).toBe("old");
+    expect(calls[0]?.signal.aborted).toBe(false);
+    clock.advance(150);
+    expect(await hard).toBe("old");
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("aborts a load that nobody waits for after its timeoutMs", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    const behind = { staleWhileRevalidateMs: 500, timeoutMs: 200 };
+    await cache.getOrSet("k", () => "old", behind);
+    clock.advance(1_100);
+    expect(cache.getOrSet("k", loader, behind)).toBe("old");
+    clock.advance(200);
+    expect(calls[0]?.signal.reason).toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+  });
+
+  it("does not hold an abort back as an error: the next caller loads", async () => {
+    const { cache } = setUp({ errorTtlMs: 2_000 });
+    const { loader } = manualLoader();
+    const leaver = new AbortController();
+    const left = cache.getOrSet("k", loader, { signal: leaver.signal });
+    leaver.abort();
+    await expect(left).rejects.toMatchObject({ code: "ERR_CACHE_ABORTED" });
+    await settle();
+    expect(await cache.getOrSet("k", () => "value")).toBe("value");
+  });
+});
+
 describe("stale policies", () => {
   const stale: GetOrSetOptions = { staleWhileRevalidateMs: 500, staleIfErrorMs: 2_000 };
 
@@ -284,6 +346,17 @@ describe("stale policies", () => {
     expect(await cache.getOrSet("k", failing, stale)).toBe("old");
     clock.advance(1_000);
     await expect(cache.getOrSet("k", failing, stale)).rejects.toThrow("down");
+  });
+
+  it("serves the old value also while the load's error is held back", async () => {
+    const { cache, clock } = setUp({ errorTtlMs: 1_000 });
+    await cache.getOrSet("k", () => "old", stale);
+    clock.advance(1_600);
+    const fail = () => Promise.reject(new Error("origin down"));
+    expect(await cache.getOrSet("k", fail, stale)).toBe("old");
+    expect(await cache.getOrSet("k", fail, stale)).toBe("old");
+    await expect(cache.getOrSet("k", fail)).rejects.toThrow("origin down");
+    expect(cache.stats()).toMatchObject({ loads: 2, staleHits: 2 });
   });
 
   it("gives a stale value to a caller whose soft timeout is over, while the load goes on", async () => {
@@ -508,6 +581,22 @@ describe("proof and staleness", () => {
     bus.listener.onProof(clock.now());
     expect(cache.get("k")).toBe("value");
     expect(cache.isDegraded).toBe(false);
+  });
+
+  it.each([
+    ["when the load fails", { staleIfErrorMs: 60_000 }],
+    ["when the soft timeout is over", { staleWhileRevalidateMs: 1, staleIfErrorMs: 60_000, softTimeoutMs: 1_500 }],
+  ])("serves nothing older than maxStalenessMs by a stale policy, %s", async (_, policy) => {
+    const { cache, clock, bus } = setUpProof();
+    const { loader, calls } = manualLoader();
+    bus.listener.onProof(clock.now());
+    await cache.getOrSet("k", () => "revoked", { ...policy, ttlMs: 100 });
+    clock.advance(200);
+    const load = cache.getOrSet("k", loader, policy);
+    expect(calls[0]?.stale).toBe("revoked");
+    clock.advance(1_600);
+    calls[0]?.reject(new Error("origin down"));
+    await expect(load).rejects.toThrow("origin down");
   });
 
   it("counts how old data is from before its load began", async () => {
