@@ -53,6 +53,16 @@ describe("routing", () => {
     }
   });
 
+  it("drops by a model's own name what was asked for by an alias", async () => {
+    const asked = { model: "fast", input: "aliased" };
+    const ofEmbeddings = async () => (await bed.post("/v1/embeddings", asked)).headers.get("x-larder-cache");
+    await ask("aliased", "fast");
+    await ofEmbeddings();
+    expect([(await ask("aliased", "fast")).headers.get("x-larder-cache"), await ofEmbeddings()]).toEqual(["HIT", "HIT"]);
+    await bed.admin("POST", "/admin/cache/invalidate", { model: "small" });
+    expect([(await ask("aliased", "fast")).headers.get("x-larder-cache"), await ofEmbeddings()]).toEqual(["MISS", "MISS"]);
+  });
+
   it("spreads requests by weight, and equal ones meet in one place", async () => {
     const providers = new Set<string | null>();
     for (let number = 0; number < 16; number += 1) {

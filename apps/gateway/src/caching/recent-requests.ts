@@ -1,15 +1,17 @@
-import { differingFields, type FieldDigests, fieldDigests } from "@larder/cache-core/explain";
+import { differingFields, type FieldDigests } from "@larder/cache-core/explain";
 import type { CanonicalRequest, KeyScope } from "@larder/cache-core/keys";
+import { boundedFieldDigests } from "./field-digests.ts";
 
-/** Requests remembered at most. */
+/** Requests remembered at most: with all the fields that one may have, about 8 MB. */
 const MAX_REQUESTS = 2_000;
 
 /** A request as it is remembered: what it was about, by digest. Prompts are not kept. */
-export interface RecentRequest {
+interface RecentRequest {
   readonly key: string;
   readonly partition: string;
   readonly endpoint: string;
-  readonly model: string;
+  /** Tenant, endpoint, namespace and headers, as bits. */
+  readonly scopeBits: readonly [number, number];
   /** A digest of each top-level field that is part of the key. */
   readonly fields: FieldDigests;
 }
@@ -24,17 +26,25 @@ export interface NearMisses {
   readonly entries: number;
 }
 
-/** Remembers what the last requests were made of, to answer why one missed and which fields keep otherwise equal ones apart. */
+/** How many requests have each field and are otherwise equal: by field, then by what the rest of the request says. */
+type Groups = Map<string, Map<number, number>>;
+
+/**
+ * Remembers what the last requests were made of, to answer why one missed and which fields keep otherwise equal ones apart.
+ *
+ * Two requests are kept apart by a field alone when they are equal without it. A request is therefore summed up as the sum of the
+ * digests of its fields, read as numbers, and what it says without one of them is that sum less one number: each request is looked at once for each field that it
+ * has, where comparing texts would look at all requests for each field that any of them has.
+ */
 export class RecentRequests {
   readonly #requests: RecentRequest[] = [];
   #next = 0;
 
   /** Remembers a request that was keyed for the first time. */
-  add(scope: KeyScope, request: CanonicalRequest, key: string): RecentRequest {
-    const remembered = { key, partition: scope.partition, endpoint: scope.endpoint, model: request.model, fields: fieldDigests(request) };
-    this.#requests[this.#next] = remembered;
+  add(scope: KeyScope, request: CanonicalRequest, key: string): void {
+    const { partition, endpoint, digest } = scope;
+    this.#requests[this.#next] = { key, partition, endpoint, scopeBits: bitsOf(digest), fields: boundedFieldDigests(request) };
     this.#next = (this.#next + 1) % MAX_REQUESTS;
-    return remembered;
   }
 
   /** The remembered request of the same tenant and endpoint that has the fewest other fields, and which those are. */
@@ -44,7 +54,7 @@ export class RecentRequests {
     request: CanonicalRequest,
     key: string,
   ): { readonly key: string; readonly differs: string[] } | undefined {
-    const fields = fieldDigests(request);
+    const fields = boundedFieldDigests(request);
     let best: { key: string; differs: string[] } | undefined;
     for (const known of this.#requests) {
       if (known.key === key || known.partition !== partition || known.endpoint !== endpoint) continue;
@@ -56,24 +66,49 @@ export class RecentRequests {
 
   /** For each field, how many of the remembered requests it alone keeps apart; the worst first. */
   nearMisses(): NearMisses[] {
-    const names = new Set(this.#requests.flatMap((request) => Object.keys(request.fields)));
-    return [...names]
-      .map((field) => this.#countApart(field))
+    const groups: Groups = new Map();
+    const wholes = new Map<number, number>();
+    for (const request of new Map(this.#requests.map((known) => [known.key, known])).values()) countIn(request, groups, wholes);
+    return [...groups]
+      .map(([field, rests]) => countApart(field, rests, wholes))
       .filter((found) => found.requests > 0)
       .sort((left, right) => right.requests - left.requests);
   }
+}
 
-  #countApart(field: string): NearMisses {
-    const groups = new Map<string, Set<string>>();
-    for (const request of this.#requests) {
-      const rest = Object.entries(request.fields)
-        .filter(([name]) => name !== field)
-        .map((pair) => pair.join("="));
-      const signature = [request.partition, request.endpoint, ...rest].join(" ");
-      const keys = groups.get(signature) ?? new Set();
-      groups.set(signature, keys.add(request.key));
-    }
-    const shared = [...groups.values()].filter((keys) => keys.size > 1);
-    return { field, requests: shared.reduce((sum, keys) => sum + keys.size, 0), entries: shared.length };
+function countIn({ scopeBits, fields }: RecentRequest, groups: Groups, wholes: Map<number, number>): void {
+  const parts = Object.entries(fields).map(([name, digest]) => ({ name, bits: bitsOf(digest) }));
+  const high = parts.reduce((sum, { bits }) => (sum + bits[0]) >>> 0, scopeBits[0]);
+  const low = parts.reduce((sum, { bits }) => (sum + bits[1]) >>> 0, scopeBits[1]);
+  increment(wholes, signature(high, low));
+  for (const { name, bits } of parts) {
+    const rests = groups.get(name) ?? new Map<number, number>();
+    groups.set(name, rests);
+    increment(rests, signature((high - bits[0]) >>> 0, (low - bits[1]) >>> 0));
   }
+}
+
+/** Those who have the field, and those who say the rest and do not have it. */
+function countApart(field: string, rests: ReadonlyMap<number, number>, wholes: ReadonlyMap<number, number>): NearMisses {
+  let requests = 0;
+  let entries = 0;
+  for (const [rest, having] of rests) {
+    const count = having + (wholes.get(rest) ?? 0);
+    if (count < 2) continue;
+    requests += count;
+    entries += 1;
+  }
+  return { field, requests, entries };
+}
+
+function increment(counts: Map<number, number>, of: number): void {
+  counts.set(of, (counts.get(of) ?? 0) + 1);
+}
+
+/** 53 bits: enough to tell some ten thousands apart. */
+const signature = (high: number, low: number): number => high * 0x20_0000 + (low >>> 11);
+
+/** A digest as two numbers. */
+function bitsOf(digest: string): readonly [number, number] {
+  return [Number.parseInt(digest.slice(0, 8), 16), Number.parseInt(digest.slice(8, 16), 16)];
 }

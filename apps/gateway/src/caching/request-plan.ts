@@ -25,6 +25,8 @@ export interface PlannedTarget extends RoutedTarget {
   readonly key: string;
   /** Keys of the single items, for embeddings. */
   readonly itemKeys: readonly string[];
+  /** By what an answer of this target can be dropped: tenant, model as asked for, and model as this target calls it. */
+  readonly tags: readonly string[];
 }
 
 /** Everything worked out about a request's bytes. Kept by their digest, so that the next identical request need not be read. */
@@ -41,7 +43,6 @@ export interface RequestPlan {
   readonly bypass: string | undefined;
   /** Whether the same request is meant to give the same answer: temperature 0 or a seed. */
   readonly isDeterministic: boolean;
-  readonly tags: readonly string[];
   /** The providers of which this was worked out. */
   readonly table: ProviderTable;
 }
@@ -64,6 +65,13 @@ export interface ExplainedRequest {
   readonly nearest: { readonly key: string; readonly differs: readonly string[] } | undefined;
 }
 
+/** Characters of a model's name at most: it is kept with every answer and plan. */
+const MAX_MODEL = 512;
+/** Items of a batch up to which its plan is remembered: it holds a key for each, while an alias stands for about a kilobyte. */
+const MAX_REMEMBERED_ITEMS = 16;
+/** Bytes of the cache for each alias: even when all places are taken, aliases are small beside the answers. */
+const BYTES_PER_ALIAS = 4_096;
+
 /** Turns request bodies into plans. */
 export class RequestPlanner {
   readonly #scopes: KeyScopes;
@@ -75,7 +83,8 @@ export class RequestPlanner {
 
   constructor(settings: Settings) {
     this.#scopes = new KeyScopes();
-    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.max(1024, settings.cacheMaxEntries * 2) });
+    const aliases = Math.min(settings.cacheMaxEntries * 2, Math.floor(settings.cacheMaxBytes / BYTES_PER_ALIAS));
+    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.max(1024, aliases) });
     this.#normalizers = settings.normalizers;
   }
 
@@ -93,7 +102,7 @@ export class RequestPlanner {
     const known = this.#aliases.get(scope, digest);
     if (known && known.table === table) return known;
     const plan = this.#make(endpoint, scope, identity, body, table);
-    this.#aliases.set(scope, digest, plan);
+    if (plan.targets.every(({ itemKeys }) => itemKeys.length <= MAX_REMEMBERED_ITEMS)) this.#aliases.set(scope, digest, plan);
     return plan;
   }
 
@@ -143,9 +152,10 @@ export class RequestPlanner {
     const request = readBody(endpoint, body);
     const model = request.model;
     if (model === "" && endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
+    if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
     const routing = table.route(model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
     const keyed = normalizeRequest(request, this.#normalizersOf(routing.route)).request;
-    const targets = routing.targets.map((target) => planTarget(scope, keyed, target));
+    const targets = routing.targets.map((target) => planTarget(scope, keyed, target, tagsOf(identity.tenant, model, target.model)));
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     return {
       model,
@@ -156,7 +166,6 @@ export class RequestPlanner {
       route: routing.route,
       bypass: bypassReason(endpoint, request, routing.route),
       isDeterministic: Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number",
-      tags: [`tenant:${identity.tenant}`, `model:${model}`],
       table,
     };
   }
@@ -172,11 +181,17 @@ function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] 
   ];
 }
 
-function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget): PlannedTarget {
+/** An alias hides the model's own name from callers, not from whoever wants that model's answers gone. */
+function tagsOf(tenant: string, asked: string, model: string): readonly string[] {
+  const tags = [`tenant:${tenant}`, `model:${asked}`];
+  return model === asked ? tags : [...tags, `model:${model}`];
+}
+
+function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget, tags: readonly string[]): PlannedTarget {
   const route = { baseUrl: target.provider.baseUrl, model: target.model };
   const { provider, model } = target;
-  if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: [] };
-  return { provider, model, key: "", itemKeys: embeddingItemKeys(scope, request, route) };
+  if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: [], tags };
+  return { provider, model, key: "", itemKeys: embeddingItemKeys(scope, request, route), tags };
 }
 
 /** Reads a body. @throws {HttpError} 400 telling what is wrong with it, without quoting it */

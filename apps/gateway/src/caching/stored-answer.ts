@@ -7,6 +7,8 @@ export interface AnswerMeta {
   readonly owner: string;
   /** The model as the request named it. */
   readonly model: string;
+  /** The model as the provider calls it: an alias or a route may have led there. Absent in entries of before it was kept. */
+  readonly upstreamModel?: string;
   /** Which provider answered. */
   readonly provider: string;
   /** Epoch milliseconds when it was made. */

@@ -148,7 +148,7 @@ export class AnswerEndpoint {
         active.made = await loadAnswer(this.#parts, request, target, load);
         return active.made;
       },
-      this.#options(active, isForced),
+      this.#options(active, target, isForced),
     );
     if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer);
     return this.#await(active, target, answer, isForced, wasLoading);
@@ -276,7 +276,7 @@ export class AnswerEndpoint {
     return controls.ttlMs ?? plan.route?.ttl ?? this.#parts.settings.cacheTtl;
   }
 
-  #options(active: Active, isForced: boolean): ReadOptions {
+  #options(active: Active, target: PlannedTarget, isForced: boolean): ReadOptions {
     const { controls, plan, departure } = active;
     const { settings } = this.#parts;
     return new ReadOptions(
@@ -284,7 +284,7 @@ export class AnswerEndpoint {
         ttlMs: this.#ttlMs(active),
         staleWhileRevalidateMs: plan.route?.staleWhileRevalidate ?? settings.staleWhileRevalidate,
         staleIfErrorMs: plan.route?.staleIfError ?? settings.staleIfError,
-        tags: controls.tags.length > 0 ? [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : plan.tags,
+        tags: controls.tags.length > 0 ? [...target.tags, ...controls.tags.map((tag) => `tag:${tag}`)] : target.tags,
         isStream: plan.isStream,
         isForced,
       },

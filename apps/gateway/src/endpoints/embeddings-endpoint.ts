@@ -84,11 +84,11 @@ export class EmbeddingsEndpoint {
     for (const [position, key] of target.itemKeys.entries()) if (!first.has(key)) first.set(key, position);
     const batch = new ItemBatch<StoredAnswer>(first.size, (positions) => this.#compute(active, target, positions));
     const found = new Map<string, Promise<Item>>();
-    for (const [key, position] of first) found.set(key, this.#item(active, key, position, batch));
+    for (const [key, position] of first) found.set(key, this.#item(active, target, key, position, batch));
     return Promise.all(items.map((_, position) => found.get(target.itemKeys[position] as string) as Promise<Item>));
   }
 
-  async #item(active: Active, key: string, position: number, batch: ItemBatch<StoredAnswer>): Promise<Item> {
+  async #item(active: Active, target: PlannedTarget, key: string, position: number, batch: ItemBatch<StoredAnswer>): Promise<Item> {
     const { controls, plan, identity } = active;
     let isLoaded = false;
     let isDecided = false;
@@ -108,7 +108,7 @@ export class EmbeddingsEndpoint {
         ttlMs: this.#ttlMs(active),
         jitter: 0,
         staleIfErrorMs: plan.route?.staleIfError ?? this.#parts.settings.staleIfError,
-        tags: [...plan.tags, ...controls.tags.map((tag) => `tag:${tag}`)],
+        tags: [...target.tags, ...controls.tags.map((tag) => `tag:${tag}`)],
         signal: active.left,
         forceRefresh: !controls.isRead,
       },
@@ -186,7 +186,8 @@ export class EmbeddingsEndpoint {
     this.#parts.limiter.charge(active.identity, total);
     return vectors?.map((vector, index) => {
       const usage = { inputTokens: tokens[index] as number, outputTokens: 0 };
-      const common = { owner: active.identity.tenant, model: active.plan.model, provider: target.provider.id, createdAt: Date.now() };
+      const names = { model: active.plan.model, upstreamModel: target.model, provider: target.provider.id };
+      const common = { owner: active.identity.tenant, ...names, createdAt: Date.now() };
       const meta = {
         ...common,
         ttlMs: this.#ttlMs(active),

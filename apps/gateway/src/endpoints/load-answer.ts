@@ -132,6 +132,7 @@ function toStoredAnswer(
   const meta: AnswerMeta = {
     owner: request.identity.tenant,
     model: request.plan.model,
+    upstreamModel: target.model,
     provider: target.provider.id,
     createdAt: Date.now(),
     ttlMs: request.ttlMs,

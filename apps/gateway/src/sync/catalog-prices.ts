@@ -26,7 +26,8 @@ export function createCatalogPrices(catalog: Pick<Catalog, "view" | "price">): P
   };
   return {
     costOf: ({ meta }) => {
-      const price = meta.usage && priceOf(meta.model);
+      // What the provider calls it is what it is paid for; a name of its own, as deployments have, is in no catalog.
+      const price = meta.usage && (priceOf(meta.upstreamModel ?? meta.model) ?? priceOf(meta.model));
       return price && meta.usage ? price.inputUsd * meta.usage.inputTokens + price.outputUsd * meta.usage.outputTokens : 0;
     },
   };

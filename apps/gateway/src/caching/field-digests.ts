@@ -1,0 +1,36 @@
+import { createHash } from "node:crypto";
+import type { FieldDigests } from "@larder/cache-core/explain";
+import type { CanonicalRequest, RequestField } from "@larder/cache-core/keys";
+
+/** Fields of one request that are told by name; no API has as many that count. */
+const MAX_FIELDS = 32;
+/** Characters of a name that is told. */
+const MAX_NAME = 64;
+/** Stands for all the fields that are not told by name. */
+export const OTHER_FIELDS = "(other fields)";
+
+/**
+ * Digests of a request's fields, by name, in bounded room: names and their number are the caller's. Fields that an API has come first; what is beyond the
+ * bound, or has a name that nobody would read, is told as one.
+ */
+export function boundedFieldDigests(request: CanonicalRequest): FieldDigests {
+  const inKey = request.fields.filter((field) => field.isInKey);
+  const named = [...inKey.filter(isClassified), ...inKey.filter((field) => !isClassified(field))]
+    .filter(({ name }) => name.length <= MAX_NAME && name !== OTHER_FIELDS)
+    .slice(0, MAX_FIELDS);
+  const digests: Record<string, string> = Object.fromEntries(named.map((field) => [field.name, digestOf([field])]));
+  if (named.length === inKey.length) return digests;
+  const told = new Set(named);
+  return Object.assign(digests, { [OTHER_FIELDS]: digestOf(inKey.filter((field) => !told.has(field))) });
+}
+
+function isClassified(field: RequestField): boolean {
+  return field.role !== undefined;
+}
+
+/** 64 bits of SHA-256 over names and values, so that no two fields have the same. A form is byte text: one character for each byte. */
+function digestOf(fields: readonly RequestField[]): string {
+  const hash = createHash("sha256");
+  for (const { name, form } of fields) hash.update(JSON.stringify(name)).update(form, "latin1").update("\n");
+  return hash.digest("hex").slice(0, 16);
+}

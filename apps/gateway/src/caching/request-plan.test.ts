@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import { createSettings } from "../config/read-settings.ts";
+import { FetchExchange } from "../http/fetch-exchange.ts";
+import { createSandboxProvider } from "../upstream/provider-directory.ts";
+import { ProviderTable } from "../upstream/provider-table.ts";
+import { defaultControls } from "./cache-controls.ts";
+import { RequestPlanner } from "./request-plan.ts";
+
+const planner = new RequestPlanner(createSettings());
+const table = new ProviderTable({ aliases: {}, routes: [] }, [], createSandboxProvider(1_000));
+const identity = { tenant: "t", keyId: undefined, limits: {}, upstreamKey: undefined };
+const exchange = new FetchExchange(new Request("http://gateway.test/v1/embeddings"));
+const plan = (body: unknown) =>
+  planner.plan("embedding", exchange, identity, defaultControls("on", "original"), Buffer.from(JSON.stringify(body)), table);
+const batch = (items: number) => ({ model: "m", input: Array.from({ length: items }, (_, index) => `item ${index}`) });
+
+// 2,048 keys each in up to 16,384 places were 200 MB beside a cache of 16.
+it("remembers the plans of small bodies only: those of large batches hold a key for each item", () => {
+  expect(plan(batch(16))).toBe(plan(batch(16)));
+  expect(plan(batch(17))).not.toBe(plan(batch(17)));
+  expect(plan(batch(17)).targets[0]?.itemKeys).toHaveLength(17);
+});
+
+it("refuses a model's name that is longer than any is: it would be kept with every answer", () => {
+  expect(() => plan({ model: "m".repeat(513), input: "a" })).toThrow("The model's name is longer than 512 characters.");
+  expect(plan({ model: "m".repeat(512), input: "a" }).model).toHaveLength(512);
+});
