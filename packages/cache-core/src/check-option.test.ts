@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { checkCount, checkDurationMs, checkName, checkShare, checkWindowMs, describeValue } from "./check-option.ts";
+import {
+  checkCount,
+  checkDurationMs,
+  checkFlag,
+  checkKey,
+  checkName,
+  checkShare,
+  checkTags,
+  checkWindowMs,
+  describeValue,
+} from "./check-option.ts";
 
 describe("option checks", () => {
   it.each([[0], [-1], [Number.NaN], ["60s"], [null], [undefined], [[1]], [true]])(
@@ -25,7 +35,18 @@ describe("option checks", () => {
     [() => checkCount("c", 0)],
     [() => checkShare("s", 1.01)],
     [() => checkName("n", "")],
+    [() => checkFlag("f", "no")],
+    [() => checkKey(undefined)],
+    [() => checkKey(123)],
+    [() => checkTags("abc")],
+    [() => checkTags(5)],
+    [() => checkTags(["red", 5])],
+    [() => checkTags([""])],
   ])("refuse what is not", (check) => expect(check).toThrow("ERR_CACHE_INVALID_OPTION"));
+
+  it("pass keys, flags and tags of the right kind", () => {
+    expect([checkKey(""), checkFlag("f", false), checkTags(["red"]), checkTags(undefined)]).toEqual(["", false, ["red"], []]);
+  });
 
   it("never quote what may be a secret", () => {
     expect(describeValue("sk-live-0123456789abcdef0123456789")).toBe("a string of 34 characters");

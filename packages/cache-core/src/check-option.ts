@@ -45,3 +45,29 @@ export function checkName(name: string, value: unknown): string {
   if (typeof value !== "string" || value.length === 0) refuse(name, value, "a string of at least one character");
   return value as string;
 }
+
+/** Passes a boolean. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkFlag(name: string, value: unknown): boolean {
+  if (typeof value !== "boolean") refuse(name, value, "true or false");
+  return value as boolean;
+}
+
+/** Passes a key: any string, the empty one too. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkKey(key: unknown): string {
+  if (typeof key !== "string") refuse("key", key, "a string");
+  return key as string;
+}
+
+/** Passes a list of names; `undefined` is none. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise: a string is no list of its letters */
+export function checkTags(tags: unknown): readonly string[] {
+  if (tags === undefined) return [];
+  if (!Array.isArray(tags)) refuse("tags", tags, "an array of strings");
+  for (const tag of tags as readonly unknown[]) checkName("each of tags", tag);
+  return tags as readonly string[];
+}
+
+/** Passes a function. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkFunction<F>(name: string, value: F): F {
+  if (typeof value !== "function") refuse(name, value, "a function");
+  return value;
+}

@@ -1,6 +1,6 @@
 import type { InvalidationChannel } from "./bus.ts";
 import type { Cache } from "./cache.ts";
-import type { BackendCall, Invalidator, Version } from "./invalidation.ts";
+import type { BackendCall, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
 
 /** A live or stale entry of a shared store. */
 export interface StoreEntry<V> {
@@ -45,6 +45,14 @@ export interface Reservation<V> {
 /** What became of a fill: stored; refused because the key, a tag or all was invalidated since the reservation; or not known. */
 export type FillOutcome = "stored" | "rejected" | "failed";
 
+/** What became of a `replace`: the invalidation in it stands in either case. */
+export interface Replacement {
+  /** The lane's version after it. */
+  readonly version: Version;
+  /** Whether the new value is in the store: not when it is too large, or when the store has no room. The former value is gone then, too. */
+  readonly isStored: boolean;
+}
+
 /** How a wait for another process's load ended: its value is there; it will not be; or its owner is gone or the backend is. */
 export type LeaseOutcome = "stored" | "not-stored" | "failed";
 
@@ -65,8 +73,16 @@ export interface FencedStore<V> extends Cache<V>, Invalidator {
   release(reservation: Reservation<V>, outcome: "not-stored" | "failed"): Promise<void>;
   /** Waits until the holder of a lease has stored, released or vanished. */
   awaitFill(reservation: Reservation<V>, call: BackendCall): Promise<LeaseOutcome>;
-  /** `invalidate` of the key that brings the new value in the same atomic step. @throws {CacheError} as `invalidate` */
-  replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Version>;
+  /**
+   * `invalidate` of the key that brings the new value in the same atomic step.
+   * @throws {CacheError} as `invalidate`; ERR_CACHE_CODEC for a value that the store cannot hold, and then nothing has happened
+   */
+  replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Replacement>;
+  /**
+   * Of a tag, a pattern or all, whose invalidation failed as a whole: whether the part of the store that holds `key` has acknowledged it,
+   * told by the very target object that `invalidate` was given. Absent, or `false`: nobody knows.
+   */
+  hasReached?(target: InvalidationTarget, key: string): boolean;
   /** Hands over the channel whose versions values are judged by while its proof is fresh (`maxStalenessMs`). Without one, each batch reads the version. */
   attach(channel: InvalidationChannel, maxStalenessMs: number): void;
 }

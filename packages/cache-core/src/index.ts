@@ -21,13 +21,23 @@ export type {
   SyncCache,
 } from "./cache.ts";
 export { Cancellation } from "./cancellation.ts";
-export { checkCount, checkDurationMs, checkName, checkShare, checkWindowMs, describeValue } from "./check-option.ts";
+export {
+  checkCount,
+  checkDurationMs,
+  checkFlag,
+  checkKey,
+  checkName,
+  checkShare,
+  checkTags,
+  checkWindowMs,
+  describeValue,
+} from "./check-option.ts";
 export type { CancelTimer, Clock } from "./clock.ts";
 export { systemClock } from "./clock.ts";
 export type { CacheErrorCode, CacheErrorDetails } from "./errors.ts";
 export { CacheError, cacheErrorCodes } from "./errors.ts";
 export type { CacheEvents } from "./events.ts";
-export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Reservation, StoreEntry } from "./fenced-store.ts";
+export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Replacement, Reservation, StoreEntry } from "./fenced-store.ts";
 export { escapeGlob, matchesGlob } from "./glob.ts";
 export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
 export type { KeySpaceOptions } from "./key-space.ts";

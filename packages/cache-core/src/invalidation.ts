@@ -33,6 +33,11 @@ export interface BackendCall {
   readonly budget: Budget;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal?: AbortSignalLike;
+  /**
+   * The same target object was sent before and failed, and this is no new invalidation: what has acknowledged it need not do so again.
+   * @default false
+   */
+  readonly isRepeat?: boolean;
 }
 
 /**

@@ -92,7 +92,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#pending = new PendingInvalidations({
       clock,
       limit: checkCount("maxPendingInvalidations", maxPendingInvalidations),
-      send: async (target) => this.#remote?.invalidate(target, this.#runner.createCall()),
+      send: async (target) => this.#remote?.invalidate(target, { ...this.#runner.createCall(), isRepeat: true }),
+      isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
     });
   }
 

@@ -9,6 +9,7 @@ import {
   type InvalidationTarget,
   type KeySpace,
   type RandomSource,
+  type Replacement,
   type Version,
 } from "@larder/cache-core";
 import { type CallFailure, toCacheError } from "./call-failure.ts";
@@ -136,29 +137,43 @@ export class EntryWriter {
     }
   }
 
+  /** A new value in place of the old one, for this store alone. @returns whether it is stored @throws {CallFailure} as `replace` */
+  async set(place: Place, entry: EncodedEntry, options: FillOptions): Promise<boolean> {
+    const reply = await this.#put("set", place, entry, options, "");
+    if (reply === undefined) await this.drop(place);
+    else this.#acknowledge(place.lane, reply, { kind: "key", key: place.key });
+    return reply !== undefined;
+  }
+
+  /** A new value in place of the old one and of loads in flight, which the others are told. @throws {CallFailure} when nobody knows what happened */
+  async replace(place: Place, entry: EncodedEntry, options: FillOptions, call: BackendCall): Promise<Replacement> {
+    const target: InvalidationTarget = { kind: "key", key: place.key };
+    const reply = await this.#put("replace", place, entry, options, this.#encode(target), call);
+    if (reply === undefined) return { version: await this.#invalidateKey(place, call), isStored: false };
+    return { version: this.#acknowledge(place.lane, reply, target), isStored: true };
+  }
+
   /**
-   * A new value in place of the old one and of loads in flight.
-   *
-   * When the connection breaks under it, the command may still reach the server, until the deadline it carries. The failure is told only
-   * then: who holds a lock around commit and `set` would give it away sooner, the next writer's invalidation could overtake the command,
-   * and the older value would be stored behind it (found by the simulator: `set-lost-behind-an-invalidation.json`).
-   * @returns the version, and whether the value is stored: not when Redis is out of memory, and then the old one is gone as well
+   * Puts an entry in its place. When the connection breaks under it, the command may still reach the server, until the deadline it
+   * carries. The failure is told only then: who holds a lock around commit and `set` would give it away sooner, the next writer's
+   * invalidation could overtake the command, and the older value would be stored behind it (found by the simulator:
+   * `set-lost-behind-an-invalidation.json`).
+   * @returns the reply; `undefined` when Redis is out of memory, and then the caller removes the old value
    * @throws {CallFailure} when nobody knows what happened
    */
-  async replace(
+  async #put(
+    operation: "set" | "replace",
     place: Place,
     entry: EncodedEntry,
     options: FillOptions,
-    isTold: boolean,
+    told: string,
     call?: BackendCall,
-  ): Promise<{ readonly version: Version | undefined; readonly isStored: boolean }> {
-    const { lane, key, name } = place;
+  ): Promise<unknown> {
+    const { lane, name } = place;
     const { keySpace, random, logLength, counters, clock } = this.#options;
     const timeoutMs = this.timeout(call);
     const refusedAt = clock.now() + timeoutMs;
-    const target: InvalidationTarget = { kind: "key", key };
     const keys = [...this.#keysOf(place), ...this.#tagKeys(lane, options.tags)];
-    const told = isTold ? this.#encode(target) : "";
     const args = [
       random.token(),
       lane.deadline(timeoutMs),
@@ -172,18 +187,16 @@ export class EntryWriter {
       logLength,
     ];
     try {
-      const reply = await this.run(isTold ? "replace" : "set", lane, replace, keys, args, call);
+      const reply = await this.run(operation, lane, replace, keys, args, call);
       this.#countSent(entry);
       counters.base.sets += 1;
-      return { version: this.#acknowledge(lane, reply, target), isStored: true };
+      return reply;
     } catch (failure) {
       const { kind, word } = failure as CallFailure;
       if (kind === "lost") await this.#until(refusedAt);
       if (kind !== "refused" || word !== "OOM") throw failure;
       counters.base.rejectedSets += 1;
-      if (isTold) return { version: await this.#invalidateKey(place, call), isStored: false };
-      await this.drop(place);
-      return { version: undefined, isStored: false };
+      return undefined;
     }
   }
 

@@ -39,7 +39,7 @@ export class OwnWrites<V> {
   async set(place: Place, entry: EncodedEntry, options: FillOptions): Promise<boolean> {
     let isStored = false;
     await this.#pending.run({ kind: "key", key: place.key }, async () => {
-      isStored = (await this.#options.writer.replace(place, entry, options, false)).isStored;
+      isStored = await this.#options.writer.set(place, entry, options);
     });
     return isStored;
   }

@@ -2,6 +2,7 @@ import {
   type BackendCall,
   CacheError,
   checkDurationMs,
+  checkKey,
   type FencedStore,
   type FillOptions,
   type FillOutcome,
@@ -10,6 +11,7 @@ import {
   KeySpace,
   type LeaseOutcome,
   type Lookup,
+  type Replacement,
   type Reservation,
   type SetOptions,
   type StoreEntry,
@@ -269,15 +271,12 @@ export class RedisCache<V> implements FencedStore<V> {
     return entry !== undefined && entry.freshMs > 0 ? "stored" : "failed";
   }
 
-  async replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Version> {
-    const place = this.#lanes.locate(key);
-    const entry = this.#values.encode(key, value, options);
-    if (this.#isTooLarge(entry)) return this.invalidate({ kind: "key", key }, call);
+  async replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Replacement> {
+    this.#checkOpen();
+    const entry = this.#values.encode(checkKey(key), value, options);
+    if (this.#isTooLarge(entry)) return { version: await this.invalidate({ kind: "key", key }, call), isStored: false };
     this.#counters.base.invalidations += 1;
-    return this.#writer.tell(
-      () => this.#writer.replace(place, entry, options, true, call).then(({ version }) => version as Version),
-      "replace",
-    );
+    return this.#writer.tell(() => this.#writer.replace(this.#lanes.locate(key), entry, options, call), "replace");
   }
 
   async invalidate(target: InvalidationTarget, call: BackendCall): Promise<Version> {

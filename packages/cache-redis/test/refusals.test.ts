@@ -21,8 +21,9 @@ describe("a Redis that refuses", () => {
     await cache.invalidate({ kind: "key", key: "key" }, call());
     await cache.invalidate({ kind: "tag", tag: "red" }, call());
     await cache.invalidate({ kind: "all" }, call());
-    const version = await cache.replace("key", "newer", plain, call());
+    const { version, isStored } = await cache.replace("key", "newer", plain, call());
     expect(version.seq).toBeGreaterThan(0);
+    expect(isStored).toBe(false);
     expect(await cache.get("key")).toBe(undefined);
     await cache.close();
   });
