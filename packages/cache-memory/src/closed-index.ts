@@ -6,4 +6,4 @@ function refuse(): never {
 }
 
 /** Stands in for the index of a closed cache: whoever asks is told so, and the reads of open caches need not check. */
-export const closedIndex: KeyIndex = { find: refuse, add: refuse, remove: refuse, hash: refuse, clear: refuse };
+export const closedIndex: KeyIndex = { find: refuse, add: refuse, remove: refuse, hash: refuse, check: refuse, clear: refuse };

@@ -3,6 +3,7 @@ import {
   type CacheStats,
   type Clock,
   checkDurationMs,
+  checkKey,
   createCounters,
   describeValue,
   type Lookup,
@@ -64,8 +65,10 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   get(key: string): V | undefined {
     const map = this.#map;
-    const slot = map === undefined ? this.#index.find(key) : map.get(key);
+    const slot = map === undefined ? this.#find(key) : map.get(key);
     if (slot === undefined) {
+      // Here and not before: what is no string is never found.
+      if (typeof key !== "string") checkKey(key);
       this.#counters.misses += 1;
       return undefined;
     }
@@ -78,7 +81,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   lookup(key: string): Lookup<V> {
-    const slot = this.#index.find(key);
+    const slot = this.#find(key);
     const value = this.get(key);
     if (slot === undefined || value === undefined) return { status: "miss" };
     const now = this.#clock.now();
@@ -96,7 +99,7 @@ export class MemoryCache<V> implements SyncCache<V> {
    * @throws {CacheError} also ERR_CACHE_CODEC when a value must be cloned and cannot be
    */
   set(key: string, value: V, options?: SetOptions): boolean {
-    if (typeof key !== "string") throw invalid("key", "a string", key);
+    checkKey(key);
     this.#index.check?.(key);
     if (value === undefined) throw invalid("value", "anything but undefined, which is the miss", value);
     const ttlMs = options?.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
@@ -106,12 +109,12 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   has(key: string): boolean {
-    const slot = this.#index.find(key);
+    const slot = this.#find(key);
     return slot !== undefined && !this.#isExpired(slot);
   }
 
   delete(key: string): boolean {
-    const slot = this.#index.find(key);
+    const slot = this.#find(key);
     if (slot === undefined) return false;
     const isLive = !this.#isExpired(slot);
     this.#remove(slot, isLive ? "explicit" : "expired");
@@ -120,14 +123,17 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   getMany(keys: readonly string[]): Array<V | undefined> {
+    this.#checkOpen();
     return keys.map((key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): boolean[] {
+    this.#checkOpen();
     return entries.map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {
+    this.#checkOpen();
     let deleted = 0;
     for (const key of keys) if (this.delete(key)) deleted += 1;
     return deleted;
@@ -146,7 +152,7 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   /** Entries held now, those included whose time is over and that no read or sweep has met yet. O(1). */
   size(): number {
-    this.#index.find("");
+    this.#checkOpen();
     return this.#size;
   }
 
@@ -204,7 +210,7 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   /** Drops the entries whose time is over. Reads and sets do so little by little; an idle cache can be told to. O(entries). @returns how many */
   removeExpired(): number {
-    this.#index.find("");
+    this.#checkOpen();
     let removed = 0;
     for (let slot = 0; slot < this.#columns.used; slot += 1) if (this.#sweep(slot)) removed += 1;
     this.#removals.flush();
@@ -225,6 +231,16 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** The slot of what may be no string: the indexes other than a `Map` look into it. */
+  #find(key: string): number | undefined {
+    if (typeof key !== "string") checkKey(key);
+    return this.#index.find(key);
+  }
+
+  #checkOpen(): void {
+    this.#index.find("");
   }
 
   /** Whether an entry that has a deadline is before it, and that is all there is to see. */
@@ -252,12 +268,13 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   #store(key: string, value: V, ttlMs: number): boolean {
     const { values, sizeOf, maxBytes } = this.#options;
-    const former = this.#index.find(key);
     let held = value;
     let isCopied = false;
     if (values !== "shared") ({ value: held, isCopied } = storeValue(value, values));
     const bytes = sizeOf ? this.#measure(sizeOf, held, key) : 0;
-    if (bytes > maxBytes) {
+    // Looked up after the caller's own code has run, which may have set or dropped the key.
+    const former = this.#index.find(key);
+    if (bytes > maxBytes || bytes === Number.POSITIVE_INFINITY) {
       if (former !== undefined) this.#remove(former, "replaced");
       this.#counters.rejectedSets += 1;
       return false;
@@ -377,7 +394,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   *#liveSlots(): IterableIterator<number> {
-    this.#index.find("");
+    this.#checkOpen();
     for (let slot = 0; slot < this.#columns.used; slot += 1) {
       if (this.#columns.keys[slot] !== undefined && !this.#isExpired(slot)) yield slot;
     }

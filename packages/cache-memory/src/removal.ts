@@ -5,8 +5,7 @@ export type RemovalCause =
   | "size" // evicted: the bound on entries or bytes
   | "expired" // its time to live is over
   | "replaced" // another value was set under its key
-  | "explicit" // `delete` or `clear`
-  | "invalidated"; // another process invalidated it
+  | "explicit"; // `delete` or `clear`, also by a `TieredCache` that was told of an invalidation
 
 /** What subscribers of the channel `larder:entry-removed` on `node:diagnostics_channel` are told. Never the value. */
 export interface EntryRemoved {

@@ -5,11 +5,13 @@ import type { KeyIndex } from "./key-index.ts";
 const ENTRIES_PER_SHARD = 31_900;
 /** Shards where the number of entries is not bounded. */
 const UNBOUNDED_SHARDS = 32;
+/** Shards at most, for 130 million entries: a larger bound is one that bytes or memory come before. */
+const MAX_SHARDS = 4_096;
 
 /** How many shards a cache of so many entries needs, a power of two. 1: no sharding. */
 export function shardsFor(maxEntries: number): number {
   if (maxEntries === Number.POSITIVE_INFINITY) return UNBOUNDED_SHARDS;
-  return 2 ** Math.ceil(Math.log2(Math.max(1, maxEntries / ENTRIES_PER_SHARD)));
+  return Math.min(MAX_SHARDS, 2 ** Math.ceil(Math.log2(Math.max(1, maxEntries / ENTRIES_PER_SHARD))));
 }
 
 /**

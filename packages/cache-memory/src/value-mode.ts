@@ -52,17 +52,22 @@ function nodesOf(root: object): Set<object> {
   for (const node of nodes) {
     // What is not plain is not looked into: one such node makes the whole value a copied one.
     if (!isPlain(node)) continue;
-    for (const field of Object.values(node)) {
-      if (typeof field === "object" && field !== null) nodes.add(field);
+    for (const { value } of fieldsOf(node)) {
+      if (typeof value === "object" && value !== null) nodes.add(value);
     }
   }
   return nodes;
 }
 
+/** All of its own fields, those with a symbol for a name and those that are not enumerated too: what they hold can be changed as well. */
+function fieldsOf(node: object): readonly PropertyDescriptor[] {
+  return Reflect.ownKeys(node).map((name) => Object.getOwnPropertyDescriptor(node, name)!);
+}
+
 /** Whether freezing protects all of it: plain objects and arrays. A frozen Map, Date or buffer can still be changed. */
 function isFreezable(value: object): boolean {
   for (const node of nodesOf(value)) {
-    if (!isPlain(node) || Object.values(Object.getOwnPropertyDescriptors(node)).some((field) => field.get ?? field.set)) return false;
+    if (!isPlain(node) || fieldsOf(node).some((field) => field.get ?? field.set)) return false;
   }
   return true;
 }

@@ -120,6 +120,46 @@ describe("MemoryCache against a naive model", () => {
     expect(cache.stats()).toMatchObject({ rejectedSets: 1, entries: 0, bytes: 0 });
   });
 
+  it("holds large arrays of strings to its bytes", () => {
+    const cache = new MemoryCache<string[]>();
+    const array = Array.from({ length: 100_000 }, () => "x".repeat(1_024));
+    expect(cache.set("key", array)).toBe(false);
+    expect(cache.stats()).toMatchObject({ rejectedSets: 1, entries: 0, bytes: 0 });
+  });
+
+  it("stores nothing whose size is Infinity, also without a bound on bytes", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 10, sizeOf: (value) => value });
+    cache.set("key", 5);
+    expect(cache.set("key", Number.POSITIVE_INFINITY)).toBe(false);
+    expect(cache.get("key")).toBe(undefined);
+    expect(cache.stats()).toMatchObject({ rejectedSets: 1, entries: 0, bytes: 0 });
+  });
+
+  it("keeps one entry per key when sizeOf itself sets, drops or clears it", () => {
+    const ways: ReadonlyArray<(cache: MemoryCache<number>) => unknown> = [
+      (cache) => cache.set("key", 1),
+      (cache) => cache.delete("key"),
+      (cache) => cache.clear(),
+    ];
+    for (const way of ways) {
+      let isInside = false;
+      const cache: MemoryCache<number> = new MemoryCache<number>({
+        maxEntries: 10,
+        sizeOf: (value) => {
+          if (value === 2 && !isInside) {
+            isInside = true;
+            way(cache);
+          }
+          return 1;
+        },
+      });
+      cache.set("key", 0);
+      cache.set("key", 2);
+      expect([...cache.entries()]).toEqual([["key", 2]]);
+      expect(cache.stats()).toMatchObject({ entries: 1, bytes: 1 });
+    }
+  });
+
   it("makes room by itself when a value grows in place", () => {
     const cache = new MemoryCache<string>({ maxBytes: 100, sizeOf: (value) => value.length });
     for (const name of ["a", "b", "c", "d"]) cache.set(name, "x".repeat(25));

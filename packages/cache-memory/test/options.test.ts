@@ -45,9 +45,33 @@ describe("options", () => {
     });
   }
 
-  it("refuse keys that are no strings, and sizes that are no numbers", () => {
+  it("take a bound on entries beyond all memory, where bytes bound the cache", () => {
+    const cache = new MemoryCache<number>({ maxEntries: Number.MAX_SAFE_INTEGER, maxBytes: 1_000_000 });
+    cache.set("key", 1);
+    expect(cache.get("key")).toBe(1);
+  });
+
+  const kinds: ReadonlyArray<MemoryCacheOptions<number>> = [{}, { maxEntries: 100_000 }, { keys: "digest" }];
+  it.each(kinds)("refuse keys that are no strings, by name and in every method, in a cache of %j", (options) => {
+    const cache = new MemoryCache<number>(options);
+    const calls: ReadonlyArray<(key: string) => unknown> = [
+      (key) => cache.get(key),
+      (key) => cache.lookup(key),
+      (key) => cache.set(key, 1),
+      (key) => cache.has(key),
+      (key) => cache.delete(key),
+      (key) => cache.getMany([key]),
+      (key) => cache.setMany([[key, 1]]),
+      (key) => cache.deleteMany([key]),
+    ];
+    for (const key of [1, undefined, null, {}, Symbol("key")] as unknown[]) {
+      for (const call of calls) expect(() => call(key as string)).toThrow("[ERR_CACHE_INVALID_OPTION] key must be a string, got ");
+    }
+    expect(cache.stats()).toMatchObject({ hits: 0, misses: 0, sets: 0 });
+  });
+
+  it("refuse sizes that are no numbers", () => {
     const cache = new MemoryCache<number>({ maxEntries: 10, sizeOf: () => Number.NaN });
-    expect(() => cache.set(1 as unknown as string, 1)).toThrow("key must be a string");
     expect(() => cache.set("key", 1)).toThrow("what sizeOf returns must be a number of bytes >= 0, got NaN");
     expect(cache.size()).toBe(0);
   });

@@ -61,6 +61,28 @@ describe("who may change a value", () => {
   });
 });
 
+describe("frozen values", () => {
+  it("are frozen under symbols and in fields that are not enumerated, too", () => {
+    const mark = Symbol("mark");
+    const cache = new MemoryCache<object>({ values: "frozen" });
+    const hidden = Object.defineProperty({ [mark]: { parts: [1] } }, "inner", { value: { parts: [1] }, enumerable: false });
+    cache.set("key", hidden);
+    const read = cache.get("key") as typeof hidden & { inner: { parts: number[] } };
+    expect(() => read[mark].parts.push(2)).toThrow(TypeError);
+    expect(() => read.inner.parts.push(2)).toThrow(TypeError);
+  });
+
+  it("are copied where a getter hides behind a symbol", () => {
+    let count = 0;
+    const mark = Symbol("mark");
+    const cache = new MemoryCache<object>({ values: "frozen" });
+    const value = Object.defineProperty({ plain: 1 }, mark, { get: () => (count += 1), enumerable: true });
+    cache.set("key", value);
+    expect(Object.isFrozen(value)).toBe(false);
+    expect(cache.get("key")).not.toBe(value);
+  });
+});
+
 describe("bytes of an entry", () => {
   it("grow with what is held, and count shared parts once", () => {
     const shared = { text: "x".repeat(1_000) };
@@ -71,13 +93,39 @@ describe("bytes of an entry", () => {
     expect(bytesOfEntry("key", [1, 2, 3])).toBe(bytesOfEntry("key", [4, 5, 6]));
   });
 
-  it("are estimated for objects too large to walk, within a factor of two", () => {
-    const one = bytesOfEntry("key", [{ text: "x".repeat(100) }]) - bytesOfEntry("key", []);
-    const many = bytesOfEntry(
-      "key",
-      Array.from({ length: 4_000 }, () => ({ text: "x".repeat(100) })),
-    );
-    expect(many).toBeGreaterThan(4_000 * one * 0.5);
-    expect(many).toBeLessThan(4_000 * one * 2);
+  const many = <T>(length: number, make: (index: number) => T): T[] => Array.from({ length }, (_, index) => make(index));
+  const large: ReadonlyArray<readonly [string, unknown, number]> = [
+    ["objects in an array", many(4_000, () => ({ text: "x".repeat(100) })), 4_000 * 148],
+    ["strings in an array, however many", many(100_000, () => "x".repeat(1_024)), 100_000 * 1_048],
+    ["objects of different sizes in an array", many(100_000, (index) => ({ index, text: "x".repeat(index % 200) })), 100_000 * 155.5],
+    [
+      "objects that hold arrays of objects",
+      many(5_000, () => ({ list: many(10, (index) => ({ text: "x".repeat(10 * index) })) })),
+      4_890_000,
+    ],
+    ["vectors of numbers", { data: many(300, () => ({ vector: many(1_536, (index) => index / 7) })) }, 300 * 12_336],
+    ["a Map", new Map(many(200_000, (index) => [`key:${index}`, { index }])), 200_000 * 82],
+    ["a Set", new Set(many(200_000, (index) => `key:${index}`)), 200_000 * 58],
+    ["an object with many names", Object.fromEntries(many(100_000, (index) => [`key:${index}`, { index }])), 100_000 * 81],
+  ];
+  it.each(large)("are estimated for what is too large to walk, within a factor of two: %s", (_, value, expected) => {
+    const bytes = bytesOfEntry("key", value);
+    expect(bytes).toBeGreaterThan(expected / 2);
+    expect(bytes).toBeLessThan(expected * 2);
+  });
+
+  it("take as many steps for a large Map as for a small one", () => {
+    let steps = 0;
+    class Counted extends Map<number, number> {
+      override *entries(): MapIterator<[number, number]> {
+        for (const entry of super.entries()) {
+          steps += 1;
+          yield entry;
+        }
+      }
+    }
+    bytesOfEntry("key", new Counted(many(100_000, (index) => [index, index])));
+    expect(steps).toBeGreaterThan(0);
+    expect(steps).toBeLessThan(1_000);
   });
 });
