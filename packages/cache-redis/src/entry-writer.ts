@@ -52,6 +52,11 @@ export interface Dropped {
 export class EntryWriter {
   readonly #options: EntryWriterOptions;
   readonly #originId: string;
+  /**
+   * The lanes that have acknowledged a tag, a pattern or all, while others have not: by the target object, which names one invalidation.
+   * Only a repeat of that very one goes by it.
+   */
+  readonly #reached: WeakMap<InvalidationTarget, Map<Lane, Version>> = new WeakMap();
   #channel: InvalidationChannel | undefined;
 
   constructor(options: EntryWriterOptions) {
@@ -211,7 +216,10 @@ export class EntryWriter {
   /** @throws {CacheError} ERR_CACHE_BACKEND or ERR_CACHE_TIMEOUT */
   async invalidate(target: InvalidationTarget, place: Place | undefined, call?: BackendCall): Promise<Version> {
     this.#options.counters.base.invalidations += 1;
-    return this.tell(() => (place ? this.#invalidateKey(place, call) : this.mark(target, "invalidate", call)), "invalidate");
+    return this.tell(
+      () => (place ? this.#invalidateKey(place, call) : this.mark(target, "invalidate", call?.isRepeat === true, call)),
+      "invalidate",
+    );
   }
 
   /** Runs a write whose caller must know. @throws {CacheError} in place of a call's failure */
@@ -223,23 +231,35 @@ export class EntryWriter {
     }
   }
 
-  /** Marks a tag, a pattern or all in every lane. @throws {CallFailure} when one of them did not answer */
-  async mark(target: InvalidationTarget, operation: RedisOperation, call?: BackendCall): Promise<Version> {
+  /**
+   * Marks a tag, a pattern or all in every lane. @param isRepeat only in those that have not acknowledged it: the others may hold newer entries
+   * @throws {CallFailure} when one of them did not answer
+   */
+  async mark(target: InvalidationTarget, operation: RedisOperation, isRepeat: boolean, call?: BackendCall): Promise<Version> {
     const { keySpace, random, logLength, lanes } = this.#options;
     const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
     const body = this.#encode(target);
-    const versions = await Promise.allSettled(
+    const reached = (isRepeat ? this.#reached.get(target) : undefined) ?? new Map<Lane, Version>();
+    this.#reached.set(target, reached);
+    const marked = await Promise.allSettled(
       lanes.map(async (lane) => {
+        if (reached.has(lane)) return;
         const keys = [keySpace.record(lane.index), keySpace.log(lane.index), keySpace.tag(lane.index, subject)];
         const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, target.kind, subject, TAG_MS];
-        return this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target);
+        reached.set(lane, this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target));
       }),
     );
-    const failed = versions.find((outcome) => outcome.status === "rejected");
+    const failed = marked.find((outcome) => outcome.status === "rejected");
     if (failed) throw failed.reason;
-    const last = versions.at(-1);
-    if (last?.status !== "fulfilled") throw LOST;
-    return last.value;
+    this.#reached.delete(target);
+    const version = reached.get(lanes.at(-1) as Lane);
+    if (version === undefined) throw LOST;
+    return version;
+  }
+
+  /** Whether a lane has acknowledged an invalidation that did not get through to all of them. */
+  hasReached(target: InvalidationTarget, lane: Lane): boolean {
+    return this.#reached.get(target)?.has(lane) ?? false;
   }
 
   /** Deletes a key in this store alone. @throws {CallFailure} */

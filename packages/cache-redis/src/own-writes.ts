@@ -27,7 +27,12 @@ export class OwnWrites<V> {
 
   constructor(options: OwnWritesOptions<V>) {
     this.#options = options;
-    this.#pending = new PendingInvalidations({ clock: options.clock, limit: MAX_PENDING, send: (target) => this.#dropAgain(target) });
+    this.#pending = new PendingInvalidations({
+      clock: options.clock,
+      limit: MAX_PENDING,
+      send: (target) => this.#dropAgain(target),
+      isReached: (target, key) => options.writer.hasReached(target, options.locate(key).lane),
+    });
   }
 
   /** Whether Redis may still hold something older than a write of this process. */
@@ -57,10 +62,10 @@ export class OwnWrites<V> {
     return wasLive;
   }
 
-  /** Voids every entry. */
+  /** Voids every entry. A lane that does not answer is voided later, and nothing is read from it until then. */
   async clear(): Promise<void> {
     const target: InvalidationTarget = { kind: "all" };
-    await this.#pending.run(target, () => this.#options.writer.mark(target, "clear"));
+    await this.#pending.run(target, () => this.#options.writer.mark(target, "clear", false));
   }
 
   /** Sends what Redis has not acknowledged. */
@@ -75,6 +80,6 @@ export class OwnWrites<V> {
 
   async #dropAgain(target: InvalidationTarget): Promise<unknown> {
     const { writer, locate } = this.#options;
-    return target.kind === "key" ? writer.drop(locate(target.key)) : writer.mark(target, "clear");
+    return target.kind === "key" ? writer.drop(locate(target.key)) : writer.mark(target, "clear", true);
   }
 }
