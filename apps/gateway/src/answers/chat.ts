@@ -1,11 +1,13 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, type TokenUsage, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
-import { mergeDelta } from "./merge-delta.ts";
+import { mergeDelta, replaceFields } from "./merge-delta.ts";
 import { cutText } from "./pieces.ts";
 
 /** Text fields of a message that a stream tells in pieces, in the order in which models produce them. */
 const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] as const;
+/** Noise of random length with which OpenAI hides how long a chunk's text is. */
+export const PADDING = "obfuscation";
 const EMPTY_CHOICES = Buffer.from('"choices":[]');
 const EMPTY_CHOICES_SPACED = Buffer.from('"choices": []');
 
@@ -64,7 +66,7 @@ class ChatAssembler implements StreamAssembler {
 
   #add(chunk: JsonObject): void {
     for (const [field, value] of Object.entries(chunk)) {
-      if (field === "choices" || (value === null && this.#answer[field] !== undefined)) continue;
+      if (field === "choices" || field === PADDING || (value === null && this.#answer[field] !== undefined)) continue;
       if (field === "usage" || this.#answer[field] === undefined || this.#answer[field] === null) this.#answer[field] = value;
     }
     for (const part of objectsOf(chunk.choices)) this.#addChoice(part);
@@ -74,9 +76,11 @@ class ChatAssembler implements StreamAssembler {
     const index = countOf(part.index);
     const choice = this.#choices.get(index) ?? { index, message: {}, logprobs: null, finish_reason: null };
     this.#choices.set(index, choice);
-    const { delta, index: _index, ...rest } = part;
+    const { delta, index: _index, logprobs, ...rest } = part;
     if (isObject(delta)) mergeDelta(choice.message as JsonObject, delta);
-    mergeDelta(choice, rest);
+    // The tokens of each chunk are its own.
+    if (isObject(logprobs)) mergeDelta(choice, { logprobs });
+    replaceFields(choice, rest);
   }
 
   finish(): JsonObject | undefined {

@@ -1,7 +1,8 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { isUsageChunk, refusalToStoreChoices, usageOfChoices } from "./chat.ts";
+import { isUsageChunk, PADDING, refusalToStoreChoices, usageOfChoices } from "./chat.ts";
 import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
+import { replaceFields } from "./merge-delta.ts";
 import { cutText } from "./pieces.ts";
 
 /** `/v1/completions`: chunks are `text_completion` objects too. */
@@ -33,7 +34,8 @@ class CompletionAssembler implements StreamAssembler {
       return;
     }
     const { choices, ...head } = chunk;
-    for (const [field, value] of Object.entries(head)) if (value !== null || !(field in this.#answer)) this.#answer[field] = value;
+    for (const [field, value] of Object.entries(head))
+      if (field !== PADDING && (value !== null || !(field in this.#answer))) this.#answer[field] = value;
     for (const part of objectsOf(choices)) this.#addChoice(part);
   }
 
@@ -44,9 +46,10 @@ class CompletionAssembler implements StreamAssembler {
       this.#choices.set(index, { ...part, index, text: String(part.text ?? ""), logprobs: part.logprobs ?? null });
       return;
     }
-    known.text = `${known.text}${part.text ?? ""}`;
-    if (part.finish_reason !== null && part.finish_reason !== undefined) known.finish_reason = part.finish_reason;
-    known.logprobs = joinLogprobs(known.logprobs, part.logprobs);
+    const { text, logprobs, index: _index, ...rest } = part;
+    known.text = `${known.text}${text ?? ""}`;
+    known.logprobs = joinLogprobs(known.logprobs, logprobs);
+    replaceFields(known, rest);
   }
 
   finish(): JsonObject | undefined {

@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest";
+import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import { chatFamily } from "./chat.ts";
+import { completionFamily } from "./completion.ts";
+import type { AnswerFamily } from "./family.ts";
+import type { JsonObject } from "./json.ts";
+
+/** What a stream of these chunks amounts to. */
+function assemble(family: AnswerFamily, chunks: readonly JsonObject[]): JsonObject | undefined {
+  const assembler = family.assemble();
+  const text = `${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")}data: [DONE]\n\n`;
+  for (const event of new SseSplitter().push(Buffer.from(text))) assembler.push(readSseEvent(event));
+  return assembler.finish();
+}
+
+const filtered = (severity: string): JsonObject => ({
+  hate: { filtered: false, severity },
+  custom_blocklists: [{ id: "b", filtered: false }],
+});
+
+describe("a chat stream put together", () => {
+  const head = { id: "c", object: "chat.completion.chunk", created: 1, model: "m" };
+  const chunk = (delta: JsonObject, more: JsonObject = {}, top: JsonObject = {}): JsonObject => ({
+    ...head,
+    ...top,
+    choices: [{ index: 0, delta, finish_reason: null, ...more }],
+  });
+  const choiceOf = (answer: JsonObject | undefined): JsonObject => (answer as { choices: [JsonObject] }).choices[0];
+
+  it("keeps the last word of what is told with every chunk, and nothing of the padding", () => {
+    const answer = assemble(chatFamily, [
+      { ...head, choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: filtered("safe") }], obfuscation: "x" },
+      chunk({ role: "assistant", content: "" }, { content_filter_results: {} }, { obfuscation: "abc" }),
+      chunk(
+        { content: "ha" },
+        { content_filter_results: filtered("safe"), content_filter_offsets: { check_offset: 1 } },
+        { obfuscation: "de" },
+      ),
+      chunk({ content: "ha" }, { content_filter_results: filtered("safe"), content_filter_offsets: { check_offset: 2 } }),
+      chunk({ content: "ha" }, { content_filter_results: filtered("low") }),
+      chunk({}, { finish_reason: "stop", native_finish_reason: "STOP" }, { obfuscation: "f" }),
+    ]);
+    expect(answer).toEqual({
+      ...head,
+      object: "chat.completion",
+      prompt_filter_results: [{ prompt_index: 0, content_filter_results: filtered("safe") }],
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content: "hahaha", refusal: null },
+          logprobs: null,
+          finish_reason: "stop",
+          native_finish_reason: "STOP",
+          content_filter_results: filtered("low"),
+          content_filter_offsets: { check_offset: 2 },
+        },
+      ],
+    });
+  });
+
+  it("joins texts that an upstream of its own kind tells in the delta, and in the calls, the audio and the reasoning within it", () => {
+    const call = (more: JsonObject): JsonObject => ({ tool_calls: [{ index: 0, ...more }] });
+    const answer = assemble(chatFamily, [
+      chunk({
+        role: "assistant",
+        thoughts: "one ",
+        reasoning_details: [{ index: 0, type: "reasoning.text", format: "f", text: "a", verdict: "safe" }],
+      }),
+      chunk({
+        role: "assistant",
+        thoughts: "two",
+        reasoning_details: [{ index: 0, type: "reasoning.text", format: "f", text: "b", verdict: "safe" }],
+      }),
+      chunk({ reasoning_details: [{ index: 0, signature: "s" }], audio: { id: "au", data: "QQ", transcript: "h" } }),
+      chunk({ audio: { id: "au", data: "==", transcript: "i" } }),
+      chunk(
+        call({ id: "t", type: "function", function: { name: "f", arguments: "{" }, extra_content: { google: { thought_signature: "x" } } }),
+      ),
+      chunk(call({ type: "function", function: { name: "f", arguments: "}" }, extra_content: { google: { thought_signature: "x" } } })),
+      chunk({}, { finish_reason: "tool_calls" }),
+    ]);
+    expect(choiceOf(answer).message).toEqual({
+      role: "assistant",
+      content: null,
+      refusal: null,
+      thoughts: "one two",
+      reasoning_details: [{ index: 0, type: "reasoning.text", format: "f", text: "ab", verdict: "safe", signature: "s" }],
+      audio: { id: "au", data: "QQ==", transcript: "hi" },
+      tool_calls: [
+        { id: "t", type: "function", function: { name: "f", arguments: "{}" }, extra_content: { google: { thought_signature: "x" } } },
+      ],
+    });
+  });
+
+  it("gathers the tokens of all chunks", () => {
+    const token = (text: string): JsonObject => ({ token: text, logprob: -1, bytes: [1], top_logprobs: [{ token: text, logprob: -1 }] });
+    const answer = assemble(chatFamily, [
+      chunk({ content: "a" }, { logprobs: { content: [token("a")], refusal: null } }),
+      chunk({ content: "b" }, { logprobs: { content: [token("b")], refusal: null } }),
+      chunk({}, { logprobs: null, finish_reason: "stop" }),
+    ]);
+    expect(choiceOf(answer).logprobs).toEqual({ content: [token("a"), token("b")], refusal: null });
+  });
+});
+
+it("a stream of completions put together keeps the last word beside the text, and nothing of the padding", () => {
+  const head = { id: "c", object: "text_completion", created: 1, model: "m" };
+  const chunk = (text: string, finish: string | null, severity: string): JsonObject => ({
+    ...head,
+    obfuscation: "abc",
+    choices: [{ index: 0, text, finish_reason: finish, logprobs: null, content_filter_results: filtered(severity) }],
+  });
+  expect(assemble(completionFamily, [chunk("a", null, "safe"), chunk("b", null, "safe"), chunk("", "stop", "low")])).toEqual({
+    ...head,
+    choices: [{ index: 0, text: "ab", finish_reason: "stop", logprobs: null, content_filter_results: filtered("low") }],
+  });
+});
