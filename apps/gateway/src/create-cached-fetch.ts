@@ -114,6 +114,7 @@ class BaseUrlTables {
       baseUrl,
       kind: "openai",
       apiKey: undefined,
+      passthrough: undefined,
       headers: {},
       models: [],
       timeoutMs: this.#timeoutMs,

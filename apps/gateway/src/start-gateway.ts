@@ -9,7 +9,7 @@ import { createFrontRouter } from "./front-router.ts";
 import { createGatewayCore } from "./gateway-core.ts";
 import { openSharedTier } from "./open-shared-tier.ts";
 import { AddressGuard } from "./security/address-guard.ts";
-import { Authenticator } from "./security/authenticator.ts";
+import { Authenticator, authModeOf } from "./security/authenticator.ts";
 import { type MasterKeys, readMasterKey, Sealer } from "./security/sealer.ts";
 import { readOrCreateSecret } from "./security/secret-file.ts";
 import { GatewayServer } from "./server.ts";
@@ -97,6 +97,9 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     other: createFrontRouter({ admin, settings, metrics, adminListener }),
     bodyTimeoutMs: settings.bodyTimeout,
   });
+  if (authModeOf(settings) === "passthrough")
+    for (const [providerId, { passthrough }] of Object.entries(settings.providers))
+      if (!passthrough) log.warn({ providerId }, "a provider is not called for callers with keys of their own: set its `passthrough`");
   await store.check();
   const port = await server.listen(settings.port, settings.host);
   // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.

@@ -8,6 +8,7 @@ import { AddressGuard, isPublic } from "../src/security/address-guard.ts";
 import { hashKey } from "../src/security/authenticator.ts";
 import { readMasterKey, Sealer } from "../src/security/sealer.ts";
 import { ADMIN_TOKEN, type Bed, chat, startBed } from "./support/start.ts";
+import { FixtureUpstream } from "./support/upstream.ts";
 
 const CANARY = "sk-canary-Zq81LmPw73";
 let bed: Bed;
@@ -62,6 +63,50 @@ describe("S5, S22: tenants", () => {
     expect(passing.upstream.seen.at(-1)?.headers.authorization).toBe(`Bearer ${beginning}2`);
     expect((await passing.post("/v1/chat/completions", chat("alike"))).status).toBe(401);
     await passing.close();
+  });
+
+  it("S8: in passthrough, the caller's key is shown to nobody but the upstream that it is for", async () => {
+    const second = await FixtureUpstream.start();
+    const anthropic = await FixtureUpstream.start();
+    const passing = await startBed({
+      auth: "passthrough",
+      anthropicBaseUrl: anthropic.url,
+      providers: {
+        closed: { baseUrl: second.url, apiKey: "sk-closed", models: ["listed"] },
+        own: { baseUrl: second.url, apiKey: "sk-own", passthrough: "own-key" },
+        theirs: { baseUrl: second.url, passthrough: "callers-key" },
+      },
+      routes: [
+        {
+          model: "failing",
+          targets: [{ provider: "openai" }],
+          fallbacks: ["closed", "anthropic", "own"].map((provider) => ({ provider })),
+        },
+      ],
+    });
+    passing.upstream.behaviour = (seen, response) => {
+      if (seen.body.model !== "failing") return false;
+      response.writeHead(500, { "content-type": "application/json" }).end("{}");
+      return true;
+    };
+    const authorization = "Bearer sk-USER-OWN-KEY";
+    const ask = async (model: string): Promise<number> =>
+      (await passing.post("/v1/chat/completions", chat("whose key", { model }), { authorization })).status;
+    const shown = (upstream: FixtureUpstream) =>
+      upstream.seen.splice(0).map(({ headers }) => headers.authorization ?? headers["x-api-key"]);
+
+    expect([await ask("closed/zzz"), await ask("listed"), shown(second)]).toEqual([403, 403, []]);
+    expect([await ask("failing"), shown(second), shown(anthropic)]).toEqual([200, ["Bearer sk-own"], []]);
+    expect([await ask("own/zzz"), await ask("theirs/zzz"), shown(second)]).toEqual([200, 200, ["Bearer sk-own", authorization]]);
+
+    const models = async (more: Record<string, string> = {}): Promise<string> =>
+      await (await fetch(`${passing.url}/v1/models`, { headers: { authorization, ...more } })).text();
+    expect(await models()).not.toContain("listed");
+    expect([shown(second).sort(), shown(anthropic)]).toEqual([["Bearer sk-USER-OWN-KEY", "Bearer sk-own"], []]);
+    passing.upstream.seen.length = 0;
+    await models({ "anthropic-version": "2023-06-01" });
+    expect([shown(passing.upstream), shown(anthropic)]).toEqual([[], ["sk-USER-OWN-KEY"]]);
+    await Promise.all([passing.close(), second.close(), anthropic.close()]);
   });
 
   it("S7: a revoked key is refused at the next request", async () => {

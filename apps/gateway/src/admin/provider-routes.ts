@@ -27,6 +27,7 @@ const inputSchema = z
       .default(""),
     kind: z.enum(["openai", "anthropic"]).default("openai"),
     models: z.array(z.string().min(1).max(256)).max(10_000).default([]),
+    passthrough: z.enum(["callers-key", "own-key"]).optional(),
     headers: z
       .record(
         z.string().regex(/^[A-Za-z0-9-]{1,64}$/),

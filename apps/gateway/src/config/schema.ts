@@ -78,6 +78,9 @@ const provider = z
       .meta({ description: "Name of an environment variable that holds the key." }),
     kind: z.enum(["openai", "anthropic"]).default("openai"),
     models: z.array(z.string().min(1).max(256)).max(10_000).default([]),
+    passthrough: z.enum(["callers-key", "own-key"]).optional().meta({
+      description: "What it is called with where callers bring their own keys (LARDER_AUTH=passthrough); default: not called for them.",
+    }),
     headers: headers.default({}),
     timeout: durationMs.optional(),
   })

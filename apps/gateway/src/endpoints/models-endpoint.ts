@@ -41,7 +41,7 @@ export class ModelsEndpoint {
 
   /** The list, or one model when the path names it. Ids contain slashes, written plainly or encoded. */
   async handle(exchange: Exchange, identity: Identity): Promise<void> {
-    const models = await this.#models(identity);
+    const models = await this.#models(exchange, identity);
     const rest = exchange.path.slice("/v1/models".length).replace(/^\//, "");
     if (rest === "") return send(exchange, { object: "list", data: [...models.values()] });
     const id = decode(rest);
@@ -54,10 +54,11 @@ export class ModelsEndpoint {
     return this.#lists.close();
   }
 
-  async #models(identity: Identity): Promise<Map<string, JsonObject>> {
+  async #models(exchange: Exchange, identity: Identity): Promise<Map<string, JsonObject>> {
     const table = await this.#parts.directory.table(identity);
     const models = new Map<string, JsonObject>();
-    const lists = await Promise.all([...table.providers.values()].map((provider) => this.#listOf(provider, table, identity)));
+    const providers = [...table.providers.values()].filter((provider) => isListedFor(provider, table, exchange, identity));
+    const lists = await Promise.all(providers.map((provider) => this.#listOf(provider, table, identity)));
     for (const name of table.names) models.set(name, { id: name, object: "model", created: CREATED, owned_by: "larder" });
     for (const model of lists.flat()) models.set(String(model.id), model);
     for (const model of this.#catalog.models()) {
@@ -69,7 +70,7 @@ export class ModelsEndpoint {
 
   async #listOf(provider: Provider, table: ProviderTable, identity: Identity): Promise<readonly JsonObject[]> {
     if (provider.models.length > 0) return provider.models.map((id) => ({ id, object: "model", created: CREATED, owned_by: provider.id }));
-    const tenant = identity.upstreamKey ? identity.tenant : "";
+    const tenant = identity.upstreamKey && provider.passthrough === "callers-key" ? identity.tenant : "";
     // Providers beside the default one are reached as `provider/model`.
     const prefix = provider === table.fallback || provider.id === "anthropic" ? "" : `${provider.id}/`;
     try {
@@ -97,6 +98,14 @@ export class ModelsEndpoint {
       .filter((model) => typeof model.id === "string")
       .map((model) => ({ object: "model", created: CREATED, owned_by: provider.id, ...model }));
   }
+}
+
+/** A caller's own key is shown to the one upstream that it is for: Anthropic's clients say which version of its API they speak. */
+function isListedFor(provider: Provider, table: ProviderTable, exchange: Exchange, identity: Identity): boolean {
+  if (!table.isUsable(provider)) return false;
+  if (!identity.upstreamKey || provider.passthrough !== "callers-key" || provider.source !== "environment") return true;
+  const isForAnthropic = exchange.header("anthropic-version") !== undefined && table.providers.has("anthropic");
+  return (provider.kind === "anthropic") === isForAnthropic;
 }
 
 function decode(text: string): string | undefined {

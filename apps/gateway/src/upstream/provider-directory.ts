@@ -3,11 +3,12 @@ import { MemoryCache } from "@larder/cache-memory";
 import { z } from "zod";
 import type { Settings } from "../config/schema.ts";
 import type { AddressGuard } from "../security/address-guard.ts";
+import { authModeOf } from "../security/authenticator.ts";
 import type { Sealer } from "../security/sealer.ts";
 import { Secret } from "../security/secret.ts";
 import type { GatewayStore, StoredProvider } from "../storage/gateway-store.ts";
 import type { Provider } from "./provider.ts";
-import { ProviderTable } from "./provider-table.ts";
+import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
 import { SANDBOX_BASE_URL, SANDBOX_MODELS, SandboxUpstream } from "./sandbox-upstream.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -17,6 +18,7 @@ export const storedSettingsSchema = z.object({
   baseUrl: z.string(),
   kind: z.enum(["openai", "anthropic"]).default("openai"),
   models: z.array(z.string()).default([]),
+  passthrough: z.enum(["callers-key", "own-key"]).optional(),
   headers: z.record(z.string(), z.string()).default({}),
 });
 
@@ -50,12 +52,14 @@ const RETRY_AFTER_MS = 2_000;
 export class ProviderDirectory {
   readonly #options: ProviderDirectoryOptions;
   readonly #cache: TieredCache<ProviderTable>;
+  readonly #routing: RoutingSettings;
   readonly #environment: { readonly providers: readonly Provider[]; readonly fallback: Provider; readonly anthropic: Provider | undefined };
   #lastKnown: ProviderTable | undefined;
 
   constructor(options: ProviderDirectoryOptions) {
     const { settings, bus } = options;
     this.#options = options;
+    this.#routing = { aliases: settings.aliases, routes: settings.routes, isPassthrough: authModeOf(settings) === "passthrough" };
     this.#environment = operatorProviders(settings, options.trusted);
     this.#cache = new TieredCache<ProviderTable>({
       l1: new MemoryCache({ maxEntries: 4, name: "providers" }),
@@ -87,10 +91,10 @@ export class ProviderDirectory {
       stored = await this.#options.store.listProviders();
     } catch {
       context.setOptions({ ttlMs: Math.min(RETRY_AFTER_MS, this.#options.settings.providerConfigTtlMs) });
-      return this.#lastKnown ?? new ProviderTable(this.#options.settings, providers, fallback, anthropic);
+      return this.#lastKnown ?? new ProviderTable(this.#routing, providers, fallback, anthropic);
     }
     const usable = stored.flatMap((row) => this.#open(row));
-    this.#lastKnown = new ProviderTable(this.#options.settings, [...providers, ...usable], fallback, anthropic);
+    this.#lastKnown = new ProviderTable(this.#routing, [...providers, ...usable], fallback, anthropic);
     return this.#lastKnown;
   }
 
@@ -112,7 +116,9 @@ export class ProviderDirectory {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
       const apiKey = row.sealedKey === null ? undefined : new Secret(sealer.open(row.sealedKey, slotOf(row.id)));
       if (apiKey && sealer.isOutdated(row.sealedKey as string)) void this.#reseal(row.id, row.sealedKey as string, apiKey);
-      return [{ ...parsed, id: row.id, apiKey, timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded }];
+      const { passthrough } = parsed;
+      const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded } as const;
+      return [{ ...parsed, id: row.id, apiKey, passthrough, ...common }];
     } catch (error) {
       onProblem(row.id, error instanceof Error && error.name === "SealError" ? error.message : "its stored settings cannot be read");
       return [];
@@ -132,7 +138,7 @@ export function operatorProviders(
   settings: Settings,
   trusted: Upstream,
 ): { providers: Provider[]; fallback: Provider; anthropic: Provider | undefined } {
-  const common = { headers: {}, models: [], timeoutMs: settings.upstreamTimeout, upstream: trusted };
+  const common = { headers: {}, models: [], passthrough: "callers-key", timeoutMs: settings.upstreamTimeout, upstream: trusted } as const;
   const hasUpstream = settings.openaiBaseUrl !== undefined || settings.openaiApiKey !== undefined;
   const fallback: Provider = hasUpstream
     ? {
@@ -165,6 +171,7 @@ export function operatorProviders(
       baseUrl: bareUrl(configured.baseUrl),
       kind: configured.kind,
       apiKey: key ? new Secret(key) : undefined,
+      passthrough: configured.passthrough,
       headers: configured.headers,
       models: configured.models,
       timeoutMs: configured.timeout ?? settings.upstreamTimeout,
@@ -179,5 +186,6 @@ export function operatorProviders(
 export function createSandboxProvider(timeoutMs: number): Provider {
   const upstream = new SandboxUpstream();
   const identity = { id: "sandbox", displayName: "Sandbox (no upstream configured)", baseUrl: SANDBOX_BASE_URL, kind: "openai" } as const;
-  return { ...identity, apiKey: undefined, headers: {}, models: SANDBOX_MODELS, timeoutMs, source: "sandbox", upstream };
+  const common = { headers: {}, models: SANDBOX_MODELS, timeoutMs, source: "sandbox", upstream } as const;
+  return { ...identity, apiKey: undefined, passthrough: "own-key", ...common };
 }

@@ -1,4 +1,5 @@
 import type { Settings } from "../config/schema.ts";
+import { HttpError } from "../http/http-error.ts";
 import type { Provider } from "./provider.ts";
 
 /** Where a request may go, best first. */
@@ -6,6 +7,12 @@ export interface RoutedTarget {
   readonly provider: Provider;
   /** The model's name at the provider. */
   readonly model: string;
+}
+
+/** What of the settings a table is made of. */
+export interface RoutingSettings extends Pick<Settings, "aliases" | "routes"> {
+  /** Whether callers bring their own keys: then only providers are used that say what they are called with. @default false */
+  readonly isPassthrough?: boolean;
 }
 
 /** What routing decides of a request. */
@@ -21,11 +28,11 @@ export interface Routing {
  * old one is recognised by it.
  *
  * A name is looked for, in this order: alias; routes of the configuration (exact before pattern); providers that list it;
- * `provider/model`; the default upstream.
+ * `provider/model`; the default upstream. In passthrough a route's targets that may not be used count as absent.
  */
 export class ProviderTable {
   readonly providers: ReadonlyMap<string, Provider>;
-  readonly #settings: Pick<Settings, "aliases" | "routes">;
+  readonly #settings: RoutingSettings;
   readonly #fallback: Provider;
   readonly #anthropic: Provider | undefined;
   readonly #byModel = new Map<string, Provider>();
@@ -33,7 +40,7 @@ export class ProviderTable {
   readonly #patternRoutes: Array<{ readonly pattern: RegExp; readonly route: Settings["routes"][number] }> = [];
 
   /** @param providers later ones win where two list a model; @param fallback takes every name not routed elsewhere */
-  constructor(settings: Pick<Settings, "aliases" | "routes">, providers: readonly Provider[], fallback: Provider, anthropic?: Provider) {
+  constructor(settings: RoutingSettings, providers: readonly Provider[], fallback: Provider, anthropic?: Provider) {
     this.#settings = settings;
     this.#fallback = fallback;
     this.#anthropic = anthropic;
@@ -53,18 +60,30 @@ export class ProviderTable {
 
   /** The model names that clients may use beside what the upstreams list themselves. */
   get names(): string[] {
-    return [...Object.keys(this.#settings.aliases), ...this.#exactRoutes.keys(), ...this.#byModel.keys()];
+    const listed = [...this.#byModel].filter(([, provider]) => this.isUsable(provider)).map(([model]) => model);
+    return [...Object.keys(this.#settings.aliases), ...this.#exactRoutes.keys(), ...listed];
   }
 
   /**
    * Routes a model name. @param draw a number in [0, 1) that chooses among weighted targets: derived from the request, so that equal
-   * requests meet in one cache entry
+   * requests meet in one cache entry. @throws {HttpError} 403 when a caller with a key of their own asks for a provider that is not for such
    */
   route(asked: string, kind: "openai" | "anthropic", draw: () => number): Routing {
     const name = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] as string) : asked;
     const route = this.#exactRoutes.get(name) ?? this.#patternRoutes.find(({ pattern }) => pattern.test(name))?.route;
     const chosen = route ? this.#targetsOf(route, name, draw) : [];
-    return { targets: chosen.length > 0 ? chosen : [this.#single(name, kind)], route };
+    if (chosen.length > 0) return { targets: chosen, route };
+    const single = this.#single(name, kind);
+    if (this.isUsable(single.provider)) return { targets: [single], route };
+    throw new HttpError(403, `The provider ${single.provider.id} is not called for callers with keys of their own.`, {
+      code: "provider_not_in_passthrough",
+      param: "model",
+    });
+  }
+
+  /** Whether a provider may be called for whoever comes: always, unless callers bring their own keys. */
+  isUsable(provider: Provider): boolean {
+    return !this.#settings.isPassthrough || provider.passthrough !== undefined;
   }
 
   #targetsOf(route: Settings["routes"][number], name: string, draw: () => number): RoutedTarget[] {
@@ -72,12 +91,20 @@ export class ProviderTable {
     const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name));
     const first = known.length > 1 ? pickByWeight(known, draw()) : known[0];
     const rest = known.filter((target) => target !== first);
-    return [...(first ? [first] : []), ...fallbacks, ...(fallbacks.length === 0 ? rest : [])];
+    const others = fallbacks.length === 0 ? rest : fallbacks;
+    const all = first ? [first, ...others] : others;
+    return all.filter((target) => target === all[0] || this.#isFallbackOf(all[0] as RoutedTarget, target));
   }
 
   #toTarget(target: Settings["routes"][number]["targets"][number], name: string): Array<RoutedTarget & { weight: number }> {
     const provider = this.providers.get(target.provider);
-    return provider ? [{ provider, model: target.model ?? name, weight: target.weight }] : [];
+    return provider && this.isUsable(provider) ? [{ provider, model: target.model ?? name, weight: target.weight }] : [];
+  }
+
+  /** A caller's key is for one of the environment's two upstreams: when that one fails, the other must not be shown it. */
+  #isFallbackOf(first: RoutedTarget, { provider }: RoutedTarget): boolean {
+    if (!this.#settings.isPassthrough || provider.passthrough === "own-key") return true;
+    return provider === first.provider || provider.source !== "environment";
   }
 
   #single(name: string, kind: "openai" | "anthropic"): RoutedTarget {

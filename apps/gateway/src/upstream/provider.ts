@@ -1,6 +1,12 @@
 import type { Secret } from "../security/secret.ts";
 import type { Upstream } from "./upstream.ts";
 
+/**
+ * What a provider is called with when callers bring their own keys: `callers-key`, theirs goes there; `own-key`, its own, for whoever comes. A key is
+ * one provider's, and callers who bring theirs are known to nobody else: without either word the provider is not used for them.
+ */
+export type PassthroughUse = "callers-key" | "own-key";
+
 /** A provider as requests are routed to it. */
 export interface Provider {
   readonly id: string;
@@ -10,6 +16,8 @@ export interface Provider {
   /** Which API it speaks natively: decides how the credential is sent. */
   readonly kind: "openai" | "anthropic";
   readonly apiKey: Secret | undefined;
+  /** Matters in passthrough only. */
+  readonly passthrough: PassthroughUse | undefined;
   /** Sent with every call. */
   readonly headers: Readonly<Record<string, string>>;
   /** Models routed to it by name; empty: none beside `provider/model`. */
@@ -27,9 +35,9 @@ export function endpointUrl(provider: Pick<Provider, "baseUrl" | "kind">, path: 
   return provider.baseUrl + path.replace(/^\/v1(?=\/)/, "");
 }
 
-/** The headers that carry the credential. In passthrough the caller's own takes the place of the provider's. */
+/** The headers that carry the credential: the provider's own, or in passthrough the caller's where the provider is one for it. */
 export function credentialHeaders(provider: Provider, callersKey: Secret | undefined): Record<string, string> {
-  const key = callersKey ?? provider.apiKey;
+  const key = provider.passthrough === "callers-key" ? (callersKey ?? provider.apiKey) : provider.apiKey;
   if (!key) return {};
   return provider.kind === "anthropic" ? { "x-api-key": key.reveal() } : { authorization: `Bearer ${key.reveal()}` };
 }
