@@ -93,6 +93,7 @@ export function readmeExample(readme) {
 /** Runs the README's first program after its install line. */
 async function runReadmeExample({ name, bin }, readme, consumer, nodes) {
   const { install = [name], block } = readmeExample(readme);
+  if (!/save it as `\S+\.m?ts`/i.test(readme)) throw new Error("the README does not say what to save its example as, nor how it is run");
   await consumer.install(install);
   // Where the README has its reader start the gateway first, that is the installed one, by its command.
   const [command] = Object.keys(bin ?? {});

@@ -36,8 +36,9 @@ export interface MissingBusCapability {
 
 /** How the suite gets at an implementation. */
 export interface DescribeBusOptions {
+  /** Two ends of one new bus, as two processes would have them, that nothing else is told on. */
   readonly create: () => MaybePromise<BusPair>;
-  /** @default nothing */
+  /** What the bus cannot show in a test. @default nothing */
   readonly lacks?: readonly MissingBusCapability[];
   /** Time for one invalidation in milliseconds. @default 2000 */
   readonly callMs?: number;
