@@ -23,6 +23,11 @@ export interface CachedFetchOptions {
   readonly staleWhileRevalidateMs?: number;
   /** Milliseconds >= 0 past `ttlMs` in which an old answer is given when the provider fails. @default 0 */
   readonly staleIfErrorMs?: number;
+  /**
+   * Whose entries a request uses: requests of one tenant share them, whatever else their headers say. `undefined` leaves a request to the default.
+   * @default the request's headers decide: equal ones share, those apart that are known to say nothing about who asks (`user-agent`, traces, …)
+   */
+  readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;
 }
 
 /** A `fetch` with a cache in it. */
@@ -40,16 +45,22 @@ export interface CachedFetch {
 const ENDPOINT = /^(.*?)(\/(?:chat\/completions|completions|embeddings|responses|messages|images\/generations))$/;
 /** Headers about one connection or about this cache: not sent on. */
 const OWN_HEADERS = /^(host|connection|content-length|transfer-encoding|accept-encoding|cache-control|x-larder-.*|x-openrouter-cache.*)$/;
+/**
+ * Headers that say nothing about who asks. Providers and the gateways before them have many names for a credential (`x-goog-api-key`, `cookie`,
+ * `cf-aig-authorization`, …), so every other header keeps entries apart: one too many costs a miss, one too few an answer of somebody else's.
+ */
+const NEUTRAL_HEADERS =
+  /^(accept|accept-language|baggage|content-type|dnt|idempotency-key|newrelic|priority|sentry-trace|sec-fetch-.*|traceparent|tracestate|user-agent|x-amzn-trace-id|x-b3-.*|x-client-request-id|x-cloud-trace-context|x-correlation-id|x-datadog-.*|x-request-id|x-stainless-.*)$/;
 /** Base URLs remembered at most. */
 const MAX_BASES = 256;
 
 /**
  * A drop-in `fetch` for `new OpenAI({ fetch })` and the providers of the AI SDK: repeated requests are answered from memory, streams
  * included, and identical ones in flight share one call. Everything else passes through untouched. Each credential has entries of its
- * own, and requests go out with the caller's own headers.
+ * own, in whatever header it is sent, and requests go out with the caller's own headers.
  */
 export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch {
-  const { fetch: next = globalThis.fetch, ttlMs = 3_600_000, maxEntries = 10_000, maxBytes = 268_435_456 } = options;
+  const { fetch: next = globalThis.fetch, tenantOf, ttlMs = 3_600_000, maxEntries = 10_000, maxBytes = 268_435_456 } = options;
   const settings = {
     ...createSettings({ upstreamRetries: 0 }),
     cacheTtl: ttlMs,
@@ -59,11 +70,11 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     staleIfError: options.staleIfErrorMs ?? 0,
   };
   const tables = new BaseUrlTables(new FetchUpstream(next), settings.upstreamTimeout);
-  const bases = new WeakMap<object, string>();
+  const callers = new WeakMap<object, Caller>();
   const core = createGatewayCore({
     settings,
     log: createLog("silent"),
-    authenticator: { identify: (exchange) => identityOf(exchange.headers(), bases.get(exchange) ?? "") },
+    authenticator: { identify: (exchange) => identityOf(exchange.headers(), callers.get(exchange) ?? NOBODY) },
     directory: { table: (identity) => tables.of((identity as CallerIdentity).baseUrl) },
   });
   const cached = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
@@ -71,8 +82,9 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     const method = init?.method ?? (input instanceof Request ? input.method : "GET");
     const match = method.toUpperCase() === "POST" && url.search === "" ? ENDPOINT.exec(url.pathname) : null;
     if (!match) return next(input, init);
-    const exchange = new FetchExchange(new Request(input, init), `/v1${match[2]}`);
-    bases.set(exchange, `${url.origin}${match[1]}`);
+    const request = new Request(input, init);
+    const exchange = new FetchExchange(request, `/v1${match[2]}`);
+    callers.set(exchange, { baseUrl: `${url.origin}${match[1]}`, tenant: await tenantOf?.(request) });
     void core.api.handle(exchange);
     return exchange.response;
   };
@@ -82,16 +94,30 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
   return Object.assign(cached, { clear, stats: () => core.parts.answers.stats(), close: () => core.close() });
 }
 
+/** What is known of a request beside its headers. */
+interface Caller {
+  readonly baseUrl: string;
+  readonly tenant: string | undefined;
+}
+
+const NOBODY: Caller = { baseUrl: "", tenant: undefined };
+
 interface CallerIdentity extends Identity {
   readonly baseUrl: string;
 }
 
-function identityOf(headers: Readonly<Record<string, string | undefined>>, baseUrl: string): CallerIdentity {
+function identityOf(headers: Readonly<Record<string, string | undefined>>, { baseUrl, tenant }: Caller): CallerIdentity {
   const own: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined && !OWN_HEADERS.test(name)) own[name] = value;
-  const credential = `${headers.authorization ?? ""}\n${headers["x-api-key"] ?? ""}\n${headers["api-key"] ?? ""}`;
-  const tenant = `key-${createHash("sha256").update(credential).digest("hex")}`;
-  return { tenant, keyId: undefined, limits: {}, upstreamKey: undefined, headers: own, baseUrl };
+  // No header holds a line feed, so no two lists of headers read alike. Names come sorted.
+  let asker = "";
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || OWN_HEADERS.test(name)) continue;
+    own[name] = value;
+    if (!NEUTRAL_HEADERS.test(name)) asker += `${name}\n${value}\n`;
+  }
+  const whose = tenant === undefined ? `headers\n${asker}` : `tenant\n${tenant}`;
+  const digest = createHash("sha256").update(whose).digest("hex");
+  return { tenant: `key-${digest}`, keyId: undefined, limits: {}, upstreamKey: undefined, headers: own, baseUrl };
 }
 
 /** One provider per base URL: what a request names is where it goes. */

@@ -42,6 +42,37 @@ describe("createCachedFetch", () => {
     await cached.close();
   });
 
+  it.each(["x-goog-api-key", "cookie", "cf-aig-authorization", "x-portkey-api-key", "ocp-apim-subscription-key", "x-of-tomorrow"])(
+    "keeps callers apart who differ in %s alone, and not those whose client or trace differs",
+    async (name) => {
+      const cached = createCachedFetch();
+      const ask = async (credential: string, trace: string): Promise<string | null> => {
+        const headers = { "content-type": "application/json", [name]: credential, "user-agent": trace, traceparent: trace };
+        const init = { method: "POST", headers, body: JSON.stringify(chat(`apart by ${name}`)) };
+        return (await cached(`${upstream.url}/chat/completions`, init)).headers.get("x-larder-cache");
+      };
+      expect([await ask("ann", "1"), await ask("bob", "2"), await ask("ann", "3")]).toEqual(["MISS", "MISS", "HIT"]);
+      await cached.close();
+    },
+  );
+
+  it("shares entries within a tenant where the application tells tenants, and by headers where it does not", async () => {
+    const cached = createCachedFetch({ tenantOf: async (request) => request.headers.get("x-tenant") ?? undefined });
+    const ask = async (key: string, tenant?: string): Promise<string | null> => {
+      const headers = { "content-type": "application/json", authorization: `Bearer ${key}`, ...(tenant ? { "x-tenant": tenant } : {}) };
+      const init = { method: "POST", headers, body: JSON.stringify(chat("tenants of an application")) };
+      return (await cached(`${upstream.url}/chat/completions`, init)).headers.get("x-larder-cache");
+    };
+    expect([await ask("a", "acme"), await ask("b", "acme"), await ask("a", "globex"), await ask("a"), await ask("b")]).toEqual([
+      "MISS",
+      "HIT",
+      "MISS",
+      "MISS",
+      "MISS",
+    ]);
+    await cached.close();
+  });
+
   it("lets everything else through untouched", async () => {
     const seen: unknown[] = [];
     const cached = createCachedFetch({
