@@ -73,22 +73,24 @@ describe("chat completions", () => {
   });
 
   it.each([
-    ["a server error", 500, { error: { message: "broken" } }],
-    ["a rate limit", 429, { error: { message: "slow down" } }],
-    ["an error with status 200", 200, { error: { message: "in disguise" } }],
-    ["no choices", 200, { id: "x", object: "chat.completion", choices: [] }],
+    ["a server error", 500, 500, { error: { message: "broken" } }],
+    ["a rate limit", 429, 429, { error: { message: "slow down" } }],
+    ["an error with status 200", 200, 502, { error: { message: "in disguise" } }],
+    ["an error with status 200 that tells its own", 200, 403, { error: { message: "in disguise", code: 403 } }],
+    ["no choices", 200, 200, { id: "x", object: "chat.completion", choices: [] }],
     [
       "an unfinished choice",
       200,
+      200,
       { id: "x", object: "chat.completion", choices: [{ index: 0, message: { role: "assistant", content: "…" }, finish_reason: null }] },
     ],
-  ])("does not store %s", async (name, status, body) => {
+  ])("does not store %s", async (name, status, answered, body) => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
       return true;
     };
     const bad = await bed.post("/v1/chat/completions", chat(`bad ${name}`));
-    expect(bad.status).toBe(status);
+    expect([bad.status, await bad.json()]).toEqual([answered, body]);
     expect(bad.headers.get("cache-status")).not.toContain("stored");
     bed.upstream.behaviour = undefined;
     expect(cacheOf(await bed.post("/v1/chat/completions", chat(`bad ${name}`)))).toBe("MISS");

@@ -90,6 +90,37 @@ describe.each(clients)("%s", (name, create) => {
     expect([types[0], types.at(-1)]).toEqual(["response.created", "response.completed"]);
   });
 
+  it.each(["chat", "responses"])("raises an error that the upstream answers a stream with as a success (%s)", async (kind) => {
+    const error = { message: "overloaded", type: "server_error", param: null, code: "overloaded" };
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      return true;
+    };
+    const { chat, responses } = client();
+    const once = { maxRetries: 0 };
+    const ask = (): Promise<unknown> =>
+      kind === "chat"
+        ? chat.completions.create({ model, messages: [{ role: "user", content: `in disguise ${name}` }], stream: true }, once)
+        : responses.create({ model, input: `in disguise ${name}`, stream: true }, once);
+    for (let round = 0; round < 2; round += 1)
+      expect(await ask().catch((caught: unknown) => caught)).toMatchObject({ status: 502, code: "overloaded" });
+  });
+
+  it("hears of a response that has failed, streamed from a whole one", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      const error = { code: "server_error", message: "it broke" };
+      const failed = { id: "resp_f", object: "response", created_at: 1, model, status: "failed", error, output: [], usage: null };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(failed));
+      return true;
+    };
+    const told: string[] = [];
+    for await (const event of await client().responses.create({ model, input: `failed ${name}`, stream: true })) {
+      told.push(event.type);
+      if (event.type === "response.failed") expect(event.response.error?.message).toBe("it broke");
+    }
+    expect(told).toEqual(["response.created", "response.in_progress", "response.failed"]);
+  });
+
   it("raises the upstream's error as its own class", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(429, { "content-type": "application/json", "retry-after": "7" });
@@ -124,6 +155,20 @@ describe("@anthropic-ai/sdk", () => {
     expect(response.headers.get("x-larder-cache")).toBe("HIT");
     expect(data.content).toEqual([expect.objectContaining({ type: "text" }), expect.objectContaining({ input: { city: "Oslo" } })]);
     expect(data.usage).toMatchObject({ input_tokens: 11, output_tokens: 7 });
+  });
+
+  it("raises an error that the upstream answers a stream with as a success", async () => {
+    const overloaded = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(overloaded));
+      return true;
+    };
+    const error = await create()
+      .withOptions({ maxRetries: 0 })
+      .messages.stream({ ...request, messages: [{ role: "user", content: "in disguise" }] })
+      .finalMessage()
+      .catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ status: 502, error: overloaded });
   });
 
   it("raises our errors in Anthropic's shape", async () => {

@@ -24,9 +24,10 @@ export const chatFamily: AnswerFamily = {
 
 /** Shared with `/v1/completions`: choices are there, each has ended, and nothing in the answer is an error. */
 export function refusalToStoreChoices(answer: JsonObject): string | undefined {
-  if ("error" in answer && answer.error !== null && answer.error !== undefined) return "error-body";
   const choices = objectsOf(answer.choices);
-  if (choices.length === 0) return "no-choices";
+  const hasError = answer.error !== null && answer.error !== undefined;
+  if (choices.length === 0) return hasError ? "error-body" : "no-choices";
+  if (hasError) return "error-beside-choices";
   for (const choice of choices) {
     if (typeof choice.finish_reason !== "string" || choice.finish_reason === "") return "unfinished";
     if (choice.finish_reason === "error" || isObject(choice.error)) return "error-choice";

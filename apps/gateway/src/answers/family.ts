@@ -25,7 +25,7 @@ export interface ReplayOptions {
 export interface AnswerFamily {
   /** First part of the cache key. */
   readonly kind: "chat" | "completion" | "responses" | "messages" | "image";
-  /** Why a complete-looking answer must not be kept; `undefined` when it may. */
+  /** Why a complete-looking answer must not be kept; `undefined` when it may. Those of `NO_ANSWERS` say that it is none. */
   refusalToStore(answer: JsonObject): string | undefined;
   /** Begins to put a stream together. */
   assemble(): StreamAssembler;
@@ -38,6 +38,9 @@ export interface AnswerFamily {
   /** Whether an event is the closing usage chunk that a caller who did not ask for it must not see. */
   isUsageEvent(event: Buffer): boolean;
 }
+
+/** Refusals of what is no answer at all: an error, or an object of another kind. There is nothing in it to be told as a stream. */
+export const NO_ANSWERS: ReadonlySet<string | undefined> = new Set(["error-body", "no-choices", "not-a-response", "no-content"]);
 
 /** Every number in a usage object at zero, details included. */
 export function zeroNumbers(value: unknown): unknown {

@@ -7,8 +7,8 @@ import { replayResponse } from "./replay-response.ts";
 export const responsesFamily: AnswerFamily = {
   kind: "responses",
   refusalToStore: (answer) => {
-    if (isObject(answer.error)) return "error-body";
-    if (answer.object !== "response") return "not-a-response";
+    if (answer.object !== "response") return isObject(answer.error) ? "error-body" : "not-a-response";
+    if (isObject(answer.error)) return "failed";
     return answer.status === "completed" || isCutByLimit(answer) ? undefined : "unfinished";
   },
   assemble: () => new ResponsesAssembler(),

@@ -1,5 +1,5 @@
-import type { AnswerFamily } from "../answers/family.ts";
-import { type JsonObject, parseObject } from "../answers/json.ts";
+import { type AnswerFamily, NO_ANSWERS } from "../answers/family.ts";
+import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
@@ -87,6 +87,7 @@ export async function loadAnswer(
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
     const body = isStream ? await readStream(request.family, answer, load, trace) : await answer.bytes(MAX_ANSWER_BYTES);
     const stored = toStoredAnswer(request, target, body, performance.now() - startedAt);
+    if (NO_ANSWERS.has(stored.refusal)) refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
     if (stored.refusal !== undefined) {
       context.skipStore();
       request.onRefused?.(stored.refusal);
@@ -141,6 +142,30 @@ function toStoredAnswer(
     format: "json",
   };
   return { answer: new StoredAnswer(meta, body), parsed, refusal: request.family.refusalToStore(parsed) };
+}
+
+/**
+ * An error that came with a status of success is answered as the error that it is: told as a stream it would be an empty success. Another object that
+ * is no answer goes on to whoever asked for a whole one, who can read it; as a stream, there would again be nothing to tell.
+ */
+function refuseNoAnswer(
+  { plan }: AnswerRequest,
+  parsed: JsonObject,
+  refusal: string | undefined,
+  { headers }: UpstreamAnswer,
+  body: Buffer,
+): void {
+  if (refusal === "error-body")
+    throw new UpstreamFailure("The provider answered with an error.", { status: statusOfError(parsed.error), headers, body });
+  if (plan.isStream) throw new UpstreamFailure("The provider's answer is not one to this request.", { status: 502 });
+}
+
+/** Some providers tell the status in the error. */
+function statusOfError(error: unknown): number {
+  const told = isObject(error)
+    ? [error.code, error.status].find((value) => typeof value === "number" && Number.isInteger(value))
+    : undefined;
+  return typeof told === "number" && told >= 400 && told <= 599 ? told : 502;
 }
 
 function countSpent(parts: GatewayParts, identity: Identity, { usage }: AnswerMeta): void {
