@@ -152,6 +152,21 @@ export class Lane implements CallObserver {
     );
   }
 
+  /** Asks whether the server still answers, whatever it says; an answer that does not come counts for the breaker as that of any call. */
+  ask(timeoutMs: number, done: (isAnswering: boolean) => void): void {
+    const { port, keySpace, index } = this.#options;
+    if (!this.isOpen) {
+      done(false);
+      return;
+    }
+    this.#send(
+      () => port.fields(keySpace.record(index), ["epoch"]),
+      0,
+      timeoutMs,
+      (failure) => done(failure?.kind !== "timeout"),
+    );
+  }
+
   /** Later calls read the record anew: this turn is over, or it saw an invalidation that the read under way may not show. */
   endTurn(waiting?: unknown): void {
     if (waiting === undefined || this.#waiting === waiting) this.#waiting = undefined;

@@ -1,6 +1,7 @@
 import type { AbortSignalLike, CancelTimer, Clock, KeySpace, LeaseOutcome } from "@larder/cache-core";
 import type { Lane } from "./lane.ts";
 import { toText } from "./lane.ts";
+import type { LaneVigil } from "./lane-vigil.ts";
 import { probe, release, renew } from "./scripts.ts";
 import type { Wake, WakeListener } from "./wake-listener.ts";
 
@@ -16,6 +17,7 @@ export interface LeasesOptions {
   readonly clock: Clock;
   readonly keySpace: KeySpace;
   readonly wakes: WakeListener;
+  readonly vigil: LaneVigil;
   readonly timeoutMs: number;
   /** Milliseconds after which a load that never ends loses its lease. */
   readonly maxHoldMs: number;
@@ -31,7 +33,7 @@ interface HeldLease {
  * Who loads a key for the fleet. A lease is short and renewed at a third of its time while its owner lives, so that the others wait for
  * a dead one two seconds at most, and for a live one as long as its load takes. Those who wait are woken by the message of the script that
  * ends the lease. They subscribe first and look then, so that an end between the two is seen; and they look again when the lease must have
- * run out, because nobody tells of a death.
+ * run out, because nobody tells of a death. That the server itself hangs is found out by the vigil.
  */
 export class Leases {
   readonly #options: LeasesOptions;
@@ -75,12 +77,13 @@ export class Leases {
    * @returns what the holder told; `undefined` when it is gone without a word
    */
   async wait(lane: Lane, key: string, holder: string, signal: AbortSignalLike | undefined): Promise<LeaseOutcome | undefined> {
-    const { keySpace, wakes } = this.#options;
+    const { keySpace, wakes, vigil } = this.#options;
     const channel = keySpace.wakeChannel(key);
     const wait = new Wait();
-    const onAbort = (): void => wait.hear("gone");
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted) onAbort();
+    const giveUp = (): void => wait.hear("gone");
+    signal?.addEventListener("abort", giveUp);
+    vigil.join(lane, giveUp);
+    if (signal?.aborted) giveUp();
     try {
       for (;;) {
         wait.heard = undefined;
@@ -94,7 +97,8 @@ export class Leases {
         if (leftMs === 0) return undefined;
       }
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", giveUp);
+      vigil.leave(lane, giveUp);
       wakes.leave(channel, wait.hear);
     }
   }

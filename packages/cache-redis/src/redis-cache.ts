@@ -25,6 +25,7 @@ import type { EncodedEntry } from "./entry-format.ts";
 import { EntryReader, type FoundDone } from "./entry-reader.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { KeySurvey } from "./key-survey.ts";
+import { LaneVigil } from "./lane-vigil.ts";
 import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
 import { type RedisCacheOptions, type RedisCacheSettings, toSettings } from "./options.ts";
@@ -45,8 +46,8 @@ import { WakeListener } from "./wake-listener.ts";
  * Writers learn what happened. It is a cache by itself, and the second tier of a `TieredCache`, which adds read-through.
  *
  * Where to look for what: the bytes of an entry, `entry-format.ts`; what happens in Redis, `scripts.ts`; when an entry is valid,
- * `lane-versions.ts`; when Redis is asked at all, `lane.ts`, `breaker.ts`, `call-desk.ts`; one loader in the fleet, `reservations.ts` and
- * `leases.ts`; what goes through all keys, `entry-census.ts` and `sweeper.ts`.
+ * `lane-versions.ts`; when Redis is asked at all, `lane.ts`, `breaker.ts`, `call-desk.ts`; one loader in the fleet, `reservations.ts`,
+ * `leases.ts` and `lane-vigil.ts`; what goes through all keys, `entry-census.ts` and `sweeper.ts`.
  */
 export class RedisCache<V> implements FencedStore<V> {
   readonly namespace: string;
@@ -82,7 +83,8 @@ export class RedisCache<V> implements FencedStore<V> {
     const desk = new CallDesk(settings);
     const lanes = new Lanes({ ...settings, port, desk, keySpace, onState: (lane, state) => this.#observe(lane, state) });
     const wakes = new WakeListener(port, clock);
-    const leases = new Leases({ clock, keySpace, wakes, timeoutMs: writeTimeoutMs, maxHoldMs: maxLoadMs });
+    const vigil = new LaneVigil({ clock, timeoutMs: writeTimeoutMs });
+    const leases = new Leases({ clock, keySpace, wakes, vigil, timeoutMs: writeTimeoutMs, maxHoldMs: maxLoadMs });
     const reader = new EntryReader({ clock, keySpace, values, counters });
     const writer = new EntryWriter({ ...settings, keySpace, lanes: lanes.all, counters, timeoutMs: writeTimeoutMs });
     const survey = new KeySurvey({ port, desk, keySpace, lanes: lanes.all });
