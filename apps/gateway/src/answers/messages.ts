@@ -83,13 +83,19 @@ class MessagesAssembler implements StreamAssembler {
   }
 }
 
+/** What a message tells at its end; clients take it from there, and what is not told there is gone. */
+const ENDING = ["stop_details", "container"] as const;
+
 function replayMessages(answer: JsonObject): string {
   const lines: string[] = [];
   const tell = (type: string, fields: JsonObject): void => {
     lines.push(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
   };
   const usage = isObject(answer.usage) ? answer.usage : {};
-  const begun = { ...answer, content: [], stop_reason: null, stop_sequence: null, usage: { ...usage, output_tokens: 0 } };
+  const ending: JsonObject = { stop_reason: null, stop_sequence: null };
+  for (const field of ENDING) if (field in answer) ending[field] = null;
+  const begun = { ...answer, ...ending, content: [], usage: { ...usage, output_tokens: 0 } };
+  for (const field in ending) ending[field] = answer[field] ?? null;
   tell("message_start", { message: begun });
   objectsOf(answer.content).forEach((block, index) => {
     const { begin, deltas } = toDeltas(block);
@@ -97,8 +103,7 @@ function replayMessages(answer: JsonObject): string {
     for (const delta of deltas) tell("content_block_delta", { index, delta });
     tell("content_block_stop", { index });
   });
-  const closing = { stop_reason: answer.stop_reason ?? null, stop_sequence: answer.stop_sequence ?? null };
-  tell("message_delta", { delta: closing, usage });
+  tell("message_delta", { delta: ending, usage });
   tell("message_stop", {});
   return lines.join("");
 }
@@ -116,8 +121,9 @@ function toDeltas(block: JsonObject): { begin: JsonObject; deltas: JsonObject[] 
     return { begin: { ...block, thinking: "", signature: "" }, deltas };
   }
   if (isObject(block.input)) {
-    const json = JSON.stringify(block.input);
-    const deltas = cutText(json).map((piece) => ({ type: "input_json_delta", partial_json: piece }));
+    // An input without fields is told as an empty text.
+    const pieces = Object.keys(block.input).length === 0 ? [""] : cutText(JSON.stringify(block.input));
+    const deltas = pieces.map((piece) => ({ type: "input_json_delta", partial_json: piece }));
     return { begin: { ...block, input: {} }, deltas };
   }
   return { begin: block, deltas: [] };
