@@ -49,6 +49,16 @@ describe("the versions of a lane", () => {
     expect(judge(by, { epoch: "e1", seq: 7 }, "key", [])).toBe("valid");
   });
 
+  test("know this process's own invalidations though the channel has heard something else at their places", () => {
+    const { versions, channel } = create();
+    channel.record.apply(6, { kind: "key", key: "forged" });
+    versions.acknowledge({ epoch: "e1", seq: 6 }, { kind: "tag", tag: "red" });
+    const by = versions.fromChannel(100);
+    if (!by) throw new Error("no judge");
+    expect(judge(by, { epoch: "e1", seq: 5 }, "key", ["red"])).toBe("invalid");
+    expect(judge(by, { epoch: "e1", seq: 6 }, "key", ["red"])).toBe("valid");
+  });
+
   test("tell when the server's seq went backwards: it lost what it had acknowledged", () => {
     const { versions } = create();
     versions.acknowledge({ epoch: "e1", seq: 9 }, { kind: "key", key: "key" });

@@ -17,8 +17,9 @@ export interface Judge {
 /** Judges an entry. */
 export function judge({ record, own }: Judge, version: Version, key: string, tags: readonly string[]): Judgement {
   const judgement = record.judge(version, key, tags);
-  if (judgement === "invalid" || own === undefined || own.seq <= record.seq || own.epoch !== version.epoch) return judgement;
-  // What `own` does not know of a tag, this process has not invalidated.
+  if (judgement === "invalid" || own === undefined || own.epoch !== version.epoch) return judgement;
+  // Also when the record has come as far: places that were heard may be forged (essay of the bus's `lane.ts`), those of `own` are the server's
+  // answers. What `own` does not know of a tag, this process has not invalidated.
   return own.judge(version, key, tags) === "invalid" ? "invalid" : judgement;
 }
 

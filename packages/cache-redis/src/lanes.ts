@@ -1,4 +1,4 @@
-import { CacheError, type Clock, type KeySpace, type RandomSource } from "@larder/cache-core";
+import { CacheError, type Clock, checkKey, checkWindowMs, type KeySpace, type RandomSource } from "@larder/cache-core";
 import type { BreakerState } from "./breaker.ts";
 import type { CallDesk } from "./call-desk.ts";
 import { Lane } from "./lane.ts";
@@ -42,9 +42,9 @@ export class Lanes {
     return states.includes("open") ? "open" : states.includes("half-open") ? "half-open" : "closed";
   }
 
-  /** Where a key lives. */
+  /** Where a key lives. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is no string */
   locate(key: string): Place {
-    const name = toName(key);
+    const name = toName(checkKey(key));
     return { lane: this.all[this.#options.keySpace.laneOf(name)] as Lane, key, name };
   }
 
@@ -64,7 +64,7 @@ export class Lanes {
   /** Waits until all can be used. @param checkOpen throws when it is of no use to wait any longer */
   async ready(timeoutMs: number, checkOpen: () => void): Promise<void> {
     const { clock } = this.#options;
-    const giveUpAt = clock.now() + timeoutMs;
+    const giveUpAt = clock.now() + checkWindowMs("timeoutMs", timeoutMs);
     while (!this.areOpen) {
       checkOpen();
       if (clock.now() >= giveUpAt) throw new CacheError("ERR_CACHE_BACKEND", `Redis could not be used within ${timeoutMs} ms`);

@@ -89,33 +89,46 @@ function clientOptions(target: Target, random: RandomSource): RedisOptions {
   };
 }
 
+/** Reads a URL, so that what is wrong with it is known before anything is opened. @returns what `openClient` opens */
+export function planClient(
+  url: string,
+  { random = systemRandom }: OpenClientOptions = {},
+): { readonly isCluster: boolean; readonly open: () => Redis | Cluster } {
+  const target = parseUrl(url);
+  const settings = clientOptions(target, random);
+  if (target.kind === "cluster") {
+    if (target.path.length > 0 && target.path[0] !== "0") refuse("names a database, which a cluster does not have");
+    return { isCluster: true, open: () => openCluster(target, settings, random) };
+  }
+  if (target.kind === "sentinel") {
+    const [name, database] = target.path;
+    if (name === undefined) return refuse("names no master behind its sentinels");
+    const options: RedisOptions = { ...settings, sentinels: [...target.addresses], name, db: toDatabase(database) };
+    return { isCluster: false, open: () => new Redis(options) };
+  }
+  const options: RedisOptions = { ...settings, ...(target.addresses[0] as Address), db: toDatabase(target.path[0]) };
+  return { isCluster: false, open: () => new Redis(options) };
+}
+
+function openCluster(target: Target, settings: RedisOptions, random: RandomSource): Cluster {
+  // A node is reconnected by the cluster client, which asks anew who serves its slots.
+  const { retryStrategy, enableOfflineQueue, ...ofNode } = settings;
+  return new Cluster([...target.addresses], {
+    redisOptions: ofNode,
+    enableOfflineQueue: false,
+    scaleReads: "master",
+    slotsRefreshTimeout: 1_000,
+    slotsRefreshInterval: 10_000,
+    retryDelayOnFailover: 100,
+    maxRedirections: 4,
+    clusterRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2_000) * (0.75 + random.next() / 4),
+  });
+}
+
 /**
  * Opens a client as the cache wants it. The same URL serves the invalidation bus, which makes connections of its own from a client.
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION for a URL that cannot be read; its text is not quoted
  */
 export function openClient(url: string, options: OpenClientOptions = {}): Redis | Cluster {
-  const target = parseUrl(url);
-  const { random = systemRandom } = options;
-  const settings = clientOptions(target, random);
-  if (target.kind === "cluster") {
-    if (target.path.length > 0 && target.path[0] !== "0") refuse("names a database, which a cluster does not have");
-    // A node is reconnected by the cluster client, which asks anew who serves its slots.
-    const { retryStrategy, enableOfflineQueue, ...ofNode } = settings;
-    return new Cluster([...target.addresses], {
-      redisOptions: ofNode,
-      enableOfflineQueue: false,
-      scaleReads: "master",
-      slotsRefreshTimeout: 1_000,
-      slotsRefreshInterval: 10_000,
-      retryDelayOnFailover: 100,
-      maxRedirections: 4,
-      clusterRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2_000) * (0.75 + random.next() / 4),
-    });
-  }
-  if (target.kind === "sentinel") {
-    const [name, database] = target.path;
-    if (name === undefined) return refuse("names no master behind its sentinels");
-    return new Redis({ ...settings, sentinels: [...target.addresses], name, db: toDatabase(database) });
-  }
-  return new Redis({ ...settings, ...(target.addresses[0] as Address), db: toDatabase(target.path[0]) });
+  return planClient(url, options).open();
 }

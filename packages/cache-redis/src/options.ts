@@ -1,5 +1,5 @@
 import type { Clock, RandomSource } from "@larder/cache-core";
-import { CacheError, checkCount, checkDurationMs, checkName, systemClock, systemRandom } from "@larder/cache-core";
+import { checkCount, checkDurationMs, checkFlag, checkName, systemClock, systemRandom } from "@larder/cache-core";
 import type { Cluster, Redis } from "ioredis";
 import type { RedisPort } from "./redis-port.ts";
 import { jsonCodec, type ValueCodec } from "./value-codec.ts";
@@ -85,23 +85,8 @@ export function toSettings<V>(options: RedisCacheOptions<V>, isCluster: boolean)
     failureThreshold: checkCount("failureThreshold", failureThreshold),
     maxLoadMs: checkDurationMs("maxLoadMs", maxLoadMs),
     logLength: checkCount("logLength", logLength),
-    isSharded,
+    isSharded: checkFlag("isSharded", isSharded),
     clock,
     random,
   };
-}
-
-/** A client must do what the tier relies on. @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is set up otherwise */
-export function checkClient(client: Redis | Cluster): void {
-  const { keyPrefix, scaleReads } = client.options as { readonly keyPrefix?: unknown; readonly scaleReads?: unknown };
-  if (keyPrefix)
-    throw new CacheError(
-      "ERR_CACHE_INVALID_OPTION",
-      "client must have no keyPrefix: channels would not carry it; use the cache's own keyPrefix",
-    );
-  if (client.isCluster && scaleReads !== undefined && scaleReads !== "master")
-    throw new CacheError(
-      "ERR_CACHE_INVALID_OPTION",
-      'client must have scaleReads "master": a replica may answer with what was invalidated',
-    );
 }

@@ -3,6 +3,7 @@ import {
   CacheError,
   checkDurationMs,
   checkKey,
+  checkTags,
   type FencedStore,
   type FillOptions,
   type FillOutcome,
@@ -30,12 +31,12 @@ import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
 import { type RedisCacheOptions, type RedisCacheSettings, toSettings } from "./options.ts";
 import { OwnWrites } from "./own-writes.ts";
+import { planPort } from "./plan-port.ts";
 import { publishRedisEvent } from "./redis-events.ts";
 import type { RedisPort } from "./redis-port.ts";
 import { type RedisCacheStats, RedisCounters } from "./redis-stats.ts";
 import { Reservations } from "./reservations.ts";
 import { Sweeper } from "./sweeper.ts";
-import { toPort } from "./to-port.ts";
 import { ValuePipeline } from "./value-pipeline.ts";
 import { WakeListener } from "./wake-listener.ts";
 
@@ -70,10 +71,12 @@ export class RedisCache<V> implements FencedStore<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: RedisCacheOptions<V>) {
-    const { port, isCluster } = toPort(options);
+    const { isCluster, open } = planPort(options);
     const settings = toSettings(options, isCluster);
     const { clock, random, namespace, keyPrefix, timeoutMs, writeTimeoutMs, maxLoadMs } = settings;
     const keySpace = new KeySpace(settings);
+    // Nothing throws from here on: what is opened now is closed with the cache.
+    const port = open();
     this.namespace = namespace;
     this.#port = port;
     this.#settings = settings;
@@ -104,7 +107,11 @@ export class RedisCache<V> implements FencedStore<V> {
     this.#open();
   }
 
-  /** Resolves when every lane was checked and is used; rejects when that is not so within `timeoutMs` milliseconds. Nobody has to wait for it. */
+  /**
+   * Resolves when every lane was checked and is used; rejects when that is not so within `timeoutMs` milliseconds: 0 = unless it is so now,
+   * `Infinity` = never. Nobody has to wait for it.
+   * @throws {CacheError} ERR_CACHE_BACKEND when the time is over; ERR_CACHE_INVALID_OPTION for anything but a number >= 0; ERR_CACHE_CLOSED after close()
+   */
   ready(timeoutMs = 5_000): Promise<void> {
     return this.#lanes.ready(timeoutMs, () => this.#checkOpen());
   }
@@ -125,7 +132,8 @@ export class RedisCache<V> implements FencedStore<V> {
     return this.#find(key, false, (entry) => entry !== undefined && entry.freshMs > 0);
   }
 
-  getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
+  async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
+    this.#checkOpen();
     // One GET each: they leave in one write, and a cluster has no multi-key read over slots.
     return Promise.all(keys.map((key) => this.get(key)));
   }
@@ -136,10 +144,10 @@ export class RedisCache<V> implements FencedStore<V> {
     const fillOptions: FillOptions = {
       ttlMs: options.ttlMs === undefined ? this.#settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
       staleMs: 0,
-      tags: options.tags ?? [],
+      tags: checkTags(options.tags),
     };
-    const entry = this.#values.encode(key, value, fillOptions);
     const place = this.#lanes.locate(key);
+    const entry = this.#values.encode(key, value, fillOptions);
     if (this.#isTooLarge(entry)) {
       await this.#ownWrites.delete(place);
       return false;
@@ -147,7 +155,8 @@ export class RedisCache<V> implements FencedStore<V> {
     return this.#ownWrites.set(place, entry, fillOptions);
   }
 
-  setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): Promise<boolean[]> {
+  async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): Promise<boolean[]> {
+    this.#checkOpen();
     return Promise.all(entries.map(([key, value]) => this.set(key, value, options)));
   }
 
@@ -157,6 +166,7 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
+    this.#checkOpen();
     const answers = await Promise.all(keys.map((key) => this.delete(key)));
     return answers.filter(Boolean).length;
   }
@@ -242,8 +252,9 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   async reserve(key: string, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
+    const place = this.#lanes.locate(key);
     if (this.#isClosed || this.#ownWrites.covers(key)) return undefined;
-    return this.#reservations.take(this.#lanes.locate(key), lease, call);
+    return this.#reservations.take(place, lease, call);
   }
 
   async fill(reservation: Reservation<V>, value: V, options: FillOptions): Promise<FillOutcome> {
@@ -275,10 +286,11 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Replacement> {
     this.#checkOpen();
-    const entry = this.#values.encode(checkKey(key), value, options);
+    const place = this.#lanes.locate(key);
+    const entry = this.#values.encode(key, value, options);
     if (this.#isTooLarge(entry)) return { version: await this.invalidate({ kind: "key", key }, call), isStored: false };
     this.#counters.base.invalidations += 1;
-    return this.#writer.tell(() => this.#writer.replace(this.#lanes.locate(key), entry, options, call), "replace");
+    return this.#writer.tell(() => this.#writer.replace(place, entry, options, call), "replace");
   }
 
   async invalidate(target: InvalidationTarget, call: BackendCall): Promise<Version> {
@@ -301,6 +313,7 @@ export class RedisCache<V> implements FencedStore<V> {
   ): Promise<T> {
     if (this.#isClosed) return Promise.reject(closed());
     return new Promise((resolve) => {
+      checkKey(key);
       const done: FoundDone<V> = (entry) => {
         if (isCounted) this.#countRead(entry);
         resolve(pick(entry));

@@ -145,9 +145,9 @@ describe("judgement without a bus", () => {
 describe("entries", () => {
   test("tell a stale value apart inside its window, and never give it as a hit", async () => {
     const { a } = await pair();
-    await a.fill(await reserve(a, "key"), "value", { ttlMs: 30, staleMs: 60_000, tags: [] });
+    await a.fill(await reserve(a, "key"), "value", { ttlMs: 400, staleMs: 60_000, tags: [] });
     expect(await a.get("key")).toBe("value");
-    await expect.poll(() => a.lookup("key")).toMatchObject({ status: "stale", value: "value" });
+    await expect.poll(() => a.lookup("key"), { timeout: 5_000 }).toMatchObject({ status: "stale", value: "value" });
     expect(await a.get("key")).toBe(undefined);
     const entry = await a.read("key", call());
     expect(entry?.freshMs).toBeLessThanOrEqual(0);
