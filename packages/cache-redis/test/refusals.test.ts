@@ -28,6 +28,21 @@ describe("a Redis that refuses", () => {
     await cache.close();
   });
 
+  test("nothing, when it is the cache that does: a replacement tells that the value is not stored, and the old one is gone", async () => {
+    const cache = await openCache<unknown>({ client, maxValueBytes: 100 });
+    await cache.set("key", "old");
+    const { version, isStored } = await cache.replace("key", "x".repeat(1_000), plain, call());
+    expect([version.seq > 0, isStored]).toEqual([true, false]);
+    expect(await cache.get("key")).toBe(undefined);
+    expect(await cache.replace("key", "short", plain, call())).toMatchObject({ isStored: true });
+    expect(await cache.get("key")).toBe("short");
+    // What no codec can hold is the caller's mistake: it is told, nothing happens, and nothing waits for a retry.
+    await expect(cache.replace("key", { big: 1n }, plain, call())).rejects.toMatchObject({ code: "ERR_CACHE_CODEC" });
+    await expect(cache.set("key", { big: 1n })).rejects.toMatchObject({ code: "ERR_CACHE_CODEC" });
+    expect(await cache.get("key")).toBe("short");
+    await cache.close();
+  });
+
   test("writes because it has become a replica: it is not read either", async () => {
     await using server = await startRedisServer();
     await using other = await startRedisServer();
