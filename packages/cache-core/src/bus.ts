@@ -10,7 +10,7 @@ export type ResetReason =
 
 /** What a channel tells the cache that joined it. Called synchronously, in the order of the lane. */
 export interface InvalidationListener {
-  /** An invalidation by another origin. Own echoes are not told. */
+  /** An invalidation by another origin, told at least once. Own echoes are not told. */
   onInvalidation(invalidation: Invalidation): void;
   /** Messages may have been missed for good: nothing held so far may be served again. */
   onReset(reason: ResetReason): void;

@@ -47,6 +47,14 @@ describe("VersionRecord", () => {
     expect(known.seq).toBe(10);
   });
 
+  it("takes in a pattern at a place where another one was heard, which may have been forged", () => {
+    const known = record();
+    known.apply(11, { kind: "pattern", pattern: "old:*" });
+    for (let round = 0; round < 100; round += 1) known.apply(11, { kind: "pattern", pattern: "user:*" });
+    expect(known.judge(at(10), "user:1", [])).toBe("invalid");
+    expect(known.judge(at(10), "model:1", [])).toBe("valid");
+  });
+
   it("forgets no pattern when there are too many, but drops more than was asked", () => {
     const known = record();
     for (let seq = 11; seq <= 60; seq += 1) known.apply(seq, { kind: "pattern", pattern: `p${seq}:*` });

@@ -13,8 +13,9 @@ export interface BodySigner {
 }
 
 /**
- * Signs with HMAC-SHA256. Epoch and seq are given by the server after signing and are not covered: whoever can write to that Redis can
- * repeat an old invalidation, which costs a miss, and cannot invent one.
+ * Signs with HMAC-SHA256. Epoch and seq are given by the server after signing and are not covered: whoever may publish on the bus's
+ * channels can repeat an old invalidation at any place, which costs misses. He cannot invent one, nor hide one (essay of `lane.ts`; the
+ * exception there is a cluster whose nodes lose messages among themselves). Whoever may write the bus's keys can do anything.
  * @param secret at least 16 bytes, the same in every process
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is shorter
  */

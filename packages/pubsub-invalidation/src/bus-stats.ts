@@ -1,18 +1,18 @@
 /** Counters of a bus while they are counted: all integers >= 0. */
 export interface BusCounters {
-  /** Invalidations heard that were new and by others. */
+  /** Invalidations learnt that were new and by others: at a place that was not taken. */
   messages: number;
   /** Invalidations heard that were our own. */
   ownEchoes: number;
-  /** Invalidations heard again: harmless. */
+  /** Invalidations heard at a place that was taken already. They are obeyed all the same, which costs a miss. */
   duplicates: number;
   /** Messages that could not be read, were not signed as they should be, or named nothing known. */
   malformed: number;
-  /** Times when a message or heartbeat showed that one before it was missing. */
+  /** Times when a message or heartbeat showed that one before it was missing, or might be: after a reconnect. */
   gaps: number;
   /** Gaps closed from the log. */
   replays: number;
-  /** Invalidations learnt from the log. */
+  /** Invalidations learnt from the log that had not been heard. */
   replayed: number;
   /** Times when everything held was dropped; the first synchronisation of each lane is not counted. */
   resets: number;

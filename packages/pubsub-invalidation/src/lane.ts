@@ -24,8 +24,17 @@ import { check, replay } from "./scripts.ts";
  *
  * What is known. Every invalidation of a lane has a place: an epoch (128 random bits) and a seq that counts up inside it. The log in Redis
  * keeps the last ones; pub/sub pushes each as it happens, at most once and only while connected. `#seq` is the last place up to which
- * everything was told to the cache. A message at `#seq + 1` moves it on; one at or below is a repetition; one further on shows a hole:
- * it is told at once, because dropping early is always safe, and the hole is filled from the log.
+ * something was told to the cache. A message at `#seq + 1` moves it on; one at or below is a repetition; one further on shows a hole.
+ * All of them are told at once, because dropping early is always safe, and a hole is filled from the log.
+ *
+ * What a place is worth. It is written by the script after the sender has signed, so whoever may publish can put any place in front of a
+ * body that he has heard before. A message is therefore told whatever its place: one whose place is taken already may be the real one,
+ * and the one before it a forgery. And a place stands for the real message only as long as the subscription has not changed since: what
+ * was published while there was none is lost, and a forgery in its place would hide that. So `#verified` counts beside `#seq`: up to there
+ * everything was read from the log, or was heard on one and the same subscription before a heartbeat that was. A new subscription counts
+ * from `#verified` again and reads the log up to its own first heartbeat, though it may find there what it has heard; what was published
+ * after that heartbeat is heard. (What this cannot see is a message that is lost while its subscription stands, as between the nodes of a
+ * cluster: there a forgery at its very place hides it, and the TTL bounds that.)
  *
  * What counts as proof. Every heartbeat runs the check script, which publishes a nonce with (epoch, seq) on a channel of our own, on the
  * connection that carries the invalidations. That connection keeps its order, so when the nonce is heard, whatever was published before
@@ -40,7 +49,7 @@ import { check, replay } from "./scripts.ts";
  *
  * Interleavings that this survives, each a test: messages lost with the connection; heartbeat overtaking nothing but arriving before its
  * own check's reply; an epoch moving between two pages of a replay; a log trimmed under a replay; old replies after a reconnect; a
- * message from a foreign epoch. One that it does not: two servers that both believe to be the master (split brain). Each side's
+ * message from a foreign epoch; a forged place, before or after the real one, and with the real one lost. One that it does not: two servers that both believe to be the master (split brain). Each side's
  * processes prove themselves fresh against their own; `min-replicas-to-write` bounds that in Redis, and the TTL bounds it here.
  *
  * Sources: Redis, "Redis Pub/Sub: delivery semantics" (at most once); M. Annamalai et al., "Skybridge", OSDI 2025 (bounded or known
@@ -83,6 +92,8 @@ export interface LaneContext {
 }
 
 interface Beat {
+  /** How many were sent up to it. */
+  readonly order: number;
   /** Monotonic milliseconds. */
   readonly sentAt: number;
   /** What was known when it was sent: a server that answers less, in the same epoch and baseline, has lost writes. */
@@ -107,6 +118,8 @@ export class Lane {
   #record: VersionRecord | undefined;
   #epoch = "";
   #seq = 0;
+  /** The last place up to which everything was told for certain: read from the log, or heard before a heartbeat on one subscription. */
+  #verified = 0;
   #baselineDue: ResetReason | undefined = "epoch-changed";
   #baselines = 0;
   /** Places told ahead of a hole. */
@@ -119,9 +132,12 @@ export class Lane {
   #lastAnswered = 0;
   #lastBeatAt = -Infinity;
   #unheard = 0;
-  /** Subscribed anew, and no check sent since has told that the server is still the one whose places we count. */
+  /** Not subscribed, or subscribed anew and not yet caught up with by way of the log: places heard since `#verified` count for nothing. */
   #isUnverified = true;
-  #verifyingBeat = 1;
+  /** Beats before this one were sent before the subscription stood: others may have heard their nonces where we did not. */
+  #verifyingBeat = Infinity;
+  /** What the first heartbeat of the new subscription told: up to there the log is read. */
+  #verifyTo: number | undefined;
   /** A message of an epoch that is not ours was heard, and no check sent since has told which one counts. */
   #isForeign = false;
   #foreignBefore = 0;
@@ -170,9 +186,13 @@ export class Lane {
   /** The subscription stands anew: what was missed is asked for at once. */
   onSubscribed(): void {
     this.#unheard = 0;
-    this.#isUnverified = true;
-    this.#verifyingBeat = this.#beatsSent + 1;
+    this.#doubt(this.#beatsSent + 1);
     void this.beat();
+  }
+
+  /** The subscription is gone. Told before anything is heard on the next one, which may be before that is known to stand. */
+  onLost(): void {
+    this.#doubt(Infinity);
   }
 
   /** Messages were thrown away unread. */
@@ -193,7 +213,7 @@ export class Lane {
     const order = this.#beatsSent;
     const sentAt = clock.now();
     const wallSentAt = clock.wallNow();
-    const beat: Beat = { sentAt, seqFloor: this.#seq, baselines: this.#baselines };
+    const beat: Beat = { order, sentAt, seqFloor: this.#seq, baselines: this.#baselines };
     const nonce = random.token();
     this.#lastBeatAt = sentAt;
     this.#expect(nonce, beat);
@@ -205,7 +225,6 @@ export class Lane {
       if (this.#isClosed || order < this.#lastAnswered || !Array.isArray(reply)) return;
       this.#lastAnswered = order;
       if (this.#beats.has(nonce)) this.#unheard += 1;
-      if (order >= this.#verifyingBeat) this.#isUnverified = false;
       if (order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
       this.#onState(toVersionState(reply.slice(0, 5)), beat);
@@ -225,6 +244,7 @@ export class Lane {
     }
     this.#beats.delete(heartbeat.nonce);
     this.#unheard = 0;
+    if (beat.order < this.#verifyingBeat) return;
     if (this.#isBackwards(heartbeat, beat)) {
       this.#lose("epoch-changed");
       return;
@@ -242,9 +262,11 @@ export class Lane {
       counters.malformed += 1;
       return;
     }
+    // Dropping what it names is right in any epoch and at any place, one that is taken included: see the essay.
+    this.#tell(heard);
     if (heard.epoch !== this.#epoch || this.#baselineDue !== undefined) {
-      // Its place cannot be judged yet. Dropping what it names is right in any epoch; a check tells which one this is.
-      this.#tell(heard);
+      // Its place cannot be judged yet; a check tells which epoch this is.
+      this.#count(heard);
       this.#keepEarly(heard);
       if (heard.epoch !== this.#epoch) {
         this.#isForeign = true;
@@ -254,12 +276,10 @@ export class Lane {
       return;
     }
     if (heard.seq <= this.#seq || this.#ahead.has(heard.seq)) {
-      // The server behind a new subscription may have lost writes and be counting the same places again (found by the simulator).
-      if (this.#isUnverified) this.#tell(heard);
       counters.duplicates += 1;
       return;
     }
-    this.#tell(heard);
+    this.#count(heard);
     if (heard.seq === this.#seq + 1) {
       this.#advance(heard.seq);
       this.#settle();
@@ -286,15 +306,20 @@ export class Lane {
   }
 
   #tell(heard: Invalidation): void {
-    const { counters, originId } = this.#context;
     if (heard.epoch === this.#epoch) this.#record?.apply(heard.seq, heard.target);
-    if (heard.origin === originId) {
-      counters.ownEchoes += 1;
-      return;
-    }
-    counters.messages += 1;
     const { epoch, seq, origin, target } = heard;
-    this.#context.onInvalidation({ epoch, seq, origin, target });
+    if (origin !== this.#context.originId) this.#context.onInvalidation({ epoch, seq, origin, target });
+  }
+
+  #count({ origin }: Invalidation): void {
+    this.#context.counters[origin === this.#context.originId ? "ownEchoes" : "messages"] += 1;
+  }
+
+  #doubt(verifyingBeat: number): void {
+    this.#isUnverified = true;
+    this.#verifyingBeat = verifyingBeat;
+    this.#verifyTo = undefined;
+    this.#toProve = undefined;
   }
 
   #advance(seq: number): void {
@@ -322,6 +347,8 @@ export class Lane {
     this.#baselines += 1;
     this.#epoch = state.epoch;
     this.#seq = state.seq;
+    this.#verified = state.seq;
+    this.#verifyTo = undefined;
     this.#record = new VersionRecord(state);
     this.#ahead.clear();
     this.#baselineDue = undefined;
@@ -354,15 +381,26 @@ export class Lane {
     if (heard === undefined || this.#isClosed) return;
     // Another epoch or a baseline that is due: the reply of that heartbeat's own check decides.
     if (this.#baselineDue !== undefined || heard.epoch !== this.#epoch) return;
-    if (heard.seq > this.#seq && !ablated.has("sequence")) {
+    if (!this.#isCovered(heard.seq) && !ablated.has("sequence")) {
       void this.#fillHole();
       return;
     }
     this.#toProve = undefined;
+    this.#verified = Math.max(this.#verified, heard.seq);
     if (heard.sentAt <= this.lastProofAt) return;
     this.lastProofAt = heard.sentAt;
     this.#context.counters.proofs += 1;
     this.#context.onProof();
+  }
+
+  /** Whether everything up to a heartbeat's place was told, as far as this subscription and the log can say. */
+  #isCovered(seq: number): boolean {
+    if (this.#isUnverified) {
+      this.#verifyTo ??= seq;
+      if (this.#verified < this.#verifyTo) return false;
+      this.#isUnverified = false;
+    }
+    return seq <= this.#seq;
   }
 
   /** Everything held must go; a check's reply gives the new baseline. */
@@ -387,7 +425,7 @@ export class Lane {
     }, URGENT_GAP_MS - sinceMs);
   }
 
-  /** Reads the log from the first place that is missing. Never rejects. */
+  /** Reads the log from the first place that is in doubt: what was heard since may have stood at a place that was not its own. Never rejects. */
   async #fillHole(): Promise<void> {
     if (this.#isReplaying || this.#isClosed) return;
     this.#isReplaying = true;
@@ -413,21 +451,24 @@ export class Lane {
     const { port, counters, timeoutMs } = this.#context;
     const baselines = this.#baselines;
     const seqFloor = Math.max(this.#seq, this.#toProve?.epoch === this.#epoch ? this.#toProve.seq : 0);
-    const page = parseLogPage(await port.run(replay, this.#keys, [String(this.#seq + 1), String(PAGE)], timeoutMs));
+    const ahead = [...this.#ahead];
+    const page = parseLogPage(await port.run(replay, this.#keys, [String(this.#verified + 1), String(PAGE)], timeoutMs));
     if (this.#isClosed || this.#baselines !== baselines || this.#baselineDue !== undefined) return false;
     // A record that counts less far than what was heard has lost writes.
     if (page === undefined || page.epoch !== this.#epoch || page.seq < seqFloor) {
       this.#lose("epoch-changed");
       return false;
     }
-    if (ablated.has("replay")) this.#seq = page.seq;
+    // Heard before the log was asked, and beyond what it counts: nobody was given that place.
+    for (const seq of ahead) if (seq > page.seq) this.#ahead.delete(seq);
+    if (ablated.has("replay")) this.#seq = this.#verified = page.seq;
     for (const entry of page.entries) {
       if (!this.#takeEntry(entry)) {
         this.#lose("log-lost");
         return false;
       }
     }
-    if (this.#seq >= page.seq) {
+    if (this.#verified >= page.seq) {
       counters.replays += 1;
       return false;
     }
@@ -440,13 +481,17 @@ export class Lane {
   #takeEntry(raw: unknown): boolean {
     const entry = parseLogEntry(raw);
     if (entry === undefined) return false;
-    if (entry.seq <= this.#seq) return true;
-    if (entry.seq !== this.#seq + 1) return false;
+    if (entry.seq <= this.#verified) return true;
+    if (entry.seq !== this.#verified + 1) return false;
     const decoded = decodeBody(entry.body);
     // An invalidation that this version of larder cannot read must still be obeyed: everything may be meant.
     if (!decoded || !this.#isGenuine(decoded)) return false;
+    const learnt: Invalidation = { epoch: this.#epoch, seq: entry.seq, origin: decoded.origin, target: decoded.target };
+    this.#tell(learnt);
+    this.#verified = entry.seq;
+    if (entry.seq <= this.#seq) return true;
     this.#context.counters.replayed += 1;
-    this.#tell({ epoch: this.#epoch, seq: entry.seq, origin: decoded.origin, target: decoded.target });
+    this.#count(learnt);
     this.#advance(entry.seq);
     return true;
   }

@@ -209,6 +209,7 @@ export class PortInvalidationBus implements InvalidationBus {
   }
 
   #onLost(): void {
+    for (const lane of this.#allLanes()) lane.onLost();
     if (!this.#isConnected) return;
     this.#isConnected = false;
     this.#announce("lost");
@@ -230,6 +231,7 @@ export class PortInvalidationBus implements InvalidationBus {
     if (this.#isConnected && lanes.some((lane) => lane.isDeaf)) {
       this.#isConnected = false;
       this.#announce("deaf");
+      for (const lane of lanes) lane.onLost();
       this.#port.reconnectSubscriber();
     }
     for (const lane of lanes) void lane.beat();

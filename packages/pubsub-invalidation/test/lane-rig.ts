@@ -70,6 +70,14 @@ export class LaneRig implements BusPort {
       },
       onRedisTime: () => {},
     });
+    this.subscribed();
+    this.calls.length = this.messages.length = 0;
+  }
+
+  /** The subscription stands, anew after the first time: what was on its way is lost, and a heartbeat is sent. */
+  subscribed(): void {
+    this.messages.length = 0;
+    this.lane.onSubscribed();
   }
 
   open(_events: BusPortEvents): void {}
