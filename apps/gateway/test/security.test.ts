@@ -225,6 +225,35 @@ describe("S8: SSRF", () => {
 });
 
 describe("S10, S11: credentials stay inside", () => {
+  const QUOTED = { error: { message: "Incorrect API key provided: sk-upstream-canary-7f3a9c", type: "invalid_request_error" } };
+
+  it.each([
+    ["a body", "application/json", JSON.stringify(QUOTED)],
+    ["an event", "text/event-stream", `data: ${JSON.stringify(QUOTED)}\n\ndata: [DONE]\n\n`],
+    ["an event of messages", "text/event-stream", `event: error\ndata: ${JSON.stringify({ type: "error", ...QUOTED })}\n\n`],
+    [
+      "a failed response",
+      "text/event-stream",
+      `data: ${JSON.stringify({ type: "response.failed", response: { status: "failed", ...QUOTED } })}\n\n`,
+    ],
+  ])("are struck out of errors with status 200 too: %s, cut in the middle of the key", async (name, type, text) => {
+    bed.upstream.behaviour = async (_seen, response) => {
+      response.writeHead(200, { "content-type": type });
+      const middle = text.indexOf("canary");
+      response.write(text.slice(0, middle));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      response.end(text.slice(middle));
+      return true;
+    };
+    for (const path of ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/moderations"])
+      for (const stream of [false, true])
+        for (const headers of [{}, { "cache-control": "no-store" }]) {
+          const body = { ...chat(`quoted ${name}`), input: `quoted ${name}`, max_tokens: 5, stream };
+          const told = await (await bed.post(path, body, headers as Record<string, string>)).text();
+          expect([path, stream, headers, told.includes("canary")]).toEqual([path, stream, headers, false]);
+        }
+  });
+
   it.each(["a\r\nx: y", "a\0b", "a…b", "", " "])(
     "refuses a credential that no header can carry, without quoting it: %j",
     async (apiKey) => {

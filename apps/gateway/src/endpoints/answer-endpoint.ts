@@ -114,12 +114,12 @@ export class AnswerEndpoint {
   }
 
   async #pass(active: Active, verdict: CacheVerdict): Promise<void> {
-    await passThrough(this.#parts, this.#request(active), active.exchange, {
+    const isAnswered = await passThrough(this.#parts, this.#request(active), active.exchange, {
       verdict,
       shape: this.#shape,
       signal: active.departure.watched(),
     });
-    this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
+    if (isAnswered) this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
   }
 
   /** Tries the targets in their order: a provider that fails before its answer has begun gives way to the next. */

@@ -1,23 +1,23 @@
-import { type AnswerFamily, NO_ANSWERS } from "../answers/family.ts";
+import { type AnswerFamily, NO_ANSWERS, type TokenUsage } from "../answers/family.ts";
 import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
-import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
 import { type AnswerMeta, StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { passedOnHeaders } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
-import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import { scrubError } from "../security/scrub-error.ts";
+import type { Secret } from "../security/secret.ts";
 import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { StreamReading } from "./read-stream.ts";
+import { estimateUsage } from "./token-estimate.ts";
 
 /** Largest answer taken in. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
-/** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
-const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
 /** Headers that change the answer and are part of the key, those that providers use to know an application by, and the caller's trace. */
 const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-referer|x-title|traceparent|tracestate)$/;
 
@@ -72,7 +72,9 @@ export async function loadAnswer(
 ): Promise<StoredAnswer> {
   const startedAt = performance.now();
   const { context } = load;
+  const secrets = [target.provider.apiKey, request.identity.upstreamKey];
   const trace = startCall(parts, request, target);
+  const stream = new StreamReading(request.family, secrets, trace);
   try {
     const answer = await parts.caller.call(target.provider, {
       method: "POST",
@@ -85,18 +87,20 @@ export async function loadAnswer(
     });
     request.onHead?.(passedOnHeaders(answer.headers));
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
-    const body = isStream ? await readStream(request.family, answer, load, trace) : await answer.bytes(MAX_ANSWER_BYTES);
-    const stored = toStoredAnswer(request, target, body, performance.now() - startedAt);
+    const body = isStream ? await stream.read(answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
+    const stored = toStoredAnswer(request, target, body, performance.now() - startedAt, secrets);
     if (NO_ANSWERS.has(stored.refusal)) refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
     if (stored.refusal !== undefined) {
       context.skipStore();
       request.onRefused?.(stored.refusal);
     }
     parts.meter.called(target.provider.id, "success");
-    countSpent(parts, request.identity, stored.answer.meta);
+    countSpent(parts, request.identity, stored.answer.meta.usage);
     trace?.succeeded({ status: answer.status, answer: stored.parsed, usage: stored.answer.meta.usage });
     return stored.answer;
   } catch (error) {
+    // A caller who leaves just before the end has had the answer, and the provider has its price.
+    if (context.cancellation.aborted || stream.events > 0) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
     if (context.cancellation.aborted) {
       trace?.failed(undefined);
       throw error;
@@ -127,6 +131,7 @@ function toStoredAnswer(
   target: PlannedTarget,
   body: Buffer,
   upstreamMs: number,
+  secrets: ReadonlyArray<Secret | undefined>,
 ): { readonly answer: StoredAnswer; readonly parsed: JsonObject; readonly refusal: string | undefined } {
   const parsed = parseObject(body.toString("utf8"));
   if (!parsed) throw new UpstreamFailure("The provider's answer is not a JSON object.", { status: 502 });
@@ -141,7 +146,8 @@ function toStoredAnswer(
     usage: request.family.usageOf(parsed),
     format: "json",
   };
-  return { answer: new StoredAnswer(meta, body), parsed, refusal: request.family.refusalToStore(parsed) };
+  const refusal = request.family.refusalToStore(parsed);
+  return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), parsed, refusal };
 }
 
 /**
@@ -168,58 +174,15 @@ function statusOfError(error: unknown): number {
   return typeof told === "number" && told >= 400 && told <= 599 ? told : 502;
 }
 
-function countSpent(parts: GatewayParts, identity: Identity, { usage }: AnswerMeta): void {
+/** Counts and charges what a provider says that a call has cost. */
+export function countSpent(parts: GatewayParts, identity: Identity, usage: TokenUsage | undefined): void {
   if (!usage) return;
   parts.meter.spentInputTokens += usage.inputTokens;
   parts.meter.spentOutputTokens += usage.outputTokens;
   parts.limiter.charge(identity, usage.inputTokens + usage.outputTokens);
 }
 
-/** Passes a stream on as it comes, and gives what it amounts to. */
-async function readStream(family: AnswerFamily, answer: UpstreamAnswer, load: AnswerLoad, trace: CallTrace | undefined): Promise<Buffer> {
-  const live = new LiveStream();
-  load.startLive(live);
-  const splitter = new SseSplitter();
-  let events: Buffer[] | undefined = [];
-  let length = 0;
-  try {
-    for await (const chunk of answer.body) {
-      const come = splitter.push(chunk);
-      if (come.length === 0) continue;
-      trace?.firstChunk();
-      const room = live.push(toBatch(family, come));
-      for (const event of come) length += event.length;
-      if (length > MAX_ASSEMBLED_BYTES) events = undefined;
-      events?.push(...come);
-      if (room) await room;
-    }
-  } catch (error) {
-    const failure = toUpstreamFailure(error);
-    live.fail(failure);
-    throw failure;
-  }
-  const { rest } = splitter;
-  if (rest) {
-    // Some providers leave out the blank line after the last event.
-    const last = Buffer.concat([rest, Buffer.from("\n\n")]);
-    void live.push(toBatch(family, [last]));
-    events?.push(last);
-  }
-  live.end();
-  return assemble(family, events);
-}
-
-function toBatch(family: AnswerFamily, events: readonly Buffer[]): EventBatch {
-  const all = events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events);
-  const lean = events.filter((event) => !family.isUsageEvent(event));
-  return { all, lean: lean.length === events.length ? all : Buffer.concat(lean) };
-}
-
-/** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */
-function assemble(family: AnswerFamily, events: readonly Buffer[] | undefined): Buffer {
-  const assembler = family.assemble();
-  for (const event of events ?? []) assembler.push(readSseEvent(event));
-  const whole = events && assembler.finish();
-  if (!whole) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
-  return Buffer.from(JSON.stringify(whole));
+/** Charges a key with what a call may have cost. Not told as spent: nobody has said so. */
+export function chargeEstimate(parts: GatewayParts, identity: Identity, usage: TokenUsage | undefined): void {
+  if (usage) parts.limiter.charge(identity, usage.inputTokens + usage.outputTokens);
 }

@@ -11,7 +11,8 @@ import type { CallTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { type AnswerRequest, onRetryOf, startCall, upstreamBody, upstreamHeaders } from "./load-answer.ts";
+import { type AnswerRequest, chargeEstimate, countSpent, onRetryOf, startCall, upstreamBody, upstreamHeaders } from "./load-answer.ts";
+import { PassedAnswer } from "./passed-answer.ts";
 
 /** How an uncached answer is told. */
 export interface PassOptions {
@@ -21,27 +22,39 @@ export interface PassOptions {
   readonly signal: AbortSignalLike;
 }
 
-/** Asks the targets in their order and passes the answer on as it comes, past the cache. */
+/** Asks the targets in their order and passes the answer on as it comes, past the cache. @returns whether the caller got an answer */
 export async function passThrough(
   parts: GatewayParts,
   request: Omit<AnswerRequest, "ttlMs">,
   exchange: Exchange,
   options: PassOptions,
-): Promise<void> {
+): Promise<boolean> {
   const { targets } = request.plan;
   for (const [position, target] of targets.entries()) {
     const trace = startCall(parts, request, target);
     try {
       const answer = await call(parts, request, target, options.signal, trace);
-      return await pipe(exchange, answer, target.provider, options, trace);
+      return await pipe(parts, {
+        exchange,
+        answer,
+        provider: target.provider,
+        identity: request.identity,
+        body: request.body,
+        options,
+        trace,
+      });
     } catch (error) {
       trace?.failed(options.signal.aborted ? undefined : error);
-      if (options.signal.aborted) return;
+      if (options.signal.aborted) return false;
+      parts.meter.called(target.provider.id, "failure");
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
       if (error.isRetryable && position < targets.length - 1) continue;
-      return sendFailure(exchange, error, options.shape, [target.provider.apiKey, request.identity.upstreamKey]);
+      parts.meter.failed(request.family.kind, error.status);
+      sendFailure(exchange, error, options.shape, [target.provider.apiKey, request.identity.upstreamKey]);
+      return false;
     }
   }
+  return false;
 }
 
 function call(
@@ -65,16 +78,23 @@ function call(
 /** Headers that describe the answer's own bytes. */
 const CONTENT_HEADERS = ["content-type", "content-length", "content-encoding", "content-disposition", "location"] as const;
 
-/** Passes an answer's bytes on as fast as the caller takes them. */
-async function pipe(
-  exchange: Exchange,
-  answer: UpstreamAnswer,
-  provider: Provider,
-  options: PassOptions,
-  trace: CallTrace | undefined,
-): Promise<void> {
+/** An answer on its way past the cache. */
+interface Passing {
+  readonly exchange: Exchange;
+  readonly answer: UpstreamAnswer;
+  readonly provider: Provider;
+  readonly identity: AnswerRequest["identity"];
+  /** The request's body, where it has been read. */
+  readonly body: Buffer | undefined;
+  readonly options: PassOptions;
+  readonly trace: CallTrace | undefined;
+}
+
+/** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller stayed */
+async function pipe(parts: GatewayParts, { exchange, answer, provider, identity, body, options, trace }: Passing): Promise<boolean> {
+  const passed = new PassedAnswer(answer, [provider.apiKey, identity.upstreamKey]);
   const content = CONTENT_HEADERS.flatMap((name) => {
-    const value = headerOf(answer.headers, name);
+    const value = name === "content-length" && passed.mayChange ? undefined : headerOf(answer.headers, name);
     return value === undefined ? [] : [name, value];
   });
   exchange.begin(answer.status, [
@@ -85,15 +105,32 @@ async function pipe(
   ]);
   try {
     for await (const chunk of answer.body) {
-      if (options.signal.aborted) return trace?.failed(undefined);
-      if (!exchange.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) await exchange.drained();
+      if (options.signal.aborted) break;
+      for (const piece of passed.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)))
+        if (!exchange.write(piece)) await exchange.drained();
     }
-    trace?.succeeded({ status: answer.status });
-    exchange.end();
+    if (!options.signal.aborted) {
+      for (const piece of passed.end()) exchange.write(piece);
+      trace?.succeeded({ status: answer.status, usage: passed.usage });
+      parts.meter.called(provider.id, "success");
+      exchange.end();
+    }
   } catch (error) {
-    trace?.failed(options.signal.aborted ? undefined : toUpstreamFailure(error));
+    if (!options.signal.aborted) {
+      trace?.failed(toUpstreamFailure(error));
+      parts.meter.called(provider.id, "failure");
+    }
     exchange.destroy();
   }
+  if (options.signal.aborted) trace?.failed(undefined);
+  // What is read from a provider, such as a batch of yesterday, tells what that has cost.
+  if (exchange.method === "POST") settle(parts, identity, passed, body);
+  return !options.signal.aborted;
+}
+
+function settle(parts: GatewayParts, identity: AnswerRequest["identity"], passed: PassedAnswer, body: Buffer | undefined): void {
+  if (passed.usage) countSpent(parts, identity, passed.usage);
+  else chargeEstimate(parts, identity, passed.estimate(body));
 }
 
 /** Headers of a request that are about the connection to us, or ours alone. */
@@ -122,7 +159,11 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
       signal: left,
       timeoutMs: provider.timeoutMs,
     });
-    if (answer.status < 400) return await pipe(exchange, answer, provider, options, trace);
+    if (answer.status < 400) {
+      await pipe(parts, { exchange, answer, provider, identity, body: undefined, options, trace });
+      return;
+    }
+    parts.meter.called(provider.id, "failure");
     const failure = new UpstreamFailure("The provider answered with an error.", {
       status: answer.status,
       headers: answer.headers,

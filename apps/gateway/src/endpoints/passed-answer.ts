@@ -1,0 +1,120 @@
+import { countOf, type TokenUsage } from "../answers/family.ts";
+import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
+import { scrubError } from "../security/scrub-error.ts";
+import type { Secret } from "../security/secret.ts";
+import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { estimateUsage } from "./token-estimate.ts";
+
+/** Bytes of a JSON answer that are held until its end, to see whether it is an error: errors are small. */
+const MAX_HELD_BYTES = 64 * 1024;
+/** Bytes of a JSON answer that are read for its usage. */
+const MAX_READ_BYTES = 8 * 1024 * 1024;
+const USAGE = Buffer.from('"usage"');
+const COLON = 0x3a;
+const WHITE_SPACE = /^\s*$/;
+
+/**
+ * An answer that goes past the cache, looked at on its way: credentials are struck out of errors, and what it cost is read where the provider tells. A stream
+ * goes on event by event, any other answer as it comes; only the first piece of JSON waits, until it is whole or too large for an error.
+ */
+export class PassedAnswer {
+  readonly #kind: "stream" | "json" | "other";
+  readonly #secrets: ReadonlyArray<Secret | undefined>;
+  readonly #splitter = new SseSplitter();
+  #held: Buffer[] | undefined;
+  #read: Buffer[] | undefined;
+  #bytes = 0;
+  #events = 0;
+  #usage: TokenUsage | undefined;
+  #hasEnded = false;
+
+  constructor(answer: UpstreamAnswer, secrets: ReadonlyArray<Secret | undefined>) {
+    const type = headerOf(answer.headers, "content-type") ?? "";
+    const isEncoded = (headerOf(answer.headers, "content-encoding") ?? "identity") !== "identity";
+    this.#kind = isEncoded ? "other" : /^text\/event-stream\b/.test(type) ? "stream" : /^application\/json\b/.test(type) ? "json" : "other";
+    this.#secrets = secrets;
+    this.#held = this.#kind === "json" ? [] : undefined;
+    this.#read = this.#kind === "json" ? [] : undefined;
+  }
+
+  /** Whether what goes on may have another length than what came. */
+  get mayChange(): boolean {
+    return this.#kind !== "other";
+  }
+
+  /** Takes what has come. @returns what goes on */
+  push(chunk: Buffer): readonly Buffer[] {
+    this.#bytes += chunk.length;
+    if (this.#kind === "stream") return this.#splitter.push(chunk).map((event) => this.#passEvent(event));
+    if (this.#kind === "other") return [chunk];
+    this.#read?.push(chunk);
+    if (this.#bytes > MAX_READ_BYTES) this.#read = undefined;
+    return this.#hold(chunk);
+  }
+
+  /** The answer has come whole. @returns what is still to go on */
+  end(): readonly Buffer[] {
+    this.#hasEnded = true;
+    if (this.#kind === "stream") return this.#splitter.rest ? [this.#passEvent(this.#splitter.rest)] : [];
+    const answer = this.#read && parseObject(Buffer.concat(this.#read).toString("utf8"));
+    this.#usage = answer && usageIn(answer);
+    const held = this.#held;
+    this.#held = undefined;
+    return held && held.length > 0 ? [scrubError(Buffer.concat(held), this.#secrets)] : [];
+  }
+
+  /** What it cost, when it has come whole and the provider has told. */
+  get usage(): TokenUsage | undefined {
+    return this.#hasEnded ? this.#usage : undefined;
+  }
+
+  /** What it may have cost otherwise: a stream by what has come of it, anything else by what was asked. @param request the request's body, where it is known */
+  estimate(request: Buffer | undefined): TokenUsage | undefined {
+    if (this.#kind !== "stream" && (this.#hasEnded || !request)) return undefined;
+    const isStream = this.#kind === "stream";
+    const estimate = estimateUsage(request, { events: this.#events, bytes: isStream ? this.#bytes : 0 });
+    const { inputTokens, outputTokens = 0 } = this.#usage ?? {};
+    return { inputTokens: inputTokens ?? estimate.inputTokens, outputTokens: Math.max(outputTokens, estimate.outputTokens) };
+  }
+
+  #passEvent(event: Buffer): Buffer {
+    // Comments keep a connection alive and tell nothing.
+    if (event[0] !== COLON) this.#events += 1;
+    if (event.indexOf(USAGE) >= 0) this.#readUsage(parseObject(readSseEvent(event).data ?? ""));
+    return scrubError(event, this.#secrets);
+  }
+
+  /** Messages tell their input at the beginning and their output, so far, again and again. */
+  #readUsage(told: JsonObject | undefined): void {
+    const usage = told && usageIn(told);
+    if (!usage) return;
+    const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {};
+    this.#usage = {
+      inputTokens: Math.max(inputTokens, usage.inputTokens),
+      outputTokens: Math.max(outputTokens, usage.outputTokens),
+    };
+  }
+
+  /** White space goes on: providers send it to keep a connection alive while they think. */
+  #hold(chunk: Buffer): readonly Buffer[] {
+    if (!this.#held) return [chunk];
+    if (this.#held.length === 0 && WHITE_SPACE.test(chunk.toString("latin1"))) return [chunk];
+    this.#held.push(chunk);
+    if (this.#bytes <= MAX_HELD_BYTES) return [];
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
+  }
+}
+
+/** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events. */
+function usageIn(told: JsonObject): TokenUsage | undefined {
+  const holder = [told, told.response, told.message].filter(isObject).find((object) => isObject(object.usage));
+  const usage = holder?.usage as JsonObject | undefined;
+  if (!usage) return undefined;
+  return {
+    inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens),
+    outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
+  };
+}

@@ -1,0 +1,78 @@
+import type { AnswerFamily } from "../answers/family.ts";
+import type { AnswerLoad } from "../caching/answer-cache.ts";
+import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
+import { scrubError } from "../security/scrub-error.ts";
+import type { Secret } from "../security/secret.ts";
+import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import type { CallTrace } from "../telemetry/telemetry.ts";
+import type { UpstreamAnswer } from "../upstream/upstream.ts";
+import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
+
+/** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
+const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
+
+/** A stream from a provider while it is read. */
+export class StreamReading {
+  /** Events that have come. */
+  events = 0;
+  /** Bytes of them. */
+  bytes = 0;
+  readonly #family: AnswerFamily;
+  readonly #secrets: ReadonlyArray<Secret | undefined>;
+  readonly #trace: CallTrace | undefined;
+  readonly #splitter = new SseSplitter();
+  /** `undefined` when they are too many to be kept. */
+  #kept: Buffer[] | undefined = [];
+
+  /** @param secrets what is struck out of errors */
+  constructor(family: AnswerFamily, secrets: ReadonlyArray<Secret | undefined>, trace: CallTrace | undefined) {
+    this.#family = family;
+    this.#secrets = secrets;
+    this.#trace = trace;
+  }
+
+  /** Passes a stream on as it comes, and gives what it amounts to. @throws {UpstreamFailure} */
+  async read(answer: UpstreamAnswer, load: AnswerLoad): Promise<Buffer> {
+    const live = new LiveStream();
+    load.startLive(live);
+    try {
+      for await (const chunk of answer.body) {
+        const events = this.#splitter.push(chunk);
+        if (events.length === 0) continue;
+        this.#trace?.firstChunk();
+        const room = live.push(this.#record(events));
+        if (room) await room;
+      }
+    } catch (error) {
+      const failure = toUpstreamFailure(error);
+      live.fail(failure);
+      throw failure;
+    }
+    const { rest } = this.#splitter;
+    // Some providers leave out the blank line after the last event.
+    if (rest) void live.push(this.#record([Buffer.concat([rest, Buffer.from("\n\n")])]));
+    live.end();
+    return this.#assemble();
+  }
+
+  /** Writes down what has come. @returns it as it goes on: without credentials in errors */
+  #record(come: readonly Buffer[]): EventBatch {
+    const events = come.map((event) => scrubError(event, this.#secrets));
+    for (const event of events) this.bytes += event.length;
+    this.events += events.length;
+    if (this.bytes > MAX_ASSEMBLED_BYTES) this.#kept = undefined;
+    this.#kept?.push(...events);
+    const all = events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events);
+    const lean = events.filter((event) => !this.#family.isUsageEvent(event));
+    return { all, lean: lean.length === events.length ? all : Buffer.concat(lean) };
+  }
+
+  /** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */
+  #assemble(): Buffer {
+    const assembler = this.#family.assemble();
+    for (const event of this.#kept ?? []) assembler.push(readSseEvent(event));
+    const whole = this.#kept && assembler.finish();
+    if (!whole) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
+    return Buffer.from(JSON.stringify(whole));
+  }
+}
