@@ -51,6 +51,8 @@ export type { PendingOptions } from "./pending-invalidations.ts";
 export { PendingInvalidations } from "./pending-invalidations.ts";
 export type { RandomSource } from "./random.ts";
 export { systemRandom } from "./random.ts";
+export type { RedisAddress, RedisTarget } from "./redis-url.ts";
+export { parseRedisUrl } from "./redis-url.ts";
 export type { CacheStats, LatencyHistogram, MutableCounters, StatsState } from "./stats.ts";
 export { createCounters, snapshotStats } from "./stats.ts";
 export type { StoredEntry } from "./stored-entry.ts";

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { CacheError, type Clock, type RandomSource } from "@larder/cache-core";
+import { CacheError, type Clock, type RandomSource, type RedisTarget } from "@larder/cache-core";
 import type { Cluster, Redis } from "ioredis";
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
+import { openTemplate } from "./open-template.ts";
 
 /** A client of ioredis 5 or 6. */
 export type IoredisClient = Redis | Cluster;
@@ -21,6 +22,7 @@ export interface IoredisPortOptions {
 }
 
 const isCluster = (client: IoredisClient): client is Cluster => "isCluster" in client && client.isCluster === true;
+const isTarget = (given: IoredisClient | RedisTarget): given is RedisTarget => "addresses" in given;
 const digests = new WeakMap<BusScript, string>();
 
 function digestOf(script: BusScript): string {
@@ -33,7 +35,7 @@ function digestOf(script: BusScript): string {
 }
 
 class IoredisPort implements BusPort {
-  readonly #given: IoredisClient | string;
+  readonly #given: IoredisClient | RedisTarget;
   readonly #options: IoredisPortOptions;
   readonly #isSharded: boolean;
   readonly #wanted: Set<string> = new Set();
@@ -44,10 +46,10 @@ class IoredisPort implements BusPort {
   #inFlight = 0;
   #isClosed = false;
 
-  constructor(given: IoredisClient | string, options: IoredisPortOptions) {
+  constructor(given: IoredisClient | RedisTarget, options: IoredisPortOptions) {
     this.#given = given;
     this.#options = options;
-    this.#isSharded = options.isSharded ?? (typeof given !== "string" && isCluster(given));
+    this.#isSharded = options.isSharded ?? (isTarget(given) ? given.kind === "cluster" : isCluster(given));
   }
 
   get publishCommand(): "PUBLISH" | "SPUBLISH" {
@@ -56,7 +58,7 @@ class IoredisPort implements BusPort {
 
   open(events: BusPortEvents): void {
     this.#events = events;
-    if (typeof this.#given === "string") void this.#openUrl(this.#given);
+    if (isTarget(this.#given)) void this.#openTarget(this.#given);
     else this.#connect(this.#given);
   }
 
@@ -111,11 +113,17 @@ class IoredisPort implements BusPort {
     this.#subscriber = undefined;
   }
 
-  async #openUrl(url: string): Promise<void> {
-    const { Redis } = await import("ioredis").catch(() => ({ Redis: undefined }));
+  /** Never rejects: what goes wrong here is told to those who wait for the first proof. */
+  async #openTarget(target: RedisTarget): Promise<void> {
+    const ioredis = await import("ioredis").catch(() => undefined);
     if (this.#isClosed) return;
-    if (Redis) this.#connect(new Redis(url, { lazyConnect: true }));
-    else this.#events?.onError(new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis: install it, or pass client"));
+    try {
+      if (!ioredis) throw new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis: install it, or pass client");
+      this.#connect(openTemplate(ioredis, target));
+    } catch (error) {
+      const refusal = "url cannot be opened by the ioredis that is installed: install ioredis 5.11 or later, or pass client";
+      this.#events?.onError(CacheError.is(error) ? error : new CacheError("ERR_CACHE_INVALID_OPTION", refusal));
+    }
   }
 
   #connect(template: IoredisClient): void {
@@ -209,6 +217,6 @@ class IoredisPort implements BusPort {
 }
 
 /** The bus's port over ioredis. */
-export function createIoredisPort(client: IoredisClient | string, options: IoredisPortOptions): BusPort {
-  return new IoredisPort(client, options);
+export function createIoredisPort(given: IoredisClient | RedisTarget, options: IoredisPortOptions): BusPort {
+  return new IoredisPort(given, options);
 }

@@ -1,4 +1,4 @@
-import { CacheError, systemClock, systemRandom } from "@larder/cache-core";
+import { CacheError, describeValue, parseRedisUrl, systemClock, systemRandom } from "@larder/cache-core";
 import type { BusPort } from "./bus-port.ts";
 import { createIoredisPort, type IoredisClient } from "./ioredis-port.ts";
 import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
@@ -7,7 +7,7 @@ import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 export interface RedisInvalidationBusOptions extends PortBusOptions {
   /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. */
   readonly client?: IoredisClient;
-  /** Where to connect, as ioredis takes it: `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
+  /** Where to connect, as `RedisCache` takes it: `redis://[user:password@]host[:port][/db]`, `rediss://…`, `redis://host,host,…` for a cluster, `redis+sentinel://host,host/name`. */
   readonly url?: string;
   /** Another kind of client, or none: the simulator's. Closed with the bus. */
   readonly port?: BusPort;
@@ -18,12 +18,18 @@ export interface RedisInvalidationBusOptions extends PortBusOptions {
 /** As many as the second tier has by default on a cluster. */
 const CLUSTER_LANES = 16;
 
-function pickPort(options: RedisInvalidationBusOptions): BusPort {
+/** What a bus will talk through. Opens nothing. */
+function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; readonly isCluster: boolean } {
   const { client, url, port, isSharded, timeoutMs = 1_000, clock = systemClock, random = systemRandom } = options;
   const given = [client, url, port].filter((choice) => choice !== undefined);
   if (given.length !== 1)
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
-  return port ?? createIoredisPort(client ?? (url as string), { isSharded, timeoutMs, clock, random });
+  if (port !== undefined) return { port, isCluster: false };
+  if (client !== undefined && typeof client?.duplicate !== "function")
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `client must be a Redis or Cluster of ioredis, got ${describeValue(client)}`);
+  const target = client ?? parseRedisUrl(url as string);
+  const isCluster = "addresses" in target ? target.kind === "cluster" : target.isCluster === true;
+  return { port: createIoredisPort(target, { isSharded, timeoutMs, clock, random }), isCluster };
 }
 
 /**
@@ -33,6 +39,7 @@ function pickPort(options: RedisInvalidationBusOptions): BusPort {
 export class RedisInvalidationBus extends PortInvalidationBus {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range */
   constructor(options: RedisInvalidationBusOptions) {
-    super(pickPort(options), options.client?.isCluster ? { lanes: CLUSTER_LANES, ...options } : options);
+    const { port, isCluster } = plan(options);
+    super(port, isCluster ? { lanes: CLUSTER_LANES, ...options } : options);
   }
 }

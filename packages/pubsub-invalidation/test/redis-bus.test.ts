@@ -45,7 +45,35 @@ describe("RedisInvalidationBus", () => {
       expect(() => new RedisInvalidationBus({ url, [name]: value }), name).toThrow(new RegExp(name));
     }
     expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
+    expect(() => new RedisInvalidationBus({ client: {} as Redis })).toThrow(/client must be a Redis or Cluster/);
   });
+
+  // Each of them ended the process, by an unhandled rejection, or was taken for a path to a socket.
+  it.each(["", "http://host", "redis://u:CANARY%oo@host", "redis://host:99999", "redis://host/x", "redis+sentinel://host"])(
+    "refuses the url %j in the constructor, and quotes nothing of it",
+    (bad) => {
+      expect(() => new RedisInvalidationBus({ url: bad })).toThrow(/^\[ERR_CACHE_INVALID_OPTION\] url (?!.*CANARY)/);
+    },
+  );
+
+  it("reads a list of hosts as a cluster, and sentinels with their master's name", async () => {
+    const cluster = await startRedisCluster();
+    opened.push(() => cluster.stop());
+    const hosts = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join();
+    const [a, b] = [open({ url: `redis://${hosts}` }), open({ client: new Cluster([...cluster.nodes], { lazyConnect: true }) })];
+    const heard = new BusRecorder();
+    const [channelA, channelB] = [a.join("lists", new BusRecorder()), b.join("lists", heard)];
+    await Promise.all([channelA.ready(), channelB.ready()]);
+    await channelA.invalidate({ kind: "all" }, call());
+    // Both have the lanes that a cluster has by default, and sharded pub/sub.
+    await heard.until("one of each lane", () => heard.heard.length === 16);
+    const set = await startRedisSentinel();
+    opened.push(() => set.stop());
+    const sentinels = set.sentinels.map(({ host, port }) => `${host}:${port}`).join();
+    await open({ url: `redis+sentinel://${sentinels}/${set.name}` })
+      .join("lists", new BusRecorder())
+      .ready();
+  }, 30_000);
 
   it("tells those who wait for it when its port can never work, such as without ioredis", async () => {
     const port = new LaneRig();

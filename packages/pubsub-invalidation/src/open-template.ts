@@ -1,0 +1,15 @@
+import type { RedisTarget } from "@larder/cache-core";
+import type { ClusterOptions, RedisOptions } from "ioredis";
+import type { IoredisClient } from "./ioredis-port.ts";
+
+/** A client for what a URL names. It connects to nothing: the port takes its settings over for connections of its own. */
+export function openTemplate({ Cluster, Redis }: Pick<typeof import("ioredis"), "Cluster" | "Redis">, target: RedisTarget): IoredisClient {
+  const { kind, addresses, username, password, isTls, master, database: db } = target;
+  const access: RedisOptions = { ...(username && { username }), ...(password && { password }), ...(isTls && { tls: {} }) };
+  if (kind === "cluster") {
+    const options: ClusterOptions = { redisOptions: access, lazyConnect: true };
+    return new Cluster([...addresses], options);
+  }
+  const where: RedisOptions = kind === "sentinel" ? { sentinels: [...addresses], name: master as string } : { ...addresses[0] };
+  return new Redis({ ...access, ...where, db, lazyConnect: true });
+}
