@@ -4,8 +4,10 @@ import { afterAll, expect, test } from "vitest";
 import { bytesCodec, jsonCodec, RedisCache, type ValueCodec, v8Codec } from "../src/index.ts";
 import { call, redisUrl } from "./support.ts";
 
-/** Cases a codec: 10^5 in the long run, so many that the default suite stays quick otherwise. */
+/** Cases a codec: 10^5 in CI's own step (`.ci/run`, `fuzz`), so many that the default suite stays quick otherwise. */
 const CASES = Number(process.env.LARDER_FUZZ_CASES ?? 3_000);
+/** A bound for a run that hangs, in milliseconds: a case takes a tenth of one. */
+const TIMEOUT_MS = 20_000 + CASES * 5;
 const client = new Redis(redisUrl);
 afterAll(() => client.disconnect());
 
@@ -54,7 +56,9 @@ const codecs: Readonly<Record<string, ValueCodec<unknown>>> = {
 };
 
 for (const [name, codec] of Object.entries(codecs)) {
-  test(`${CASES} spoiled entries under a ${name} cache: none is thrown, none is returned, each is overwritten`, async () => {
+  test(`${CASES} spoiled entries under a ${name} cache: none is thrown, none is returned, each is overwritten`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const keyPrefix = uniquePrefix("fuzz");
     const cache = new RedisCache<unknown>({
       client,
