@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Bed, startBed } from "./support/start.ts";
+import { type Bed, gate, startBed, until } from "./support/start.ts";
 import { vectorOf } from "./support/upstream.ts";
 
 let bed: Bed;
@@ -64,5 +64,117 @@ describe("embeddings", () => {
     expect((await ask(["twice", "index"])).status).toBe(502);
     bed.upstream.behaviour = undefined;
     expect((await ask(["twice", "index"])).headers.get("x-larder-cache")).toBe("MISS");
+  });
+
+  it.each([null, { text: "a" }, 7, true, [null], [true], ["a", 7], [[]], [["a"]], []])("refuses %j as input", async (input) => {
+    const before = bed.upstream.calls;
+    const response = await ask(input);
+    expect([response.status, ((await response.json()) as { error: { param: string } }).error.param]).toEqual([400, "input"]);
+    expect(bed.upstream.calls).toBe(before);
+  });
+
+  it.each([[["a", "b"]], [[1, 2]], [[[1], [2, 3]]], [[{ text: "of a provider's own" }]]])("takes %j as input", async (input) => {
+    expect((await ask(input)).status).toBe(200);
+  });
+
+  it("says COALESCED of what another request computes, and does not count it as saved", async () => {
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const before = bed.upstream.calls;
+    const first = ask("shared");
+    await until(() => bed.upstream.calls === before + 1);
+    const second = ask(["shared"]);
+    const third = ask(["shared", "not shared"]);
+    await until(() => bed.upstream.calls === before + 2);
+    held.open();
+    const verdicts = (await Promise.all([first, second, third])).map((response) => response.headers.get("x-larder-cache"));
+    bed.upstream.behaviour = undefined;
+    expect(verdicts).toEqual(["MISS", "COALESCED", "MISS"]);
+    expect((await third).headers.get("x-larder-cache-items")).toBe("0/2");
+  });
+
+  it("frees the upstream when the last caller leaves, and not before", async () => {
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const body = JSON.stringify({ model: "fixture-embedding", input: ["left", "alone"] });
+    const leaving = [new AbortController(), new AbortController()];
+    const before = bed.upstream.calls;
+    const requests = leaving.map(({ signal }) =>
+      fetch(`${bed.url}/v1/embeddings`, { method: "POST", body, signal, headers: { "content-type": "application/json" } }).catch(
+        (error: unknown) => error,
+      ),
+    );
+    await until(() => bed.upstream.calls === before + 1);
+    const seen = bed.upstream.seen.at(-1);
+    leaving[0]?.abort();
+    await requests[0];
+    const abandoned = async (): Promise<string | undefined> =>
+      /^larder_requests_abandoned_total (\d+)/m.exec(await (await fetch(`${bed.url}/metrics`)).text())?.[1];
+    while ((await abandoned()) !== "1") await requests[0];
+    expect(seen?.wasAborted).toBe(false);
+    leaving[1]?.abort();
+    await until(() => seen?.wasAborted === true);
+    held.open();
+    bed.upstream.behaviour = undefined;
+  });
+
+  it("computes anew what is older than the caller will have", async () => {
+    await ask(["aged", "young"]);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const refreshed = await ask(["aged"], {}, { "cache-control": "max-age=0" });
+    expect(refreshed.headers.get("x-larder-cache")).toBe("REFRESH");
+    expect(bed.upstream.seen.at(-1)?.body.input).toEqual(["aged"]);
+    expect((await ask(["aged", "young"], {}, { "cache-control": "max-age=600" })).headers.get("x-larder-cache")).toBe("HIT");
+    const readOnly = { "cache-control": "max-age=0", "x-larder-cache-mode": "read-only" };
+    expect((await ask(["aged"], {}, readOnly)).headers.get("x-larder-cache")).toBe("MISS");
+  });
+});
+
+describe("embeddings of a route", () => {
+  let routed: Bed;
+  beforeAll(async () => {
+    routed = await startBed({
+      cacheTtl: "1ms",
+      staleIfError: "1h",
+      routes: [
+        { model: "read-only", cache: "read-only", ttl: "1h", targets: [{ provider: "openai" }] },
+        { model: "lazy", staleWhileRevalidate: "1h", targets: [{ provider: "openai" }] },
+      ],
+    });
+  });
+  afterAll(() => routed.close());
+  const embed = (model: string, input: unknown): Promise<Response> => routed.post("/v1/embeddings", { model, input });
+  const verdictOf = async (response: Promise<Response>): Promise<string | null> => (await response).headers.get("x-larder-cache");
+
+  it("that only reads stores nothing", async () => {
+    expect(await verdictOf(embed("read-only", "a"))).toBe("MISS");
+    expect(await verdictOf(embed("read-only", "a"))).toBe("MISS");
+  });
+
+  it("are served past their time while one call refreshes them behind", async () => {
+    await embed("lazy", ["old", "older"]);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const before = routed.upstream.calls;
+    const stale = await embed("lazy", ["old", "older"]);
+    expect([stale.headers.get("x-larder-cache"), stale.headers.get("x-larder-cache-items")]).toEqual(["STALE", "2/2"]);
+    await until(() => routed.upstream.calls === before + 1);
+    expect(routed.upstream.seen.at(-1)?.body.input).toEqual(["old", "older"]);
+  });
+
+  it("say STALE when they stand in for what the provider cannot compute", async () => {
+    await embed("fixture-embedding", "kept");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    routed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(500).end();
+      return true;
+    };
+    expect(await verdictOf(embed("fixture-embedding", "kept"))).toBe("STALE");
+    routed.upstream.behaviour = undefined;
   });
 });

@@ -166,7 +166,8 @@ export function vectorOf(text: string): number[] {
 }
 
 function embeddings(body: Record<string, unknown>): Record<string, unknown> {
-  const inputs = (Array.isArray(body.input) ? body.input : [body.input]) as string[];
+  const items = (Array.isArray(body.input) ? body.input : [body.input]) as unknown[];
+  const inputs = items.map((item) => (typeof item === "string" ? item : JSON.stringify(item)));
   const data = inputs.map((input, index) => {
     const vector = vectorOf(input);
     const embedding = body.encoding_format === "base64" ? Buffer.from(Float32Array.from(vector).buffer).toString("base64") : vector;

@@ -1,0 +1,105 @@
+import type { AbortSignalLike } from "@larder/cache-core";
+import { shareTokens, vectorsOf } from "../answers/embedding-vector.ts";
+import { countOf } from "../answers/family.ts";
+import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
+import type { CacheControls } from "../caching/cache-controls.ts";
+import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
+import { StoredAnswer } from "../caching/stored-answer.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import type { Departure } from "../http/departure.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { Identity } from "../security/authenticator.ts";
+import { endpointUrl } from "../upstream/provider.ts";
+import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
+
+const PATH = "/v1/embeddings";
+
+/** A request for embeddings while it is being answered. */
+export interface EmbeddingsRequest {
+  readonly exchange: Exchange;
+  readonly identity: Identity;
+  readonly controls: CacheControls;
+  readonly plan: RequestPlan;
+  readonly body: JsonObject;
+  readonly items: readonly unknown[];
+  /** Milliseconds > 0. */
+  readonly ttlMs: number;
+  readonly departure: Departure;
+}
+
+/** Has some items of a request computed by a provider, in one call; the answers stand in the order of the positions. @throws {UpstreamFailure} */
+export async function computeEmbeddings(
+  parts: GatewayParts,
+  request: EmbeddingsRequest,
+  target: PlannedTarget,
+  positions: readonly number[],
+  signal: AbortSignalLike,
+): Promise<StoredAnswer[]> {
+  const startedAt = performance.now();
+  const { provider } = target;
+  const inputs = positions.map((position) => request.items[position]);
+  const described = { provider, endpoint: "embedding", method: "POST", model: target.model, isStream: false, body: undefined } as const;
+  const trace = parts.telemetry?.startCall(described, request.exchange.trace);
+  try {
+    const answer = await parts.caller.call(provider, {
+      method: "POST",
+      url: endpointUrl(provider, PATH),
+      headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
+      body: upstreamBody(request, target, inputs),
+      signal,
+      timeoutMs: provider.timeoutMs,
+      ...onRetryOf(trace),
+    });
+    const parsed = parseObject((await answer.bytes(MAX_ANSWER_BYTES)).toString("utf8"));
+    const made = parsed && toAnswers(parts, request, target, inputs, parsed, performance.now() - startedAt);
+    if (!made) throw new UpstreamFailure("The provider did not answer with one embedding for each input.", { status: 502 });
+    parts.meter.called(provider.id, "success");
+    const usage = { inputTokens: made.reduce((sum, item) => sum + (item.meta.usage?.inputTokens ?? 0), 0), outputTokens: 0 };
+    trace?.succeeded({ status: answer.status, answer: parsed, usage });
+    return made;
+  } catch (error) {
+    if (signal.aborted) {
+      trace?.failed(undefined);
+      throw error;
+    }
+    const failure = toUpstreamFailure(error);
+    trace?.failed(failure);
+    parts.meter.called(provider.id, "failure");
+    throw failure;
+  }
+}
+
+function upstreamBody({ body }: EmbeddingsRequest, target: PlannedTarget, inputs: readonly unknown[]): Buffer {
+  const input = inputs.length === 1 && !Array.isArray(body.input) ? inputs[0] : inputs;
+  return Buffer.from(JSON.stringify({ ...body, model: target.model, input }));
+}
+
+function toAnswers(
+  parts: GatewayParts,
+  { identity, plan, ttlMs }: EmbeddingsRequest,
+  target: PlannedTarget,
+  inputs: readonly unknown[],
+  parsed: JsonObject,
+  upstreamMs: number,
+): StoredAnswer[] | undefined {
+  const vectors = vectorsOf(parsed, inputs.length);
+  const total = isObject(parsed.usage) ? countOf(parsed.usage.prompt_tokens) : 0;
+  const tokens = shareTokens(total, inputs);
+  parts.meter.spentInputTokens += total;
+  parts.limiter.charge(identity, total);
+  return vectors?.map((vector, index) => {
+    const meta = {
+      owner: identity.tenant,
+      model: plan.model,
+      upstreamModel: target.model,
+      provider: target.provider.id,
+      createdAt: Date.now(),
+      ttlMs,
+      upstreamMs: Math.round(upstreamMs / inputs.length),
+      usage: { inputTokens: tokens[index] as number, outputTokens: 0 },
+      format: vector.format,
+    };
+    return new StoredAnswer(meta, vector.bytes);
+  });
+}
