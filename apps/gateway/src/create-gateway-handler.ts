@@ -46,6 +46,7 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
   });
   const core = createGatewayCore({
     settings,
+    hasTenants: options.tenantOf !== undefined,
     log: createLog(settings.logLevel),
     authenticator: { identify },
     directory: { table: () => table },

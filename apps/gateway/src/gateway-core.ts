@@ -18,6 +18,8 @@ import { ProviderCaller } from "./upstream/call-provider.ts";
 /** What differs between a server, a mounted handler and a `fetch` with a cache in it. */
 export interface GatewayCoreOptions {
   readonly settings: Settings;
+  /** Whether callers of several tenants use the operator's own credentials. @default false */
+  readonly hasTenants?: boolean;
   readonly authenticator: Pick<Authenticator, "identify">;
   readonly directory: GatewayParts["directory"];
   readonly log: Log;
@@ -46,6 +48,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
   const answers = new AnswerCache({ maxEntries, maxBytes, ttlMs, l2, bus });
   const parts: GatewayParts = {
     settings,
+    hasTenants: options.hasTenants ?? false,
     answers,
     planner: new RequestPlanner(settings),
     directory: options.directory,

@@ -22,6 +22,8 @@ export interface PriceBook {
 /** What the endpoints share. Made once by `createGateway`. */
 export interface GatewayParts {
   readonly settings: Settings;
+  /** Whether callers of several tenants use the operator's own credentials. */
+  readonly hasTenants: boolean;
   readonly answers: AnswerCache;
   readonly planner: RequestPlanner;
   /** The providers that a caller's requests may go to. */

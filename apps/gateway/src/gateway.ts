@@ -8,6 +8,7 @@ import { responsesFamily } from "./answers/responses.ts";
 import { AnswerEndpoint } from "./endpoints/answer-endpoint.ts";
 import { EmbeddingsEndpoint } from "./endpoints/embeddings-endpoint.ts";
 import { type ModelCatalog, ModelsEndpoint } from "./endpoints/models-endpoint.ts";
+import { isAmbiguous, OpenPaths } from "./endpoints/open-paths.ts";
 import { proxy } from "./endpoints/pass-through.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import type { Exchange } from "./http/exchange.ts";
@@ -34,10 +35,13 @@ export class ApiRouter {
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #models: ModelsEndpoint;
   readonly #limitsAddresses: boolean;
+  /** `undefined` where all paths are open to all: there is one tenant, or each comes with a key of its own. */
+  readonly #openPaths: OpenPaths | undefined;
 
   constructor(parts: GatewayParts, authenticator: Pick<Authenticator, "identify">, catalog: ModelCatalog) {
     this.#parts = parts;
     this.#limitsAddresses = Object.keys(parts.settings.addressLimits).length > 0;
+    this.#openPaths = parts.hasTenants ? new OpenPaths(parts.settings.openPaths) : undefined;
     this.#authenticator = authenticator;
     this.#models = new ModelsEndpoint(parts, catalog);
     const handlers = new Map<string, Handler>();
@@ -95,9 +99,15 @@ export class ApiRouter {
     if (handler) return handler;
     if (method === "GET" && (path === "/v1/models" || path.startsWith("/v1/models/")))
       return (exchange, identity) => this.#models.handle(exchange, identity);
-    // Nothing that another program would resolve to a path outside the API may be passed on with a credential.
-    if (/\/\/|\\|(^|\/)(\.|%2e){1,2}(\/|$)|[^\x21-\x7e]/i.test(path))
-      throw new HttpError(404, "There is no such path.", { code: "not_found" });
+    if (isAmbiguous(path)) throw new HttpError(404, "There is no such path.", { code: "not_found" });
+    if (this.#openPaths && !this.#openPaths.allows(method, path))
+      throw new HttpError(
+        403,
+        "This path reaches what the provider keeps for all tenants together. The operator can open it (LARDER_OPEN_PATHS).",
+        {
+          code: "path_not_open",
+        },
+      );
     return (exchange, identity) => proxy(this.#parts, exchange, identity);
   }
 

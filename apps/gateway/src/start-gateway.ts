@@ -68,7 +68,8 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const { catalog, prices } = sync;
   // The metrics read parts that are made a moment later.
   const telemetry = await startTelemetry(telemetrySettings, () => core.parts, log);
-  const common = { settings, authenticator, directory: directoryOfProviders, log, telemetry };
+  const hasTenants = authModeOf(settings) === "keys";
+  const common = { settings, hasTenants, authenticator, directory: directoryOfProviders, log, telemetry };
   const core = createGatewayCore({ ...common, catalog, prices, l2, bus, counter });
   const { parts, api } = core;
   const { answers, meter } = parts;

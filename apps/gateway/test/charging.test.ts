@@ -4,7 +4,7 @@ import { chatEvents } from "./support/upstream.ts";
 
 let bed: Bed;
 beforeAll(async () => {
-  bed = await startBed({ auth: "keys" });
+  bed = await startBed({ auth: "keys", openPaths: ["all"] });
 });
 afterEach(() => {
   bed.upstream.behaviour = undefined;

@@ -14,6 +14,14 @@ const CANARY = "sk-canary-Zq81LmPw73";
 let bed: Bed;
 /** Without any private host that would be allowed. */
 let strict: Bed;
+/** With virtual keys, made when first asked for. */
+let keyed: Bed | undefined;
+let tenantKey: string | undefined;
+const keyedBed = async (): Promise<{ url: string; key: string }> => {
+  keyed ??= await startBed({ auth: "keys", openPaths: ["/v1/opened", "/v1/opened/*"] });
+  tenantKey ??= ((await (await keyed.admin("POST", "/admin/keys", { tenant: "tb" })).json()) as { key: string }).key;
+  return { url: keyed.url, key: tenantKey };
+};
 beforeAll(async () => {
   strict = await startBed();
   bed = await startBed({ allowedPrivateHosts: ["127.0.0.1"] });
@@ -22,6 +30,7 @@ afterEach(() => {
   bed.upstream.behaviour = undefined;
 });
 afterAll(async () => {
+  await keyed?.close();
   await strict.close();
   await bed.close();
 });
@@ -107,6 +116,46 @@ describe("S5, S22: tenants", () => {
     await models({ "anthropic-version": "2023-06-01" });
     expect([shown(passing.upstream), shown(anthropic)]).toEqual([[], ["sk-USER-OWN-KEY"]]);
     await Promise.all([passing.close(), second.close(), anthropic.close()]);
+  });
+
+  it.each([
+    ["GET", "/v1/files"],
+    ["DELETE", "/v1/files/file-of-ta"],
+    ["GET", "/v1/files/file-of-ta/content"],
+    ["POST", "/v1/batches"],
+    ["POST", "/v1/messages/batches"],
+    ["GET", "/v1/fine_tuning/jobs"],
+    ["POST", "/v1/threads/thread_of_ta/messages"],
+    ["GET", "/v1/assistants"],
+    ["GET", "/v1/vector_stores"],
+    ["POST", "/v1/uploads"],
+    ["GET", "/v1/containers"],
+    ["GET", "/v1/conversations/conv_of_ta"],
+    ["GET", "/v1/chat/completions"],
+    ["GET", "/v1/responses/resp_of_ta"],
+    ["DELETE", "/v1/models/ft-of-ta"],
+    ["POST", "/v1/realtime/client_secrets"],
+    ["GET", "/v1/organization/admin_api_keys"],
+    ["GET", "/v1/%66iles"],
+    ["GET", "/v1/of-tomorrow"],
+  ])("closes to tenants what the provider keeps for all of them together: %s %s", async (method, path) => {
+    const { url, key } = await keyedBed();
+    const calls = keyed?.upstream.calls;
+    expect((await fetch(url + path, { method, headers: { authorization: `Bearer ${key}` } })).status).toBe(403);
+    expect(keyed?.upstream.calls).toBe(calls);
+  });
+
+  it("passes on for tenants what keeps nothing, and what the operator has opened", async () => {
+    const { url, key } = await keyedBed();
+    const reach = async (method: string, path: string): Promise<number> =>
+      (await fetch(url + path, { method, headers: { authorization: `Bearer ${key}`, "content-type": "text/plain" } })).status;
+    // The fixture does not know these: 404 is its word.
+    expect([await reach("POST", "/v1/moderations"), await reach("POST", "/v1/audio/speech")]).toEqual([404, 404]);
+    expect([await reach("GET", "/v1/opened"), await reach("DELETE", "/v1/opened/item"), await reach("GET", "/v1/openednot")]).toEqual([
+      404, 404, 403,
+    ]);
+    const single = bed;
+    expect((await fetch(`${single.url}/v1/files`)).status).toBe(200);
   });
 
   it("S7: a revoked key is refused at the next request", async () => {

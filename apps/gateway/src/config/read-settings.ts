@@ -37,6 +37,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_MAX_BODY: "maxBody",
   LARDER_BODY_TIMEOUT: "bodyTimeout",
   LARDER_TRUST_PROXY: "trustProxy",
+  LARDER_OPEN_PATHS: "openPaths",
   LARDER_REDIS_PREFIX: "redisPrefix",
   LARDER_WORKERS: "workers",
   LARDER_LOG_LEVEL: "logLevel",
@@ -48,7 +49,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_UPSTREAM_RETRIES: "upstreamRetries",
 };
 /** Settings written as a comma list in the environment. */
-const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "previousMasterKeys", "syncSources", "trustProxy"]);
+const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "previousMasterKeys", "syncSources", "trustProxy", "openPaths"]);
 /** Secrets: set but empty is a mistake that must stop the start, not "unset". */
 const SECRETS: ReadonlySet<string> = new Set([
   "LARDER_ADMIN_TOKEN",

@@ -129,6 +129,14 @@ export const settingsSchema = z
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
     bodyTimeout: durationMs.default(30_000).meta({ description: "In which time a request body must have come; slower ones are 408." }),
+    openPaths: z
+      .array(z.string().regex(/^(all|\/v1\/[\x21-\x7e]+)$/, { message: "must hold paths below /v1/, or all" }))
+      .max(100)
+      .default([])
+      .meta({
+        description:
+          "Paths that are passed on for tenants though the provider keeps something there for all of them together; * matches any run of characters.",
+      }),
     trustProxy: z
       .array(z.string().refine(isTrustEntry, { message: "must hold IP addresses or CIDR ranges, such as 127.0.0.1 or 10.0.0.0/8" }))
       .default([])

@@ -1,3 +1,4 @@
+import { globPattern } from "../config/glob-pattern.ts";
 import type { Settings } from "../config/schema.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Provider } from "./provider.ts";
@@ -48,7 +49,7 @@ export class ProviderTable {
     this.providers = new Map(all.map((provider) => [provider.id, provider]));
     for (const provider of providers) for (const model of provider.models) this.#byModel.set(model, provider);
     for (const route of settings.routes) {
-      if (route.model.includes("*")) this.#patternRoutes.push({ pattern: toPattern(route.model), route });
+      if (route.model.includes("*")) this.#patternRoutes.push({ pattern: globPattern(route.model), route });
       else this.#exactRoutes.set(route.model, route);
     }
   }
@@ -123,14 +124,4 @@ function pickByWeight<T extends { readonly weight: number }>(targets: readonly T
     left -= target.weight;
     return left < 0;
   });
-}
-
-function toPattern(glob: string): RegExp {
-  return new RegExp(
-    `^${glob
-      .split("*")
-      .map((part) => part.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&"))
-      .join(".*")}$`,
-    "s",
-  );
 }
