@@ -1,88 +1,26 @@
-import * as zlib from "node:zlib";
-import { CacheError, checkCount } from "@larder/cache-core";
+import { type CompressionOptions, createCompressor, METHODS } from "./compressor.ts";
 import type { BodyCompression } from "./value-pipeline.ts";
 
-/** How bodies are compressed. */
-export type CompressionMethod = "zstd" | "brotli" | "gzip";
-
-/** How `createCompression` decides. */
-export interface CompressionOptions {
-  /**
-   * The method for new entries; all that this runtime has are read. @default "auto": zstd where `node:zlib` has it (Node 22.15, 23.8), else
-   * gzip up to 16 KB and brotli above, both at their fastest
-   */
-  readonly method?: CompressionMethod | "auto";
-  /** Bodies below this many bytes are left alone, integer >= 1. Below 1 KB what is saved does not pay for the header. @default 1024 */
-  readonly minBytes?: number;
-  /** A body that would be larger than this, uncompressed, is refused when read, integer >= 1: it was not stored by us. @default 67108864 (64 MB) */
-  readonly maxOutputBytes?: number;
-}
-
-/** zstd came to `node:zlib` after Node 20, and so to the types. */
-interface Zstd {
-  zstdCompressSync(body: Uint8Array, options: { readonly params: Readonly<Record<number, number>> }): Buffer;
-  zstdDecompressSync(body: Uint8Array, options: { readonly maxOutputLength: number }): Buffer;
-}
-
-/** Compressed bodies smaller than this share of the plain one are kept; others cost a decompression and save nothing. */
-const WORTHWHILE_SHARE = 0.9;
-/** From this size on brotli at quality 1 is faster than gzip at level 1, and denser (measured at 8 and 64 KB). */
-const BROTLI_FROM_BYTES = 16_384;
-const METHODS: readonly CompressionMethod[] = ["zstd", "brotli", "gzip"];
-/** The number of the compression level among zstd's parameters (ZSTD_c_compressionLevel). */
-const ZSTD_LEVEL = 100;
-
-function findZstd(): Zstd | undefined {
-  const candidate = zlib as unknown as Partial<Zstd>;
-  return candidate.zstdCompressSync && candidate.zstdDecompressSync ? (candidate as Zstd) : undefined;
-}
-
-function compressBy(method: CompressionMethod, body: Uint8Array, zstd: Zstd | undefined): Buffer {
-  if (method === "zstd" && zstd) return zstd.zstdCompressSync(body, { params: { [ZSTD_LEVEL]: 1 } });
-  if (method === "brotli") {
-    return zlib.brotliCompressSync(body, {
-      params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 1, [zlib.constants.BROTLI_PARAM_SIZE_HINT]: body.length },
-    });
-  }
-  return zlib.gzipSync(body, { level: 1 });
-}
-
-function decompressBy(method: CompressionMethod | undefined, body: Buffer, maxOutputLength: number, zstd: Zstd | undefined): Buffer {
-  if (method === "gzip") return zlib.gunzipSync(body, { maxOutputLength });
-  if (method === "brotli") return zlib.brotliDecompressSync(body, { maxOutputLength });
-  if (method === "zstd" && zstd) return zstd.zstdDecompressSync(body, { maxOutputLength });
-  throw new CacheError("ERR_CACHE_CODEC", "the body is compressed by a method that this runtime does not have");
-}
+export type { CompressionMethod, CompressionOptions } from "./compressor.ts";
+export type { BodyEncoding, ContentEncoding, EncodedBody } from "./encoded-body.ts";
+export { createBodyEncoding, encodedBodyCodec } from "./encoded-body.ts";
 
 /**
  * Compresses bodies: less memory in Redis and fewer bytes on the network, for client CPU. On a fast network it saves no time (measured: 64 KB
  * of chat JSON, zstd 80 us to write and 35 us to read, brotli 134 and 84, for a fifth of the bytes), so it is for a Redis that is full or far.
+ * Where values are the bodies of HTTP answers, `createBodyEncoding` saves the time to read as well.
  *
  * The method stands in front of each body: what one process writes by zstd and another, on an older Node, cannot read is a miss there.
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option that is out of range, or a method that this runtime does not have
  */
 export function createCompression(options: CompressionOptions = {}): BodyCompression {
-  const { method = "auto", minBytes = 1_024, maxOutputBytes = 67_108_864 } = options;
-  checkCount("minBytes", minBytes);
-  checkCount("maxOutputBytes", maxOutputBytes);
-  const zstd = findZstd();
-  if (method !== "auto" && !METHODS.includes(method))
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", "method must be zstd, brotli, gzip or auto");
-  if (method === "zstd" && !zstd)
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", 'method "zstd" needs a Node whose node:zlib has it; use "auto"');
-  const choose = (bytes: number): CompressionMethod => {
-    if (method !== "auto") return method;
-    return zstd ? "zstd" : bytes < BROTLI_FROM_BYTES ? "gzip" : "brotli";
-  };
+  const compressor = createCompressor(options);
   return {
     id: 1,
     compress(body) {
-      if (body.length < minBytes) return undefined;
-      const chosen = choose(body.length);
-      const compressed = compressBy(chosen, body, zstd);
-      if (compressed.length + 1 > body.length * WORTHWHILE_SHARE) return undefined;
-      return Buffer.concat([Buffer.of(METHODS.indexOf(chosen)), compressed]);
+      const compressed = compressor.compress(body);
+      return compressed && Buffer.concat([Buffer.of(METHODS.indexOf(compressed.method)), compressed.bytes]);
     },
-    decompress: (body) => decompressBy(METHODS[body[0] ?? METHODS.length], body.subarray(1), maxOutputBytes, zstd),
+    decompress: (body) => compressor.decompress(METHODS[body[0] ?? METHODS.length], body.subarray(1)),
   };
 }

@@ -17,6 +17,11 @@ export interface ValueCodec<V> {
  */
 const MAX_SHARE = 8;
 
+/** Bytes that may be kept. */
+export function unshare(bytes: Buffer): Buffer {
+  return bytes.buffer.byteLength > MAX_SHARE * bytes.length ? Buffer.from(bytes) : bytes;
+}
+
 /** The value is bytes and is stored as it is: nothing is parsed on a hit. Any Uint8Array is taken; a Buffer is given. */
 export const bytesCodec: ValueCodec<Buffer> = {
   id: 1,
@@ -25,7 +30,7 @@ export const bytesCodec: ValueCodec<Buffer> = {
       throw new CacheError("ERR_CACHE_CODEC", "the bytes codec stores Uint8Array and Buffer only; use jsonCodec or v8Codec");
     return value;
   },
-  decode: (bytes) => (bytes.buffer.byteLength > MAX_SHARE * bytes.length ? Buffer.from(bytes) : bytes),
+  decode: unshare,
 };
 
 function encodeJson(value: unknown): Buffer {
