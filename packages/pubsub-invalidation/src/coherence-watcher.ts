@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import {
   type Cache,
+  CacheError,
   type CacheEvents,
   type CancelTimer,
   type Clock,
@@ -28,7 +29,7 @@ import type { WatcherPort } from "./watcher-port.ts";
  * first one finds what is slow, the last one what is broken.
  */
 
-/** Invalidations watched at one time. */
+/** Invalidations watched at one time; those beyond are not sampled. */
 const MAX_WATCHED = 1_000;
 /** Sent within this time and answered within it, an answer's age can be compared; also what is forgiven in the comparison. */
 const SLACK_MS = 250;
@@ -43,11 +44,11 @@ export interface CoherenceWatcherOptions<V> {
   readonly port: WatcherPort;
   /** Share of invalidations that is asked about, 0 to 1. @default 0.01 */
   readonly sampleRate?: number;
-  /** When peers are asked, in milliseconds > 0 after the invalidation. @default [1000, 5000, 30000] */
+  /** When peers are asked, in milliseconds > 0 after the invalidation; at least one, all finite. @default [1000, 5000, 30000] */
   readonly delaysMs?: readonly number[];
   /** The version inside a value, where it has one: higher is newer. @default none: age alone decides */
   readonly versionOf?: (value: V) => number | undefined;
-  /** Told of each inconsistency found. @default nobody */
+  /** Told of each peer found inconsistent, each time that it was asked. @default nobody */
   readonly onInconsistent?: (finding: Inconsistency) => void;
   /** @default the machine's */
   readonly clock?: Clock;
@@ -65,29 +66,50 @@ export interface Inconsistency {
   readonly afterMs: number;
 }
 
-/** What a watcher has seen: `inconsistent / sampled` is the share of invalidations that did not arrive. */
+/**
+ * What a watcher has seen. `inconsistent / sampled` is the share of invalidations that did not arrive, and says nothing while
+ * `unanswered` grows with `questions`: then nobody is heard.
+ */
 export interface WatcherStats {
-  /** Invalidations by key sent by this process: `larder_invalidations_total`. */
+  /** Invalidations by key sent by this process. */
   readonly invalidations: number;
   /** Of those, asked about. */
   readonly sampled: number;
+  /** Of those sampled, found to have left something old with at least one peer: each counts once, however many peers and questions showed it. */
+  readonly inconsistent: number;
   /** Questions sent. */
   readonly questions: number;
   /** Answers that came in time. */
   readonly answers: number;
-  /** Answers that showed something old: `larder_inconsistent_total`. */
-  readonly inconsistent: number;
+  /** Questions that nobody answered in time: the watcher is deaf, or has no peer. */
+  readonly unanswered: number;
   /** Answers that came too late to be judged. */
   readonly late: number;
-  /** Looks at a cache that was closed, and listeners that threw. */
+  /** Looks at a cache that was closed, listeners that threw, messages and subscriptions that failed. */
   readonly errors: number;
 }
 
+/** An invalidation that is asked about. */
 interface Watched {
   readonly key: string;
+  readonly sentAt: number;
+  questionsLeft: number;
+  isInconsistent: boolean;
+}
+
+interface Question {
+  readonly watched: Watched;
   readonly afterMs: number;
   readonly askedAt: number;
   readonly version: number | undefined;
+  isAnswered: boolean;
+}
+
+function checkDelays(delaysMs: readonly number[]): readonly number[] {
+  for (const delayMs of delaysMs) checkDurationMs("delaysMs", delayMs);
+  if (delaysMs.length === 0 || delaysMs.includes(Infinity))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "delaysMs must hold at least one number of milliseconds, all of them finite");
+  return [...delaysMs];
 }
 
 /** Watches whether a cache's invalidations arrive at the other processes. */
@@ -99,9 +121,10 @@ export class CoherenceWatcher<V> {
   readonly #sampleRate: number;
   readonly #watcherId: string;
   readonly #timers: Set<CancelTimer> = new Set();
-  readonly #asked: Map<number, Watched> = new Map();
-  readonly #counters = { invalidations: 0, sampled: 0, questions: 0, answers: 0, inconsistent: 0, late: 0, errors: 0 };
+  readonly #asked: Map<number, Question> = new Map();
+  readonly #counters = { invalidations: 0, sampled: 0, inconsistent: 0, questions: 0, answers: 0, unanswered: 0, late: 0, errors: 0 };
   readonly #onSent: (message: unknown) => void;
+  #watchedNow = 0;
   #lastId = 0;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
@@ -109,12 +132,15 @@ export class CoherenceWatcher<V> {
     const { sampleRate = 0.01, delaysMs = [1_000, 5_000, 30_000], clock = systemClock, random = systemRandom } = options;
     this.#options = { ...options, namespace: checkName("namespace", options.namespace) };
     this.#sampleRate = checkShare("sampleRate", sampleRate);
-    this.#delaysMs = delaysMs.map((delayMs) => checkDurationMs("delaysMs", delayMs));
+    this.#delaysMs = checkDelays(delaysMs);
     this.#clock = clock;
     this.#random = random;
     this.#watcherId = random.token();
     this.#onSent = (message) => this.#onInvalidationSent(message as CacheEvents["invalidation-sent"]);
-    options.port.open((text) => void this.#onMessage(text).catch(() => this.#fail()));
+    options.port.open(
+      (text) => void this.#onMessage(text).catch(() => this.#fail()),
+      () => this.#fail(),
+    );
     subscribe("larder:invalidation-sent", this.#onSent);
   }
 
@@ -136,10 +162,24 @@ export class CoherenceWatcher<V> {
     if (namespace !== this.#options.namespace || target.kind !== "key") return;
     this.#counters.invalidations += 1;
     // One that waits for its retry is known to be missing: nothing to find out.
-    if (!isPropagated || this.#timers.size >= MAX_WATCHED || this.#random.next() >= this.#sampleRate) return;
+    if (!isPropagated || this.#watchedNow >= MAX_WATCHED || this.#random.next() >= this.#sampleRate) return;
     this.#counters.sampled += 1;
-    const sentAt = this.#clock.now();
-    for (const delayMs of this.#delaysMs) this.#plan(() => void this.#ask(target.key, sentAt).catch(() => this.#fail()), delayMs);
+    this.#watchedNow += 1;
+    const watched: Watched = { key: target.key, sentAt: this.#clock.now(), questionsLeft: this.#delaysMs.length, isInconsistent: false };
+    for (const delayMs of this.#delaysMs) {
+      this.#plan(() => {
+        this.#ask(watched).catch(() => {
+          this.#fail();
+          this.#settle(watched);
+        });
+      }, delayMs);
+    }
+  }
+
+  /** One of the questions about an invalidation needs nothing more. */
+  #settle(watched: Watched): void {
+    watched.questionsLeft -= 1;
+    if (watched.questionsLeft === 0) this.#watchedNow -= 1;
   }
 
   #plan(run: () => void, delayMs: number): void {
@@ -150,13 +190,19 @@ export class CoherenceWatcher<V> {
     this.#timers.add(cancel);
   }
 
-  async #ask(key: string, sentAt: number): Promise<void> {
+  async #ask(watched: Watched): Promise<void> {
+    const { key, sentAt } = watched;
     const version = this.#options.versionOf && (await this.#look(key)).version;
     const askedAt = this.#clock.now();
     this.#lastId += 1;
     const id = this.#lastId;
-    this.#asked.set(id, { key, afterMs: askedAt - sentAt, askedAt, version });
-    this.#plan(() => this.#asked.delete(id), 4 * SLACK_MS);
+    const asked: Question = { watched, afterMs: askedAt - sentAt, askedAt, version, isAnswered: false };
+    this.#asked.set(id, asked);
+    this.#plan(() => {
+      this.#asked.delete(id);
+      if (!asked.isAnswered) this.#counters.unanswered += 1;
+      this.#settle(watched);
+    }, 4 * SLACK_MS);
     this.#counters.questions += 1;
     const question: WatcherQuestion = { larder: 1, kind: "ask", from: this.#watcherId, id, key };
     this.#options.port.publish(JSON.stringify(question));
@@ -181,23 +227,25 @@ export class CoherenceWatcher<V> {
     this.#options.port.publish(JSON.stringify(answer));
   }
 
-  /** The cache is closed already, or a listener threw: nothing that anyone awaits. */
+  /** The cache is closed already, a listener threw or the port failed: nothing that anyone awaits. */
   #fail(): void {
     this.#counters.errors += 1;
   }
 
   #judge(answer: WatcherAnswer): void {
-    const watched = this.#asked.get(answer.id);
-    if (!watched || this.#clock.now() - watched.askedAt > SLACK_MS) {
+    const asked = this.#asked.get(answer.id);
+    if (!asked || this.#clock.now() - asked.askedAt > SLACK_MS) {
       this.#counters.late += 1;
       return;
     }
     this.#counters.answers += 1;
-    const { key, afterMs, version } = watched;
+    asked.isAnswered = true;
+    const { watched, afterMs, version } = asked;
     const isOld = answer.ageMs !== undefined && answer.ageMs > afterMs + SLACK_MS;
     const isBehind = answer.version !== undefined && version !== undefined && answer.version < version;
     if (!isOld && !isBehind) return;
-    this.#counters.inconsistent += 1;
-    this.#options.onInconsistent?.({ namespace: this.#options.namespace, key, peer: answer.from, afterMs });
+    if (!watched.isInconsistent) this.#counters.inconsistent += 1;
+    watched.isInconsistent = true;
+    this.#options.onInconsistent?.({ namespace: this.#options.namespace, key: watched.key, peer: answer.from, afterMs });
   }
 }

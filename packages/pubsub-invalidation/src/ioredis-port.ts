@@ -1,12 +1,9 @@
 import { createHash } from "node:crypto";
 import { CacheError, type Clock, type RandomSource, type RedisTarget } from "@larder/cache-core";
-import type { Cluster, Redis } from "ioredis";
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
+import { duplicateClient, type IoredisClient, isClusterClient } from "./duplicate-client.ts";
 import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
 import { openTemplate } from "./open-template.ts";
-
-/** A client of ioredis 5 or 6. */
-export type IoredisClient = Redis | Cluster;
 
 /** Calls under way at most: ioredis keeps a command until its reply comes, also after its timeout, so a hung server would fill memory. */
 const MAX_IN_FLIGHT = 1_024;
@@ -21,7 +18,6 @@ export interface IoredisPortOptions {
   readonly random: RandomSource;
 }
 
-const isCluster = (client: IoredisClient): client is Cluster => "isCluster" in client && client.isCluster === true;
 const isTarget = (given: IoredisClient | RedisTarget): given is RedisTarget => "addresses" in given;
 const digests = new WeakMap<BusScript, string>();
 
@@ -49,7 +45,7 @@ class IoredisPort implements BusPort {
   constructor(given: IoredisClient | RedisTarget, options: IoredisPortOptions) {
     this.#given = given;
     this.#options = options;
-    this.#isSharded = options.isSharded ?? (isTarget(given) ? given.kind === "cluster" : isCluster(given));
+    this.#isSharded = options.isSharded ?? (isTarget(given) ? given.kind === "cluster" : isClusterClient(given));
   }
 
   get publishCommand(): "PUBLISH" | "SPUBLISH" {
@@ -93,7 +89,7 @@ class IoredisPort implements BusPort {
     const subscriber = this.#subscriber;
     if (!subscriber || this.#isClosed) return;
     // A half-open socket never answers FIN: ending it in good order would wait for ever.
-    if (!isCluster(subscriber) && subscriber.stream) {
+    if (!isClusterClient(subscriber) && subscriber.stream) {
       subscriber.stream.destroy();
       return;
     }
@@ -107,7 +103,7 @@ class IoredisPort implements BusPort {
     for (const client of [this.#data, this.#subscriber]) {
       if (!client) continue;
       client.disconnect();
-      if (!isCluster(client)) client.stream?.destroy();
+      if (!isClusterClient(client)) client.stream?.destroy();
     }
     this.#data = undefined;
     this.#subscriber = undefined;
@@ -129,14 +125,16 @@ class IoredisPort implements BusPort {
   #connect(template: IoredisClient): void {
     this.#template = template;
     const { timeoutMs, random } = this.#options;
-    this.#data = this.#duplicate(template, dataOptions(timeoutMs, random), false);
+    this.#data = duplicateClient(template, { settings: dataOptions(timeoutMs, random), isSharded: false, random });
     this.#data.on("error", (error: unknown) => this.#events?.onError(error));
     this.#data.on("ready", () => this.#events?.onReachable?.());
     this.#connectSubscriber();
   }
 
   #connectSubscriber(): void {
-    const subscriber = this.#duplicate(this.#template as IoredisClient, subscriberOptions(this.#options.random), this.#isSharded);
+    const { random } = this.#options;
+    const settings = subscriberOptions(random);
+    const subscriber = duplicateClient(this.#template as IoredisClient, { settings, isSharded: this.#isSharded, random });
     this.#subscriber = subscriber;
     const isCurrent = (): boolean => this.#subscriber === subscriber && !this.#isClosed;
     subscriber.on("error", (error: unknown) => this.#events?.onError(error));
@@ -148,20 +146,6 @@ class IoredisPort implements BusPort {
     });
     subscriber.on(this.#isSharded ? "smessage" : "message", (channel: string, text: string) => {
       if (isCurrent()) this.#events?.onMessage(channel, text);
-    });
-  }
-
-  #duplicate(template: IoredisClient, settings: Record<string, unknown>, shardedSubscribers: boolean): IoredisClient {
-    if (!isCluster(template)) return template.duplicate(settings);
-    const { random } = this.#options;
-    return template.duplicate([], {
-      lazyConnect: false,
-      // Each node's connection is made when it is first needed.
-      redisOptions: { ...template.options.redisOptions, ...settings, lazyConnect: true },
-      enableOfflineQueue: false,
-      shardedSubscribers,
-      clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),
-      slotsRefreshTimeout: 1_000,
     });
   }
 

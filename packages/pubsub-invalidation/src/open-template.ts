@@ -1,6 +1,6 @@
 import type { RedisTarget } from "@larder/cache-core";
 import type { ClusterOptions, RedisOptions } from "ioredis";
-import type { IoredisClient } from "./ioredis-port.ts";
+import type { IoredisClient } from "./duplicate-client.ts";
 
 /** A client for what a URL names. It connects to nothing: the port takes its settings over for connections of its own. */
 export function openTemplate({ Cluster, Redis }: Pick<typeof import("ioredis"), "Cluster" | "Redis">, target: RedisTarget): IoredisClient {

@@ -1,6 +1,7 @@
 import { CacheError, describeValue, parseRedisUrl, systemClock, systemRandom } from "@larder/cache-core";
 import type { BusPort } from "./bus-port.ts";
-import { createIoredisPort, type IoredisClient } from "./ioredis-port.ts";
+import type { IoredisClient } from "./duplicate-client.ts";
+import { createIoredisPort } from "./ioredis-port.ts";
 import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 
 /** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given. */

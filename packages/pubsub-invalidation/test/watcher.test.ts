@@ -1,7 +1,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { type InvalidationBus, MemoryInvalidationBus, type StoredEntry } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
-import { ManualClock, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { freePort, ManualClock, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { createCoherentCache } from "../src/index.ts";
@@ -61,7 +61,7 @@ function world(busB: InvalidationBus, busA: InvalidationBus) {
     opened.push(() => watcher.close());
     return { cache, watcher };
   };
-  return { clock, found, a: member(busA), b: member(busB) };
+  return { clock, found, member, a: member(busA), b: member(busB) };
 }
 
 describe("CoherenceWatcher", () => {
@@ -74,8 +74,50 @@ describe("CoherenceWatcher", () => {
     await b.cache.get("k", () => 2);
     await a.cache.get("k", () => 2);
     for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
-    expect(a.watcher.stats()).toEqual({ invalidations: 1, sampled: 1, questions: 3, answers: 3, inconsistent: 0, late: 0, errors: 0 });
+    const asked = { questions: 3, answers: 3, unanswered: 0, late: 0 };
+    expect(a.watcher.stats()).toEqual({ invalidations: 1, sampled: 1, inconsistent: 0, ...asked, errors: 0 });
     expect(found).toEqual([]);
+  });
+
+  it("counts an invalidation that did not arrive once, however many peers and questions show it", async () => {
+    const { clock, found, member, a, b } = world(deafBus(), new MemoryInvalidationBus());
+    const peers = [b, member(deafBus()), member(deafBus())];
+    for (const { cache } of peers) await cache.get("k", () => 1);
+    await a.cache.invalidate("fine");
+    clock.advance(10_000);
+    await a.cache.invalidate("k");
+    for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
+    expect(found.length).toBeGreaterThanOrEqual(3 * peers.length);
+    expect(a.watcher.stats()).toMatchObject({ invalidations: 2, sampled: 2, inconsistent: 1 });
+  });
+
+  it("counts the questions that nobody answers", async () => {
+    const { clock, a, b } = world(new MemoryInvalidationBus(), new MemoryInvalidationBus());
+    b.watcher.close();
+    await a.cache.invalidate("k");
+    for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
+    expect(a.watcher.stats()).toMatchObject({ questions: 3, answers: 0, unanswered: 2 });
+    await clock.advanceAsync(1_000);
+    expect(a.watcher.stats().unanswered).toBe(3);
+  });
+
+  it("watches a thousand invalidations at one time, and others when the last question about those was asked", async () => {
+    const { clock, a } = world(new MemoryInvalidationBus(), new MemoryInvalidationBus());
+    const invalidate = async (count: number): Promise<number> => {
+      for (let index = 0; index < count; index += 1) await a.cache.invalidate(`k${index}`);
+      return a.watcher.stats().sampled;
+    };
+    expect(await invalidate(1_001)).toBe(1_000);
+    for (const ms of [1_000, 4_000, 25_000]) await clock.advanceAsync(ms);
+    expect(await invalidate(1)).toBe(1_000);
+    await clock.advanceAsync(1_000);
+    expect(await invalidate(1_001)).toBe(2_000);
+  });
+
+  it("refuses delays that are none or never come", () => {
+    const { a } = world(new MemoryInvalidationBus(), new MemoryInvalidationBus());
+    for (const delaysMs of [[], [Infinity], [1_000, 0]])
+      expect(() => new CoherenceWatcher({ cache: a.cache, namespace: "n", port: ports()(), delaysMs })).toThrow(/delaysMs/);
   });
 
   it("finds a peer that still holds what was stored before the invalidation", async () => {
@@ -134,6 +176,84 @@ describe("CoherenceWatcher", () => {
     await asker?.cache.invalidate("k");
     await waitUntil("an answer", () => (asker?.watcher.stats().answers ?? 0) > 0);
     expect(asker?.watcher.stats().inconsistent).toBe(0);
+  });
+
+  it("is heard with a client that queues nothing and does not subscribe again by itself, and after connections were lost", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const client = new Redis(server.url, { enableOfflineQueue: false, autoResubscribe: false });
+    client.on("error", () => {});
+    opened.push(() => client.disconnect());
+    const bus = new MemoryInvalidationBus();
+    const cache = createCoherentCache<number>({ l1: new MemoryCache({ maxEntries: 10 }), bus, namespace: "watched" });
+    const [asker] = [1, 2].map(() => {
+      const port = redisWatcherPort(client, "watch");
+      const watcher = new CoherenceWatcher({ cache, namespace: "watched", port, sampleRate: 1, delaysMs: [20] });
+      opened.push(() => watcher.close());
+      return watcher;
+    });
+    const answers = () => asker?.stats().answers ?? 0;
+    for (const round of [1, 2]) {
+      const before = answers();
+      // Asked until it is answered: while the connections are being made, questions are lost.
+      await waitUntil(`an answer in round ${round}`, async () => {
+        await cache.invalidate("k");
+        return answers() > before;
+      });
+      await server.command("CLIENT", "KILL", "TYPE", "pubsub");
+      await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    }
+  });
+
+  it("counts what Redis does not take", async () => {
+    const client = new Redis(`redis://127.0.0.1:${await freePort()}`, { lazyConnect: true });
+    opened.push(() => client.disconnect());
+    const cache = createCoherentCache<number>({
+      l1: new MemoryCache({ maxEntries: 10 }),
+      bus: new MemoryInvalidationBus(),
+      namespace: "away",
+    });
+    const watcher = new CoherenceWatcher({
+      cache,
+      namespace: "away",
+      port: redisWatcherPort(client, "watch"),
+      sampleRate: 1,
+      delaysMs: [1],
+    });
+    opened.push(() => watcher.close());
+    await cache.invalidate("k");
+    await waitUntil("the failure", () => watcher.stats().errors === 1);
+  });
+
+  it("asks a hub that listens later than the watcher", async () => {
+    const [near, far] = [new MessageChannel(), new MessageChannel()];
+    const clock = new ManualClock();
+    const heard: string[] = [];
+    const [asker, peer] = [near, far].map(({ port2 }) => workerWatcherPort(threadLink(port2), "watch", clock));
+    opened.push(
+      () => asker?.close(),
+      () => peer?.close(),
+    );
+    peer?.open(
+      (text) => heard.push(text),
+      () => {},
+    );
+    // Until somebody listens at its other end, a thread's port drops nothing; a process's channel does, as this one does here.
+    far.port1.on("message", () => {});
+    await waitUntil("the first request is gone", () => true);
+    far.port1.removeAllListeners("message");
+    const hub = new WorkerBusHub();
+    for (const { port1 } of [near, far]) hub.attachThread(port1);
+    opened.push(
+      () => hub.close(),
+      () => near.port1.close(),
+      () => far.port1.close(),
+    );
+    await waitUntil("it is heard", () => {
+      clock.advance(250);
+      asker?.publish("hello");
+      return heard.includes("hello");
+    });
   });
 
   it("asks the other workers of the machine", async () => {
