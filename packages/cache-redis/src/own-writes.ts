@@ -18,8 +18,9 @@ export interface OwnWritesOptions<V> {
 }
 
 /**
- * `set`, `delete` and `clear`: what changes this store and tells no other process. One that Redis has not acknowledged covers its key,
- * which then reads as a miss here, and is deleted when Redis is back.
+ * `set`, `delete` and `clear`: what changes this store. No other process is told of the first two; a clear moves the version that the first
+ * tiers on a bus judge by, so it is logged and published as an invalidation is. A write that Redis has not acknowledged covers its key, which
+ * then reads as a miss here, and is deleted when Redis is back.
  */
 export class OwnWrites<V> {
   readonly #options: OwnWritesOptions<V>;
