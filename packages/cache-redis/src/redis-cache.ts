@@ -172,9 +172,10 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   /**
-   * Voids every entry of this cache by one mark in each lane: O(1), whatever it holds. Caches of this name on a bus hear the mark. The entries' memory is freed in the background, about 9,000
-   * keys of the database a second where a call takes 0.1 ms, and fewer where it takes longer (`sweeper.ts`). While Redis is away everything
-   * reads as a miss here, and the mark is set when it is back; of a cluster, what lives on the shard that is away.
+   * Voids every entry of this cache by one mark in each lane: O(1), whatever it holds. Caches of this name on a bus hear the mark. What the
+   * entries take is freed in the background, about 9,000 keys of the database a second where a call takes 0.1 ms, and fewer where it takes
+   * longer (`sweeper.ts`). While Redis is away everything reads as a miss here, and the mark is set when it is back; of a cluster, what lives
+   * on the shard that is away.
    */
   async clear(): Promise<void> {
     this.#checkOpen();
