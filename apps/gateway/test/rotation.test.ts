@@ -21,7 +21,7 @@ const keep = <T extends { close(): Promise<void> }>(item: T): T => {
 /** A provider with a credential, saved by a gateway with this master key. */
 async function saveWith(masterKey: string, settings: Parameters<typeof startBed>[0] = {}): Promise<{ bed: Bed; store: GatewayStore }> {
   const bed = keep(await startBed({ masterKey, allowedPrivateHosts: ["127.0.0.1"], ...settings }));
-  const body = { apiKey: CANARY, baseUrl: bed.upstream.url, models: ["rotated-model"] };
+  const body = { apiKey: CANARY, baseUrl: bed.upstream.url, models: ["rotated-model"], headers: { "api-key": `${CANARY}-header` } };
   expect((await bed.admin("PUT", "/admin/providers/rotated", body)).status).toBe(200);
   return { bed, store: keep(new GatewayStore("file:.larder/gateway.db", bed.directory)) };
 }
@@ -43,7 +43,8 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     const after = keep(await bed.peer({ masterKey: next }));
     for (const gateway of [rotated, after]) {
       expect((await ask(gateway, `as ${gateway.url}`)).status).toBe(200);
-      expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe(`Bearer ${CANARY}`);
+      const { authorization, "api-key": apiKey } = bed.upstream.seen.at(-1)?.headers ?? {};
+      expect([authorization, apiKey]).toEqual([`Bearer ${CANARY}`, `${CANARY}-header`]);
     }
     expect(after.logs.some((line) => line.includes("sealed anew"))).toBe(false);
   });

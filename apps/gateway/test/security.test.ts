@@ -270,6 +270,32 @@ describe("S8: SSRF", () => {
   it("never gives a kept credential to another host", async () => {
     await save("moving", { apiKey: CANARY, baseUrl: bed.upstream.url });
     expect((await save("moving", { baseUrl: "https://93.184.216.34/v1" })).status).toBe(400);
+    await save("moving", { apiKey: null, headers: { "api-key": CANARY }, baseUrl: bed.upstream.url });
+    expect((await save("moving", { baseUrl: "https://93.184.216.34/v1" })).status).toBe(400);
+    expect((await save("moving", { headers: {}, baseUrl: "https://93.184.216.34/v1" })).status).toBe(200);
+  });
+
+  it("keeps key and headers that a save leaves out, tells neither, and refuses what stands for a header's value", async () => {
+    const sent = async (): Promise<unknown> => {
+      await bed.post("/v1/chat/completions", chat("kept", { model: "kept-model" }), { "cache-control": "no-store" });
+      const { authorization, "api-key": apiKey } = bed.upstream.seen.at(-1)?.headers ?? {};
+      return [authorization, apiKey];
+    };
+    const common = { baseUrl: bed.upstream.url, models: ["kept-model"] };
+    const told = (await (await save("kept", { ...common, apiKey: CANARY, headers: { "api-key": "hdr-1" } })).json()) as Record<
+      string,
+      unknown
+    >;
+    expect([told.headers, told.hasApiKey, told.apiKey]).toEqual([{ "api-key": "[redacted]" }, true, undefined]);
+    expect((await save("kept", common)).status).toBe(200);
+    expect(await sent()).toEqual([`Bearer ${CANARY}`, "hdr-1"]);
+    expect((await save("kept", { ...common, headers: told.headers })).status).toBe(400);
+    await save("kept", { ...common, headers: { "api-key": "hdr-2" } });
+    expect(await sent()).toEqual([`Bearer ${CANARY}`, "hdr-2"]);
+    await save("kept", { ...common, apiKey: null });
+    expect(await sent()).toEqual([undefined, "hdr-2"]);
+    await save("kept", { ...common, headers: {} });
+    expect(await sent()).toEqual([undefined, undefined]);
   });
 });
 
@@ -319,11 +345,15 @@ describe("S10, S11: credentials stay inside", () => {
     const told: string[] = [];
     const collect = async (response: Response): Promise<void> =>
       void told.push(await response.text(), JSON.stringify([...response.headers]));
-    await collect(await sweep.admin("PUT", "/admin/providers/leaky", { apiKey: CANARY, baseUrl: sweep.upstream.url, models: ["leaky"] }));
+    const headers = { "api-key": `hdr-${CANARY}` };
+    const provider = { apiKey: CANARY, baseUrl: sweep.upstream.url, models: ["leaky"], headers };
+    await collect(await sweep.admin("PUT", "/admin/providers/leaky", provider));
     sweep.upstream.behaviour = (_seen, response) => {
       const masked = `${CANARY.slice(0, 8)}*******${CANARY.slice(-4)}`;
       response.writeHead(401, { "content-type": "application/json" });
-      response.end(JSON.stringify({ error: { message: `Incorrect API key provided: ${CANARY} (${masked})`, code: "invalid_api_key" } }));
+      response.end(
+        JSON.stringify({ error: { message: `Incorrect API key provided: ${CANARY} (${masked}), hdr-${CANARY}`, code: "invalid_api_key" } }),
+      );
       return true;
     };
     await collect(await sweep.post("/v1/chat/completions", chat("leak", { model: "leaky" })));
@@ -334,6 +364,7 @@ describe("S10, S11: credentials stay inside", () => {
     expect(told.join("\n")).toContain("invalid_api_key");
     for (const file of readdirSync(sweep.directory, { recursive: true, withFileTypes: true }))
       if (file.isFile()) told.push(readFileSync(join(file.parentPath, file.name), "latin1"));
+    expect(sweep.upstream.seen.at(-1)?.headers["api-key"]).toBe(`hdr-${CANARY}`);
     const everything = [...told, ...sweep.logs].join("\n");
     expect([everything.includes(CANARY.slice(0, 7)), everything.includes(ADMIN_TOKEN)]).toEqual([false, false]);
     await sweep.close();

@@ -1,6 +1,8 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { slotOf, storedSettingsSchema } from "../upstream/provider-directory.ts";
+import type { StoredProvider } from "../storage/gateway-store.ts";
+import { storedSettingsSchema } from "../upstream/provider-directory.ts";
+import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "../upstream/provider-secrets.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
 import { readJson, refuse } from "./read-json.ts";
@@ -36,10 +38,12 @@ const inputSchema = z
           .max(1024)
           .regex(/^[\x20-\x7e]*$/),
       )
-      .default({}),
+      .optional(),
   })
   .strict();
 
+/** What stands for a header's value in answers. */
+const HIDDEN = "[redacted]";
 /** Headers that carry credentials or frame the request: not to be set beside `apiKey`. */
 const FORBIDDEN_HEADERS = /^(host|authorization|x-api-key|cookie|connection|content-length|transfer-encoding|proxy-.*)$/i;
 
@@ -66,7 +70,7 @@ export function providerRoutes(admin: AdminParts): Hono {
     const id = context.req.param("id");
     const row = (await admin.store.listProviders()).find((provider) => provider.id === id);
     if (!row) return refuse(context, 404, "There is no such provider.");
-    return context.json(show(id, row.settings, row.sealedKey !== null, row.updatedAt));
+    return context.json(show(row));
   });
 
   app.put("/:id", async (context) => {
@@ -75,24 +79,37 @@ export function providerRoutes(admin: AdminParts): Hono {
       return refuse(context, 400, "The id must be 1 to 64 letters, digits, dots, dashes or underscores.", "id");
     const read = await readJson(context, inputSchema);
     if ("response" in read) return read.response;
-    const { apiKey, ...settings } = read.value;
-    const badHeader = Object.keys(settings.headers).find((name) => FORBIDDEN_HEADERS.test(name));
+    const { apiKey, headers, ...settings } = read.value;
+    const badHeader = Object.keys(headers ?? {}).find((name) => FORBIDDEN_HEADERS.test(name));
     if (badHeader) return refuse(context, 400, "The field headers must not set credentials or framing headers.", "headers");
+    if (Object.values(headers ?? {}).includes(HIDDEN))
+      return refuse(
+        context,
+        400,
+        "A header's value is hidden, not sent: leave the field headers out to keep them, or send their values.",
+        "headers",
+      );
     settings.baseUrl = settings.baseUrl.trim();
     const problem = await admin.guard.check(settings.baseUrl);
     if (problem) return refuse(context, 400, `The field baseUrl ${problem}.`, "baseUrl");
     settings.baseUrl = new URL(settings.baseUrl).href.replace(/\/+$/, "");
     const known = (await admin.store.listProviders()).find((provider) => provider.id === id);
-    // A key that is left out stays, but never moves to another host: whoever may edit addresses must not get at keys that way.
-    if (apiKey === undefined && known?.sealedKey && originOf(known.settings) !== new URL(settings.baseUrl).origin)
+    const kept = keptSecrets(admin, known);
+    if (!kept && (apiKey === undefined || headers === undefined))
+      return refuse(context, 400, "What was sealed before does not open with this master key: send apiKey and headers.", "apiKey");
+    // What is left out stays, but never moves to another host: whoever may edit addresses must not get at keys that way.
+    const isMoved = known !== undefined && originOf(known.settings) !== new URL(settings.baseUrl).origin;
+    if (isMoved && apiKey === undefined && kept?.apiKey !== undefined)
       return refuse(context, 400, "The baseUrl points to another host: send the apiKey for it too.", "apiKey");
-    const sealedKey = apiKey === undefined ? (known?.sealedKey ?? null) : apiKey === null ? null : admin.sealer.seal(apiKey, slotOf(id));
-    const updatedAt = Date.now();
-    await admin.store.putProvider({ id, settings: JSON.stringify(settings), sealedKey, updatedAt });
+    if (isMoved && headers === undefined && Object.keys(kept?.headers ?? {}).length > 0)
+      return refuse(context, 400, "The baseUrl points to another host: send the headers for it too.", "headers");
+    const secrets = { apiKey: apiKey === undefined ? kept?.apiKey : (apiKey ?? undefined), headers: headers ?? kept?.headers ?? {} };
+    const saved = toRow(admin, id, settings, secrets);
+    await admin.store.putProvider(saved);
     const { propagated } = await admin.directory.invalidate();
     admin.parts.caller.reset(id);
     await audit(admin, context, "provider.save", { id, keyChanged: apiKey !== undefined, propagated });
-    return context.json({ ...show(id, JSON.stringify(settings), sealedKey !== null, updatedAt), propagated });
+    return context.json({ ...show(saved), propagated });
   });
 
   app.delete("/:id", async (context) => {
@@ -112,6 +129,26 @@ function originOf(settings: string): string | undefined {
   return URL.canParse(baseUrl) ? new URL(baseUrl).origin : undefined;
 }
 
-function show(id: string, settings: string, hasApiKey: boolean, updatedAt: number): Record<string, unknown> {
-  return { id, ...storedSettingsSchema.parse(JSON.parse(settings)), hasApiKey, updatedAt };
+/** What was sealed of a saved provider; `undefined` when it does not open. */
+function keptSecrets({ sealer }: AdminParts, known: StoredProvider | undefined): ProviderSecrets | undefined {
+  if (!known) return { apiKey: undefined, headers: {} };
+  try {
+    const { apiKey, headers } = openSecrets(sealer, known.id, known.sealedKey);
+    return { apiKey, headers: { ...storedSettingsSchema.parse(JSON.parse(known.settings)).headers, ...headers } };
+  } catch {
+    return undefined;
+  }
+}
+
+function toRow({ sealer }: AdminParts, id: string, settings: object, secrets: ProviderSecrets): StoredProvider {
+  const text = secretsToText(secrets);
+  const told = { ...settings, headerNames: Object.keys(secrets.headers), hasApiKey: secrets.apiKey !== undefined };
+  return { id, settings: JSON.stringify(told), sealedKey: text === null ? null : sealer.seal(text, slotOf(id)), updatedAt: Date.now() };
+}
+
+/** A saved provider without what is secret. */
+function show({ id, settings, sealedKey, updatedAt }: StoredProvider): Record<string, unknown> {
+  const { headers, headerNames, hasApiKey = sealedKey !== null, ...told } = storedSettingsSchema.parse(JSON.parse(settings));
+  const names = [...Object.keys(headers), ...headerNames];
+  return { id, ...told, headers: Object.fromEntries(names.map((name) => [name, HIDDEN])), hasApiKey, updatedAt };
 }

@@ -9,6 +9,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import { requestIdHeaders, sendFailure } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
+import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { collectEmbeddings, type Item } from "./collect-embeddings.ts";
 import type { EmbeddingsRequest } from "./compute-embeddings.ts";
@@ -64,7 +65,7 @@ export class EmbeddingsEndpoint {
         if (!(error instanceof UpstreamFailure)) throw error;
         if (error.isRetryable && position < targets.length - 1) continue;
         this.#parts.meter.failed("embedding", error.status);
-        return sendFailure(active.exchange, error, "openai", [target.provider.apiKey, active.identity.upstreamKey]);
+        return sendFailure(active.exchange, error, "openai", credentialsOf(target.provider, active.identity.upstreamKey));
       }
     }
   }

@@ -8,6 +8,7 @@ import type { Sealer } from "../security/sealer.ts";
 import { Secret } from "../security/secret.ts";
 import type { GatewayStore, StoredProvider } from "../storage/gateway-store.ts";
 import type { Provider } from "./provider.ts";
+import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "./provider-secrets.ts";
 import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
 import { SANDBOX_BASE_URL, SANDBOX_MODELS, SandboxUpstream } from "./sandbox-upstream.ts";
 import type { Upstream } from "./upstream.ts";
@@ -19,7 +20,11 @@ export const storedSettingsSchema = z.object({
   kind: z.enum(["openai", "anthropic"]).default("openai"),
   models: z.array(z.string()).default([]),
   passthrough: z.enum(["callers-key", "own-key"]).optional(),
+  /** Of before values were sealed; those saved since have their names in `headerNames`. */
   headers: z.record(z.string(), z.string()).default({}),
+  headerNames: z.array(z.string()).default([]),
+  /** Absent in what was saved before headers were sealed: then what is sealed is the key. */
+  hasApiKey: z.boolean().optional(),
 });
 
 /** What a provider directory works with. */
@@ -102,10 +107,10 @@ export class ProviderDirectory {
    * Seals a credential anew that an older master key has sealed, behind the requests. Does nothing when it was saved meanwhile; when it fails it
    * comes again with the next load. While a fleet rotates, a process with the former key turns it back, until there is none any more.
    */
-  async #reseal(id: string, envelope: string, apiKey: Secret): Promise<void> {
+  async #reseal(id: string, envelope: string, secrets: ProviderSecrets): Promise<void> {
     const { store, sealer, onResealed } = this.#options;
     try {
-      if (await store.resealProvider(id, envelope, sealer.seal(apiKey.reveal(), slotOf(id)))) onResealed?.(id);
+      if (await store.resealProvider(id, envelope, sealer.seal(secretsToText(secrets) ?? "", slotOf(id)))) onResealed?.(id);
     } catch {}
   }
 
@@ -114,21 +119,18 @@ export class ProviderDirectory {
     const { sealer, guarded, settings, onProblem } = this.#options;
     try {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
-      const apiKey = row.sealedKey === null ? undefined : new Secret(sealer.open(row.sealedKey, slotOf(row.id)));
-      if (apiKey && sealer.isOutdated(row.sealedKey as string)) void this.#reseal(row.id, row.sealedKey as string, apiKey);
-      const { passthrough } = parsed;
+      const secrets = openSecrets(sealer, row.id, row.sealedKey);
+      if (row.sealedKey !== null && sealer.isOutdated(row.sealedKey)) void this.#reseal(row.id, row.sealedKey, secrets);
+      const { displayName, baseUrl, kind, models, passthrough } = parsed;
+      const apiKey = secrets.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
+      const headers = { ...parsed.headers, ...secrets.headers };
       const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded } as const;
-      return [{ ...parsed, id: row.id, apiKey, passthrough, ...common }];
+      return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
     } catch (error) {
       onProblem(row.id, error instanceof Error && error.name === "SealError" ? error.message : "its stored settings cannot be read");
       return [];
     }
   }
-}
-
-/** What a provider's credential is sealed for. */
-export function slotOf(providerId: string): string {
-  return `provider:${providerId}`;
 }
 
 const bareUrl = (url: string): string => url.replace(/\/+$/, "");
