@@ -86,7 +86,8 @@ function isLocal({ parts }: AdminParts, request: IncomingMessage, response: Serv
 
 function sendReadiness({ admin }: FrontRouterOptions, response: ServerResponse): void {
   const isReady = admin.isReady();
-  sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "draining", ...admin.health() });
+  const health = admin.health();
+  sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : health.isDraining ? "draining" : "starting", ...health });
 }
 
 async function sendMetrics(

@@ -89,7 +89,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     sync: sync.control,
     adminToken: secrets.adminToken,
     health: () => ({ isDegraded: answers.isDegraded, isDraining: state.isDraining, backends: backends() }),
-    isReady: () => !state.isDraining,
+    isReady: () => !state.isDraining && canIdentify(settings, store),
   };
   const metrics = new Metrics({ meter, answers, backends });
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
@@ -123,6 +123,13 @@ export async function startGateway(settings: Settings, options: StartOptions = {
       return closing;
     },
   };
+}
+
+/** Without any key that it could know, every request would be refused. Whoever asks has it looked for again: until then nobody else may. */
+function canIdentify(settings: Settings, store: GatewayStore): boolean {
+  if (authModeOf(settings) !== "keys" || store.hasBeenUp) return true;
+  void store.check();
+  return false;
 }
 
 interface Secrets extends MasterKeys {

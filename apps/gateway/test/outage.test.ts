@@ -1,6 +1,30 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { startFaultProxy, uniquePrefix } from "@larder/cache-testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, startBed } from "./support/start.ts";
+
+describe("a database that is away when the gateway starts", () => {
+  it("keeps a gateway with virtual keys from being ready until it has been there, and no other", async () => {
+    const home = await startBed();
+    // Where the database's folder should be there is a file.
+    const blocker = join(home.directory, "blocked");
+    writeFileSync(blocker, "");
+    const settings = { databaseUrl: "file:blocked/gateway.db", masterKey: "ab".repeat(32) } as const;
+    const keyed = await home.peer({ ...settings, auth: "keys" });
+    const open = await home.peer({ ...settings, auth: "none" });
+    const readiness = async (bed: Bed): Promise<unknown> => {
+      const answer = await fetch(`${bed.url}/readyz`);
+      return [answer.status, ((await answer.json()) as { status: string }).status];
+    };
+    expect(await readiness(keyed)).toEqual([503, "starting"]);
+    expect(await readiness(open)).toEqual([200, "ready"]);
+    rmSync(blocker);
+    await vi.waitUntil(async () => (await fetch(`${keyed.url}/readyz`)).status === 200, { timeout: 10_000, interval: 50 });
+    expect((await keyed.admin("POST", "/admin/keys", { tenant: "t" })).status).toBe(201);
+    for (const bed of [open, keyed, home]) await bed.close();
+  });
+});
 
 describe("a Redis that goes bad under load", () => {
   let proxy: Awaited<ReturnType<typeof startFaultProxy>>;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readSettings, SettingsError, settingsJsonSchema, settingVariables } from "./read-settings.ts";
+import { createSettings, readSettings, SettingsError, settingsJsonSchema, settingVariables } from "./read-settings.ts";
 
 const read = (environment: Record<string, string>): unknown => {
   try {
@@ -71,6 +71,28 @@ describe("readSettings", () => {
     });
     write({ routes: [{ model: "x", tragets: [] }] });
     expect(() => readSettings({}, directory)).toThrow(/routes\.0 has unknown settings: tragets/);
+    rmSync(directory, { recursive: true });
+  });
+
+  it.each([
+    [{ normalizers: { systemPatterns: ["Today is .*", "(canary"] } }, "normalizers.systemPatterns.1 must be a regular expression"],
+    [{ routes: [{ model: "x", normalizers: { systemPatterns: ["[canary"] } }] }, "routes.0.normalizers.systemPatterns.0"],
+    [
+      { providers: { p: { baseUrl: "https://p.test/v1", apiKeyEnv: "NOT_SET_ANYWHERE" } } },
+      "providers.p.apiKeyEnv names the variable NOT_SET",
+    ],
+  ])("refuses at the start what would fail at each request: %j", (settings, problem) => {
+    expect(() => createSettings(settings)).toThrow(problem);
+    expect(() => createSettings(settings)).not.toThrow("canary");
+  });
+
+  it("reads a provider's key from the variable that the file names", () => {
+    const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
+    const file = { providers: { p: { baseUrl: "https://p.test/v1", apiKeyEnv: "KEY_OF_P" } } };
+    writeFileSync(join(directory, "larder.config.json"), JSON.stringify(file));
+    expect(readSettings({ KEY_OF_P: "sk-of-p" }, directory).providers.p?.apiKey).toBe("sk-of-p");
+    for (const environment of [{}, { KEY_OF_P: " " }, { KEY_OF_P: "two words" }])
+      expect(() => readSettings(environment, directory)).toThrow("KEY_OF_P");
     rmSync(directory, { recursive: true });
   });
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { type Settings, settingsSchema } from "./schema.ts";
+import { type Settings, secret, settingsSchema } from "./schema.ts";
 
 /** A setting that the gateway cannot start with. Its message names the setting and the fix and never quotes a value. */
 export class SettingsError extends Error {
@@ -127,14 +127,29 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, direc
   if (!parsed.success)
     problems.push(...parsed.error.issues.map((issue) => `${nameOf(issue.path, fromEnvironment)} ${describeIssue(issue)}`));
   if (!parsed.success || problems.length > 0) throw new SettingsError(problems);
-  return parsed.data;
+  return withProviderKeys(parsed.data, environment);
+}
+
+/** Puts in the keys that stand in variables of their own. A provider whose key was forgotten would start and refuse every request. */
+function withProviderKeys(settings: Settings, environment: NodeJS.ProcessEnv): Settings {
+  const problems: string[] = [];
+  const providers = Object.entries(settings.providers).map(([id, provider]) => {
+    const { apiKeyEnv } = provider;
+    if (apiKeyEnv === undefined || provider.apiKey !== undefined) return [id, provider] as const;
+    const parsed = secret.safeParse(environment[apiKeyEnv]?.trim());
+    if (parsed.success) return [id, { ...provider, apiKey: parsed.data }] as const;
+    problems.push(`providers.${id}.apiKeyEnv names the variable ${apiKeyEnv}, which must hold a key: one line of visible ASCII characters`);
+    return [id, provider] as const;
+  });
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { ...settings, providers: Object.fromEntries(providers) };
 }
 
 /** Settings with every default, as a library or a test needs them. @throws {SettingsError} */
 export function createSettings(partial: z.input<typeof settingsSchema> = {}): Settings {
   const parsed = settingsSchema.safeParse(partial);
   if (!parsed.success) throw new SettingsError(parsed.error.issues.map((issue) => `${nameOf(issue.path, {})} ${describeIssue(issue)}`));
-  return parsed.data;
+  return withProviderKeys(parsed.data, process.env);
 }
 
 /** The JSON schema of `larder.config.json`, for editors. */

@@ -25,7 +25,7 @@ const httpUrl = z.string().refine(
   { message: "must be an http or https URL without a user name or password" },
 );
 /** What a header can carry: visible ASCII. Anything else would be refused, and quoted, by the HTTP client. */
-const secret = z
+export const secret: z.ZodString = z
   .string()
   .regex(/^[\x21-\x7e]+$/, { message: "must be one line of visible ASCII characters without spaces" })
   .max(4096);
@@ -34,12 +34,21 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
 });
 const headers = z.record(z.string().regex(/^[A-Za-z0-9-]+$/), z.string().regex(/^[\x20-\x7e]*$/));
 
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text, "g");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const normalizers = z
   .object({
     toolCallIds: z.boolean().default(false).meta({ description: "Generated tool-call ids become their order of appearance." }),
     trailingWhitespace: z.boolean().default(false).meta({ description: "White space at the end of a message's text is ignored." }),
     systemPatterns: z
-      .array(z.string().max(500))
+      .array(z.string().max(500).refine(isPattern, { message: "must be a regular expression" }))
       .max(20)
       .default([])
       .meta({ description: "Regular expressions whose matches in the system prompt are ignored, such as a date." }),

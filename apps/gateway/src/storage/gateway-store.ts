@@ -51,6 +51,7 @@ export class GatewayStore {
   #sql: Promise<Sql> | undefined;
   #retryAt = 0;
   #isUp = false;
+  #hasBeenUp = false;
 
   constructor(databaseUrl: string, directory: string) {
     this.#databaseUrl = databaseUrl;
@@ -60,6 +61,11 @@ export class GatewayStore {
   /** Whether the last use worked. */
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Whether any use has worked. */
+  get hasBeenUp(): boolean {
+    return this.#hasBeenUp;
   }
 
   async listProviders(): Promise<StoredProvider[]> {
@@ -144,6 +150,7 @@ export class GatewayStore {
     try {
       const rows = await (await this.#open()).run(statement, values);
       this.#isUp = true;
+      this.#hasBeenUp = true;
       return rows;
     } catch {
       this.#isUp = false;

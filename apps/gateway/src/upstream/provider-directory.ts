@@ -166,13 +166,12 @@ export function operatorProviders(
       }
     : undefined;
   const providers = Object.entries(settings.providers).map(([id, configured]): Provider => {
-    const key = configured.apiKey ?? (configured.apiKeyEnv ? process.env[configured.apiKeyEnv] : undefined);
     return {
       id,
       displayName: id,
       baseUrl: bareUrl(configured.baseUrl),
       kind: configured.kind,
-      apiKey: key ? new Secret(key) : undefined,
+      apiKey: configured.apiKey ? new Secret(configured.apiKey) : undefined,
       passthrough: configured.passthrough,
       headers: configured.headers,
       models: configured.models,
