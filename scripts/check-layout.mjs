@@ -103,6 +103,13 @@ for (const unit of packages) {
   });
 }
 
+await tally.check("what git ignores, and its history, does not come into an image", () => {
+  const lines = (path) => read(join(root, path)).split("\n").filter(Boolean);
+  const outside = new Set(lines(".dockerignore"));
+  const wanted = [".git", ...lines(".gitignore").map((pattern) => `**/${pattern.replace(/\/$/, "")}`)];
+  expectNone(wanted.filter((pattern) => !outside.has(pattern)).map((pattern) => `.dockerignore lacks ${pattern}`));
+});
+
 const sources = packages.flatMap(sourcesOf);
 await tally.check("files are kebab-case and named for what they hold", () => {
   const isOdd = (path) => DRAWERS.test(basename(path)) || !/^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/.test(basename(path));
