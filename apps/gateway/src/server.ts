@@ -124,5 +124,5 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
 
 /** Answers a request with an error outside the API. */
 export function refuse(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
-  sendError(new NodeExchange(request, response), new HttpError(status, message), "openai");
+  sendError(new NodeExchange(request, response), new HttpError(status, message), "openai", []);
 }

@@ -11,10 +11,12 @@ import {
   requestKey,
 } from "@larder/cache-core/keys";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "@larder/cache-core/normalize";
+import { isObject } from "../answers/json.ts";
 import type { NormalizerSettings, RouteSettings, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Identity } from "../security/authenticator.ts";
+import { digestOf } from "../security/digest.ts";
 import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
 import { RecentRequests } from "./recent-requests.ts";
@@ -35,6 +37,8 @@ export interface RequestPlan {
   readonly isStream: boolean;
   /** Whether the caller wants the closing usage chunk. */
   readonly includeUsage: boolean;
+  /** Whether the caller says anything about its stream. */
+  readonly hasStreamOptions: boolean;
   /** `base64` or `float`: how embeddings are told. */
   readonly encodingFormat: "float" | "base64";
   readonly targets: readonly PlannedTarget[];
@@ -97,7 +101,8 @@ export class RequestPlanner {
     body: Buffer,
     table: ProviderTable,
   ): RequestPlan {
-    const scope = this.#scopes.of({ endpoint, tenant: identity.tenant, namespace: controls.namespace, headers: exchange.headers() });
+    const namespace = exchange.search === "" ? controls.namespace : withSearch(controls.namespace, exchange.search);
+    const scope = this.#scopes.of({ endpoint, tenant: identity.tenant, namespace, headers: exchange.headers() });
     const digest = this.#aliases.digest(body);
     const known = this.#aliases.get(scope, digest);
     if (known && known.table === table) return known;
@@ -157,10 +162,12 @@ export class RequestPlanner {
     const keyed = normalizeRequest(request, this.#normalizersOf(routing.route)).request;
     const targets = routing.targets.map((target) => planTarget(scope, keyed, target, tagsOf(identity.tenant, model, target.model)));
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
+    const streamOptions = request.get("stream_options");
     return {
       model,
       isStream: request.form("stream") === "true",
-      includeUsage: wantsUsage(request),
+      includeUsage: isObject(streamOptions) && streamOptions.include_usage === true,
+      hasStreamOptions: isObject(streamOptions),
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
       targets,
       route: routing.route,
@@ -213,9 +220,12 @@ function drawOf(scope: KeyScope, request: CanonicalRequest): number {
   return Number.parseInt(requestKey(scope, request).slice(-64, -56), 16) / 2 ** 32;
 }
 
-function wantsUsage(request: CanonicalRequest): boolean {
-  const options = request.get("stream_options");
-  return typeof options === "object" && options !== null && (options as { include_usage?: unknown }).include_usage === true;
+/** A query beyond this length is kept by its digest: scopes are remembered. */
+const MAX_SEARCH = 128;
+
+/** A query goes to the provider, so it parts answers as a namespace does; no namespace has a question mark in it. */
+export function withSearch(namespace: string, search: string): string {
+  return search.length <= MAX_SEARCH ? namespace + search : `${namespace}?sha256=${digestOf(search)}`;
 }
 
 /** Requests that a stored answer cannot stand for. */

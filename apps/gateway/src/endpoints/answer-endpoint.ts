@@ -13,8 +13,11 @@ import type { Exchange } from "../http/exchange.ts";
 import { type ErrorShape, HttpError } from "../http/http-error.ts";
 import { beginLiveStream, sendAnswer, sendFailure, type Telling } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
+import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { failureEvent } from "./failure-event.ts";
 import { type AnswerRequest, loadAnswer } from "./load-answer.ts";
+import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
 
 /** A request while it is being answered. */
@@ -65,7 +68,7 @@ export class AnswerEndpoint {
     const active: Active = {
       exchange,
       identity,
-      controls: this.#controlsFor(plan, controls),
+      controls: narrowControls(controls, plan, this.#isUncertain(plan, controls)),
       plan,
       body,
       startedAt,
@@ -78,19 +81,15 @@ export class AnswerEndpoint {
       refusal: undefined,
     };
     const { isRead, isWrite, isDisabled, onlyIfCached } = active.controls;
+    if (onlyIfCached) return this.#answerByLookup(active);
     if (!isRead && !isWrite) return this.#pass(active, isDisabled ? "DISABLED" : "BYPASS");
-    if (onlyIfCached || (isRead && !isWrite) || controls.maxAgeMs !== undefined) return this.#answerByLookup(active);
+    if ((isRead && !isWrite) || controls.maxAgeMs !== undefined) return this.#answerByLookup(active);
     return this.#answer(active, !isRead);
   }
 
-  /** The controls with what the route and the request's own nature add. */
-  #controlsFor(plan: RequestPlan, controls: CacheControls): CacheControls {
-    const isUncertain =
-      this.#parts.settings.deterministicOnly && !plan.isDeterministic && !controls.isExplicit && this.#endpoint !== "image";
-    if (plan.bypass !== undefined || isUncertain) return { ...controls, isRead: false, isWrite: false };
-    const mode = plan.route?.cache;
-    if (mode === undefined || mode === "on") return controls;
-    return { ...controls, isRead: controls.isRead && mode === "read-only", isWrite: controls.isWrite && mode === "write-only" };
+  /** Whether the same request may be meant to give another answer each time. */
+  #isUncertain(plan: RequestPlan, controls: CacheControls): boolean {
+    return this.#parts.settings.deterministicOnly && !plan.isDeterministic && !controls.isExplicit && this.#endpoint !== "image";
   }
 
   /** Requests that want a say in which stored answer will do. */
@@ -99,10 +98,11 @@ export class AnswerEndpoint {
     let isTooOld = false;
     for (const target of controls.isRead ? plan.targets : []) {
       const found = await this.#parts.answers.lookup(target.key);
-      if (found.status !== "hit" || found.value.meta.owner !== active.identity.tenant) continue;
+      if (found.status === "miss" || found.value.meta.owner !== active.identity.tenant) continue;
       const ageMs = Date.now() - found.value.meta.createdAt;
-      if (ageMs <= (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) return this.#tell(active, target, found.value, "HIT");
-      isTooOld = true;
+      // One past its time is no answer here either, and must not come back as a stale one when it is older than the caller will have.
+      if (ageMs > (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) isTooOld = true;
+      else if (found.status === "hit") return this.#tell(active, target, found.value, "HIT");
     }
     if (controls.onlyIfCached)
       throw new HttpError(504, "There is no stored answer to this request.", {
@@ -130,9 +130,9 @@ export class AnswerEndpoint {
       const ended = attempt instanceof Promise ? await attempt : attempt;
       if (ended === "answered") return;
       if (!ended.isRetryable || position === targets.length - 1 || active.exchange.hasBegun) {
-        const secrets = [target.provider.apiKey, active.identity.upstreamKey];
+        const secrets = credentialsOf(target.provider, active.identity.upstreamKey);
         this.#parts.meter.failed(this.#endpoint, ended.status);
-        return sendFailure(active.exchange, ended, this.#shape, secrets);
+        return sendFailure(active.exchange, ended, this.#shape, secrets, isForced ? "REFRESH" : "MISS");
       }
     }
   }
@@ -171,7 +171,8 @@ export class AnswerEndpoint {
       const value = await answer;
       if (streamed) await streamed;
       else if (value !== undefined && active.made === value) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
-      else if (wasLoading && value !== undefined && isOwnedBy(value, active)) this.#tell(active, target, value, "COALESCED");
+      else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !isPastItsTime(value))
+        this.#tell(active, target, value, "COALESCED");
       else return this.#tellStored(active, target, value);
       return "answered";
     } catch (error) {
@@ -197,8 +198,7 @@ export class AnswerEndpoint {
   #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined): Attempt {
     if (answer === undefined || !isOwnedBy(answer, active))
       return new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true });
-    const isStale = Date.now() - answer.meta.createdAt > answer.meta.ttlMs;
-    this.#tell(active, target, answer, isStale ? "STALE" : "HIT");
+    this.#tell(active, target, answer, isPastItsTime(answer) ? "STALE" : "HIT");
     return "answered";
   }
 
@@ -218,6 +218,7 @@ export class AnswerEndpoint {
   #stream(active: Active, target: PlannedTarget, live: LiveStream, verdict: CacheVerdict): Promise<void> {
     const { exchange, plan } = active;
     beginLiveStream(this.#telling(active, target, verdict, false));
+    let last: Buffer | undefined;
     return new Promise((resolve) => {
       const finish = (): void => {
         this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
@@ -226,6 +227,7 @@ export class AnswerEndpoint {
       const leave = live.join({
         onEvents: (batch: EventBatch) => {
           const piece = plan.includeUsage ? batch.all : batch.lean;
+          last = piece;
           return piece.length === 0 || exchange.write(piece);
         },
         drained: () => exchange.drained(),
@@ -234,7 +236,7 @@ export class AnswerEndpoint {
           finish();
         },
         onFailure: (failure) => {
-          exchange.write(failureEvent(failure, this.#shape));
+          exchange.write(failureEvent(this.#endpoint, failure, last));
           exchange.end();
           finish();
         },
@@ -261,6 +263,7 @@ export class AnswerEndpoint {
     return {
       family: this.#family,
       path: this.#path,
+      search: exchange.search,
       headers: exchange.headers(),
       identity,
       plan,
@@ -297,10 +300,6 @@ function isOwnedBy(answer: StoredAnswer, active: Active): boolean {
   return answer.meta.owner === active.identity.tenant;
 }
 
-/** The last event of a stream that broke off: clients raise it, and the missing end of the protocol tells the others. */
-function failureEvent(failure: UpstreamFailure, shape: ErrorShape): string {
-  const error = { message: failure.message, type: "api_error", param: null, code: "upstream_error" };
-  if (shape === "anthropic")
-    return `event: error\ndata: ${JSON.stringify({ type: "error", error: { type: "api_error", message: failure.message } })}\n\n`;
-  return `data: ${JSON.stringify({ error })}\n\n`;
+function isPastItsTime({ meta }: StoredAnswer): boolean {
+  return Date.now() - meta.createdAt > meta.ttlMs;
 }

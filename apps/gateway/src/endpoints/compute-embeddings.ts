@@ -44,7 +44,7 @@ export async function computeEmbeddings(
   try {
     const answer = await parts.caller.call(provider, {
       method: "POST",
-      url: endpointUrl(provider, PATH),
+      url: endpointUrl(provider, PATH) + request.exchange.search,
       headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
       body: upstreamBody(request, target, inputs),
       signal,

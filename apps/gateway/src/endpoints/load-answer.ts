@@ -10,6 +10,7 @@ import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
+import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
@@ -25,6 +26,8 @@ const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-refere
 export interface AnswerRequest {
   readonly family: AnswerFamily;
   readonly path: string;
+  /** The query with its question mark; empty when there is none. */
+  readonly search: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly identity: Identity;
   readonly plan: RequestPlan;
@@ -44,7 +47,8 @@ export function upstreamHeaders(
   clientHeaders: Readonly<Record<string, string | undefined>>,
   identity: Identity,
 ): Record<string, string> {
-  const headers: Record<string, string> = { "content-type": "application/json" };
+  // Answers are read, and passed on to callers who have not said which encodings they take.
+  const headers: Record<string, string> = { "content-type": "application/json", "accept-encoding": "identity" };
   for (const name in clientHeaders) {
     const value = clientHeaders[name];
     if (value !== undefined && FORWARDED.test(name)) headers[name] = value;
@@ -60,7 +64,9 @@ export function upstreamBody(request: Pick<AnswerRequest, "family" | "plan" | "b
   let { body } = request;
   if (target.model !== plan.model) body = setMember(body, "model", target.model);
   const needsUsage = isKept && plan.isStream && !plan.includeUsage && (family.kind === "chat" || family.kind === "completion");
-  return needsUsage ? setMember(body, "stream_options", { include_usage: true }) : body;
+  if (!needsUsage) return body;
+  const told = plan.hasStreamOptions ? parseObject(request.body.toString("utf8"))?.stream_options : undefined;
+  return setMember(body, "stream_options", Object.assign(isObject(told) ? told : {}, { include_usage: true }));
 }
 
 /** Asks a provider and gives the answer to be stored; a stream is handed out as it comes. @throws {UpstreamFailure} */
@@ -72,13 +78,13 @@ export async function loadAnswer(
 ): Promise<StoredAnswer> {
   const startedAt = performance.now();
   const { context } = load;
-  const secrets = [target.provider.apiKey, request.identity.upstreamKey];
+  const secrets = credentialsOf(target.provider, request.identity.upstreamKey);
   const trace = startCall(parts, request, target);
   const stream = new StreamReading(request.family, secrets, trace);
   try {
     const answer = await parts.caller.call(target.provider, {
       method: "POST",
-      url: endpointUrl(target.provider, request.path),
+      url: endpointUrl(target.provider, request.path) + request.search,
       headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
       body: upstreamBody(request, target, true),
       signal: context.cancellation,

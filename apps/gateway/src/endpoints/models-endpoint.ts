@@ -4,8 +4,9 @@ import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/js
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
-import { requestIdHeaders } from "../http/respond.ts";
+import { MADE_HERE, requestIdHeaders } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
+import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import type { ProviderTable } from "../upstream/provider-table.ts";
 
@@ -82,16 +83,18 @@ export class ModelsEndpoint {
   }
 
   async #fetch(provider: Provider, identity: Identity): Promise<readonly JsonObject[]> {
-    const answer = await provider.upstream.call({
+    const call = provider.upstream.call({
       method: "GET",
       url: endpointUrl(provider, "/v1/models"),
       headers: {
+        "accept-encoding": "identity",
         ...(provider.kind === "anthropic" ? { "anthropic-version": "2023-06-01" } : {}),
         ...provider.headers,
         ...credentialHeaders(provider, identity.upstreamKey),
       },
       timeoutMs: LIST_TIMEOUT_MS,
     });
+    const answer = decodeAnswer(await call);
     const body = parseObject((await answer.bytes(MAX_LIST_BYTES)).toString("utf8"));
     if (answer.status !== 200 || !isObject(body)) throw new Error("no list of models");
     return objectsOf(body.data)
@@ -121,6 +124,7 @@ function send(exchange: Exchange, body: unknown): void {
   exchange.begin(200, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
     ...requestIdHeaders(exchange, "openai"),
+    ...MADE_HERE,
   ]);
   exchange.end(text);
 }

@@ -8,7 +8,9 @@ import type { Exchange } from "../http/exchange.ts";
 import type { ErrorShape } from "../http/http-error.ts";
 import { passedOnHeaders, requestIdHeaders, sendFailure } from "../http/respond.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
+import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
+import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { type AnswerRequest, chargeEstimate, countSpent, onRetryOf, startCall, upstreamBody, upstreamHeaders } from "./load-answer.ts";
@@ -50,7 +52,7 @@ export async function passThrough(
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
       if (error.isRetryable && position < targets.length - 1) continue;
       parts.meter.failed(request.family.kind, error.status);
-      sendFailure(exchange, error, options.shape, [target.provider.apiKey, request.identity.upstreamKey]);
+      sendFailure(exchange, error, options.shape, credentialsOf(target.provider, request.identity.upstreamKey), options.verdict);
       return false;
     }
   }
@@ -66,7 +68,7 @@ function call(
 ): Promise<UpstreamAnswer> {
   return parts.caller.call(target.provider, {
     method: "POST",
-    url: endpointUrl(target.provider, request.path),
+    url: endpointUrl(target.provider, request.path) + request.search,
     headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
     body: upstreamBody(request, target, false),
     signal,
@@ -76,7 +78,17 @@ function call(
 }
 
 /** Headers that describe the answer's own bytes. */
-const CONTENT_HEADERS = ["content-type", "content-length", "content-encoding", "content-disposition", "location"] as const;
+const CONTENT_HEADERS = [
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "content-disposition",
+  "content-range",
+  "accept-ranges",
+  "etag",
+  "last-modified",
+  "location",
+] as const;
 
 /** An answer on its way past the cache. */
 interface Passing {
@@ -92,7 +104,7 @@ interface Passing {
 
 /** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller stayed */
 async function pipe(parts: GatewayParts, { exchange, answer, provider, identity, body, options, trace }: Passing): Promise<boolean> {
-  const passed = new PassedAnswer(answer, [provider.apiKey, identity.upstreamKey]);
+  const passed = new PassedAnswer(answer, credentialsOf(provider, identity.upstreamKey));
   const content = CONTENT_HEADERS.flatMap((name) => {
     const value = name === "content-length" && passed.mayChange ? undefined : headerOf(answer.headers, name);
     return value === undefined ? [] : [name, value];
@@ -137,43 +149,58 @@ function settle(parts: GatewayParts, identity: AnswerRequest["identity"], passed
 const NOT_PASSED_ON =
   /^(host|connection|keep-alive|transfer-encoding|content-length|upgrade|te|trailer|expect|authorization|x-api-key|cookie|proxy-.*|forwarded|x-forwarded-.*|x-real-ip|x-larder-.*|x-openrouter-cache.*|origin|referer|sec-.*|accept-encoding)$/;
 
+/** Paths below Anthropic's messages: counting their tokens, batches of them. */
+const ANTHROPIC_PATH = /^\/v1\/messages(\/|$)/;
+
+/** The caller's headers without those that are about the connection to us, which a `connection` header may name more of (RFC 9110 7.6.1). */
+function headersToPassOn(exchange: Exchange, hasBody: boolean): Record<string, string> {
+  const ofConnection = new Set((exchange.header("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  const headers: Record<string, string> = { "accept-encoding": "identity" };
+  for (const [name, value] of Object.entries(exchange.headers()))
+    if (value !== undefined && !NOT_PASSED_ON.test(name) && !ofConnection.has(name)) headers[name] = value;
+  const length = exchange.header("content-length");
+  if (hasBody && length !== undefined) headers["content-length"] = length;
+  return headers;
+}
+
 /** Passes any other request of the API on, streaming both ways, uncached. */
 export async function proxy(parts: GatewayParts, exchange: Exchange, identity: AnswerRequest["identity"]): Promise<void> {
   const left = new Departure(exchange, () => undefined).watched();
-  const provider = (await parts.directory.table(identity)).fallback;
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(exchange.headers()))
-    if (value !== undefined && !NOT_PASSED_ON.test(name)) headers[name] = value;
+  const shape: ErrorShape = ANTHROPIC_PATH.test(exchange.path) ? "anthropic" : "openai";
+  const table = await parts.directory.table(identity);
+  const provider = shape === "anthropic" ? table.anthropic : table.fallback;
   const body = exchange.bodyStream();
-  const length = exchange.header("content-length");
-  if (body && length !== undefined) headers["content-length"] = length;
-  const options = { verdict: "BYPASS", shape: "openai", signal: left } as const;
+  const headers = headersToPassOn(exchange, body !== undefined);
+  if (provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";
+  const options = { verdict: "BYPASS", shape, signal: left } as const;
   const described = { provider, endpoint: undefined, method: exchange.method, model: "", isStream: false, body: undefined };
   const trace = parts.telemetry?.startCall(described, exchange.trace);
   try {
-    const answer = await provider.upstream.call({
-      method: exchange.method,
-      url: endpointUrl(provider, exchange.path) + exchange.search,
-      headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey), ...trace?.headers },
-      ...(body ? { body } : {}),
-      signal: left,
-      timeoutMs: provider.timeoutMs,
-    });
+    const answer = decodeAnswer(
+      await provider.upstream.call({
+        method: exchange.method,
+        url: endpointUrl(provider, exchange.path) + exchange.search,
+        headers: { ...headers, ...provider.headers, ...credentialHeaders(provider, identity.upstreamKey), ...trace?.headers },
+        ...(body ? { body } : {}),
+        signal: left,
+        timeoutMs: provider.timeoutMs,
+      }),
+    );
     if (answer.status < 400) {
       await pipe(parts, { exchange, answer, provider, identity, body: undefined, options, trace });
       return;
     }
-    parts.meter.called(provider.id, "failure");
-    const failure = new UpstreamFailure("The provider answered with an error.", {
+    throw new UpstreamFailure("The provider answered with an error.", {
       status: answer.status,
       headers: answer.headers,
       body: await answer.bytes(1024 * 1024).catch(() => Buffer.alloc(0)),
     });
-    trace?.failed(failure);
-    sendFailure(exchange, failure, "openai", [provider.apiKey, identity.upstreamKey]);
   } catch (error) {
-    trace?.failed(left.aborted ? undefined : toUpstreamFailure(error));
-    if (left.aborted) return;
-    throw error;
+    if (left.aborted) return trace?.failed(undefined);
+    const failure = toUpstreamFailure(error);
+    trace?.failed(failure);
+    parts.meter.called(provider.id, "failure");
+    parts.meter.failed("api", failure.status);
+    sendFailure(exchange, failure, shape, credentialsOf(provider, identity.upstreamKey), "BYPASS");
   }
 }

@@ -20,7 +20,7 @@ export interface Exchange {
   header(name: string): string | undefined;
   /** All request headers by lower-case name. */
   headers(): Readonly<Record<string, string | undefined>>;
-  /** The whole body. @throws {HttpError} 413 when larger than `maxBytes`, 408 when it comes too slowly, 400 when it breaks off */
+  /** The whole body. @throws {HttpError} 413 when larger than `maxBytes`, 415 when encoded, 408 when it comes too slowly, 400 when it breaks off */
   readBody(maxBytes: number): Promise<Buffer>;
   /** The body as it comes, for what is passed on unread; `undefined` when there is none. */
   bodyStream(): AsyncIterable<Uint8Array> | undefined;

@@ -1,5 +1,5 @@
 import { type Exchange, nextRequestId } from "./exchange.ts";
-import { HttpError } from "./http-error.ts";
+import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
 /** An exchange over the Fetch API: `response` resolves as soon as the answer's head is known. */
 export class FetchExchange implements Exchange {
@@ -43,6 +43,7 @@ export class FetchExchange implements Exchange {
   }
 
   async readBody(maxBytes: number): Promise<Buffer> {
+    if (isEncoded(this.header("content-encoding"))) throw unsupportedEncoding();
     const chunks: Uint8Array[] = [];
     let length = 0;
     for await (const chunk of this.bodyStream() ?? []) {

@@ -28,6 +28,20 @@ export class HttpError extends Error {
   }
 }
 
+/** Whether a body comes in an encoding that would have to be undone before it can be read. */
+export function isEncoded(contentEncoding: string | undefined): boolean {
+  return contentEncoding !== undefined && contentEncoding.trim().toLowerCase() !== "identity" && contentEncoding.trim() !== "";
+}
+
+/** RFC 9110 15.5.16: the answer says which encodings would do. */
+export function unsupportedEncoding(): HttpError {
+  return new HttpError(415, "The request body is encoded: send it as it is, without content-encoding.", {
+    code: "unsupported_encoding",
+    param: "content-encoding",
+    headers: { "accept-encoding": "identity" },
+  });
+}
+
 const OPENAI_TYPES: Readonly<Record<number, string>> = {
   401: "authentication_error",
   403: "permission_error",

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Exchange, nextRequestId } from "./exchange.ts";
-import { HttpError } from "./http-error.ts";
+import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
 /** Milliseconds in which a body must have come whole, whatever its size: a slow sender must not hold memory for minutes. */
 const BODY_TIMEOUT_MS = 30_000;
@@ -41,6 +41,7 @@ export class NodeExchange implements Exchange {
 
   readBody(maxBytes: number): Promise<Buffer> {
     const request = this.#request;
+    if (isEncoded(request.headers["content-encoding"])) return Promise.reject(unsupportedEncoding());
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     return new Promise((resolve, reject) => {
       let first: Buffer | undefined;

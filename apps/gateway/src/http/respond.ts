@@ -30,8 +30,11 @@ export function requestIdHeaders(exchange: Exchange, shape: ErrorShape): string[
   return shape === "anthropic" ? [...ids, "request-id", exchange.requestId] : ids;
 }
 
-/** Answers with an error in the caller's shape. */
-export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShape): void {
+/** What every answer tells of the cache when the gateway makes it up by itself: it was neither stored nor asked for. */
+export const MADE_HERE: readonly string[] = ["x-larder-cache", "BYPASS", "cache-status", "larder; detail=generated"];
+
+/** Answers with an error in the caller's shape. @param cacheHeaders what it tells of the cache, unless the error itself does */
+export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShape, cacheHeaders: readonly string[] = MADE_HERE): void {
   if (exchange.hasBegun) {
     exchange.destroy();
     return;
@@ -40,6 +43,7 @@ export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShap
   exchange.begin(error.status, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(body))],
     ...requestIdHeaders(exchange, shape),
+    ...(error.headers["x-larder-cache"] === undefined ? cacheHeaders : []),
     ...Object.entries(error.headers).flat(),
   ]);
   exchange.end(body);
@@ -51,22 +55,26 @@ export function sendFailure(
   failure: UpstreamFailure,
   shape: ErrorShape,
   secrets: ReadonlyArray<Secret | undefined>,
+  verdict: CacheVerdict = "MISS",
 ): void {
   if (exchange.hasBegun) {
     exchange.destroy();
     return;
   }
   const text = failure.body && failure.body.length > 0 ? scrub(failure.body.toString("utf8"), secrets) : "";
+  const told = [
+    ...passedOnHeaders(failure.headers),
+    ...["x-larder-cache", verdict, "cache-status", cacheStatus(verdict, { forwardStatus: failure.status })],
+  ];
   if (!isJsonObject(text)) {
     const error = new HttpError(failure.status, failure.message, { code: "upstream_error" });
-    sendError(exchange, error, shape);
+    sendError(exchange, error, shape, told);
     return;
   }
   exchange.begin(failure.status, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
     ...requestIdHeaders(exchange, shape),
-    ...passedOnHeaders(failure.headers),
-    ...["x-larder-cache", "MISS", "cache-status", cacheStatus("MISS", { forwardStatus: failure.status })],
+    ...told,
   ]);
   exchange.end(text);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AbortSignalLike } from "@larder/cache-core";
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
+import { decodeAnswer } from "./decode-answer.ts";
 import type { Provider } from "./provider.ts";
 import { toAbortSignal } from "./to-abort-signal.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
@@ -90,7 +91,7 @@ async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<Up
 }
 
 async function callOnce(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
-  const answer = await provider.upstream.call(call);
+  const answer = decodeAnswer(await provider.upstream.call(call));
   if (answer.status >= 200 && answer.status < 300) return answer;
   if (answer.status >= 300 && answer.status < 400) {
     answer.discard();

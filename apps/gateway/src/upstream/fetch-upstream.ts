@@ -14,14 +14,16 @@ export class FetchUpstream implements Upstream {
     const timer = setTimeout(() => timeout.abort(new DOMException("The upstream took too long.", "TimeoutError")), call.timeoutMs);
     timer.unref();
     const signal = call.signal ? AbortSignal.any([toAbortSignal(call.signal), timeout.signal]) : timeout.signal;
-    const init: RequestInit = { method: call.method, headers: { ...call.headers }, signal, redirect: "manual" };
+    // A fetch settles the encoding by itself, decodes, and leaves the headers as they were.
+    const { "accept-encoding": _, ...headers } = call.headers;
+    const init: RequestInit = { method: call.method, headers, signal, redirect: "manual" };
     if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
     try {
       const response = await this.#fetch(call.url, init);
       const body = (response.body ?? []) as unknown as AsyncIterable<Uint8Array>;
       return {
         status: response.status,
-        headers: Object.fromEntries(response.headers),
+        headers: headersOf(response),
         body,
         bytes: (maxBytes) => collect(body, maxBytes),
         discard: () => void response.body?.cancel().catch(() => undefined),
@@ -32,4 +34,10 @@ export class FetchUpstream implements Upstream {
   }
 
   async close(): Promise<void> {}
+}
+
+function headersOf(response: Response): UpstreamAnswer["headers"] {
+  const { "content-encoding": encoding, ...headers } = Object.fromEntries(response.headers);
+  if (encoding !== undefined) delete headers["content-length"];
+  return headers;
 }

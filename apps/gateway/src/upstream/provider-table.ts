@@ -59,6 +59,11 @@ export class ProviderTable {
     return this.#fallback;
   }
 
+  /** The upstream of Anthropic's own paths that name no model. */
+  get anthropic(): Provider {
+    return this.#anthropic ?? this.#fallback;
+  }
+
   /** The model names that clients may use beside what the upstreams list themselves. */
   get names(): string[] {
     const listed = [...this.#byModel].filter(([, provider]) => this.isUsable(provider)).map(([model]) => model);

@@ -1,0 +1,49 @@
+import { Readable, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { collect, headerOf, type UpstreamAnswer } from "./upstream.ts";
+
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ["gzip", createGunzip],
+  ["x-gzip", createGunzip],
+  ["deflate", createInflate],
+  ["br", createBrotliDecompress],
+]);
+
+/** The answer as it would be without its encoding: some providers encode though they were asked not to. One in an unknown encoding stays as it is. */
+export function decodeAnswer(answer: UpstreamAnswer): UpstreamAnswer {
+  const encoding = headerOf(answer.headers, "content-encoding");
+  if (encoding === undefined) return answer;
+  const create = DECODERS.get(encoding.trim().toLowerCase());
+  return create ? new DecodedAnswer(answer, create()) : answer;
+}
+
+class DecodedAnswer implements UpstreamAnswer {
+  readonly status: number;
+  readonly headers: UpstreamAnswer["headers"];
+  readonly #answer: UpstreamAnswer;
+  readonly #decoder: Transform;
+
+  constructor(answer: UpstreamAnswer, decoder: Transform) {
+    const { "content-encoding": _, "content-length": __, ...headers } = answer.headers;
+    this.status = answer.status;
+    this.headers = headers;
+    this.#answer = answer;
+    this.#decoder = decoder;
+  }
+
+  /** Bounded by what comes out: a small answer may decode to a huge one. */
+  bytes(maxBytes: number): Promise<Buffer> {
+    return collect(this.body, maxBytes);
+  }
+
+  get body(): AsyncIterable<Uint8Array> {
+    // Whoever reads the decoder is told of the failure; whoever stops reading it breaks the answer off.
+    pipeline(Readable.from(this.#answer.body), this.#decoder).catch(() => undefined);
+    return this.#decoder;
+  }
+
+  discard(): void {
+    this.#answer.discard();
+  }
+}

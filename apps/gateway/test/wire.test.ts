@@ -1,0 +1,260 @@
+import { type IncomingHttpHeaders, request } from "node:http";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
+import OpenAI from "openai";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, startBed } from "./support/start.ts";
+import { FixtureUpstream } from "./support/upstream.ts";
+
+let bed: Bed;
+let anthropic: FixtureUpstream;
+beforeAll(async () => {
+  anthropic = await FixtureUpstream.start();
+  bed = await startBed({ anthropicBaseUrl: anthropic.url, anthropicApiKey: "sk-ant-canary" });
+});
+afterEach(() => {
+  bed.upstream.behaviour = undefined;
+  anthropic.behaviour = undefined;
+});
+afterAll(async () => {
+  await bed.close();
+  await anthropic.close();
+});
+
+const CHAT = "/v1/chat/completions";
+const cacheOf = (response: Response): string | null => response.headers.get("x-larder-cache");
+const toldOf = (response: Response): unknown[] => [response.status, cacheOf(response), response.headers.get("cache-status")];
+
+describe("errors", () => {
+  it.each(["text/plain", "application/json"])(
+    "of the upstream keep its advice and tell of the cache, whatever they are written in (%s)",
+    async (type) => {
+      bed.upstream.behaviour = (_seen, response) => {
+        response.writeHead(429, { "content-type": type, "retry-after": "17" });
+        response.end(type === "text/plain" ? "slow down" : '{"error":{"message":"slow down"}}');
+        return true;
+      };
+      const response = await bed.post(CHAT, chat(`limited ${type}`));
+      expect(toldOf(response)).toEqual([429, "MISS", "larder; fwd=miss; fwd-status=429"]);
+      expect(response.headers.get("retry-after")).toBe("17");
+      const past = await bed.post(CHAT, chat(`limited ${type}`), { "cache-control": "no-store" });
+      expect(toldOf(past)).toEqual([429, "BYPASS", "larder; fwd=bypass; fwd-status=429"]);
+    },
+  );
+
+  it("of our own, and lists of models, tell that the cache took no part", async () => {
+    for (const body of ["{", { model: "", messages: [] }])
+      expect(toldOf(await bed.post(CHAT, body))).toEqual([400, "BYPASS", "larder; detail=generated"]);
+    expect(toldOf(await fetch(`${bed.url}/v1/models`))).toEqual([200, "BYPASS", "larder; detail=generated"]);
+    expect(toldOf(await bed.post(CHAT, chat("only"), { "cache-control": "only-if-cached" }))).toEqual([504, "MISS", "larder; fwd=miss"]);
+  });
+
+  it.each([
+    ["chat", CHAT, chat("encoded")],
+    ["embeddings", "/v1/embeddings", { model: "m", input: "encoded" }],
+  ])("say that an encoded body is not taken (%s)", async (_, path, body) => {
+    const response = await fetch(bed.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-encoding": "gzip" },
+      body: gzipSync(JSON.stringify(body)),
+    });
+    expect([response.status, response.headers.get("accept-encoding")]).toEqual([415, "identity"]);
+    expect(await response.json()).toMatchObject({ error: { param: "content-encoding" } });
+  });
+
+  it("that break a stream of responses off come as the API's own event, and OpenAI's client raises them", async () => {
+    const told = [
+      ["response.created", { response: { id: "r", object: "response", output: [], status: "in_progress" } }],
+      ["response.output_item.added", { output_index: 0, item: { id: "i", type: "message", role: "assistant", content: [] } }],
+    ] as const;
+    const text = told.map(
+      ([type, more], index) => `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: index + 4, ...more })}\n\n`,
+    );
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(text.join(""), () => response.destroy());
+      return true;
+    };
+    const body = await (await bed.post("/v1/responses", { model: "m", input: "cut", stream: true })).text();
+    const [name, data] = (body.trim().split("\n\n").at(-1) ?? "").split("\n");
+    expect(name).toBe("event: error");
+    expect(JSON.parse((data as string).slice(6))).toMatchObject({ type: "error", code: "upstream_error", param: null, sequence_number: 6 });
+    const stream = await new OpenAI({ baseURL: `${bed.url}/v1`, apiKey: "any" }).responses.create({
+      model: "m",
+      input: "cut!",
+      stream: true,
+    });
+    const read = async (): Promise<void> => {
+      for await (const _ of stream);
+    };
+    await expect(read()).rejects.toMatchObject({ code: "upstream_error" });
+  });
+});
+
+describe("only-if-cached", () => {
+  it.each([
+    ["with the cache off", { ...chat("never"), model: "off" }, CHAT],
+    ["for a stateful request", { model: "m", input: "never", previous_response_id: "resp_1" }, "/v1/responses"],
+    ["for embeddings with the cache off", { model: "off", input: "never" }, "/v1/embeddings"],
+  ])("never asks the upstream, %s", async (_, body, path) => {
+    const off = await startBed({ routes: [{ model: "off", cache: "off", targets: [{ provider: "openai" }] }] });
+    try {
+      expect((await off.post(path, body, { "cache-control": "only-if-cached" })).status).toBe(504);
+      expect((await off.post(path, body, { "cache-control": "only-if-cached, no-store" })).status).toBe(504);
+      expect(off.upstream.calls).toBe(0);
+    } finally {
+      await off.close();
+    }
+  });
+});
+
+describe("max-age", () => {
+  it("takes no answer that is older, one past its time least of all", async () => {
+    const stale = await startBed({ cacheTtl: "1ms", staleWhileRevalidate: "1h" });
+    try {
+      await stale.post(CHAT, chat("aged"));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(cacheOf(await stale.post(CHAT, chat("aged"), { "cache-control": "max-age=0" }))).toBe("REFRESH");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(cacheOf(await stale.post(CHAT, chat("aged"), { "cache-control": "max-age=600" }))).toBe("STALE");
+    } finally {
+      await stale.close();
+    }
+  });
+});
+
+describe("the query of a request", () => {
+  it.each([
+    [CHAT, chat("asked")],
+    ["/v1/embeddings", { model: "m", input: "asked" }],
+  ])("reaches the upstream and parts the answers (%s)", async (path, body) => {
+    const long = `?api-version=${"1".repeat(500)}`;
+    for (const search of ["", "?api-version=1", "?api-version=2", long, `${long}2`]) {
+      expect(cacheOf(await bed.post(path + search, body))).toBe("MISS");
+      expect(bed.upstream.seen.at(-1)?.path).toBe(path + search);
+      expect(cacheOf(await bed.post(path + search, body))).toBe("HIT");
+    }
+    await bed.post(`${path}?beta=true`, body, { "cache-control": "no-store" });
+    expect(bed.upstream.seen.at(-1)?.path).toBe(`${path}?beta=true`);
+  });
+});
+
+it("what a caller says of a stream goes on, with the usage that the cache needs", async () => {
+  await (await bed.post(CHAT, chat("padded", { stream: true, stream_options: { include_obfuscation: false } }))).text();
+  expect(bed.upstream.seen.at(-1)?.body.stream_options).toEqual({ include_obfuscation: false, include_usage: true });
+});
+
+describe("an upstream that encodes its answers unasked", () => {
+  it.each([
+    ["gzip", gzipSync],
+    ["deflate", deflateSync],
+    ["br", brotliCompressSync],
+  ])("is understood (%s)", async (encoding, encode) => {
+    const answer = {
+      id: "c",
+      object: "chat.completion",
+      choices: [{ index: 0, message: { role: "assistant", content: "hi" }, finish_reason: "stop" }],
+    };
+    bed.upstream.behaviour = (seen, response) => {
+      expect(seen.headers["accept-encoding"]).toBe("identity");
+      const bytes = encode(seen.path.includes("models") ? JSON.stringify({ data: [{ id: "m" }] }) : JSON.stringify(answer));
+      response.writeHead(200, { "content-type": "application/json", "content-encoding": encoding, "content-length": bytes.length });
+      response.end(bytes);
+      return true;
+    };
+    for (const [headers, verdict] of [
+      [{}, "MISS"],
+      [{}, "HIT"],
+      [{ "cache-control": "no-store" }, "BYPASS"],
+    ] as const) {
+      const response = await bed.post(CHAT, chat(`encoded ${encoding}`), headers);
+      expect([cacheOf(response), response.headers.get("content-encoding"), await response.json()]).toEqual([verdict, null, answer]);
+    }
+    const proxied = await bed.post("/v1/moderations", { input: "a" });
+    expect([proxied.headers.get("content-encoding"), await proxied.json()]).toEqual([null, answer]);
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(400, { "content-type": "application/json", "content-encoding": encoding });
+      response.end(encode('{"error":{"message":"not so"}}'));
+      return true;
+    };
+    const refused = await bed.post(CHAT, chat(`refused ${encoding}`));
+    expect([refused.status, await refused.json()]).toEqual([400, { error: { message: "not so" } }]);
+  });
+
+  it("streams are passed on as they come, and kept", async () => {
+    const events = ["ha", "ha"].map(
+      (content) => `data: ${JSON.stringify({ id: "c", choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`,
+    );
+    events.push('data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', "data: [DONE]\n\n");
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream", "content-encoding": "gzip" }).end(gzipSync(events.join("")));
+      return true;
+    };
+    expect(await (await bed.post(CHAT, chat("gzip stream", { stream: true }))).text()).toBe(events.join(""));
+    const whole = (await (await bed.post(CHAT, chat("gzip stream"))).json()) as { choices: Array<{ message: { content: string } }> };
+    expect(whole.choices[0]?.message.content).toBe("haha");
+  });
+
+  it("one that breaks off in the middle is a failure", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      const bytes = gzipSync(JSON.stringify({ filler: "x".repeat(5_000) }));
+      response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(bytes.subarray(0, bytes.length - 12));
+      return true;
+    };
+    expect((await bed.post(CHAT, chat("half a gzip"))).status).toBe(502);
+  });
+});
+
+describe("requests that are passed on", () => {
+  it("are answered 502 when the upstream is down, without a word in the log", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.destroy();
+      return true;
+    };
+    const before = bed.logs.length;
+    const response = await fetch(`${bed.url}/v1/files`);
+    expect(toldOf(response)).toEqual([502, "BYPASS", "larder; fwd=bypass; fwd-status=502"]);
+    expect(bed.logs.slice(before).filter((line) => line.includes('"level":50'))).toEqual([]);
+  });
+
+  it("go to Anthropic when they are below its messages, with its credential, and errors come in its shape", async () => {
+    const seen = anthropic.seen.length;
+    anthropic.behaviour = (one, response) => {
+      const isCount = one.path === "/v1/messages/count_tokens";
+      response.writeHead(isCount ? 200 : 404, { "content-type": isCount ? "application/json" : "text/plain" });
+      response.end(isCount ? '{"input_tokens":3}' : "no");
+      return true;
+    };
+    const counted = await bed.post("/v1/messages/count_tokens", { model: "m", messages: [] });
+    expect([await counted.json(), counted.headers.get("request-id")]).toEqual([{ input_tokens: 3 }, expect.stringMatching(/^req_/)]);
+    expect(anthropic.seen[seen]?.headers).toMatchObject({ "x-api-key": "sk-ant-canary", "anthropic-version": "2023-06-01" });
+    const batch = await fetch(`${bed.url}/v1/messages/batches/none`);
+    expect([batch.status, await batch.json()]).toMatchObject([404, { type: "error", error: { type: "not_found_error" } }]);
+  });
+
+  it("keep what describes a part of a file, and lose what is about the connection alone", async () => {
+    let heard: Record<string, unknown> = {};
+    bed.upstream.behaviour = (seen, response) => {
+      heard = seen.headers;
+      response.writeHead(206, {
+        "content-type": "application/octet-stream",
+        "content-length": 4,
+        "content-range": "bytes 0-3/9",
+        "accept-ranges": "bytes",
+        etag: '"v1"',
+      });
+      response.end("part");
+      return true;
+    };
+    const answer = await new Promise<{ headers: IncomingHttpHeaders; status: number | undefined }>((resolve, reject) => {
+      const { port } = new URL(bed.url);
+      const headers = { range: "bytes=0-3", connection: "close, X-Hop", "x-hop": "1", "x-kept": "2" };
+      const asked = request({ host: "127.0.0.1", port, path: "/v1/files/f/content", headers }, (response) => {
+        response.resume().on("end", () => resolve({ headers: response.headers, status: response.statusCode }));
+      });
+      asked.on("error", reject).end();
+    });
+    expect(answer.status).toBe(206);
+    expect(answer.headers).toMatchObject({ "content-range": "bytes 0-3/9", "accept-ranges": "bytes", etag: '"v1"', "content-length": "4" });
+    expect([heard.range, heard["x-kept"], heard["x-hop"]]).toEqual(["bytes=0-3", "2", undefined]);
+  });
+});
