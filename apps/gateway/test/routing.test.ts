@@ -133,6 +133,26 @@ describe("explain", () => {
     expect(fields.map(({ field }) => field)).toContain("messages");
   });
 
+  it("tells of embeddings item by item what is stored, by the keys that they have", async () => {
+    const body = { model: "fixture-model", input: ["explained a", "explained b"] };
+    const [first] = body.input;
+    const stored = await bed.post("/v1/embeddings", { ...body, input: first });
+    const [, key] = /key="([^"]+)"/.exec(stored.headers.get("cache-status") ?? "") ?? [];
+    const explain = async (
+      query = "",
+    ): Promise<{ key: string; entry: { status: string }; items: Array<{ key: string; entry: object }> }> => {
+      const asked = { endpoint: "/v1/embeddings", body, query };
+      return (await (await bed.admin("POST", "/admin/cache/explain", asked)).json()) as Awaited<ReturnType<typeof explain>>;
+    };
+    const explained = await explain();
+    expect([explained.key, explained.items[0]?.key]).toEqual([key, key]);
+    expect(explained.items.map(({ entry }) => entry)).toMatchObject([{ status: "hit" }, { status: "miss" }]);
+    expect(explained.entry.status).toBe("miss");
+    expect((await explain("?api-version=1")).key).not.toBe(key);
+    await bed.post("/v1/embeddings", body);
+    expect((await explain()).entry.status).toBe("hit");
+  });
+
   it("shows normalizers at work, which let equal requests meet", async () => {
     const withId = (id: string): Record<string, unknown> => ({
       messages: [

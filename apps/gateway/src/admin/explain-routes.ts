@@ -1,6 +1,7 @@
 import type { Endpoint } from "@larder/cache-core/keys";
 import { Hono } from "hono";
 import { z } from "zod";
+import { withSearch } from "../caching/request-plan.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { readJson, refuse } from "./read-json.ts";
@@ -22,6 +23,12 @@ const inputSchema = z
     tenant: z.string().min(1).max(256).default("default"),
     namespace: z.string().max(128).default(""),
     headers: z.record(z.string(), z.string()).default({}),
+    /** The query of the request, with its question mark. */
+    query: z
+      .string()
+      .max(8192)
+      .regex(/^(\?|$)/)
+      .default(""),
   })
   .strict();
 
@@ -35,17 +42,17 @@ export function explainRoutes(admin: AdminParts): Hono {
     const bare = await readBare(context.req.raw.clone());
     const read = bare ? { value: inputSchema.parse({ body: bare }) } : await readJson(context, inputSchema);
     if ("response" in read) return read.response;
-    const { endpoint: path, tenant, namespace, headers, body } = read.value;
+    const { endpoint: path, tenant, headers, query, body } = read.value;
+    const namespace = withSearch(read.value.namespace, query);
     const endpoint = ENDPOINTS.get(path) as Endpoint;
     const bytes = Buffer.from(JSON.stringify(body));
     try {
       const table = await directory.table();
-      const explained = planner.explain(endpoint, tenant, namespace, headers, bytes, table);
-      const found = explained.key === "" ? { status: "miss" as const } : await answers.lookup(explained.key);
-      return context.json({
-        ...explained,
-        entry: found.status === "miss" ? { status: "miss" } : { status: found.status, ageMs: found.ageMs, remainingMs: found.remainingMs },
-      });
+      const { itemKeys, ...explained } = planner.explain(endpoint, tenant, namespace, headers, bytes, table);
+      if (endpoint !== "embedding") return context.json({ ...explained, entry: await entryOf(answers, explained.key) });
+      const items = await Promise.all(itemKeys.map(async (key) => ({ key, entry: await entryOf(answers, key) })));
+      const worst = items.find(({ entry }) => entry.status === "miss") ?? items.find(({ entry }) => entry.status === "stale") ?? items[0];
+      return context.json({ ...explained, entry: worst?.entry ?? { status: "miss" }, items });
     } catch (error) {
       if (error instanceof HttpError) return refuse(context, 400, error.message, error.param ?? null);
       throw error;
@@ -55,6 +62,15 @@ export function explainRoutes(admin: AdminParts): Hono {
   app.get("/near-misses", (context) => context.json({ fields: planner.recent.nearMisses() }));
 
   return app;
+}
+
+/** What is stored under a key now. */
+async function entryOf(
+  answers: AdminParts["parts"]["answers"],
+  key: string,
+): Promise<{ readonly status: string; readonly ageMs?: number; readonly remainingMs?: number }> {
+  const found = await answers.lookup(key);
+  return found.status === "miss" ? { status: "miss" } : { status: found.status, ageMs: found.ageMs, remainingMs: found.remainingMs };
 }
 
 /** A request body by itself, without the wrapping that names endpoint and tenant: what people paste. */

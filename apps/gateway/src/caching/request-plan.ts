@@ -53,7 +53,10 @@ export interface RequestPlan {
 
 /** Why a request has the key it has. */
 export interface ExplainedRequest {
+  /** Of embeddings the first item's: a batch has no entry of its own. */
   readonly key: string;
+  /** Keys of the single items, for embeddings; empty otherwise. */
+  readonly itemKeys: readonly string[];
   /** The canonical JSON of the fields in the key. */
   readonly canonical: string;
   readonly fields: Explanation["fields"];
@@ -125,14 +128,15 @@ export class RequestPlanner {
     const routing = table.route(request.model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
     const target = routing.targets[0] as RoutedTarget;
     const normalizers = this.#normalizersOf(routing.route);
-    const { key, canonicalJson, fields, statefulFields, changes, skippedNormalizers } = explainRequest(body, {
-      scope,
-      route: { baseUrl: target.provider.baseUrl, model: target.model },
-      normalizers,
-    });
+    const route = { baseUrl: target.provider.baseUrl, model: target.model };
+    const explained = explainRequest(body, { scope, route, normalizers });
+    const { canonicalJson, fields, statefulFields, changes, skippedNormalizers } = explained;
     const keyed = normalizeRequest(request, normalizers).request;
+    const itemKeys = endpoint === "embedding" ? embeddingItemKeys(scope, keyed, route) : [];
+    const key = itemKeys[0] ?? explained.key;
     return {
       key,
+      itemKeys,
       canonical: canonicalJson,
       fields,
       excluded: fields.filter((field) => !field.isInKey).map((field) => field.name),
