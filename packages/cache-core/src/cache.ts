@@ -43,7 +43,8 @@ export interface Cache<V> {
   /**
    * Stores a value under a key, in place of what was there. `undefined` is refused: it is the miss.
    * @returns whether it is stored: `false` when it is too large or the backend is away, and then the former value is gone too
-   * @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad `ttlMs` or an `undefined` value; ERR_CACHE_CLOSED after close()
+   * @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad `ttlMs`, an `undefined` value, a key that is no string (so do all methods), tags that
+   * are no array of strings; ERR_CACHE_CLOSED after close()
    */
   set(key: string, value: V, options?: SetOptions): MaybePromise<boolean>;
   /** Whether a live entry is there. Moves no counter and no eviction order. */
@@ -62,7 +63,7 @@ export interface Cache<V> {
   size(): MaybePromise<number>;
   /** Counters and state since the cache was made. */
   stats(): CacheStats;
-  /** Releases what the cache opened itself. Calling it again is fine; other methods throw or reject with ERR_CACHE_CLOSED afterwards. */
+  /** Releases what the cache opened itself. Calling it again is fine; other methods but `stats` throw or reject with ERR_CACHE_CLOSED afterwards. */
   close(): MaybePromise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

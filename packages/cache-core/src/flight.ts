@@ -30,6 +30,10 @@ export class Flight<V> {
   /** Set by an invalidation, or by a forced load that takes the flight's place. */
   isDetached = false;
   isSettled = false;
+  /** Whether it is clear that a load is needed, so that each read of it is a miss. */
+  isLoading = false;
+  /** Reads that are counted when that is clear, or when the second tier has answered them. */
+  uncountedReads = 0;
   result: Promise<V | undefined> = Promise.resolve(undefined);
   /** Aborted when the last waiter has left or the load took too long. */
   readonly cancellation: Cancellation = new Cancellation();

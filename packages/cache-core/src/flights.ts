@@ -58,16 +58,18 @@ export class Flights<V> {
 
   /** The key's value from the load in flight, else from a new one. `known` is a stale entry, for the loader and in case it fails. */
   load(key: string, loader: Loader<V>, policy: LoadPolicy, known: StoredEntry<V> | undefined): Promise<V | undefined> {
+    const { clock, counters } = this.#options;
     if (policy.signal?.aborted) {
+      counters.misses += 1;
       return Promise.reject(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: policy.signal.reason }));
     }
-    const { clock, counters } = this.#options;
     const onStale = (): void => {
       counters.staleHits += 1;
     };
     const now = clock.now();
     const failure = policy.forceRefresh ? undefined : this.#failures.find(key, now);
     if (failure) {
+      counters.misses += 1;
       if (!known || !isWithinWindow(known, policy.staleIfErrorMs, now)) return Promise.reject(failure.error);
       onStale();
       return Promise.resolve(known.value);
@@ -75,6 +77,8 @@ export class Flights<V> {
     const running = policy.forceRefresh ? undefined : this.#joinable(key);
     if (running) counters.coalesced += 1;
     const flight = running ?? this.#start(key, loader, policy, policy.forceRefresh ? "forced" : known ? "stale" : "miss", known);
+    if (flight.isLoading) counters.misses += 1;
+    else flight.uncountedReads += 1;
     return awaitFlight({ flight, policy, clock, onStale });
   }
 
@@ -150,8 +154,11 @@ export class Flights<V> {
   async #fly(request: LoadRequest<V>): Promise<V | undefined> {
     const { flight, policy } = request;
     try {
-      return await this.#options.run(request);
+      const value = await this.#options.run(request);
+      this.#options.counters.hits += flight.uncountedReads;
+      return value;
     } catch (error) {
+      this.#options.counters.misses += flight.uncountedReads;
       const until = this.#options.clock.now() + policy.errorTtlMs;
       if (policy.errorTtlMs > 0 && !flight.isDetached && !isCancelled(error)) this.#failures.add(flight.key, error, until);
       throw error;

@@ -1,5 +1,5 @@
 import type { AbortSignalLike, GetOrSetOptions } from "./cache.ts";
-import { checkDurationMs, checkShare, checkWindowMs } from "./check-option.ts";
+import { checkDurationMs, checkFunction, checkShare, checkTags, checkWindowMs } from "./check-option.ts";
 import { CacheError } from "./errors.ts";
 
 /** `GetOrSetOptions` with every default in place. */
@@ -29,7 +29,9 @@ function check(options: GetOrSetOptions): void {
   checkWindow("staleIfErrorMs", options.staleIfErrorMs);
   checkWindow("earlyRefresh", options.earlyRefresh);
   if (options.jitter !== undefined) checkShare("jitter", options.jitter);
-  const { singleFlight } = options;
+  checkTags(options.tags);
+  const { singleFlight, signal } = options;
+  if (signal) checkFunction("signal.addEventListener", signal.addEventListener);
   if (singleFlight !== undefined && singleFlight !== "fleet" && singleFlight !== "process") {
     throw new CacheError("ERR_CACHE_INVALID_OPTION", 'singleFlight must be "fleet" or "process"');
   }

@@ -106,14 +106,15 @@ export class LoadRunner<V> {
   }
 
   /** Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it as stale. */
-  #take({ flight, policy }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
+  #take({ flight, policy, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
     if (!found) return undefined;
     const entry = this.adopt(flight, found);
     if (found.freshMs > 0) return entry;
     if (flight.isDetached) return undefined;
     flight.stale = entry;
-    if (found.freshMs + policy.staleWhileRevalidateMs <= 0) return undefined;
-    this.#options.counters.staleHits += 1;
+    // A load that is there because the entry is stale must not end with it: the one to follow it would end the same way, and so on without end.
+    if (reason === "stale" || found.freshMs + policy.staleWhileRevalidateMs <= 0) return undefined;
+    this.#options.counters.staleHits += flight.uncountedReads;
     this.#options.followWithLoad(flight.key, entry);
     return entry;
   }
@@ -135,15 +136,24 @@ export class LoadRunner<V> {
         return { found };
       }
       if (reservation.lease !== "held") return { reservation };
+      this.#missReads(flight);
       const outcome = await l2.awaitFill(reservation, call);
       if (outcome !== "stored" || round >= LEASE_ROUNDS) wantsLease = false;
       if (!this.#isCurrent(flight)) return {};
     }
   }
 
+  /** Nothing live was found: those who have asked so far, and who will, wait for a load, be it another process's. */
+  #missReads(flight: Flight<V>): void {
+    flight.isLoading = true;
+    this.#options.counters.misses += flight.uncountedReads;
+    flight.uncountedReads = 0;
+  }
+
   async #load(request: LoadRequest<V>, reservation: Reservation<V> | undefined): Promise<V | undefined> {
     const { clock, counters, l2 } = this.#options;
     const { flight } = request;
+    this.#missReads(flight);
     counters.loads += 1;
     const startedAt = clock.now();
     let loaded: Loaded<V>;

@@ -11,12 +11,14 @@ export interface LatencyHistogram {
 /**
  * Counters of one cache since it was made: a snapshot, which later calls do not change.
  * - A read (`get`, `lookup`, `getOrSet`, each key of `getMany`) of a live entry: `hits` + 1; of an absent or expired one: `misses` + 1.
- *   So `hits + misses` is the number of reads. `has` counts as neither.
+ *   So `hits + misses` is the number of reads. `has` counts as neither. A `getOrSet` is counted once it is known which of them it is, a hit
+ *   where the second tier had the value.
  * - A value served past its time on purpose: `staleHits` + 1. It is a hit when it is served at once, a miss when a load was waited for.
  * - A loader called: `loads` + 1; when it fails also `loadErrors` + 1. A caller who shares another's load: `coalesced` + 1.
  * - A value stored: `sets` + 1. A value too large or not admitted: `rejectedSets` + 1. A load's value refused because the key was
  *   invalidated meanwhile: `rejectedFills` + 1.
- * - An entry dropped for room: `evictions` + 1; for age: `expirations` + 1. `delete` and `clear` count as neither.
+ * - An entry dropped for room: `evictions` + 1; for age: `expirations` + 1. `delete` and `clear` count as neither. Of tiers these are the first
+ *   tier's, as `entries` and `bytes` are.
  * - `invalidate*` called here: `invalidations` + 1; heard from another process: `remoteInvalidations` + 1, own echoes not.
  * - `clear()` empties the cache and leaves the counters alone.
  */

@@ -11,7 +11,7 @@ import type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
-import { checkCount, checkDurationMs, checkName } from "./check-option.ts";
+import { checkCount, checkDurationMs, checkFunction, checkKey, checkName, checkTags } from "./check-option.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import { publishEvent } from "./events.ts";
@@ -78,6 +78,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     if (l2 && l2.namespace !== this.#namespace) {
       throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
     }
+    checkFunction("l1.get", l1?.get);
+    const limit = checkCount("maxPendingInvalidations", maxPendingInvalidations);
     this.#l1 = l1;
     this.#l2 = l2;
     this.#clock = clock;
@@ -86,15 +88,16 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#proof = this.#createProof(checkDurationMs("maxStalenessMs", maxStalenessMs));
     this.#runner = this.#createRunner(checkDurationMs("backendBudgetMs", backendBudgetMs));
     this.#flights = this.#createFlights();
-    this.#channel = bus && this.#join(bus);
-    this.#remote = l2 ?? this.#channel;
-    if (l2 && this.#channel) l2.attach(this.#channel, maxStalenessMs);
     this.#pending = new PendingInvalidations({
       clock,
-      limit: checkCount("maxPendingInvalidations", maxPendingInvalidations),
+      limit,
       send: async (target) => this.#remote?.invalidate(target, { ...this.#runner.createCall(), isRepeat: true }),
       isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
     });
+    // Last, when nothing can be refused any more: who joined and then threw would go on hearing, and nobody could make it leave.
+    this.#channel = bus && this.#join(bus);
+    this.#remote = l2 ?? this.#channel;
+    if (l2 && this.#channel) l2.attach(this.#channel, maxStalenessMs);
   }
 
   get(key: string): MaybePromise<V | undefined> {
@@ -112,16 +115,23 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       this.#counters.misses += 1;
       return undefined;
     }
-    return this.#readStore(this.#l2, key).then((read) => (read?.status === "hit" ? read.entry.value : undefined));
+    return this.#readStore(this.#l2, key).then((read) => {
+      const fresh = read?.status === "hit" ? read : undefined;
+      this.#countRead(fresh);
+      return fresh?.entry.value;
+    });
   }
 
   lookup(key: string): MaybePromise<Lookup<V>> {
     const found = this.#find(key, this.#l1.get(key));
     if (found?.status === "hit" || !this.#l2) {
-      this.#counters[found ? "hits" : "misses"] += 1;
+      this.#countRead(found);
       return describeEntry(found, "l1", this.#clock.now());
     }
-    return this.#readStore(this.#l2, key).then((read) => describeEntry(read ?? found, read ? "l2" : "l1", this.#clock.now()));
+    return this.#readStore(this.#l2, key).then((read) => {
+      this.#countRead(read ?? found);
+      return describeEntry(read ?? found, read ? "l2" : "l1", this.#clock.now());
+    });
   }
 
   getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined> {
@@ -140,19 +150,23 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   /**
    * An invalidation that brings the new value: other processes drop theirs, loads in flight are detached.
-   * @returns whether every tier has it and the others were told. When not, this process serves it and the others are told later
+   * @returns whether every tier has it and the others were told. When not, it is too large for a tier, or the backend is full, and the former
+   * value is gone there too; or the backend is away, and the others are told later. The tiers that have it serve it
+   * @throws {CacheError} also ERR_CACHE_CODEC when a tier cannot encode it: nothing is sent then, and this process forgets the key
    */
   set(key: string, value: V, options: SetOptions = {}): MaybePromise<boolean> {
     this.#checkOpen();
+    checkKey(key);
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
-    const tags = options.tags ?? [];
+    const tags = checkTags(options.tags);
     this.#dropLocally({ kind: "key", key });
     const isKept = this.#l1.set(key, createStoredEntry(value, { now: this.#clock.now(), ttlMs, epoch: this.#marks.epoch, tags }), {
       ttlMs,
     });
-    this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
-    return this.#remote ? this.#publishSet(this.#remote, key, value, { ttlMs, tags }) : isKept;
+    if (this.#remote) return this.#publishSet(key, value, { ttlMs, tags, isKept });
+    this.#countSet(isKept);
+    return isKept;
   }
 
   has(key: string): MaybePromise<boolean> {
@@ -161,31 +175,40 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     return this.#l2 && !this.#pending.covers(key) ? this.#l2.has(key) : false;
   }
 
-  /** Drops the key from this cache's own tiers and detaches its load; other processes are not told. */
+  /**
+   * Drops the key from this cache's own tiers and detaches its load. Other processes are not told: what their first tiers hold of it they
+   * serve until its time to live is over.
+   */
   delete(key: string): MaybePromise<boolean> {
     this.#checkOpen();
-    const wasHere = this.#find(key, this.#l1.get(key)) !== undefined;
+    const wasHere = this.#find(key, this.#l1.get(key))?.status === "hit";
     this.#dropLocally({ kind: "key", key });
     if (!this.#l2) return wasHere;
     return Promise.resolve(this.#l2.delete(key)).then((wasThere) => wasHere || wasThere);
   }
 
   getMany(keys: readonly string[]): MaybePromise<Array<V | undefined>> {
+    this.#checkOpen();
     const answers = keys.map((key) => this.get(key));
     return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Array<V | undefined>);
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): MaybePromise<boolean[]> {
+    this.#checkOpen();
     const answers = entries.map(([key, value]) => this.set(key, value, options));
     return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as boolean[]);
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
+    this.#checkOpen();
     const answers = await Promise.all(keys.map((key) => this.delete(key)));
     return answers.filter(Boolean).length;
   }
 
-  /** Drops everything from this cache's own tiers and detaches its loads; other processes are not told. */
+  /**
+   * Drops everything from this cache's own tiers and detaches its loads. A shared second tier is one for all: its entries are voided by a mark in
+   * its version, and processes on a bus hear of that and empty their first tiers, as after `invalidateAll`. Without a second tier nobody is told.
+   */
   clear(): MaybePromise<void> {
     this.#checkOpen();
     this.#dropLocally({ kind: "all" });
@@ -194,11 +217,12 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   /** Entries in the second tier where there is one (a scan), else in the first. */
   size(): MaybePromise<number> {
+    this.#checkOpen();
     return this.#l2 ? this.#l2.size() : this.#l1.size();
   }
 
   invalidate(key: string): Promise<InvalidationResult> {
-    return this.#invalidate({ kind: "key", key });
+    return this.#invalidate({ kind: "key", key: checkKey(key) });
   }
 
   invalidateTag(tag: string): Promise<InvalidationResult> {
@@ -228,12 +252,15 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */
   async ready(): Promise<void> {
+    this.#checkOpen();
     await this.#channel?.ready();
   }
 
   stats(): CacheStats {
     const l1 = this.#l1.stats();
-    return snapshotStats(this.#counters, {
+    const { evictions, expirations } = l1;
+    const counters = { ...this.#counters, evictions, expirations };
+    return snapshotStats(counters, {
       degradedMs: this.#proof.degradedMs,
       isDegraded: this.#proof.isLost,
       entries: l1.entries,
@@ -267,7 +294,10 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   /** Judges an entry of the first tier in full. */
   #find(key: string, entry: StoredEntry<V> | undefined): Servable<V> | undefined {
     this.#checkOpen();
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      checkKey(key);
+      return undefined;
+    }
     const now = this.#clock.now();
     if (now >= entry.expiresAt || !this.#proof.covers(entry.capturedAt, now)) return undefined;
     const current = entry.epoch === this.#marks.epoch ? entry : this.#revalidate(key, entry, now);
@@ -288,13 +318,22 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   async #readStore(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
     const captured = this.#flights.capture(key);
     const found = this.#pending.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
-    const isHit = found !== undefined && found.freshMs > 0;
-    this.#counters[isHit ? "hits" : "misses"] += 1;
-    return found && { status: isHit ? "hit" : "stale", entry: this.#runner.adopt(captured, found) };
+    return found && { status: found.freshMs > 0 ? "hit" : "stale", entry: this.#runner.adopt(captured, found) };
+  }
+
+  /** Counts a read by what it is answered with. */
+  #countRead(found: Servable<V> | undefined): void {
+    this.#counters[found ? "hits" : "misses"] += 1;
+    if (found?.status === "stale") this.#counters.staleHits += 1;
+  }
+
+  #countSet(isKept: boolean): void {
+    this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
   }
 
   #getOrLoad(key: string, entry: StoredEntry<V> | undefined, loader: Loader<V>, policy: LoadPolicy): MaybePromise<V | undefined> {
     const found = this.#find(key, entry);
+    checkFunction("loader", loader);
     const now = this.#clock.now();
     if (found && !policy.forceRefresh) {
       const { status, entry: current } = found;
@@ -304,13 +343,11 @@ export class TieredCache<V> implements ReadThroughCache<V> {
         return current.value;
       }
       if (now < current.staleAt + policy.staleWhileRevalidateMs) {
-        this.#counters.hits += 1;
-        this.#counters.staleHits += 1;
+        this.#countRead(found);
         this.#flights.refreshBehind(key, loader, policy, "stale", current);
         return current.value;
       }
     }
-    this.#counters.misses += 1;
     return this.#flights.load(key, loader, policy, found?.entry);
   }
 
@@ -328,15 +365,25 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     return { propagated: isPropagated, pending: this.#pending.size };
   }
 
-  async #publishSet(remote: Invalidator, key: string, value: V, options: Required<SetOptions>): Promise<boolean> {
+  async #publishSet(key: string, value: V, { isKept, ...options }: Required<SetOptions> & { readonly isKept: boolean }): Promise<boolean> {
     const l2 = this.#l2;
     const generation = this.#generations.of(key);
-    const isSent = await this.#send({ kind: "key", key }, (_, call) =>
-      l2 ? l2.replace(key, value, { ...options, staleMs: 0 }, call) : remote.invalidate({ kind: "key", key }, call),
-    );
-    // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
-    if (this.#generations.of(key) !== generation) this.#l1.delete(key);
-    return isSent;
+    let isStored = true;
+    try {
+      const isSent = await this.#send({ kind: "key", key }, async (remote, call) => {
+        if (l2) ({ isStored } = await l2.replace(key, value, { ...options, staleMs: 0 }, call));
+        else await remote.invalidate({ kind: "key", key }, call);
+      });
+      this.#countSet(isKept);
+      return isKept && isSent && isStored;
+    } catch (error) {
+      // Refused by the second tier before anything was sent: what this process alone has must go, too.
+      this.#l1.delete(key);
+      throw error;
+    } finally {
+      // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
+      if (this.#generations.of(key) !== generation) this.#l1.delete(key);
+    }
   }
 
   async #send(target: InvalidationTarget, send: (remote: Invalidator, call: BackendCall) => Promise<unknown>): Promise<boolean> {

@@ -4,6 +4,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkTags,
   createCounters,
   describeValue,
   type Lookup,
@@ -100,6 +101,7 @@ export class MemoryCache<V> implements SyncCache<V> {
    */
   set(key: string, value: V, options?: SetOptions): boolean {
     checkKey(key);
+    if (options?.tags !== undefined) checkTags(options.tags);
     this.#index.check?.(key);
     if (value === undefined) throw invalid("value", "anything but undefined, which is the miss", value);
     const ttlMs = options?.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);

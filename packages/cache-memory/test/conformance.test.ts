@@ -13,6 +13,7 @@ describeCache("MemoryCache", {
 describeCache("MemoryCache that clones and counts bytes", {
   create: (options) => new MemoryCache<unknown>({ ...options, clock, values: "cloned", maxBytes: 1_000_000 }),
   advance: (ms) => clock.advance(ms),
+  tooLarge: "x".repeat(1_000_000),
   testApi,
 });
 

@@ -30,16 +30,26 @@ testApi.afterAll(() => Promise.all(tiers.map((tier) => tier.close())));
 const advance = async (ms: number): Promise<void> => {
   await sleep(ms);
 };
+/** A value beyond `maxValueBytes`. */
+const tooLarge = "x".repeat(100_000);
 const ofTtl = (ttlMs: number | undefined): { ttlMs?: number } => (ttlMs === undefined ? {} : { ttlMs });
 
 for (const [name, client] of Object.entries(clients)) {
   describeCache(`RedisCache over ${name}`, {
     create: async ({ ttlMs }) => {
-      const cache = new RedisCache<unknown>({ client, namespace: "conformance", ...patient, keyPrefix: uniquePrefix(), ...ofTtl(ttlMs) });
+      const cache = new RedisCache<unknown>({
+        client,
+        namespace: "conformance",
+        ...patient,
+        keyPrefix: uniquePrefix(),
+        maxValueBytes: 50_000,
+        ...ofTtl(ttlMs),
+      });
       await cache.ready();
       return cache;
     },
     advance,
+    tooLarge,
     testApi,
   });
 }
@@ -53,12 +63,14 @@ describeCache("RedisCache from a URL, in several lanes, with v8 values", {
       keyPrefix: uniquePrefix(),
       lanes: 4,
       codec: v8Codec(),
+      maxValueBytes: 50_000,
       ...ofTtl(ttlMs),
     });
     await cache.ready();
     return cache;
   },
   advance,
+  tooLarge,
   testApi,
 });
 

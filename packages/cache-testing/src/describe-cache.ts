@@ -1,9 +1,10 @@
 import type { Cache, MaybePromise } from "@larder/cache-core";
+import { CountedCache } from "./counted-cache.ts";
 import { resolveTestApi, type TestApi } from "./test-api.ts";
 
 /** What a store may lack. Declared with a reason, so that nothing is skipped in silence. */
 export interface MissingCapability {
-  readonly capability: "size" | "ttl" | "undefined-refused" | "bad-ttl-refused" | "closed-refused" | "tiers-cleared";
+  readonly capability: "size" | "ttl" | "undefined-refused" | "bad-ttl-refused" | "bad-names-refused" | "closed-refused" | "tiers-cleared";
   readonly reason: string;
 }
 
@@ -15,6 +16,8 @@ export interface DescribeCacheOptions {
   readonly advance: (ms: number) => MaybePromise<void>;
   /** The coarsest step in which the implementation tells times to live apart, in milliseconds; times in the suite are multiples of it. @default 1 */
   readonly ttlResolutionMs?: number;
+  /** A value that is too large for the caches that `create` makes. @default none: the test of a refused `set` is skipped, and says so */
+  readonly tooLarge?: unknown;
   /** What the implementation does not do. @default nothing */
   readonly lacks?: readonly MissingCapability[];
   /** The test functions, where vitest's own are not wanted (a CommonJS build, another runner with the same API). @default vitest's */
@@ -71,7 +74,7 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
     else it(title, run);
   };
   const withCache = async (run: (cache: Cache<unknown>) => Promise<void>, ttlMs?: number): Promise<void> => {
-    const cache = await options.create(ttlMs === undefined ? {} : { ttlMs });
+    const cache = new CountedCache(await options.create(ttlMs === undefined ? {} : { ttlMs }));
     try {
       await run(cache);
       await checkCounters(cache);
@@ -79,9 +82,12 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
       await cache.close();
     }
   };
-  const checkCounters = async (cache: Cache<unknown>): Promise<void> => {
-    const { hits, misses, staleHits } = cache.stats();
+  const checkCounters = async (cache: CountedCache): Promise<void> => {
+    const { hits, misses, staleHits, sets, rejectedSets, entries = 0 } = cache.stats();
+    expect({ reads: hits + misses, sets: sets + rejectedSets }).toEqual({ reads: cache.reads, sets: cache.stored + cache.refused });
+    expect(sets, "sets answered with true").toBeGreaterThanOrEqual(cache.stored);
     expect(staleHits).toBeLessThanOrEqual(hits + misses);
+    expect(entries).toBeLessThanOrEqual(sets);
   };
 
   describe(`${name} keeps the contract of a cache`, () => {
@@ -109,6 +115,23 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
           expect(await cache.get("key")).toBe(undefined);
         }),
       );
+      const refuses = "answers false for a value that is too large, counts it, and has dropped the former value";
+      const refusedSet = (): Promise<void> =>
+        withCache(async (cache) => {
+          await cache.set("key", "former");
+          expect(await cache.set("key", options.tooLarge)).toBe(false);
+          expect(await cache.get("key")).toBe(undefined);
+          expect(await cache.has("key")).toBe(false);
+          expect(cache.stats()).toMatchObject({ sets: 1, rejectedSets: 1 });
+          expect(
+            await cache.setMany([
+              ["other", "small"],
+              ["key", options.tooLarge],
+            ]),
+          ).toEqual([true, false]);
+        });
+      if (options.tooLarge === undefined) it.skip(`${refuses} (no value is: tooLarge was not given)`, refusedSet);
+      else it(refuses, refusedSet);
     });
 
     describe("keys", () => {
@@ -124,6 +147,42 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
           expect(await cache.get("a*")).toBe(undefined);
           for (const key of KEYS.filter((other) => other !== "a*")) expect(await cache.get(key), JSON.stringify(key)).toBe(key);
         }));
+    });
+
+    const calls: ReadonlyArray<readonly [string, (cache: Cache<unknown>, key: string) => unknown]> = [
+      ["get", (cache, key) => cache.get(key)],
+      ["lookup", (cache, key) => cache.lookup(key)],
+      ["set", (cache, key) => cache.set(key, 1)],
+      ["has", (cache, key) => cache.has(key)],
+      ["delete", (cache, key) => cache.delete(key)],
+      ["getMany", (cache, key) => cache.getMany([key])],
+      ["setMany", (cache, key) => cache.setMany([[key, 1]])],
+      ["deleteMany", (cache, key) => cache.deleteMany([key])],
+    ];
+    describe("keys and tags of another kind", () => {
+      for (const [method, call] of calls) {
+        when("bad-names-refused", `are refused by ${method}, which names the key`, () =>
+          withCache(async (cache) => {
+            for (const key of [5, undefined, null, {}] as unknown[]) {
+              await expect((async () => call(cache, key as string))()).rejects.toMatchObject({
+                code: "ERR_CACHE_INVALID_OPTION",
+                message: expect.stringContaining("key must be a string"),
+              });
+            }
+          }),
+        );
+      }
+      when("bad-names-refused", "are refused by set, which names the tags and stores nothing", () =>
+        withCache(async (cache) => {
+          for (const tags of ["abc", 5, [5], {}] as unknown[]) {
+            await expect((async () => cache.set("key", 1, { tags: tags as string[] }))()).rejects.toMatchObject({
+              code: "ERR_CACHE_INVALID_OPTION",
+              message: expect.stringContaining("tags"),
+            });
+          }
+          expect(await cache.get("key")).toBe(undefined);
+        }),
+      );
     });
 
     describe("delete, has and clear", () => {
@@ -287,12 +346,25 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
         await cache.close();
         await cache[Symbol.asyncDispose]();
       });
-      when("closed-refused", "refuses work after it was closed", async () => {
+      const others: typeof calls = [
+        ["getMany of no keys", (cache) => cache.getMany([])],
+        ["setMany of no entries", (cache) => cache.setMany([])],
+        ["deleteMany of no keys", (cache) => cache.deleteMany([])],
+        ["clear", (cache) => cache.clear()],
+        ["size", (cache) => cache.size()],
+      ];
+      for (const [method, call] of [...calls, ...others]) {
+        when("closed-refused", `refuses ${method} after it was closed`, async () => {
+          const cache = await options.create({});
+          await cache.close();
+          await expect((async () => call(cache, "key"))()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+        });
+      }
+      it("tells its counters after it was closed", async () => {
         const cache = await options.create({});
+        await cache.get("absent");
         await cache.close();
-        for (const call of [() => cache.get("key"), () => cache.set("key", 1), () => cache.delete("key"), () => cache.clear()]) {
-          await expect((async () => call())()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
-        }
+        expect(cache.stats()).toMatchObject({ hits: 0, misses: 1 });
       });
     });
   });

@@ -12,6 +12,8 @@ export { freePort } from "./free-port.ts";
 // Time and models.
 export { ManualClock, settle } from "./manual-clock.ts";
 export { NaiveCache } from "./naive-cache.ts";
+export type { NaiveStoreOptions } from "./naive-store.ts";
+export { NaiveStore } from "./naive-store.ts";
 export type { RedisCluster } from "./redis-cluster.ts";
 export { startRedisCluster } from "./redis-cluster.ts";
 export type { RedisReply } from "./redis-command.ts";

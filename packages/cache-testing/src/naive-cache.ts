@@ -3,6 +3,8 @@ import {
   type CacheStats,
   type Clock,
   checkDurationMs,
+  checkKey,
+  checkTags,
   createCounters,
   type Lookup,
   type SetOptions,
@@ -55,8 +57,10 @@ export class NaiveCache<V> implements SyncCache<V> {
 
   set(key: string, value: V, options: SetOptions = {}): boolean {
     this.#checkOpen();
+    checkKey(key);
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined");
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
+    checkTags(options.tags);
     const now = this.#clock.now();
     this.#entries.set(key, { value, storedAt: now, expiresAt: now + ttlMs });
     this.#counters.sets += 1;
@@ -72,14 +76,17 @@ export class NaiveCache<V> implements SyncCache<V> {
   }
 
   getMany(keys: readonly string[]): Array<V | undefined> {
+    this.#checkOpen();
     return keys.map((key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): boolean[] {
+    this.#checkOpen();
     return entries.map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {
+    this.#checkOpen();
     return keys.filter((key) => this.delete(key)).length;
   }
 
@@ -89,12 +96,12 @@ export class NaiveCache<V> implements SyncCache<V> {
   }
 
   size(): number {
-    const now = this.#clock.now();
-    return [...this.#entries.values()].filter((entry) => now < entry.expiresAt).length;
+    this.#checkOpen();
+    return this.#count();
   }
 
   stats(): CacheStats {
-    return snapshotStats(this.#counters, { entries: this.size() });
+    return snapshotStats(this.#counters, { entries: this.#count() });
   }
 
   close(): void {
@@ -105,8 +112,14 @@ export class NaiveCache<V> implements SyncCache<V> {
     this.close();
   }
 
+  #count(): number {
+    const now = this.#clock.now();
+    return [...this.#entries.values()].filter((entry) => now < entry.expiresAt).length;
+  }
+
   #live(key: string): NaiveEntry<V> | undefined {
     this.#checkOpen();
+    checkKey(key);
     const entry = this.#entries.get(key);
     return entry && this.#clock.now() < entry.expiresAt ? entry : undefined;
   }

@@ -3,6 +3,7 @@ import * as vitest from "vitest";
 import { describeCache } from "../src/describe-cache.ts";
 import { ManualClock } from "../src/manual-clock.ts";
 import { NaiveCache } from "../src/naive-cache.ts";
+import { NaiveStore } from "../src/naive-store.ts";
 
 const clock = new ManualClock();
 const advance = (ms: number): void => clock.advance(ms);
@@ -17,5 +18,12 @@ describeCache("TieredCache over a first tier", { create: (options) => createTier
 describeCache("TieredCache over a first tier and a bus", {
   create: (options) => createTiered(options, { bus: new MemoryInvalidationBus() }),
   advance,
+  testApi: vitest,
+});
+
+describeCache("NaiveStore", {
+  create: (options) => new NaiveStore<unknown>({ clock, maxValueLength: 10_000, ...options }),
+  advance,
+  tooLarge: "x".repeat(20_000),
   testApi: vitest,
 });

@@ -1,5 +1,5 @@
 import type { Cache, Lookup, SetOptions } from "../cache.ts";
-import { checkDurationMs, describeValue } from "../check-option.ts";
+import { checkDurationMs, checkKey, checkTags, describeValue } from "../check-option.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { CacheError } from "../errors.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "../stats.ts";
@@ -72,6 +72,8 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
+    checkKey(key);
+    checkTags(options.tags);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     if (value === undefined)
       throw new CacheError("ERR_CACHE_INVALID_OPTION", `value must be anything but the miss, got ${describeValue(value)}`);
@@ -97,14 +99,17 @@ export class CacheOverKeyv<V> implements Cache<V> {
   }
 
   async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
+    this.#checkOpen();
     return Promise.all(keys.map((key) => this.get(key)));
   }
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): Promise<boolean[]> {
+    this.#checkOpen();
     return Promise.all(entries.map(([key, value]) => this.set(key, value, options)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
+    this.#checkOpen();
     const deleted = await Promise.all(keys.map((key) => this.delete(key)));
     return deleted.filter(Boolean).length;
   }
@@ -135,6 +140,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   async #read(key: string): Promise<Envelope | undefined> {
     this.#checkOpen();
+    checkKey(key);
     const found = await this.#guard(() => this.#keyv.get(key), undefined);
     if (!isEnvelope(found)) return undefined;
     return found.expiresAt !== null && found.expiresAt <= this.#clock.wallNow() ? undefined : found;

@@ -1,0 +1,45 @@
+import { MemoryInvalidationBus, type StoredEntry, TieredCache, type TieredCacheOptions } from "@larder/cache-core";
+import { describeCache, ManualClock, NaiveStore } from "@larder/cache-testing";
+import * as testApi from "vitest";
+import { MemoryCache } from "../src/index.ts";
+
+const clock = new ManualClock();
+const advance = (ms: number): void => clock.advance(ms);
+const tooLarge = "x".repeat(200_000);
+
+const tiered = (options: { readonly ttlMs?: number }, others: Partial<TieredCacheOptions<unknown>> = {}): TieredCache<unknown> =>
+  new TieredCache<unknown>({
+    l1: new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 1_000, maxBytes: 200_000 }),
+    clock,
+    jitter: 0,
+    ...options,
+    ...others,
+  });
+
+describeCache("TieredCache over MemoryCache alone", { create: (options) => tiered(options), advance, tooLarge, testApi });
+
+describeCache("TieredCache over MemoryCache with values of its own", {
+  create: (options) => tiered(options, { l1: new MemoryCache<StoredEntry<unknown>>({ clock, maxBytes: 200_000, values: "cloned" }) }),
+  advance,
+  tooLarge,
+  testApi,
+});
+
+describeCache("TieredCache over MemoryCache and an in-process second tier", {
+  create: (options) => tiered(options, { l2: new NaiveStore<unknown>({ clock, maxValueLength: 100_000 }) }),
+  advance,
+  tooLarge,
+  testApi,
+});
+
+describeCache("TieredCache over MemoryCache, an in-process second tier and a bus, beside a peer", {
+  create: (options) => {
+    const bus = new MemoryInvalidationBus();
+    const l2 = new NaiveStore<unknown>({ clock, maxValueLength: 100_000 });
+    tiered(options, { l2: new NaiveStore<unknown>({ clock }, l2), bus });
+    return tiered(options, { l2, bus });
+  },
+  advance,
+  tooLarge,
+  testApi,
+});
