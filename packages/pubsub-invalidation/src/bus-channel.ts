@@ -23,6 +23,9 @@ export interface ChannelContext extends Omit<LaneContext, "lane" | "onInvalidati
   onLeave(channel: BusChannel): void;
 }
 
+/** Lanes that are told of a tag, a pattern or all at one time: a bus may have more of them than a port takes calls. */
+const LANES_AT_ONCE = 256;
+
 interface Waiter {
   resolve(): void;
   reject(error: CacheError): void;
@@ -32,7 +35,11 @@ interface Waiter {
 export class BusChannel implements InvalidationChannel {
   readonly lanes: readonly Lane[];
   readonly #context: ChannelContext;
+  /** The lane that is proved least far, which is as far as the channel is. */
+  #worst: Lane;
   #lastProofAt = -Infinity;
+  /** Which lanes acknowledged a tag, a pattern or all that did not get through to every one: told again, they would drop what came since. */
+  readonly #reached: WeakMap<InvalidationTarget, Map<number, Version>> = new WeakMap();
   #waiters: Waiter[] = [];
   #failure: CacheError | undefined;
   #isLeft = false;
@@ -40,6 +47,7 @@ export class BusChannel implements InvalidationChannel {
   constructor(context: ChannelContext) {
     this.#context = context;
     this.lanes = Array.from({ length: context.keySpace.lanes }, (_, lane) => this.#createLane(lane));
+    this.#worst = this.#findWorst();
   }
 
   get lastProofAt(): number {
@@ -69,12 +77,9 @@ export class BusChannel implements InvalidationChannel {
     if (call.signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the caller gave up before the invalidation was sent");
     const timeoutMs = Math.min(call.budget.leftMs, this.#context.timeoutMs);
     if (timeoutMs <= 0) throw new CacheError("ERR_CACHE_TIMEOUT", "no time left to send the invalidation");
-    const { keySpace } = this.#context;
-    const lanes = target.kind === "key" ? [keySpace.laneOf(target.key)] : this.lanes.map((_, lane) => lane);
-    if (lanes.some((lane) => this.lanes[lane]?.isDown)) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
-    const body = this.encodeBody(target);
-    const versions = await call.budget.spend(() => Promise.all(lanes.map((lane) => this.#append(lane, target, body, timeoutMs))));
-    return versions.at(-1) as Version;
+    if (target.kind !== "key") return call.budget.spend(() => this.#appendToAll(target, call));
+    const lane = this.#context.keySpace.laneOf(target.key);
+    return call.budget.spend(() => this.#append(lane, target, this.encodeBody(target), timeoutMs));
   }
 
   /** There will never be proof: those who wait for it are told why. */
@@ -92,15 +97,16 @@ export class BusChannel implements InvalidationChannel {
     this.#context.onLeave(this);
   }
 
-  #createLane(lane: number): Lane {
+  #createLane(index: number): Lane {
     const { listener } = this.#context;
-    return new Lane({
+    const lane: Lane = new Lane({
       ...this.#context,
-      lane,
+      lane: index,
       onInvalidation: (invalidation) => this.#guard(() => listener.onInvalidation(invalidation)),
       onReset: (reason) => this.#guard(() => listener.onReset(reason)),
-      onProof: () => this.#onProof(),
+      onProof: () => this.#onProof(lane),
     });
+    return lane;
   }
 
   /** A listener that throws must not stop the connection's other messages. */
@@ -113,17 +119,43 @@ export class BusChannel implements InvalidationChannel {
     }
   }
 
-  /** The channel is proved as far as its worst lane is. */
-  #onProof(): void {
-    const provenAt = Math.min(...this.lanes.map((lane) => lane.lastProofAt));
-    if (this.#isLeft || provenAt <= this.#lastProofAt) return;
+  /** The channel is proved as far as its worst lane is; no other one's proof changes that. */
+  #onProof(lane: Lane): void {
+    if (this.#isLeft || lane !== this.#worst) return;
+    this.#worst = this.#findWorst();
+    const provenAt = this.#worst.lastProofAt;
+    if (provenAt <= this.#lastProofAt) return;
     this.#lastProofAt = provenAt;
     this.#guard(() => this.#context.listener.onProof(provenAt));
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
+  /** The last one of those that are proved least far: lanes prove themselves in order, so that this one is looked for about once a round. */
+  #findWorst(): Lane {
+    return this.lanes.reduce((worst, lane) => (lane.lastProofAt <= worst.lastProofAt ? lane : worst));
+  }
+
+  /** Goes on with the others when one lane fails: on a cluster its shard may be dead for long, and the rest in good health. */
+  async #appendToAll(target: InvalidationTarget, call: BackendCall): Promise<Version> {
+    const { clock, timeoutMs } = this.#context;
+    const reached = (call.isRepeat ? this.#reached.get(target) : undefined) ?? new Map<number, Version>();
+    this.#reached.set(target, reached);
+    const missing = this.lanes.map((_, lane) => lane).filter((lane) => !reached.has(lane));
+    const body = this.encodeBody(target);
+    const endAt = clock.now() + call.budget.leftMs;
+    for (let from = 0; from < missing.length; from += LANES_AT_ONCE) {
+      const leftMs = Math.min(timeoutMs, endAt - clock.now());
+      if (leftMs <= 0) throw new CacheError("ERR_CACHE_TIMEOUT", "no time left to tell every lane of the invalidation");
+      const tell = async (lane: number): Promise<unknown> => reached.set(lane, await this.#append(lane, target, body, leftMs));
+      const told = await Promise.allSettled(missing.slice(from, from + LANES_AT_ONCE).map(tell));
+      for (const outcome of told) if (outcome.status === "rejected") throw outcome.reason;
+    }
+    return reached.get(this.lanes.length - 1) as Version;
+  }
+
   async #append(lane: number, target: InvalidationTarget, body: string, timeoutMs: number): Promise<Version> {
     const { keySpace, port, random, logLength, tagMs, counters } = this.#context;
+    if (this.lanes[lane]?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
     const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, target.kind === "tag" ? subject : "")];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];

@@ -31,7 +31,8 @@ export interface BusPort {
   /**
    * Runs a script on the server that holds its keys, which all lie in one slot.
    * @param timeoutMs milliseconds > 0; afterwards the promise rejects, whatever becomes of the command
-   * @throws whatever the client throws; at once while there is no connection, or when too many calls are under way
+   * @throws whatever the client throws; at once while there is no connection, or when too many calls are under way. However many
+   * invalidations are, there is room left for some hundred checks and replays
    */
   run(script: BusScript, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown>;
   /** Adds channels to those wanted. `onSubscribed` follows when all wanted ones are acknowledged. */

@@ -7,6 +7,8 @@ import { openTemplate } from "./open-template.ts";
 
 /** Calls under way at most: ioredis keeps a command until its reply comes, also after its timeout, so a hung server would fill memory. */
 const MAX_IN_FLIGHT = 1_024;
+/** Checks and replays that find room beside so many: invalidations must not keep the bus from proving itself. */
+const MAX_EXTRA = 1_024;
 /** Milliseconds within which SUBSCRIBE must be acknowledged. */
 const SUBSCRIBE_TIMEOUT_MS = 1_000;
 
@@ -61,7 +63,8 @@ class IoredisPort implements BusPort {
   async run(script: BusScript, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
     const client = this.#data;
     if (client?.status !== "ready") throw new CacheError("ERR_CACHE_BACKEND", "no connection to Redis");
-    if (this.#inFlight >= MAX_IN_FLIGHT) throw new CacheError("ERR_CACHE_BACKEND", `${MAX_IN_FLIGHT} calls wait for Redis already`);
+    const limit = script.name === "append" ? MAX_IN_FLIGHT : MAX_IN_FLIGHT + MAX_EXTRA;
+    if (this.#inFlight >= limit) throw new CacheError("ERR_CACHE_BACKEND", `${limit} calls wait for Redis already`);
     this.#inFlight += 1;
     const answer = this.#evaluate(client, script, keys, args).finally(() => {
       this.#inFlight -= 1;

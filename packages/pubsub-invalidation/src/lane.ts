@@ -87,6 +87,8 @@ export interface LaneContext {
   onReset(reason: ResetReason): void;
   /** The lane's proof moved. */
   onProof(): void;
+  /** A heartbeat is wanted out of turn: `beat` is to be called, at once or when there is room for it. */
+  onBeatWanted(lane: Lane): void;
   /** Redis time, as told by a check sent at a wall-clock instant and answered at another. */
   onRedisTime(redisAt: number, sentAt: number, answeredAt: number): void;
 }
@@ -187,7 +189,7 @@ export class Lane {
   onSubscribed(): void {
     this.#unheard = 0;
     this.#doubt(this.#beatsSent + 1);
-    void this.beat();
+    this.#context.onBeatWanted(this);
   }
 
   /** The subscription is gone. Told before anything is heard on the next one, which may be before that is known to stand. */
@@ -415,13 +417,13 @@ export class Lane {
     const { clock } = this.#context;
     const sinceMs = clock.now() - this.#lastBeatAt;
     if (sinceMs >= URGENT_GAP_MS) {
-      void this.beat();
+      this.#context.onBeatWanted(this);
       return;
     }
     this.#isAsking = true;
     clock.setTimer(() => {
       this.#isAsking = false;
-      void this.beat();
+      if (!this.#isClosed) this.#context.onBeatWanted(this);
     }, URGENT_GAP_MS - sinceMs);
   }
 

@@ -13,6 +13,7 @@ import {
   systemClock,
   systemRandom,
 } from "@larder/cache-core";
+import { BeatQueue } from "./beat-queue.ts";
 import type { BodySigner } from "./body-signer.ts";
 import { BusChannel } from "./bus-channel.ts";
 import type { BusPort } from "./bus-port.ts";
@@ -24,7 +25,7 @@ import type { Lane } from "./lane.ts";
 export interface PortBusOptions {
   /** What comes before every key and channel. Non-empty, without braces. @default "larder" */
   readonly keyPrefix?: string;
-  /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. @default 1; over Redis Cluster 16 */
+  /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. Each has a heartbeat of its own, so some hundreds are much. @default 1; over Redis Cluster 16 */
   readonly lanes?: number;
   /** Milliseconds > 0 between heartbeats. Keep it below a third of the smallest `maxStalenessMs`. @default 250 */
   readonly heartbeatMs?: number;
@@ -73,6 +74,7 @@ export class PortInvalidationBus implements InvalidationBus {
   /** Who listens on a Redis channel. */
   readonly #lanes: Map<string, Set<Lane>> = new Map();
   readonly #inbox: Inbox;
+  readonly #beats: BeatQueue = new BeatQueue();
   #cancelHeartbeat: CancelTimer = () => {};
   /** The port can never work. */
   #failure: CacheError | undefined;
@@ -118,6 +120,7 @@ export class PortInvalidationBus implements InvalidationBus {
       // Two caches of one namespace on one bus are told of each other's invalidations.
       originId: `${this.originId}.${this.#joined}`,
       listener,
+      onBeatWanted: (lane) => this.#beats.add([lane]),
       onRedisTime: (redisAt, sentAt, answeredAt) => this.#onRedisTime(redisAt, sentAt, answeredAt),
       onLeave: (left) => this.#onLeave(left),
     });
@@ -163,6 +166,7 @@ export class PortInvalidationBus implements InvalidationBus {
 
   #onLeave(channel: BusChannel): void {
     this.#channels.delete(channel);
+    this.#beats.remove(channel.lanes);
     const silent: string[] = [];
     for (const lane of channel.lanes) {
       for (const name of [lane.channel, lane.heartbeatChannel]) {
@@ -234,7 +238,7 @@ export class PortInvalidationBus implements InvalidationBus {
       for (const lane of lanes) lane.onLost();
       this.#port.reconnectSubscriber();
     }
-    for (const lane of lanes) void lane.beat();
+    this.#beats.add(lanes);
   }
 
   #allLanes(): Lane[] {

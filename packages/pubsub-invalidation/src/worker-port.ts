@@ -5,6 +5,8 @@ import type { WorkerMessage } from "./worker-message.ts";
 
 /** Calls under way at most. */
 const MAX_IN_FLIGHT = 1_024;
+/** Checks and replays that find room beside so many. */
+const MAX_EXTRA = 1_024;
 
 /** Milliseconds after which an unanswered subscription is asked for again. */
 const RETRY_MS = 250;
@@ -43,8 +45,9 @@ export class WorkerPort implements BusPort {
 
   run(script: BusScript, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new CacheError("ERR_CACHE_BACKEND", "the channel to the primary process is closed"));
-    if (this.#calls.size >= MAX_IN_FLIGHT) {
-      return Promise.reject(new CacheError("ERR_CACHE_BACKEND", `${MAX_IN_FLIGHT} calls wait for the primary process already`));
+    const limit = script.name === "append" ? MAX_IN_FLIGHT : MAX_IN_FLIGHT + MAX_EXTRA;
+    if (this.#calls.size >= limit) {
+      return Promise.reject(new CacheError("ERR_CACHE_BACKEND", `${limit} calls wait for the primary process already`));
     }
     this.#lastId += 1;
     const id = this.#lastId;

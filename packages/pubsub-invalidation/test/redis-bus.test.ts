@@ -16,6 +16,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type BusConnectionEvent, RedisInvalidationBus, type RedisInvalidationBusOptions } from "../src/index.ts";
 import { createBodySigner } from "../src/signer.ts";
 import { LaneRig } from "./lane-rig.ts";
+import { LanesRig } from "./lanes-rig.ts";
 
 const url = process.env.REDIS_URL as string;
 const opened: Array<() => unknown> = [];
@@ -56,25 +57,6 @@ describe("RedisInvalidationBus", () => {
     },
   );
 
-  it("reads a list of hosts as a cluster, and sentinels with their master's name", async () => {
-    const cluster = await startRedisCluster();
-    opened.push(() => cluster.stop());
-    const hosts = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join();
-    const [a, b] = [open({ url: `redis://${hosts}` }), open({ client: new Cluster([...cluster.nodes], { lazyConnect: true }) })];
-    const heard = new BusRecorder();
-    const [channelA, channelB] = [a.join("lists", new BusRecorder()), b.join("lists", heard)];
-    await Promise.all([channelA.ready(), channelB.ready()]);
-    await channelA.invalidate({ kind: "all" }, call());
-    // Both have the lanes that a cluster has by default, and sharded pub/sub.
-    await heard.until("one of each lane", () => heard.heard.length === 16);
-    const set = await startRedisSentinel();
-    opened.push(() => set.stop());
-    const sentinels = set.sentinels.map(({ host, port }) => `${host}:${port}`).join();
-    await open({ url: `redis+sentinel://${sentinels}/${set.name}` })
-      .join("lists", new BusRecorder())
-      .ready();
-  }, 30_000);
-
   it("tells those who wait for it when its port can never work, such as without ioredis", async () => {
     const port = new LaneRig();
     const missing = new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis");
@@ -90,7 +72,9 @@ describe("RedisInvalidationBus", () => {
     const client = new Cluster([...cluster.nodes]);
     client.on("error", () => {});
     opened.push(() => client.disconnect());
-    const [a, b] = [open({ client }), open({ client })];
+    // By a list of hosts it is the same cluster, with as many lanes and sharded pub/sub.
+    const hosts = cluster.nodes.map(({ host, port }) => `${host}:${port}`).join();
+    const [a, b] = [open({ client }), open({ url: `redis://${hosts}` })];
     const heard = new BusRecorder();
     const channelA = a.join("lanes", new BusRecorder());
     const channelB = b.join("lanes", heard);
@@ -116,12 +100,60 @@ describe("RedisInvalidationBus", () => {
     await heard.proofOf(systemClock.now());
   }, 30_000);
 
+  it("proves more lanes than it sends calls at one time, and tells all of them", async () => {
+    const keyPrefix = uniquePrefix();
+    const options = { url, keyPrefix, lanes: 1_300, heartbeatMs: 1_000 };
+    const heard = new BusRecorder();
+    const [a, b] = [open(options), open(options)];
+    const [channelA, channelB] = [a.join("many", new BusRecorder()), b.join("many", heard)];
+    await Promise.all([channelA.ready(), channelB.ready()]);
+    await channelA.invalidate({ kind: "all" }, call(10_000));
+    await heard.until("every lane's", () => heard.heard.length === options.lanes);
+    expect([a, b].map((bus) => bus.stats().errors)).toEqual([0, 0]);
+  }, 30_000);
+
+  it("proves itself however many invalidations wait for their answers", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const bus = open({ url: server.url, timeoutMs: 5_000 });
+    const channel = bus.join("busy", new BusRecorder());
+    await channel.ready();
+    const proofs = bus.stats().proofs;
+    await server.command("CLIENT", "PAUSE", "400", "WRITE");
+    const answers = Array.from({ length: 1_100 }, (_, index) =>
+      channel.invalidate(key(`${index}`), call(5_000)).then(Boolean, () => false),
+    );
+    await waitUntil("heartbeats beside them", () => bus.stats().heartbeats > 4);
+    expect((await Promise.all(answers)).filter(Boolean)).toHaveLength(1_024);
+    await waitUntil("a proof", () => bus.stats().proofs > proofs);
+    // Those that found no room, and no heartbeat among them.
+    expect(bus.stats().errors).toBe(1_100 - 1_024);
+  });
+
+  it("tells the lanes that are well of an invalidation of all, and the others alone when it is repeated", async () => {
+    const port = new LanesRig(4);
+    const bus = open({ port, lanes: 4, heartbeatMs: 60_000 });
+    const channel = bus.join("shards", new BusRecorder());
+    await channel.ready();
+    port.dead = 1;
+    const target = { kind: "all" } as const;
+    await expect(channel.invalidate(target, call())).rejects.toMatchObject({ code: "ERR_CACHE_BACKEND" });
+    expect(port.appended).toEqual([1, 0, 1, 1]);
+    await expect(channel.invalidate(target, { ...call(), isRepeat: true })).rejects.toMatchObject({ code: "ERR_CACHE_BACKEND" });
+    port.dead = undefined;
+    expect(await channel.invalidate(target, { ...call(), isRepeat: true })).toMatchObject({ seq: 1 });
+    expect(port.appended).toEqual([1, 1, 1, 1]);
+    await channel.invalidate(target, call());
+    expect(port.appended).toEqual([2, 2, 2, 2]);
+  });
+
   it("follows a failover of Sentinel and takes the promoted replica for what it is: another server", async () => {
     const set = await startRedisSentinel();
     opened.push(() => set.stop());
     const client = new Redis({ sentinels: [...set.sentinels], name: set.name, lazyConnect: true });
     opened.push(() => client.disconnect());
-    const [a, b] = [open({ client }), open({ client })];
+    const hosts = set.sentinels.map(({ host, port }) => `${host}:${port}`).join();
+    const [a, b] = [open({ client }), open({ url: `redis+sentinel://${hosts}/${set.name}` })];
     const [heardByA, heard] = [new BusRecorder(), new BusRecorder()];
     const channelA = a.join("sentinel", heardByA);
     const channelB = b.join("sentinel", heard);
