@@ -38,8 +38,9 @@ interface Invalidates {
   invalidate(key: string): Promise<unknown>;
 }
 
+/** A second tier by itself has an `invalidate` too, of targets and not of keys: what is one is known by its `reserve`. */
 function canInvalidate(cache: object): cache is Invalidates {
-  return "invalidate" in cache && typeof cache.invalidate === "function";
+  return "invalidate" in cache && typeof cache.invalidate === "function" && !("reserve" in cache);
 }
 
 function then<T, R>(value: MaybePromise<T>, next: (value: T) => R): MaybePromise<R> {
@@ -84,7 +85,7 @@ export class ExactCache<V> {
   }
 
   /**
-   * Drops a request's response; over a cache that has `invalidate` (tiers, a bus) in every tier and process.
+   * Drops a request's response; over a cache that has `invalidate(key)`, as a `TieredCache`, in every tier and process.
    * @returns whether a live one was there. @throws {CacheError} ERR_CACHE_INVALID_REQUEST
    */
   invalidate(request: RequestSource): MaybePromise<boolean> {

@@ -109,6 +109,17 @@ describe("ExactCache (seed S3)", () => {
     expect(told).toEqual([cache.keyOf(request), cache.keyOf(request)]);
   });
 
+  test("deletes in a second tier, whose own invalidate takes a target and no key", async () => {
+    const store = createStore<string>();
+    const told: unknown[] = [];
+    const tier = { ...store, reserve: async () => undefined, invalidate: async (target: unknown) => told.push(target) };
+    const cache = new ExactCache<string>(tier);
+    cache.put(request, "answer");
+    expect(await cache.invalidate(request)).toBe(true);
+    expect(await cache.get(request)).toBeUndefined();
+    expect(told).toEqual([]);
+  });
+
   test("counts hits and misses, and has a hit rate of 0 before the first read", () => {
     const cache = new ExactCache<string>(createStore<string>());
     expect(cache.stats()).toEqual({ hits: 0, misses: 0, size: 0, total: 0, hitRate: 0 });

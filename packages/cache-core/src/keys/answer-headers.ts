@@ -21,14 +21,29 @@ function isPairs(headers: RequestHeaders): headers is Iterable<readonly [string,
   return Symbol.iterator in headers;
 }
 
+/** Two characters decide for nearly every header: this runs on the path of every hit. */
+function mayCount(name: string): boolean {
+  const start = ((name.charCodeAt(0) | 32) << 8) | (name.charCodeAt(1) | 32);
+  return start === STARTS_AN || start === STARTS_OP;
+}
+
+/** The pairs that may count by their lower-case names: values of one name are joined, as `node:http` and `Headers` do (RFC 9110, 5.3). */
+function joinPairs(pairs: Iterable<readonly [name: string, value: string]>): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (const [name, value] of pairs) {
+    if (!mayCount(name)) continue;
+    const lower = name.toLowerCase();
+    record[lower] = lower in record ? `${record[lower]}, ${value}` : value;
+  }
+  return record;
+}
+
 /** The headers that are part of the key, as JSON of sorted pairs of lower-case name and value; `""` when there are none. */
 export function selectAnswerHeaders(headers: RequestHeaders): string {
-  const record: Readonly<Record<string, string | readonly string[] | undefined>> = isPairs(headers) ? Object.fromEntries(headers) : headers;
+  const record: Readonly<Record<string, string | readonly string[] | undefined>> = isPairs(headers) ? joinPairs(headers) : headers;
   let selected: Array<readonly [name: string, value: string | readonly string[]]> | undefined;
   for (const name in record) {
-    // Two characters decide for nearly every header: the loop runs on the path of every hit.
-    const start = ((name.charCodeAt(0) | 32) << 8) | (name.charCodeAt(1) | 32);
-    if (start !== STARTS_AN && start !== STARTS_OP) continue;
+    if (!mayCount(name)) continue;
     const value = record[name];
     const lower = name.toLowerCase();
     if (value !== undefined && isAnswerHeader(lower)) {

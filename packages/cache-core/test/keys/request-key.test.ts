@@ -318,6 +318,18 @@ describe("besides the body a key depends on", () => {
     );
   });
 
+  test("every value of a header that comes twice as pairs, as node:http and Headers join them", () => {
+    const twice = [
+      ["Anthropic-Beta", "a"],
+      ["x-request-id", "c"],
+      ["anthropic-beta", "b"],
+    ] as const;
+    const joined = key({ headers: { "anthropic-beta": "a, b" } });
+    expect(key({ headers: twice })).toBe(joined);
+    expect(key({ headers: new Headers(twice.map(([name, value]): [string, string] => [name, value])) })).toBe(joined);
+    for (const value of ["a", "b", "b, a"]) expect(key({ headers: { "anthropic-beta": value } })).not.toBe(joined);
+  });
+
   test("headers given as pairs, too: a Headers object has no properties of its own", () => {
     const pairs = { "anthropic-beta": "a", "openai-organization": "b", accept: "c" };
     expect(key({ headers: new Headers(pairs) })).toBe(key({ headers: pairs }));
