@@ -5,6 +5,7 @@
 export type Mechanism =
   | "local-generation" // 1: captured before a read, checked before the first tier takes its value
   | "detach" // 2: later callers do not join a load that began before the invalidation
+  | "single-flight" // callers of one key share the load that runs
   | "pending-bypass" // 5: a key whose invalidation is not acknowledged bypasses the second tier
   | "retry" // 5: a failed invalidation is sent again
   | "reset" // 6: everything is dropped when messages may have been missed

@@ -124,6 +124,7 @@ export class Flights<V> {
    * before this process lost touch, too. One that began too long ago goes on for those who wait already.
    */
   #joinable(key: string): Flight<V> | undefined {
+    if (ablated.has("single-flight")) return undefined;
     const running = this.#byKey.get(key);
     if (!running || this.#options.proof.covers(running.capturedAt, this.#options.clock.now())) return running;
     this.#detach(key);
