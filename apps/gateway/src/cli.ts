@@ -36,9 +36,9 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-async function startWorkers(count: number): Promise<Announcement & Pick<RunningGateway, "close">> {
+async function startWorkers(count: number): Promise<Announcement & Pick<RunningGateway, "drain" | "close">> {
   const fleet = new WorkerFleet();
-  return { ...(await fleet.start(count)), close: () => fleet.close() };
+  return { ...(await fleet.start(count)), drain: () => fleet.drain(), close: () => fleet.close() };
 }
 
 function announce(gateway: Announcement): void {
@@ -50,22 +50,23 @@ function announce(gateway: Announcement): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-/** The first signal drains; a second one does not wait. */
-function stopOnSignal(gateway: Pick<RunningGateway, "close">): void {
+/** The first signal drains, SIGTERM with a grace for load balancers; a second one does not wait. */
+function stopOnSignal(gateway: Pick<RunningGateway, "drain" | "close">): void {
   let isStopping = false;
-  const stop = (): void => {
+  const stop = (end: () => Promise<void>): void => {
     if (isStopping) {
       void gateway.close();
       process.exit(130);
     }
     isStopping = true;
-    gateway.close().then(
+    end().then(
       () => process.exit(0),
       () => process.exit(1),
     );
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  // Nobody balances load onto a program that somebody ends with Ctrl-C.
+  process.on("SIGINT", () => stop(() => gateway.close()));
+  process.on("SIGTERM", () => stop(() => gateway.drain()));
 }
 
 function describeStartError(error: unknown): string {

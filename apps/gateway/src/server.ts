@@ -78,6 +78,11 @@ export class GatewayServer {
     });
   }
 
+  /** Goes on taking requests, and asks callers with each answer to open another connection next time: it may lead elsewhere. */
+  prepareToClose(): void {
+    this.#isDraining = true;
+  }
+
   /** Takes no new work, waits for answers in flight, and breaks off what has not ended after `drainMs` milliseconds. */
   async close(drainMs: number): Promise<void> {
     this.#isDraining = true;

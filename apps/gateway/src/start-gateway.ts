@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { createAdminApp } from "./admin/admin-app.ts";
 import type { AdminParts } from "./admin/admin-parts.ts";
@@ -32,6 +33,10 @@ export interface RunningGateway {
   readonly adminTokenFile: string | undefined;
   /** The generated token, when this start made it: to be shown once, on a terminal only. */
   readonly newAdminToken: string | undefined;
+  /**
+   * Stops as on SIGTERM: says on `/readyz` that it is not ready and goes on serving for `drainGrace`, so that load balancers notice, then closes.
+   */
+  drain(): Promise<void>;
   /** Stops: no new work, answers in flight end, pending invalidations are sent. Calling it again is fine. */
   close(): Promise<void>;
 }
@@ -113,15 +118,23 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
   };
   let closing: Promise<void> | undefined;
+  const closeOnce = (): Promise<void> => {
+    closing ??= close();
+    return closing;
+  };
+  const drain = async (): Promise<void> => {
+    state.isDraining = true;
+    server.prepareToClose();
+    await sleep(settings.drainGrace);
+    await closeOnce();
+  };
   return {
     url: `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`,
     port,
     adminTokenFile: secrets.adminTokenFile,
     newAdminToken: secrets.newAdminToken,
-    close: () => {
-      closing ??= close();
-      return closing;
-    },
+    drain,
+    close: closeOnce,
   };
 }
 

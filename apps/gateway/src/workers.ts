@@ -13,6 +13,8 @@ export interface Announcement {
 }
 
 const STOP = "larder:stop";
+/** The same with a grace for load balancers. */
+const DRAIN = "larder:drain";
 const LISTENING = "larder:listening";
 /** Milliseconds between the death of a worker and its successor: one that dies at once must not take the machine with it. */
 const RESPAWN_AFTER_MS = 1_000;
@@ -34,19 +36,18 @@ export function isWorker(): boolean {
 export async function runWorker(settings: Settings): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
   // Listened for before anything else listens: the bus does too, and what comes while the gateway starts would reach the bus alone.
-  const stop = (): void => {
-    started
-      .then((gateway) => gateway.close())
-      .then(
-        () => process.exit(0),
-        () => process.exit(1),
-      );
+  const stop = (end: (gateway: RunningGateway) => Promise<void> = (gateway) => gateway.close()): void => {
+    started.then(end).then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
   };
   process.on("message", (message) => {
     if (message === STOP) stop();
+    if (message === DRAIN) stop((gateway) => gateway.drain());
   });
   // The primary is gone: nobody would tell us to stop any more.
-  process.on("disconnect", stop);
+  process.on("disconnect", () => stop());
   const started: Promise<RunningGateway> = startGateway(
     settings,
     settings.redisUrl === undefined ? { shared: createLocalTier(new WorkerInvalidationBus()) } : {},
@@ -79,8 +80,17 @@ export class WorkerFleet {
     });
   }
 
-  /** Has every worker drain, and resolves when all have ended. Calling it again kills them. */
-  async close(): Promise<void> {
+  /** Has every worker drain, and resolves when all have ended. Calling it or `close` again kills them. */
+  drain(): Promise<void> {
+    return this.#end(DRAIN);
+  }
+
+  /** The same without the grace. */
+  close(): Promise<void> {
+    return this.#end(STOP);
+  }
+
+  async #end(message: typeof STOP | typeof DRAIN): Promise<void> {
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     if (this.#isStopping) for (const worker of workers) worker.process.kill("SIGKILL");
     this.#isStopping = true;
@@ -89,7 +99,7 @@ export class WorkerFleet {
         (worker) =>
           new Promise<void>((resolve) => {
             worker.once("exit", () => resolve());
-            if (worker.isConnected()) worker.send(STOP);
+            if (worker.isConnected()) worker.send(message);
           }),
       ),
     );

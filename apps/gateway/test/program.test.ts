@@ -67,7 +67,8 @@ describe("larder-gateway", () => {
         response.end(events.slice(1).join(""));
         return true;
       };
-      const program = start();
+      // Ctrl-C has no grace: with one it would take an hour here.
+      const program = start({ LARDER_DRAIN_GRACE: signal === "SIGINT" ? "1h" : "0s" });
       const url = await program.listening();
       const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => ask(url, chat(`draining ${index}`, { stream: true }))));
       program.child.kill(signal);
@@ -80,6 +81,23 @@ describe("larder-gateway", () => {
       held.open();
       for (const stream of streams) expect(await stream.text()).toMatch(/data: \[DONE\]\n\n$/);
       expect(await program.exited).toBe(0);
+    },
+  );
+
+  it.each(["1", "2"])(
+    "says that it is not ready and still serves for a grace after SIGTERM, and ends at once on a second one (workers: %s)",
+    async (workers) => {
+      const program = start({ LARDER_DRAIN_GRACE: "1h", LARDER_WORKERS: workers, PORT: String(await freePort()) });
+      const url = await program.listening();
+      program.child.kill("SIGTERM");
+      const readiness = (): Promise<Response> => fetch(`${url}/readyz`, { headers: { connection: "close" } });
+      let response = await readiness();
+      while (response.status !== 503) response = await readiness();
+      expect(await response.json()).toMatchObject({ status: "draining" });
+      const answer = await ask(url, chat("in the grace"));
+      expect(answer.status).toBe(200);
+      program.child.kill("SIGTERM");
+      expect(await program.exited).toBe(130);
     },
   );
 

@@ -42,6 +42,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_WORKERS: "workers",
   LARDER_LOG_LEVEL: "logLevel",
   LARDER_DRAIN: "drain",
+  LARDER_DRAIN_GRACE: "drainGrace",
   LARDER_STALE_WHILE_REVALIDATE: "staleWhileRevalidate",
   LARDER_STALE_IF_ERROR: "staleIfError",
   LARDER_USAGE_ON_HIT: "usageOnHit",

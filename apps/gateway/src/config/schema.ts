@@ -160,6 +160,9 @@ export const settingsSchema = z
       .default("larder"),
     workers: z.union([z.literal("auto"), z.coerce.number().int().min(1).max(256)]).default(1),
     logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+    drainGrace: windowMs.default(1_000).meta({
+      description: "How long it goes on taking requests after SIGTERM, told as not ready, so that a load balancer stops sending them.",
+    }),
     drain: durationMs.default(30_000).meta({ description: "How long answers in flight may take to end after SIGTERM." }),
     staleWhileRevalidate: windowMs.default(0),
     staleIfError: windowMs.default(0),
