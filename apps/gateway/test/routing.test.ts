@@ -119,6 +119,14 @@ describe("routing", () => {
   });
 });
 
+it("shows a provider of the configuration by itself as in the list", async () => {
+  const read = async (path: string): Promise<unknown> => (await bed.admin("GET", path)).json();
+  const { providers } = (await read("/admin/providers")) as { providers: Array<{ id: string }> };
+  for (const provider of providers) expect(await read(`/admin/providers/${provider.id}`)).toEqual(provider);
+  expect(providers.map(({ id }) => id)).toContain("openai");
+  expect((await bed.admin("GET", "/admin/providers/nobody")).status).toBe(404);
+});
+
 describe("explain", () => {
   it("tells key, canonical form, what was left out, and the nearest request with the field that differs", async () => {
     await ask("explained", "fixture-model", { temperature: 0.1 });

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import type { StoredProvider } from "../storage/gateway-store.ts";
+import type { Provider } from "../upstream/provider.ts";
 import { storedSettingsSchema } from "../upstream/provider-directory.ts";
 import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "../upstream/provider-secrets.ts";
 import type { AdminParts } from "./admin-parts.ts";
@@ -53,24 +54,16 @@ export function providerRoutes(admin: AdminParts): Hono {
 
   app.get("/", async (context) => {
     const table = await admin.directory.table();
-    const providers = [...table.providers.values()].map((provider) => ({
-      id: provider.id,
-      displayName: provider.displayName,
-      baseUrl: provider.baseUrl,
-      kind: provider.kind,
-      models: provider.models,
-      source: provider.source,
-      hasApiKey: provider.apiKey !== undefined,
-      isBreakerOpen: admin.parts.caller.isOpen(provider.id),
-    }));
+    const providers = [...table.providers.values()].map((provider) => describe(admin, provider));
     return context.json({ providers });
   });
 
   app.get("/:id", async (context) => {
     const id = context.req.param("id");
     const row = (await admin.store.listProviders()).find((provider) => provider.id === id);
-    if (!row) return refuse(context, 404, "There is no such provider.");
-    return context.json(show(row));
+    if (row) return context.json(show(row));
+    const configured = (await admin.directory.table()).providers.get(id);
+    return configured ? context.json(describe(admin, configured)) : refuse(context, 404, "There is no such provider.");
   });
 
   app.put("/:id", async (context) => {
@@ -122,6 +115,20 @@ export function providerRoutes(admin: AdminParts): Hono {
   });
 
   return app;
+}
+
+/** A provider as requests are routed to it, whoever has configured it. */
+function describe(admin: AdminParts, provider: Provider): Record<string, unknown> {
+  return {
+    id: provider.id,
+    displayName: provider.displayName,
+    baseUrl: provider.baseUrl,
+    kind: provider.kind,
+    models: provider.models,
+    source: provider.source,
+    hasApiKey: provider.apiKey !== undefined,
+    isBreakerOpen: admin.parts.caller.isOpen(provider.id),
+  };
 }
 
 function originOf(settings: string): string | undefined {
