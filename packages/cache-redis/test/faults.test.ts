@@ -74,7 +74,8 @@ describe.concurrent.each(faults)("with a network that does $kind", (fault) => {
     if (fault.kind !== "corrupt") expect(cache.stats().degradedMs).toBeGreaterThan(0);
     await proxy.heal();
     await expect.poll(() => cache.set("key", "again"), { timeout: 10_000 }).toBe(true);
-    expect(await cache.get("key")).toBe("again");
+    // On a busy machine a single read may take longer than its 50 ms.
+    await expect.poll(() => cache.get("key"), { timeout: 5_000 }).toBe("again");
     await end();
   });
 });
