@@ -17,8 +17,8 @@ export interface WatcherPort {
   close(): void;
 }
 
-/** What a `redisWatcherPort` may be given. */
-export interface RedisWatcherPortOptions {
+/** What a port for watchers may be given: how it retries. */
+export interface WatcherPortOptions {
   /** @default the machine's clock */
   readonly clock?: Clock;
   /** @default the machine's random source */
@@ -31,7 +31,7 @@ export interface RedisWatcherPortOptions {
  * would leave the watcher deaf.
  * @param channel the same in all processes; one per cache
  */
-export function redisWatcherPort(client: IoredisClient, channel: string, options: RedisWatcherPortOptions = {}): WatcherPort {
+export function redisWatcherPort(client: IoredisClient, channel: string, options: WatcherPortOptions = {}): WatcherPort {
   const { clock = systemClock, random = systemRandom } = options;
   const duplicate = (settings: Record<string, unknown>): IoredisClient => duplicateClient(client, { settings, isSharded: false, random });
   const publisher = duplicate(dataOptions(PUBLISH_TIMEOUT_MS, random));
@@ -71,13 +71,14 @@ export function redisWatcherPort(client: IoredisClient, channel: string, options
  * Between the workers of one machine, through the `WorkerBusHub` in their primary.
  * @param link as for `WorkerInvalidationBus`
  * @param channel the same in all workers; one per cache
- * @param clock tells when to ask again a hub that does not listen yet
  */
-export function workerWatcherPort(link: WorkerLink, channel: string, clock: Clock = systemClock): WatcherPort {
+export function workerWatcherPort(link: WorkerLink, channel: string, options: WatcherPortOptions = {}): WatcherPort {
+  const { clock = systemClock, random = systemRandom } = options;
+  const from = random.token();
   let stop = (): void => {};
   let cancelRetry = (): void => {};
   const subscribe = (): void => {
-    link.send({ larder: 1, kind: "subscribe", channels: [channel] });
+    link.send({ larder: 1, kind: "subscribe", from, channels: [channel] });
     cancelRetry = clock.setTimer(subscribe, SUBSCRIBE_AGAIN_MS);
   };
   return {
@@ -86,7 +87,8 @@ export function workerWatcherPort(link: WorkerLink, channel: string, clock: Cloc
       stop = link.listen(
         (message) => {
           if (message.kind === "message" && message.channel === channel) onMessage(message.text);
-          else if (message.kind === "subscribed" && message.channels.includes(channel)) cancelRetry();
+          else if (message.kind === "subscribed" && message.from === from) cancelRetry();
+          else if (message.kind === "mark") link.send(message);
         },
         () => cancelRetry(),
       );
@@ -94,7 +96,7 @@ export function workerWatcherPort(link: WorkerLink, channel: string, clock: Cloc
     },
     close() {
       cancelRetry();
-      link.send({ larder: 1, kind: "unsubscribe", channels: [channel] });
+      link.send({ larder: 1, kind: "unsubscribe", from, channels: [channel] });
       stop();
     },
   };

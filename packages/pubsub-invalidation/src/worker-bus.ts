@@ -1,4 +1,4 @@
-import { CacheError, systemClock } from "@larder/cache-core";
+import { CacheError, systemClock, systemRandom } from "@larder/cache-core";
 import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 import { ipcLink, type WorkerLink } from "./worker-link.ts";
 import { WorkerPort } from "./worker-port.ts";
@@ -18,6 +18,7 @@ function defaultLink(): WorkerLink {
 export class WorkerInvalidationBus extends PortInvalidationBus {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range, or there is no way to a primary */
   constructor(options: WorkerInvalidationBusOptions = {}) {
-    super(new WorkerPort(options.link ?? defaultLink(), options.clock ?? systemClock), options);
+    const { link = defaultLink(), clock = systemClock, random = systemRandom } = options;
+    super(new WorkerPort(link, clock, random), options);
   }
 }

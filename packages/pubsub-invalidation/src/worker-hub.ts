@@ -12,13 +12,29 @@ type RunMessage = Extract<WorkerMessage, { readonly kind: "run" }>;
 /** One worker as the hub sees it. */
 interface Member {
   readonly link: WorkerLink;
-  readonly channels: Set<string>;
+  /** Who in the worker wants a channel: a bus that closes must not take it from another one. */
+  readonly channels: Map<string, Set<string>>;
+  /** Characters handed to its channel, of which the worker has read so many, and at which the last mark stands. */
+  sent: number;
+  read: number;
+  marked: number;
 }
+
+/** Characters of messages that a worker may be behind. */
+const MAX_BEHIND = 4 * 1_024 * 1_024;
+/** Characters after which a worker is asked how far it has read. */
+const MARK_EVERY = MAX_BEHIND / 8;
+/** What a message costs besides its text, in characters. */
+const ENVELOPE = 100;
 
 /**
  * In the primary process of a machine: gives the invalidations of its workers their order, keeps the log, and passes them on. It is to
  * `WorkerInvalidationBus` what Redis is to `RedisInvalidationBus`, and answers the same scripts. When the primary ends its workers are
  * blind, know it, and cap the staleness of what they serve.
+ *
+ * A worker that stands still (stopped by a signal, in a debugger, in a loop without end) reads nothing, and what is sent to it stays in this
+ * process's memory. So a mark is sent after so many characters, which the worker sends back when it has read so far, and past a bound it
+ * is sent no more messages: its next heartbeat shows it the hole, and it reads the log or drops everything.
  */
 export class WorkerBusHub {
   readonly #clock: Clock;
@@ -57,7 +73,7 @@ export class WorkerBusHub {
   /** Serves whoever is at the other end. */
   connect(link: WorkerLink): void {
     if (this.#isClosed) return;
-    const member: Member = { link, channels: new Set() };
+    const member: Member = { link, channels: new Map(), sent: 0, read: 0, marked: 0 };
     const stop = link.listen(
       (message) => this.#onMessage(member, message),
       () => this.#drop(member),
@@ -83,15 +99,27 @@ export class WorkerBusHub {
 
   #onMessage(member: Member, message: WorkerMessage): void {
     if (message.kind === "subscribe") {
-      for (const channel of message.channels) member.channels.add(channel);
-      member.link.send({ larder: 1, kind: "subscribed", channels: message.channels });
+      const { from, channels } = message;
+      for (const channel of channels) member.channels.set(channel, (member.channels.get(channel) ?? new Set()).add(from));
+      member.link.send({ larder: 1, kind: "subscribed", from, channels });
     } else if (message.kind === "unsubscribe") {
-      for (const channel of message.channels) member.channels.delete(channel);
+      for (const channel of message.channels) this.#unsubscribe(member, channel, message.from);
     } else if (message.kind === "message") {
       this.#publish(message.channel, message.text);
+    } else if (message.kind === "mark") {
+      member.read = Math.max(member.read, Math.min(message.at, member.sent));
     } else if (message.kind === "run") {
-      member.link.send({ larder: 1, kind: "reply", id: message.id, value: this.#run(message) });
+      const { from, id, script } = message;
+      // It is awake, and an earlier mark may have been lost on a channel that can lose messages.
+      if (script === "check" && member.sent - member.read > MARK_EVERY) this.#mark(member);
+      member.link.send({ larder: 1, kind: "reply", from, id, value: this.#run(message) });
     }
+  }
+
+  #unsubscribe(member: Member, channel: string, from: string): void {
+    const wanting = member.channels.get(channel);
+    wanting?.delete(from);
+    if (wanting?.size === 0) member.channels.delete(channel);
   }
 
   /** Arguments as the scripts in `scripts.ts` take them. */
@@ -112,8 +140,18 @@ export class WorkerBusHub {
   }
 
   #publish(channel: string, text: string): void {
-    for (const { channels, link } of this.#members.keys()) {
-      if (channels.has(channel)) link.send({ larder: 1, kind: "message", channel, text });
+    for (const member of this.#members.keys()) {
+      if (!member.channels.has(channel)) continue;
+      const size = text.length + channel.length + ENVELOPE;
+      if (member.sent + size - member.read > MAX_BEHIND) continue;
+      member.sent += size;
+      member.link.send({ larder: 1, kind: "message", channel, text });
+      if (member.sent - member.marked >= MARK_EVERY) this.#mark(member);
     }
+  }
+
+  #mark(member: Member): void {
+    member.marked = member.sent;
+    member.link.send({ larder: 1, kind: "mark", at: member.sent });
   }
 }

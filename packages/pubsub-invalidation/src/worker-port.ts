@@ -1,4 +1,4 @@
-import { CacheError, type Clock } from "@larder/cache-core";
+import { CacheError, type Clock, type RandomSource } from "@larder/cache-core";
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 import type { WorkerLink } from "./worker-link.ts";
 import type { WorkerMessage } from "./worker-message.ts";
@@ -21,6 +21,8 @@ export class WorkerPort implements BusPort {
   readonly publishCommand: "PUBLISH" = "PUBLISH";
   readonly #link: WorkerLink;
   readonly #clock: Clock;
+  /** Another port of this worker hears the same replies. */
+  readonly #portId: string;
   readonly #wanted: Set<string> = new Set();
   readonly #unacknowledged: Set<string> = new Set();
   readonly #calls: Map<number, Call> = new Map();
@@ -30,9 +32,10 @@ export class WorkerPort implements BusPort {
   #lastId = 0;
   #isClosed = false;
 
-  constructor(link: WorkerLink, clock: Clock) {
+  constructor(link: WorkerLink, clock: Clock, random: RandomSource) {
     this.#link = link;
     this.#clock = clock;
+    this.#portId = random.token();
   }
 
   open(events: BusPortEvents): void {
@@ -57,7 +60,7 @@ export class WorkerPort implements BusPort {
         reject(new CacheError("ERR_CACHE_TIMEOUT", `the primary process did not answer within ${timeoutMs} ms`));
       }, timeoutMs);
       this.#calls.set(id, { resolve, cancel });
-      this.#link.send({ larder: 1, kind: "run", id, script: script.name, keys, args });
+      this.#link.send({ larder: 1, kind: "run", from: this.#portId, id, script: script.name, keys, args });
     });
   }
 
@@ -74,7 +77,7 @@ export class WorkerPort implements BusPort {
       this.#wanted.delete(channel);
       this.#unacknowledged.delete(channel);
     }
-    this.#link.send({ larder: 1, kind: "unsubscribe", channels });
+    this.#link.send({ larder: 1, kind: "unsubscribe", from: this.#portId, channels });
   }
 
   /** The channel cannot be made anew: the subscriptions are asked for again, in case there is another hub at its end. */
@@ -85,7 +88,7 @@ export class WorkerPort implements BusPort {
 
   close(): void {
     this.#cancelRetry();
-    if (!this.#isClosed) this.#link.send({ larder: 1, kind: "unsubscribe", channels: [...this.#wanted] });
+    if (!this.#isClosed) this.#link.send({ larder: 1, kind: "unsubscribe", from: this.#portId, channels: [...this.#wanted] });
     this.#isClosed = true;
     this.#stop();
     for (const call of this.#calls.values()) call.cancel();
@@ -94,6 +97,8 @@ export class WorkerPort implements BusPort {
 
   #onMessage(message: WorkerMessage): void {
     if (message.kind === "message") this.#events?.onMessage(message.channel, message.text);
+    else if (message.kind === "mark") this.#link.send(message);
+    else if ("from" in message && message.from !== this.#portId) return;
     else if (message.kind === "subscribed") this.#onSubscribed(message.channels);
     else if (message.kind === "reply") {
       const call = this.#calls.get(message.id);
@@ -114,7 +119,7 @@ export class WorkerPort implements BusPort {
   #sendSubscribe(): void {
     this.#cancelRetry();
     if (this.#isClosed || this.#unacknowledged.size === 0) return;
-    this.#link.send({ larder: 1, kind: "subscribe", channels: [...this.#unacknowledged] });
+    this.#link.send({ larder: 1, kind: "subscribe", from: this.#portId, channels: [...this.#unacknowledged] });
     this.#cancelRetry = this.#clock.setTimer(() => this.#sendSubscribe(), RETRY_MS);
   }
 

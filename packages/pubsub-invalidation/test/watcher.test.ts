@@ -229,7 +229,7 @@ describe("CoherenceWatcher", () => {
     const [near, far] = [new MessageChannel(), new MessageChannel()];
     const clock = new ManualClock();
     const heard: string[] = [];
-    const [asker, peer] = [near, far].map(({ port2 }) => workerWatcherPort(threadLink(port2), "watch", clock));
+    const [asker, peer] = [near, far].map(({ port2 }) => workerWatcherPort(threadLink(port2), "watch", { clock }));
     opened.push(
       () => asker?.close(),
       () => peer?.close(),
