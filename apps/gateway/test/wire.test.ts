@@ -90,6 +90,32 @@ describe("errors", () => {
   });
 });
 
+describe("a stream that comes as JSON", () => {
+  const asJson = (body: unknown): void => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+      return true;
+    };
+  };
+  const stream = (text: string): Promise<Response> => bed.post(CHAT, chat(text, { stream: true }), { "cache-control": "no-store" });
+
+  it.each([
+    ["an error", { error: { message: "overloaded" } }, { error: { message: "overloaded" } }],
+    ["something else", { choices: [] }, { error: { code: "upstream_error" } }],
+  ])("is an error past the cache as well, when it is %s", async (_, body, told) => {
+    asJson(body);
+    const response = await stream("in disguise");
+    expect([response.status, cacheOf(response), await response.json()]).toMatchObject([502, "BYPASS", told]);
+  });
+
+  it("is passed on as it came when it is an answer", async () => {
+    const answer = { id: "c", choices: [{ index: 0, message: { role: "assistant", content: "whole" }, finish_reason: "stop" }] };
+    asJson(answer);
+    const response = await stream("whole");
+    expect([response.status, await response.json()]).toEqual([200, answer]);
+  });
+});
+
 describe("only-if-cached", () => {
   it.each([
     ["with the cache off", { ...chat("never"), model: "off" }, CHAT],

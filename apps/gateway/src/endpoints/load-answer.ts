@@ -95,7 +95,7 @@ export async function loadAnswer(
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
     const body = isStream ? await stream.read(answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
     const stored = toStoredAnswer(request, target, body, performance.now() - startedAt, secrets);
-    if (NO_ANSWERS.has(stored.refusal)) refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
+    refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
     if (stored.refusal !== undefined) {
       context.skipStore();
       request.onRefused?.(stored.refusal);
@@ -159,9 +159,10 @@ function toStoredAnswer(
 /**
  * An error that came with a status of success is answered as the error that it is: told as a stream it would be an empty success. Another object that
  * is no answer goes on to whoever asked for a whole one, who can read it; as a stream, there would again be nothing to tell.
+ * @throws {UpstreamFailure}
  */
-function refuseNoAnswer(
-  { plan }: AnswerRequest,
+export function refuseNoAnswer(
+  { plan }: Pick<AnswerRequest, "plan">,
   parsed: JsonObject,
   refusal: string | undefined,
   { headers }: UpstreamAnswer,
@@ -169,7 +170,8 @@ function refuseNoAnswer(
 ): void {
   if (refusal === "error-body")
     throw new UpstreamFailure("The provider answered with an error.", { status: statusOfError(parsed.error), headers, body });
-  if (plan.isStream) throw new UpstreamFailure("The provider's answer is not one to this request.", { status: 502 });
+  if (plan.isStream && NO_ANSWERS.has(refusal))
+    throw new UpstreamFailure("The provider's answer is not one to this request.", { status: 502 });
 }
 
 /** Some providers tell the status in the error. */

@@ -1,4 +1,6 @@
+import { Readable } from "node:stream";
 import type { AbortSignalLike } from "@larder/cache-core";
+import { parseObject } from "../answers/json.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import { cacheStatus } from "../caching/cache-status.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
@@ -13,7 +15,17 @@ import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provi
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { type AnswerRequest, chargeEstimate, countSpent, onRetryOf, startCall, upstreamBody, upstreamHeaders } from "./load-answer.ts";
+import {
+  type AnswerRequest,
+  chargeEstimate,
+  countSpent,
+  MAX_ANSWER_BYTES,
+  onRetryOf,
+  refuseNoAnswer,
+  startCall,
+  upstreamBody,
+  upstreamHeaders,
+} from "./load-answer.ts";
 import { PassedAnswer } from "./passed-answer.ts";
 
 /** How an uncached answer is told. */
@@ -35,7 +47,8 @@ export async function passThrough(
   for (const [position, target] of targets.entries()) {
     const trace = startCall(parts, request, target);
     try {
-      const answer = await call(parts, request, target, options.signal, trace);
+      const called = await call(parts, request, target, options.signal, trace);
+      const answer = request.plan.isStream ? await refuseUnstreamed(request, called) : called;
       return await pipe(parts, {
         exchange,
         answer,
@@ -75,6 +88,16 @@ function call(
     timeoutMs: target.provider.timeoutMs,
     ...onRetryOf(trace),
   });
+}
+
+/** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */
+async function refuseUnstreamed(request: Omit<AnswerRequest, "ttlMs">, answer: UpstreamAnswer): Promise<UpstreamAnswer> {
+  if (!/^application\/json\b/.test(headerOf(answer.headers, "content-type") ?? "")) return answer;
+  const bytes = await answer.bytes(MAX_ANSWER_BYTES);
+  const parsed = parseObject(bytes.toString("utf8"));
+  if (parsed) refuseNoAnswer(request, parsed, request.family.refusalToStore(parsed), answer, bytes);
+  const { status, headers } = answer;
+  return { status, headers, body: Readable.from([bytes]), bytes: () => Promise.resolve(bytes), discard: () => undefined };
 }
 
 /** Headers that describe the answer's own bytes. */
