@@ -8,6 +8,7 @@ import { NodeExchange } from "./http/node-exchange.ts";
 import { authModeOf, checkLocal, isLoopback, tokenOf } from "./security/authenticator.ts";
 import { equalSecrets } from "./security/digest.ts";
 import { type NodeListener, refuse } from "./server.ts";
+import { joinExpositions } from "./telemetry/join-expositions.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 /** What stands beside the API. */
@@ -100,7 +101,8 @@ async function sendMetrics(
   const token = tokenOf(new NodeExchange(request, response)) ?? "";
   if (!isOpen && !equalSecrets(token, settings.metricsToken ?? admin.adminToken))
     return refuse(request, response, 401, "The metrics token is missing or wrong: send it as `Authorization: Bearer <token>`.");
-  const text = await metrics.render();
+  const texts = (await admin.survey.ask("metrics")).filter((text) => typeof text === "string");
+  const text = texts.length === 1 ? (texts[0] as string) : joinExpositions(texts);
   response.writeHead(200, { "content-type": metrics.contentType, "content-length": Buffer.byteLength(text) });
   response.end(text);
 }

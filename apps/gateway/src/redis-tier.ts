@@ -3,6 +3,7 @@ import { createSealing, type SealingKey } from "@larder/cache-redis/sealing";
 import type { Mirror } from "@larder/provider-sync";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/signer";
+import type { WatcherPort } from "@larder/pubsub-invalidation/watcher";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
@@ -78,7 +79,11 @@ export async function openRedisTier(
     const { createRedisMirror } = await import("@larder/provider-sync/redis-mirror");
     return createRedisMirror({ client, keyPrefix: settings.redisPrefix });
   };
-  return { l2, bus, counter, openMirror, isUp, close };
+  const openWatcherPort = async (): Promise<WatcherPort> => {
+    const { redisWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
+    return redisWatcherPort(client, `${settings.redisPrefix}:watch:${ANSWERS_NAMESPACE}`);
+  };
+  return { l2, bus, counter, openMirror, openWatcherPort, isUp, close };
 }
 
 function openSealing({ masterKey, previousMasterKeys }: MasterKeys): ReturnType<typeof createSealing> {

@@ -1,5 +1,6 @@
 import type { FencedStore, InvalidationBus } from "@larder/cache-core";
 import type { Mirror } from "@larder/provider-sync";
+import type { WatcherPort } from "@larder/pubsub-invalidation/watcher";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
 
@@ -10,12 +11,15 @@ export interface SharedTier {
   readonly counter: SharedCounter | undefined;
   /** Opens the catalog's mirror; absent where there is no Redis. */
   readonly openMirror?: () => Promise<Mirror>;
+  /** Opens the way on which processes ask each other what they hold; absent where there is no other process. */
+  readonly openWatcherPort?: () => Promise<WatcherPort>;
   /** Whether Redis answers; `undefined` where there is none. */
   isUp(): boolean | undefined;
   close(): Promise<void>;
 }
 
 /** What a process has to itself: no values nor counters beside its own. */
-export function createLocalTier(bus?: InvalidationBus): SharedTier {
-  return { l2: undefined, bus, counter: undefined, isUp: () => undefined, close: async () => void (await bus?.close()) };
+export function createLocalTier(bus?: InvalidationBus, openWatcherPort?: () => Promise<WatcherPort>): SharedTier {
+  const close = async (): Promise<void> => void (await bus?.close());
+  return { l2: undefined, bus, counter: undefined, isUp: () => undefined, close, ...(openWatcherPort ? { openWatcherPort } : {}) };
 }

@@ -2,8 +2,12 @@ import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
+import type { CoherenceWatcher } from "@larder/pubsub-invalidation/watcher";
 import { createAdminApp } from "./admin/admin-app.ts";
 import type { AdminParts } from "./admin/admin-parts.ts";
+import { takeStats } from "./admin/stats.ts";
+import { ANSWERS_NAMESPACE, type AnswerCache } from "./caching/answer-cache.ts";
+import type { StoredAnswer } from "./caching/stored-answer.ts";
 import { SettingsError } from "./config/read-settings.ts";
 import type { Settings } from "./config/schema.ts";
 import { createFrontRouter } from "./front-router.ts";
@@ -24,6 +28,7 @@ import { startTelemetry } from "./telemetry/start-telemetry.ts";
 import { readTelemetrySettings } from "./telemetry/telemetry-settings.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
+import { SoloSurvey, type Survey } from "./worker-survey.ts";
 
 /** A gateway that listens. */
 export interface RunningGateway {
@@ -48,11 +53,15 @@ export interface StartOptions {
   readonly log?: Log;
   /** What the processes share, when it has been opened already: workers of one machine. */
   readonly shared?: SharedTier;
+  /** The other processes of this gateway. @default none */
+  readonly survey?: Survey;
+  /** Which of several workers this is. @default none: the process is by itself */
+  readonly worker?: string;
 }
 
 /** Composes a gateway from its settings and starts it. @throws {SettingsError} when secrets are not usable */
 export async function startGateway(settings: Settings, options: StartOptions = {}): Promise<RunningGateway> {
-  const { directory = process.cwd(), log = createLog(settings.logLevel) } = options;
+  const { directory = process.cwd(), log = createLog(settings.logLevel), survey = new SoloSurvey(), worker } = options;
   const telemetrySettings = readTelemetrySettings();
   const secrets = obtainSecrets(settings, directory);
   const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets, log));
@@ -93,10 +102,14 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     catalog: sync.catalog,
     sync: sync.control,
     adminToken: secrets.adminToken,
+    survey,
     health: () => ({ isDegraded: answers.isDegraded, isDraining: state.isDraining, backends: backends() }),
     isReady: () => !state.isDraining && canIdentify(settings, store),
   };
-  const metrics = new Metrics({ meter, answers, backends });
+  const watcher = await watchCoherence(settings, shared, answers, log);
+  const metrics = new Metrics({ meter, answers, backends, watcher: watcher && (() => watcher.stats()), worker });
+  survey.answer("metrics", () => metrics.render());
+  survey.answer("stats", () => takeStats(parts));
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
   const server = new GatewayServer({
     api,
@@ -114,6 +127,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     state.isDraining = true;
     await server.close(settings.drain);
     await telemetry?.close();
+    watcher?.close();
     await Promise.allSettled([core.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
     await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
   };
@@ -136,6 +150,24 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     drain,
     close: closeOnce,
   };
+}
+
+/** Asks the other processes whether invalidations have arrived, where that is wanted and there are others. */
+async function watchCoherence(
+  { coherenceSampleRate: sampleRate }: Settings,
+  { openWatcherPort }: SharedTier,
+  cache: AnswerCache,
+  log: Log,
+): Promise<CoherenceWatcher<StoredAnswer> | undefined> {
+  if (sampleRate === 0 || !openWatcherPort) return undefined;
+  const { CoherenceWatcher } = await import("@larder/pubsub-invalidation/watcher");
+  return new CoherenceWatcher({
+    cache,
+    namespace: ANSWERS_NAMESPACE,
+    port: await openWatcherPort(),
+    sampleRate,
+    onInconsistent: ({ key, peer, afterMs }) => log.error({ key, peer, afterMs }, "another process holds what was invalidated"),
+  });
 }
 
 /** Without any key that it could know, every request would be refused. Whoever asks has it looked for again: until then nobody else may. */

@@ -1,9 +1,11 @@
 import cluster, { type Worker } from "node:cluster";
 import { availableParallelism } from "node:os";
-import { WorkerBusHub, WorkerInvalidationBus } from "@larder/pubsub-invalidation/worker";
+import { type IpcEnd, ipcLink, WorkerBusHub, WorkerInvalidationBus } from "@larder/pubsub-invalidation/worker";
+import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import type { Settings } from "./config/schema.ts";
-import { createLocalTier } from "./shared-tier.ts";
+import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
+import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
 
 /** What a worker tells the primary when it listens. */
 export interface Announcement {
@@ -48,17 +50,30 @@ export async function runWorker(settings: Settings): Promise<void> {
   });
   // The primary is gone: nobody would tell us to stop any more.
   process.on("disconnect", () => stop());
-  const started: Promise<RunningGateway> = startGateway(
-    settings,
-    settings.redisUrl === undefined ? { shared: createLocalTier(new WorkerInvalidationBus()) } : {},
-  );
+  const survey = new WorkerSurvey({
+    send: (message) => void process.send?.(message, undefined, undefined, () => undefined),
+    listen: (onMessage) => void process.on("message", onMessage),
+  });
+  const started: Promise<RunningGateway> = startGateway(settings, {
+    survey,
+    worker: String(cluster.worker?.id ?? process.pid),
+    ...(settings.redisUrl === undefined ? { shared: openWorkerTier() } : {}),
+  });
   const { url, adminTokenFile, newAdminToken } = await started;
   process.send?.({ type: LISTENING, announcement: { url, adminTokenFile, newAdminToken } satisfies Announcement });
+}
+
+function openWorkerTier(): SharedTier {
+  return createLocalTier(new WorkerInvalidationBus(), async () => {
+    const { workerWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
+    return workerWatcherPort(ipcLink(process as IpcEnd), `watch:${ANSWERS_NAMESPACE}`);
+  });
 }
 
 /** The workers of one machine, seen from their primary. */
 export class WorkerFleet {
   readonly #hub = new WorkerBusHub();
+  readonly #survey = new SurveyHub();
   #isStopping = false;
 
   /** Forks the workers. @returns what the first of them tells when it listens. @throws when the first one dies before that */
@@ -66,8 +81,10 @@ export class WorkerFleet {
     this.#hub.attachCluster(cluster);
     return new Promise((resolve, reject) => {
       let isUp = false;
-      cluster.on("message", (_worker: Worker, message: { type?: unknown; announcement?: Announcement }) => {
-        if (message?.type !== LISTENING || !message.announcement || isUp) return;
+      cluster.on("message", (worker: Worker, message: { type?: unknown; announcement?: Announcement }) => {
+        if (message?.type !== LISTENING || !message.announcement) return;
+        this.#include(worker);
+        if (isUp) return;
         isUp = true;
         resolve(message.announcement);
       });
@@ -78,6 +95,15 @@ export class WorkerFleet {
       });
       for (let index = 0; index < count; index += 1) cluster.fork();
     });
+  }
+
+  #include(worker: Worker): void {
+    const remove = this.#survey.add({
+      // The callback takes the error of a channel that is closing, which would be thrown otherwise.
+      send: (message) => void worker.send(message, undefined, () => undefined),
+      listen: (onMessage) => void worker.on("message", onMessage),
+    });
+    worker.once("exit", remove);
   }
 
   /** Has every worker drain, and resolves when all have ended. Calling it or `close` again kills them. */

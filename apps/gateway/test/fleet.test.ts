@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { uniquePrefix } from "@larder/cache-testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
 
 const redisUrl = process.env.REDIS_URL as string;
@@ -38,6 +38,12 @@ async function storeInRedis(bed: Bed, text: string): Promise<string> {
     const answer = await (await bed.post("/v1/chat/completions", chat(text), { "cache-control": "no-cache" })).text();
     for (let look = 0; look < 20; look += 1) if ((await setsOf()) > before) return answer;
   }
+}
+
+/** The sum of a metric over its series; `undefined` when there is none. */
+async function metric(bed: Bed, name: string): Promise<number | undefined> {
+  const lines = (await (await fetch(`${bed.url}/metrics`)).text()).split("\n").filter((line) => line.startsWith(`${name} `));
+  return lines.length === 0 ? undefined : lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
 
 /** Calls to Redis that were not answered in time. */
@@ -142,5 +148,28 @@ describe("a credential that rotates", () => {
     }
     await two.close();
     await one.close();
+  });
+});
+
+describe("a coherence watcher", () => {
+  it("is there when asked for, asks the other process about invalidations by key, and counts them", async () => {
+    expect(await metric(a, "larder_inconsistent_total")).toBeUndefined();
+    const watching = await startBed({ redisUrl, redisPrefix: uniquePrefix(), coherenceSampleRate: 1 });
+    const peer = await watching.peer();
+    await untilReady(watching);
+    await untilReady(peer);
+    const status = (await watching.post("/v1/chat/completions", chat("watched"))).headers.get("cache-status");
+    const key = /key="([^"]+)"/.exec(status ?? "")?.[1];
+    expect(key).toBeTruthy();
+    await vi.waitFor(
+      async () =>
+        expect(await (await watching.admin("POST", "/admin/cache/invalidate", { key })).json()).toMatchObject({ propagated: true }),
+      { timeout: 10_000 },
+    );
+    expect(await metric(watching, "larder_invalidations_total")).toBeGreaterThan(0);
+    expect(await metric(watching, "larder_invalidations_sampled_total")).toBeGreaterThan(0);
+    expect(await metric(watching, "larder_inconsistent_total")).toBe(0);
+    await peer.close();
+    await watching.close();
   });
 });

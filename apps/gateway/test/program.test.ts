@@ -141,6 +141,34 @@ describe("larder-gateway", () => {
     expect(await program.exited).toBe(0);
   });
 
+  it("tells the numbers of all workers, whichever of them is asked", async () => {
+    const token = "a-token-for-the-workers";
+    const program = start({
+      LARDER_WORKERS: "2",
+      LARDER_ADMIN_TOKEN: token,
+      LARDER_COHERENCE_SAMPLE_RATE: "1",
+      PORT: String(await freePort()),
+    });
+    const url = await program.listening();
+    const get = async (path: string): Promise<Response> =>
+      fetch(url + path, { headers: { authorization: `Bearer ${token}`, connection: "close" } });
+    const stats = async (): Promise<{ processes: number; requests: { total: number } }> =>
+      (await (await get("/admin/cache/stats")).json()) as never;
+    await vi.waitFor(async () => expect((await stats()).processes).toBe(2), { timeout: 10_000, interval: 50 });
+    for (let round = 0; round < 6; round += 1) await (await ask(url, chat(`counted ${round}`), { connection: "close" })).text();
+    const sums = async (): Promise<number[]> => {
+      const text = await (await get("/metrics")).text();
+      const series = text.split("\n").filter((line) => /^larder_requests_total\{.*worker="\d+"/.test(line));
+      expect(text.match(/^# TYPE larder_requests_total /gm)).toHaveLength(1);
+      expect(text.match(/^larder_inconsistent_total\{worker="\d+"\} 0$/gm)).toHaveLength(2);
+      expect(new Set(text.match(/^larder_request_duration_seconds_count\{source="hit",worker="\d+"\}/gm)).size).toBe(2);
+      return [series.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0), (await stats()).requests.total];
+    };
+    for (let round = 0; round < 3; round += 1) expect(await sums()).toEqual([6, 6]);
+    program.child.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
+  });
+
   it("ends all its workers on a signal that comes while some of them still start", async () => {
     const program = start({ LARDER_WORKERS: "4", PORT: String(await freePort()) });
     await program.listening();

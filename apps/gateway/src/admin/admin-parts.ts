@@ -5,6 +5,7 @@ import type { Authenticator } from "../security/authenticator.ts";
 import type { Sealer } from "../security/sealer.ts";
 import type { GatewayStore } from "../storage/gateway-store.ts";
 import type { ProviderDirectory } from "../upstream/provider-directory.ts";
+import type { Survey } from "../worker-survey.ts";
 
 /** What provider sync shows of itself. */
 export interface SyncControl {
@@ -29,6 +30,8 @@ export interface AdminParts {
   readonly catalog: ModelCatalog;
   readonly sync: SyncControl | undefined;
   readonly adminToken: string;
+  /** The processes of this gateway: a request for numbers reaches one of them. */
+  readonly survey: Survey;
   /** Whether the shared tier and the database are there, for `/readyz` and the dashboard. */
   readonly health: () => Readonly<Record<string, unknown>>;
   /** Whether the gateway takes new work. */

@@ -23,7 +23,7 @@ export function cacheRoutes(admin: AdminParts): Hono {
   const app = new Hono();
   const { answers } = admin.parts;
 
-  app.get("/stats", (context) => context.json(readStats(admin)));
+  app.get("/stats", async (context) => context.json(await readStats(admin)));
 
   app.post("/invalidate", async (context) => {
     const read = await readJson(context, invalidationSchema);

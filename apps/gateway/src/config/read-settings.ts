@@ -40,6 +40,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_OPEN_PATHS: "openPaths",
   LARDER_REDIS_PREFIX: "redisPrefix",
   LARDER_WORKERS: "workers",
+  LARDER_COHERENCE_SAMPLE_RATE: "coherenceSampleRate",
   LARDER_LOG_LEVEL: "logLevel",
   LARDER_DRAIN: "drain",
   LARDER_DRAIN_GRACE: "drainGrace",

@@ -159,6 +159,10 @@ export const settingsSchema = z
       .regex(/^[^{}\s]+$/, { message: "must not be empty nor contain braces or spaces" })
       .default("larder"),
     workers: z.union([z.literal("auto"), z.coerce.number().int().min(1).max(256)]).default(1),
+    coherenceSampleRate: z.coerce.number().min(0).max(1).default(0).meta({
+      description:
+        "Share of invalidations by key about which the other processes are asked whether they still hold something old; 0 asks about none.",
+    }),
     logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
     drainGrace: windowMs.default(1_000).meta({
       description: "How long it goes on taking requests after SIGTERM, told as not ready, so that a load balancer stops sending them.",

@@ -1,3 +1,4 @@
+import type { WatcherStats } from "@larder/pubsub-invalidation/watcher";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { AnswerCache } from "../caching/answer-cache.ts";
 import { LATENCY_BOUNDS_MS, type LatencyCounts, type Meter } from "./meter.ts";
@@ -8,6 +9,10 @@ export interface MetricsSources {
   readonly answers: AnswerCache;
   /** Whether the shared tier, the bus and the database work, by name. */
   readonly backends: () => Readonly<Record<string, boolean>>;
+  /** What the coherence watcher has seen, where there is one. */
+  readonly watcher?: (() => WatcherStats) | undefined;
+  /** Which of several workers this is: a label of every series. @default none: the process is by itself */
+  readonly worker?: string | undefined;
 }
 
 /**
@@ -22,6 +27,7 @@ export class Metrics {
   constructor(sources: MetricsSources) {
     this.#sources = sources;
     this.contentType = this.#registry.contentType;
+    if (sources.worker !== undefined) this.#registry.setDefaultLabels({ worker: sources.worker });
     collectDefaultMetrics({ register: this.#registry, prefix: "larder_process_" });
     this.#labelled(
       "larder_requests_total",
@@ -33,12 +39,14 @@ export class Metrics {
     this.#labelled("larder_upstream_calls_total", "Calls to providers.", ["provider", "outcome"], () => sources.meter.upstreamCalls);
     this.#plain();
     this.#backends();
+    if (sources.watcher) this.#watcher(sources.watcher);
   }
 
   /** The text of `/metrics`. */
   async render(): Promise<string> {
-    const { meter } = this.#sources;
-    const histograms = histogram("hit", meter.hitLatency) + histogram("miss", meter.missLatency);
+    const { meter, worker } = this.#sources;
+    const labels = worker === undefined ? "" : `,worker="${worker}"`;
+    const histograms = histogram(`source="hit"${labels}`, meter.hitLatency) + histogram(`source="miss"${labels}`, meter.missLatency);
     return `${await this.#registry.metrics()}\n# HELP larder_request_duration_seconds Time to the answer's end, by whether it came from the cache.\n# TYPE larder_request_duration_seconds histogram\n${histograms}`;
   }
 
@@ -84,6 +92,14 @@ export class Metrics {
       ],
       ["larder_requests_abandoned_total", "Requests whose caller left before the answer.", () => meter.abandoned],
     ];
+    this.#counters(counters);
+    this.#gauge("larder_cache_entries", "Answers in memory.", () => answers.stats().entries ?? 0);
+    this.#gauge("larder_cache_bytes", "Bytes of answers in memory.", () => answers.stats().bytes ?? 0);
+    this.#gauge("larder_cache_degraded", "1 while invalidations by peers may be missed.", () => Number(answers.isDegraded));
+    this.#gauge("larder_requests_in_flight", "Requests being answered.", () => meter.inFlight);
+  }
+
+  #counters(counters: ReadonlyArray<readonly [name: string, help: string, read: () => number]>): void {
     for (const [name, help, read] of counters)
       new Counter({
         name,
@@ -94,10 +110,15 @@ export class Metrics {
           this.inc(read());
         },
       });
-    this.#gauge("larder_cache_entries", "Answers in memory.", () => answers.stats().entries ?? 0);
-    this.#gauge("larder_cache_bytes", "Bytes of answers in memory.", () => answers.stats().bytes ?? 0);
-    this.#gauge("larder_cache_degraded", "1 while invalidations by peers may be missed.", () => Number(answers.isDegraded));
-    this.#gauge("larder_requests_in_flight", "Requests being answered.", () => meter.inFlight);
+  }
+
+  #watcher(read: () => WatcherStats): void {
+    this.#counters([
+      ["larder_invalidations_total", "Invalidations by key that this process has sent.", () => read().invalidations],
+      ["larder_invalidations_sampled_total", "Of those, asked about at the other processes.", () => read().sampled],
+      ["larder_inconsistent_total", "Of those sampled, found to have left something old at another process.", () => read().inconsistent],
+      ["larder_invalidations_unanswered_total", "Questions about them that no other process answered.", () => read().unanswered],
+    ]);
   }
 
   #gauge(name: string, help: string, read: () => number): void {
@@ -125,12 +146,12 @@ export class Metrics {
   }
 }
 
-function histogram(source: string, latency: LatencyCounts): string {
+function histogram(labels: string, latency: LatencyCounts): string {
   let total = 0;
   const lines = latency.counts.map((count, bucket) => {
     total += count;
     const bound = LATENCY_BOUNDS_MS[bucket];
-    return `larder_request_duration_seconds_bucket{source="${source}",le="${bound === undefined ? "+Inf" : bound / 1000}"} ${total}\n`;
+    return `larder_request_duration_seconds_bucket{${labels},le="${bound === undefined ? "+Inf" : bound / 1000}"} ${total}\n`;
   });
-  return `${lines.join("")}larder_request_duration_seconds_sum{source="${source}"} ${latency.sumMs / 1000}\nlarder_request_duration_seconds_count{source="${source}"} ${latency.count}\n`;
+  return `${lines.join("")}larder_request_duration_seconds_sum{${labels}} ${latency.sumMs / 1000}\nlarder_request_duration_seconds_count{${labels}} ${latency.count}\n`;
 }

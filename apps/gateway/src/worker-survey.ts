@@ -1,0 +1,151 @@
+import type { MaybePromise } from "@larder/cache-core";
+
+/*
+ * Workers share a port, so that a request for numbers reaches any one of them, which knows its own share. It asks the primary, the primary asks every worker that
+ * runs, and whoever was asked tells the caller about all of them.
+ *
+ * A worker that does not answer in time, or dies meanwhile, is left out and not waited for: one that stands still must not take the
+ * metrics of the others with it.
+ */
+
+/** Milliseconds that the primary waits for a worker's answer. */
+const ANSWER_WITHIN_MS = 2_000;
+/** Milliseconds that a worker waits for the primary. */
+const RESULT_WITHIN_MS = 4_000;
+
+/** Asks every process of this gateway the same, itself included. */
+export interface Survey {
+  /** Says how this process answers a question. */
+  answer(topic: string, read: () => MaybePromise<unknown>): void;
+  /** The answers, as JSON carries them. A process that does not answer is left out. @throws when nobody does */
+  ask(topic: string): Promise<readonly unknown[]>;
+}
+
+/** A process by itself. */
+export class SoloSurvey implements Survey {
+  readonly #answers = new Map<string, () => MaybePromise<unknown>>();
+
+  answer(topic: string, read: () => MaybePromise<unknown>): void {
+    this.#answers.set(topic, read);
+  }
+
+  async ask(topic: string): Promise<readonly unknown[]> {
+    return [await this.#answers.get(topic)?.()];
+  }
+}
+
+/** One end of a channel that carries JSON. */
+export interface SurveyEnd {
+  send(message: SurveyMessage): void;
+  listen(onMessage: (message: unknown) => void): void;
+}
+
+/** What goes between primary and workers. */
+export type SurveyMessage =
+  | { readonly survey: "ask"; readonly id: number; readonly topic: string }
+  | { readonly survey: "question"; readonly id: number; readonly topic: string }
+  | { readonly survey: "answer"; readonly id: number; readonly value: unknown }
+  | { readonly survey: "result"; readonly id: number; readonly values: readonly unknown[] };
+
+function isSurveyMessage(message: unknown): message is SurveyMessage {
+  return typeof message === "object" && message !== null && "survey" in message;
+}
+
+/** A worker's part. */
+export class WorkerSurvey implements Survey {
+  readonly #end: SurveyEnd;
+  readonly #answers = new Map<string, () => MaybePromise<unknown>>();
+  readonly #asked = new Map<number, (values: readonly unknown[]) => void>();
+  #lastId = 0;
+
+  constructor(end: SurveyEnd) {
+    this.#end = end;
+    end.listen((message) => {
+      if (!isSurveyMessage(message)) return;
+      if (message.survey === "question") void this.#tell(message.id, message.topic);
+      else if (message.survey === "result") this.#asked.get(message.id)?.(message.values);
+    });
+  }
+
+  answer(topic: string, read: () => MaybePromise<unknown>): void {
+    this.#answers.set(topic, read);
+  }
+
+  ask(topic: string): Promise<readonly unknown[]> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#asked.delete(id);
+        reject(new Error("the primary process did not answer"));
+      }, RESULT_WITHIN_MS);
+      this.#asked.set(id, (values) => {
+        this.#asked.delete(id);
+        clearTimeout(timer);
+        if (values.length > 0) resolve(values);
+        else reject(new Error("no worker answered"));
+      });
+      this.#end.send({ survey: "ask", id, topic });
+    });
+  }
+
+  async #tell(id: number, topic: string): Promise<void> {
+    this.#end.send({ survey: "answer", id, value: await this.#answers.get(topic)?.() });
+  }
+}
+
+/** A question that is being answered. */
+interface Round {
+  readonly values: unknown[];
+  readonly waiting: Set<SurveyEnd>;
+  finish(): void;
+}
+
+/** The primary's part. */
+export class SurveyHub {
+  readonly #workers = new Set<SurveyEnd>();
+  readonly #rounds = new Map<number, Round>();
+  #lastId = 0;
+
+  /** A worker is up. @returns what to call when it has ended */
+  add(worker: SurveyEnd): () => void {
+    this.#workers.add(worker);
+    worker.listen((message) => {
+      if (!isSurveyMessage(message)) return;
+      if (message.survey === "ask") this.#begin(worker, message.id, message.topic);
+      else if (message.survey === "answer") this.#take(worker, message.id, message.value);
+    });
+    return () => {
+      this.#workers.delete(worker);
+      for (const round of this.#rounds.values()) this.#leave(round, worker);
+    };
+  }
+
+  #begin(asker: SurveyEnd, askersId: number, topic: string): void {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const round: Round = {
+      values: [],
+      waiting: new Set(this.#workers),
+      finish: () => {
+        clearTimeout(timer);
+        this.#rounds.delete(id);
+        asker.send({ survey: "result", id: askersId, values: round.values });
+      },
+    };
+    const timer = setTimeout(() => round.finish(), ANSWER_WITHIN_MS);
+    this.#rounds.set(id, round);
+    for (const worker of this.#workers) worker.send({ survey: "question", id, topic });
+  }
+
+  #take(worker: SurveyEnd, id: number, value: unknown): void {
+    const round = this.#rounds.get(id);
+    if (!round?.waiting.has(worker)) return;
+    round.values.push(value);
+    this.#leave(round, worker);
+  }
+
+  #leave(round: Round, worker: SurveyEnd): void {
+    if (round.waiting.delete(worker) && round.waiting.size === 0) round.finish();
+  }
+}
