@@ -19,6 +19,11 @@ export interface InvalidationListener {
    * been told. Not called again: the proof ages.
    */
   onProof(provenAt: number): void;
+  /**
+   * The bus was closed under its caches: what is proved now stands as of this call, and no proof follows. Told by a bus whose proof does
+   * not age by itself; the others' caches find out as it does.
+   */
+  onProofLost?(): void;
 }
 
 /** One cache's membership in a bus. */

@@ -55,18 +55,28 @@ class MemoryChannel implements InvalidationChannel {
     return { epoch: record.epoch, seq };
   }
 
-  /** A listener that throws must not keep the others from hearing. */
-  #tell(heard: Invalidation): void {
-    try {
-      this.listener.onInvalidation(heard);
-    } catch {
-      // Its own cache has failed, which is for its own stats to tell.
-    }
-  }
-
   leave(): void {
     this.#isLeft = true;
     this.#room.members.delete(this);
+  }
+
+  /** The bus is closed under a cache that goes on: what it was told once, that nothing can be missed, is not true any more. */
+  abandon(): void {
+    this.leave();
+    this.#guard(() => this.listener.onProofLost?.());
+  }
+
+  #tell(heard: Invalidation): void {
+    this.#guard(() => this.listener.onInvalidation(heard));
+  }
+
+  /** A listener that throws must not keep the others from hearing. */
+  #guard(tell: () => void): void {
+    try {
+      tell();
+    } catch {
+      // Its own cache has failed, which is for its own stats to tell.
+    }
   }
 }
 
@@ -95,10 +105,11 @@ export class MemoryInvalidationBus implements InvalidationBus {
     return channel;
   }
 
+  /** Caches that are still on it serve what they hold for `maxStalenessMs` more, and call themselves degraded: they hear of nothing now. */
   close(): void {
     this.#isClosed = true;
     for (const room of this.#rooms.values()) {
-      for (const member of [...room.members]) member.leave();
+      for (const member of [...room.members]) member.abandon();
     }
   }
 }

@@ -25,6 +25,7 @@ export class Proof {
   #degradedMs = 0;
   #lostAt: number | undefined;
   #cancelWatch: CancelTimer | undefined;
+  #isStopped = false;
 
   constructor(options: ProofOptions) {
     this.#options = options;
@@ -44,6 +45,15 @@ export class Proof {
     this.servableUntil = provenAt + this.#options.maxStalenessMs;
     if (this.#lostAt !== undefined && this.#options.clock.now() - provenAt < BLIND_AFTER_MS) this.#recover(this.#lostAt);
     this.#watch(provenAt);
+  }
+
+  /** What was proved so far, however far it reached, stands as of now: nobody can tell of what comes. */
+  revoke(): void {
+    const now = this.#options.clock.now();
+    if (this.#isStopped || this.#lastAt <= now) return;
+    this.#lastAt = now;
+    this.servableUntil = now + this.#options.maxStalenessMs;
+    this.#watch(now);
   }
 
   /** Whether data captured at an instant may be served at another. */
@@ -72,6 +82,7 @@ export class Proof {
 
   /** Nothing may be served any more, and nothing is reported. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancelWatch?.();
     this.#cancelWatch = undefined;
     this.#lastAt = Infinity;

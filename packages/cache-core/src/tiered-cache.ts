@@ -428,6 +428,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
         // The backend answers: what it would not take before need not wait for its next try.
         if (this.#pending?.size > 0) void this.#pending.flush();
       },
+      onProofLost: () => this.#proof.revoke(),
     });
   }
 

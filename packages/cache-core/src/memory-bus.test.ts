@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import { Budget } from "./budget.ts";
+import type { InvalidationListener } from "./bus.ts";
+import { systemClock } from "./clock.ts";
+import { MemoryInvalidationBus } from "./memory-bus.ts";
+
+function recorder(): InvalidationListener & { readonly events: string[] } {
+  const events: string[] = [];
+  return {
+    events,
+    onInvalidation: ({ target }) => events.push(target.kind === "key" ? target.key : target.kind),
+    onReset: (reason) => events.push(reason),
+    onProof: (provenAt) => events.push(`proof ${provenAt}`),
+    onProofLost: () => events.push("proof lost"),
+  };
+}
+
+const call = { budget: new Budget(1_000, systemClock) };
+
+// The contract's suite is run in cache-testing; here is what only this bus does.
+describe("MemoryInvalidationBus", () => {
+  it("takes its proof back from those who are still on it when it is closed, and from nobody who has left", async () => {
+    const bus = new MemoryInvalidationBus();
+    const [left, stayed, clumsy] = [recorder(), recorder(), recorder()];
+    const channel = bus.join("n", left);
+    const listener = {
+      ...clumsy,
+      onProofLost: () => {
+        throw new Error("a bug in the listener");
+      },
+    };
+    bus.join("n", listener);
+    const staying = bus.join("n", stayed);
+    channel.leave();
+    bus.close();
+    bus.close();
+    expect(left.events).toEqual(["proof Infinity"]);
+    expect(stayed.events).toEqual(["proof Infinity", "proof lost"]);
+    expect(staying.lastProofAt).toBe(-Infinity);
+    await expect(staying.invalidate({ kind: "all" }, call)).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+  });
+
+  it("closes under a listener that knows nothing of it", () => {
+    const bus = new MemoryInvalidationBus();
+    bus.join("n", { onInvalidation: () => {}, onReset: () => {}, onProof: () => {} });
+    expect(() => bus.close()).not.toThrow();
+  });
+});
