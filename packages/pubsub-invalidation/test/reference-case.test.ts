@@ -5,8 +5,8 @@ import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { type CoherentCache, createCoherentCache, durationSetting, RedisInvalidationBus } from "../src/index.ts";
 
-// The reference case (S1): the credentials of compatible providers, cached by slot id. Rows S1.x and W1.x are those of the reference
-// system's table in CONTRIBUTING: what it did, and where it was wrong.
+// The reference case: the credentials of compatible providers, cached by slot id, with invalidations over Redis pub/sub. S1.x in a title is
+// what the system that is taken as a reference does, and ours does as well; W1.x is where it goes wrong, and ours does not.
 
 interface Credentials {
   readonly baseUrl: string;
