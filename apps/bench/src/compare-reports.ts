@@ -83,6 +83,19 @@ function noiseOf(before: MeasuredCell, after: MeasuredCell, { unit }: Column): n
   return Math.max(rounds < FEW_ROUNDS ? FEW_ROUNDS_NOISE : SMALLEST_NOISE, relativeSpread(before) + relativeSpread(after));
 }
 
+/** Differences that mean nothing beside 0, by the unit as it begins; other units are counts, where one more is one more. */
+const NOTHING: ReadonlyArray<readonly [unit: string, most: number]> = [
+  ["MB", 5],
+  ["ms", 0.5],
+  ["us", 2],
+  ["%", 1],
+];
+
+function isNearNothing(from: number, to: number, { unit }: Column): boolean {
+  const most = NOTHING.find(([start]) => unit.startsWith(start))?.[1] ?? 0;
+  return Math.abs(to - from) <= most;
+}
+
 interface Ratios {
   readonly before: number | undefined;
   readonly after: number | undefined;
@@ -100,7 +113,8 @@ function compareMeasured(
   if (from === to) return { movement: "level", factor: 1, noise: 0 };
   const factor = to / from;
   const noise = noiseOf(before, after, column);
-  const isNoise = Number.isFinite(factor) && factor > 0 && Math.abs(Math.log(factor)) <= Math.log1p(noise);
+  // Where one is nothing, or they lie to either side of it (growth of a heap, a difference of two times), no factor tells how far apart they are.
+  const isNoise = factor > 0 && Number.isFinite(factor) ? Math.abs(Math.log(factor)) <= Math.log1p(noise) : isNearNothing(from, to, column);
   if (isNoise) return { movement: "level", factor, noise };
   if (column.better === "none") return { movement: "changed", factor, noise };
   return { movement: to > from === (column.better === "higher") ? "better" : "worse", factor, noise };

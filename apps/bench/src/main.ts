@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { existsSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { access, constants, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { createPeers } from "./contenders/peer-installer.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
+import { readReplayLog } from "./replay-log.ts";
 import { fillPage } from "./report/fill-page.ts";
 import { renderHtmlReport } from "./report/html-report.ts";
 import { renderMarkdownReport } from "./report/markdown-report.ts";
@@ -18,7 +19,12 @@ import { scenarioLoaders } from "./scenarios/index.ts";
 const DEFAULT_TRACES = "../shared/traces";
 const INTERRUPTED_CODE = 130;
 
-const readReport = async (file: string): Promise<RunReport> => parseRunReport(await readFile(file, "utf8"), file);
+async function readReport(file: string): Promise<RunReport> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`${file} cannot be read: ${error.code}`);
+  });
+  return parseRunReport(text, file);
+}
 
 /** Whole or not at all: an interrupted run leaves no half file. */
 async function writeWhole(file: string, text: string): Promise<void> {
@@ -49,7 +55,22 @@ function stopOnSignals(): AbortSignal {
   return stopping.signal;
 }
 
+/** Every path of a command line, before minutes of measuring depend on it. @throws {UsageError} naming the one that cannot be used */
+async function checkPaths(command: Extract<Command, { kind: "run" }>): Promise<void> {
+  for (const [flag, file] of Object.entries(command.files)) {
+    const folder = dirname(resolve(file));
+    await access(folder, constants.W_OK).catch(() => {
+      throw new UsageError(`--${flag} ${file}: the folder is not there or cannot be written to`);
+    });
+  }
+  if (command.replay) await readReplayLog(command.replay);
+  if (command.traces && !(await readdir(command.traces).catch(() => [])).some((name) => name.endsWith(".txt.gz"))) {
+    throw new UsageError(`--traces ${command.traces}: there is no *.txt.gz in it`);
+  }
+}
+
 async function runBench(command: Extract<Command, { kind: "run" }>): Promise<number> {
+  await checkPaths(command);
   const signal = stopOnSignals();
   const style = createTerminalStyle(process.stdout);
   const progress = new TerminalProgress(process.stderr, createTerminalStyle(process.stderr));

@@ -76,6 +76,8 @@ export function parseCommand(args: readonly string[], known: readonly string[]):
   if (positionals[0] === "render") {
     const [, file] = positionals;
     if (!file || positionals.length > 2) throw new UsageError("render wants one file: bench render RESULT.json --html REPORT.html");
+    if (Object.keys(files).length === 0)
+      throw new UsageError("render wants to know what to make: --html FILE, --markdown FILE or --json FILE");
     return { kind: "render", file, files };
   }
   if (positionals[0] === "fill") {

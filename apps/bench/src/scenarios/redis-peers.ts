@@ -1,4 +1,4 @@
-import { openSharedTiers } from "../contenders/open-shared-tiers.ts";
+import { type OpenTier, openSharedTiers } from "../contenders/open-shared-tiers.ts";
 import { createPeers } from "../contenders/peer-installer.ts";
 import { openSharedTier, sharedTierPeers } from "../contenders/shared-tier-peers.ts";
 import { type BatchContender, type Measurement, type Named, singleCell, toMeasurements, toRows } from "../measure.ts";
@@ -84,43 +84,49 @@ export async function measureCpu(
   };
 }
 
-/** The rows of the peers for the table of `clear()`: the same number of keys, the same probe. */
-export async function clearRows(context: ScenarioContext, url: string): Promise<Row[]> {
-  const { keys } = planSharedPeers(context.quick);
-  const { tiers } = await openSharedTiers(context, contendersOf(context), url, "clear-peer");
+/** The rows of the peers for the table of `clear()`: the same number of keys, the same probe, a server of its own each. */
+export async function clearRows(context: ScenarioContext): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const { name, version, set, clear, close } of tiers) {
-    if (clear) {
-      context.progress.update(0.93, `clear at ${keys} keys of ${name}`);
-      for (let start = 0; start < keys; start += 1_000) {
-        context.signal.throwIfAborted();
-        await Promise.all(Array.from({ length: 1_000 }, (_, index) => set(`many-${start + index}`, "x")));
-      }
-      const { latencies: before } = await probeDuring(context, url, () => sleep(500));
-      const { value, latencies: during } = await probeDuring(context, url, async () => {
-        const startedAt = performance.now();
-        const failure = await clear().then(
-          () => undefined,
-          (error: unknown) => (error instanceof Error ? error.name : "an error"),
-        );
-        return { failure, clearMs: performance.now() - startedAt };
-      });
-      const { failure, clearMs } = value;
-      rows.push({
-        contender: name,
-        role: "peer",
-        version,
-        cells: {
-          clear: failure ? { kind: "text", text: `fails: ${failure}`, verdict: "bad" } : singleCell(clearMs),
-          idle: singleCell(quantile(before, 0.99)),
-          busy: singleCell(quantile(during, 0.99), `slowest ${Math.max(...during).toFixed(0)} ms`),
-          swept: { kind: "missing", why: "frees before it returns" },
-        },
-      });
+  for (const contender of contendersOf(context)) {
+    const redis = await context.redis.start();
+    const { tiers } = await openSharedTiers(context, [contender], redis.url, "clear-peer");
+    for (const tier of tiers) {
+      if (tier.clear) rows.push(await clearRow(context, redis.url, tier));
+      await tier.close();
     }
-    await close();
+    await redis.stop();
   }
   return rows;
+}
+
+async function clearRow(context: ScenarioContext, url: string, { name, version, set, clear }: OpenTier): Promise<Row> {
+  const { keys } = planSharedPeers(context.quick);
+  context.progress.update(0.93, `clear at ${keys} keys of ${name}`);
+  for (let start = 0; start < keys; start += 1_000) {
+    context.signal.throwIfAborted();
+    await Promise.all(Array.from({ length: 1_000 }, (_, index) => set(`many-${start + index}`, "x")));
+  }
+  const { latencies: before } = await probeDuring(context, url, () => sleep(500));
+  const { value, latencies: during } = await probeDuring(context, url, async () => {
+    const startedAt = performance.now();
+    const failure = await Promise.resolve(clear?.()).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.name : "an error"),
+    );
+    return { failure, clearMs: performance.now() - startedAt };
+  });
+  const { failure, clearMs } = value;
+  return {
+    contender: name,
+    role: "peer",
+    version,
+    cells: {
+      clear: failure ? { kind: "text", text: `fails: ${failure}`, verdict: "bad" } : singleCell(clearMs),
+      idle: singleCell(quantile(before, 0.99)),
+      busy: singleCell(quantile(during, 0.99), `slowest ${Math.max(...during).toFixed(0)} ms`),
+      swept: { kind: "missing", why: "frees before it returns" },
+    },
+  };
 }
 
 interface FrozenInput {
@@ -163,7 +169,7 @@ export async function frozenRows(context: ScenarioContext): Promise<Row[]> {
     (await installed(context)).map(async ({ name, version }): Promise<Row> => {
       const redis = await context.redis.start();
       try {
-        const input: FrozenInput = { peer: name, redisUrl: redis.url, redisPid: redis.pid ?? -1, frozenMs };
+        const input: FrozenInput = { peer: name, redisUrl: redis.url, redisPid: redis.pid, frozenMs };
         const slowest = await context.runTask<number>("frozenPeer", input, { timeoutMs: 60_000, isQuiet: true }).result;
         const note = `Redis was stopped for ${frozenMs} ms`;
         return { contender: name, role: "peer", version, cells: { slowest: singleCell(slowest, note), open: without, heap: without } };

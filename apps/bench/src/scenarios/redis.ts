@@ -10,7 +10,7 @@ import type { Column, Scenario, ScenarioContext, ScenarioResult, Table, Target }
 import { geometricMean } from "../statistics.ts";
 import { type CpuContender, clearRows, frozenPeer, frozenRows, measureCpu, planSharedPeers } from "./redis-peers.ts";
 import { probe } from "./redis-probe.ts";
-import { measureClear, measureFrozen } from "./redis-trouble.ts";
+import { frozenOurs, measureClear, measureFrozen } from "./redis-trouble.ts";
 
 const KEYS = 100;
 const KEY_PREFIX = "bench";
@@ -18,6 +18,10 @@ const AUTO_PIPELINED = "ioredis auto-pipelined getBuffer";
 const PLAIN = "ioredis getBuffer";
 const WITH_BUS = "larder RedisCache, healthy bus";
 const WITHOUT_BUS = "larder RedisCache, no bus";
+const AS_TEXT = "larder RedisCache, healthy bus, default codec";
+/** What differs from the defaults in all rows of larder's. */
+const PATIENT = "timeoutMs 5000, lest a late answer on a busy machine count as a quick miss";
+const AS_BYTES = `bytesCodec, as bytes are asked of the raw client; ${PATIENT}`;
 
 interface Cell {
   readonly bytes: number;
@@ -30,26 +34,34 @@ interface Setup {
   readonly piped: Redis;
   readonly withBus: RedisCache<Buffer>;
   readonly withoutBus: RedisCache<Buffer>;
+  /** Values of text by the default codec, as the other libraries have them. */
+  readonly asText: RedisCache<string>;
   readonly close: () => Promise<void>;
 }
 
 async function open(url: string): Promise<Setup> {
   const plain = new Redis(url);
   const piped = new Redis(url, { enableAutoPipelining: true });
+  // When the run is stopped the server goes first: ioredis would print each connection's end.
+  for (const client of [plain, piped]) client.on("error", () => {});
   // The deadline is out of the way: on a busy machine a late answer would turn into a miss, which is faster than a hit.
-  const options = { url, namespace: "bench", keyPrefix: KEY_PREFIX, codec: bytesCodec, timeoutMs: 5_000, writeTimeoutMs: 5_000 };
-  const withoutBus = new RedisCache<Buffer>(options);
-  const withBus = new RedisCache<Buffer>(options);
+  const options = { url, keyPrefix: KEY_PREFIX, timeoutMs: 5_000, writeTimeoutMs: 5_000 };
+  const withoutBus = new RedisCache<Buffer>({ ...options, namespace: "bench", codec: bytesCodec });
+  const withBus = new RedisCache<Buffer>({ ...options, namespace: "bench", codec: bytesCodec });
+  const asText = new RedisCache<string>({ ...options, namespace: "text" });
   const bus = new RedisInvalidationBus({ url, keyPrefix: KEY_PREFIX });
-  const channel: InvalidationChannel = bus.join("bench", { onInvalidation: () => {}, onReset: () => {}, onProof: () => {} });
-  await Promise.all([withoutBus.ready(), withBus.ready(), channel.ready()]);
-  withBus.attach(channel, 1_000);
+  const join = (namespace: string): InvalidationChannel =>
+    bus.join(namespace, { onInvalidation: () => {}, onReset: () => {}, onProof: () => {} });
+  const [bytesChannel, textChannel] = [join("bench"), join("text")];
+  await Promise.all([withoutBus, withBus, asText, bytesChannel, textChannel].map((each) => each.ready()));
+  withBus.attach(bytesChannel, 1_000);
+  asText.attach(textChannel, 1_000);
   const close = async (): Promise<void> => {
-    await Promise.all([withBus.close(), withoutBus.close(), bus.close()]);
+    await Promise.all([withBus.close(), withoutBus.close(), asText.close(), bus.close()]);
     plain.disconnect();
     piped.disconnect();
   };
-  return { plain, piped, withBus, withoutBus, close };
+  return { plain, piped, withBus, withoutBus, asText, close };
 }
 
 const keyOf = (bytes: number, index: number): string => `${bytes}:${index % KEYS}`;
@@ -92,18 +104,23 @@ async function measureHits(
     const body = Buffer.alloc(bytes, "a");
     for (let index = 0; index < KEYS; index += 1) {
       await setup.plain.set(`raw:${keyOf(bytes, index)}`, body);
-      if (!(await setup.withoutBus.set(keyOf(bytes, index), body))) throw new Error("a value could not be stored");
-      for (const tier of tiers) await tier.set(keyOf(bytes, index), body.toString("latin1"));
+      const text = body.toString("latin1");
+      const isStored = (await setup.withoutBus.set(keyOf(bytes, index), body)) && (await setup.asText.set(keyOf(bytes, index), text));
+      if (!isStored) throw new Error("a value could not be stored");
+      for (const tier of tiers) await tier.set(keyOf(bytes, index), text);
     }
     const loop = (get: (index: number) => Promise<{ readonly length: number } | null | undefined>) => closedLoop(inFlight, get);
     const contenders: BatchContender[] = [
       { name: PLAIN, role: "limit", batch: loop((index) => setup.plain.getBuffer(`raw:${keyOf(bytes, index)}`)) },
       { name: AUTO_PIPELINED, role: "limit", batch: loop((index) => setup.piped.getBuffer(`raw:${keyOf(bytes, index)}`)) },
-      { name: WITH_BUS, role: "ours", batch: loop((index) => setup.withBus.get(keyOf(bytes, index))) },
-      { name: WITHOUT_BUS, role: "ours", batch: loop((index) => setup.withoutBus.get(keyOf(bytes, index))) },
+      { name: WITH_BUS, role: "ours", note: AS_BYTES, batch: loop((index) => setup.withBus.get(keyOf(bytes, index))) },
+      { name: WITHOUT_BUS, role: "ours", note: AS_BYTES, batch: loop((index) => setup.withoutBus.get(keyOf(bytes, index))) },
+      { name: AS_TEXT, role: "ours", note: `values of text; ${PATIENT}`, batch: loop((index) => setup.asText.get(keyOf(bytes, index))) },
     ];
-    for (const { name, version, get } of tiers)
-      contenders.push({ name, role: "peer", version, batch: loop((index) => get(keyOf(bytes, index)) as Promise<string>) });
+    for (const { name, version, get } of tiers) {
+      const batch = loop((index) => get(keyOf(bytes, index)) as Promise<string>);
+      contenders.push({ name, role: "peer", note: "values of text, defaults", version, batch });
+    }
     measured[`${bytes}-${inFlight}`] = await measureInterleaved(contenders, {
       rounds: quick ? 5 : 21,
       batchMs: quick ? 25 : 50,
@@ -252,8 +269,8 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     });
     const writes = await measureWrites(context, setup);
     const cpu = await measureCpu(context, cpuColumns(setup), PLAIN, WITH_BUS);
-    const cleared = await measureClear(context, redis.url);
-    const clear = { ...cleared, rows: [...cleared.rows, ...(await clearRows(context, redis.url))] };
+    const cleared = await measureClear(context);
+    const clear = { ...cleared, rows: [...cleared.rows, ...(await clearRows(context))] };
     const frozenAlone = await measureFrozen(context);
     const frozen = { ...frozenAlone, rows: [...frozenAlone.rows, ...(await frozenRows(context))] };
     return {
@@ -279,6 +296,6 @@ export const redisScenario: Scenario = {
   describe:
     "Hits and safe writes of RedisCache beside ioredis itself and other caches over Redis; processor time of a hit; clear() at many keys; gets while Redis is frozen. The limit is the raw client.",
   needs: ["redis"],
-  tasks: { frozenPeer, probe },
+  tasks: { frozenOurs, frozenPeer, probe },
   run,
 };
