@@ -67,8 +67,7 @@ interface Lease {
 const EPOCH = "00000000000000000000000000000000";
 
 /**
- * The contract of a second tier in the fewest lines, in this process: a `Map` of JSON, a log of all invalidations for a fence, leases that
- * never expire. For tests of what is composed of tiers, without a server and with every await in the test's hand. It grows without end.
+ * The contract of a second tier in the fewest lines, in this process: a `Map` of JSON, a log of all invalidations for a fence, leases. For tests of what is composed of tiers, without a server and with every await in the test's hand. It grows without end.
  */
 export class NaiveStore<V> implements FencedStore<V> {
   readonly namespace: string;
@@ -174,15 +173,17 @@ export class NaiveStore<V> implements FencedStore<V> {
   }
 
   async reserve(key: string, lease: boolean, _call: BackendCall): Promise<Reservation<V> | undefined> {
+    this.#shared.reservations += 1;
+    const fence = String(this.#shared.reservations);
     const reserve = (): Reservation<V> => {
-      this.#shared.reservations += 1;
-      const token = String(this.#shared.reservations);
       const isHeld = this.#shared.leases.has(key);
-      if (lease && !isHeld) this.#shared.leases.set(key, { token, waiters: [] });
+      if (lease && !isHeld) this.#shared.leases.set(key, { token: fence, waiters: [] });
       const state = !lease ? "none" : isHeld ? "held" : "owned";
-      return { key, version: this.#version, fence: token, lease: state, entry: this.#find(key) };
+      return { key, version: this.#version, fence, lease: state, entry: this.#find(key) };
     };
-    return this.#try<Reservation<V> | undefined>("reserve", key, reserve, undefined);
+    const reservation = await this.#try<Reservation<V> | undefined>("reserve", key, reserve, undefined);
+    if (!reservation) this.#endLease({ key, fence }, "failed");
+    return reservation;
   }
 
   async fill(reservation: Reservation<V>, value: V, options: FillOptions): Promise<FillOutcome> {
@@ -195,11 +196,12 @@ export class NaiveStore<V> implements FencedStore<V> {
       this.#endLease(reservation, isStored ? "stored" : "not-stored");
       return isOverdue ? "rejected" : isStored ? "stored" : "failed";
     };
-    return this.#try<FillOutcome>("fill", key, fill, "failed");
+    return this.#try<FillOutcome>("fill", key, fill, "failed").finally(() => this.#endLease(reservation, "failed"));
   }
 
   async release(reservation: Reservation<V>, outcome: "not-stored" | "failed"): Promise<void> {
     await this.#try("release", reservation.key, () => this.#endLease(reservation, outcome), undefined);
+    this.#endLease(reservation, "failed");
   }
 
   async awaitFill(reservation: Reservation<V>, { signal }: BackendCall): Promise<LeaseOutcome> {
@@ -284,7 +286,8 @@ export class NaiveStore<V> implements FencedStore<V> {
     }
   }
 
-  #endLease({ key, fence }: Reservation<V>, outcome: LeaseOutcome): void {
+  /** Ends a lease that has not ended yet. The one whose end was lost on the way ends as well: that stands for its expiry. */
+  #endLease({ key, fence }: Pick<Reservation<V>, "key" | "fence">, outcome: LeaseOutcome): void {
     const lease = this.#shared.leases.get(key);
     if (lease?.token !== fence) return;
     this.#shared.leases.delete(key);
