@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ITEM_KINDS } from "./support/response-items.ts";
 import { type Bed, startBed } from "./support/start.ts";
 
 /*
@@ -132,10 +133,19 @@ describe("/v1/responses, by the types of OpenAI's client", () => {
       await ask(bed, `everything, ${status}`, false, "MISS");
       await ask(bed, `everything, ${status}`, true, "HIT");
     }
+    for (const { item: told } of ITEM_KINDS) {
+      // OpenAI's types know no status of these; the AI SDK has found that the API tells one.
+      const item = told.type === "custom_tool_call" ? { ...told, status: undefined } : told;
+      bed.upstream.behaviour = (_seen, response) => {
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ ...template, output: [item] }));
+        return true;
+      };
+      await ask(bed, `a kind of item: ${item.type} ${item.id}`, true, "MISS");
+    }
     bed.upstream.behaviour = undefined;
     const types = new Set(events.map((event) => (event as { type: string }).type));
     expect([...types].filter((type) => /arguments|input\.|refusal|annotation|summary|reasoning_text|incomplete/.test(type))).toHaveLength(
-      14,
+      16,
     );
     expect(await problemsIn(moduleOf(answers, events))).toBe("");
   });

@@ -67,6 +67,8 @@ function replayItem(item: JsonObject, outputIndex: number, tell: Tell): void {
 
 /** An item before its content has come. */
 function beginningOf(item: JsonObject): JsonObject {
+  // Results of tools come whole; some of them cannot be in progress.
+  if (String(item.type).endsWith("_output")) return item;
   const beginning = { ...item };
   for (const [field, empty] of Object.entries(EMPTY_FIELDS.get(item.type) ?? {})) if (field in item) beginning[field] = empty;
   // An MCP call may be finished without telling so; announced, it always has a status.

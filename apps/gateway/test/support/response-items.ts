@@ -39,7 +39,11 @@ const image = { id: "ig_1", type: "image_generation_call" };
 const patch = { id: "apc_1", type: "apply_patch_call", call_id: "call_3" };
 
 /** An item that is only announced and ended. */
-const whole = (item: ItemKind["item"]): ItemKind => ({ item, added: "status" in item ? { ...item, ...begun } : item, events: [] });
+const whole = (item: ItemKind["item"]): ItemKind => ({
+  item,
+  added: "status" in item && !item.type.endsWith("_output") ? { ...item, ...begun } : item,
+  events: [],
+});
 
 /** Every kind of item, by the events that the API's reference gives for it. */
 export const ITEM_KINDS: readonly ItemKind[] = [
