@@ -8,18 +8,19 @@ import { RedisInvalidationBus } from "../src/redis-bus.ts";
 export const maxStalenessMs = 600;
 
 /** The product as it is shipped: memory, Redis and bus, over simulated connections. The bus first: its origin is the first token drawn. */
-export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, ttlMs, deadlineMs }) => {
-  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
+export const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, watch, ...settings }) => {
+  const { ttlMs, lanes, maxEntries, deadlineMs } = settings;
+  const bus = watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes }));
   const timeout = deadlineMs === undefined ? {} : { timeoutMs: deadlineMs };
-  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", ttlMs, clock, random, ...timeout });
-  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", lanes, ttlMs, clock, random, ...timeout });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
   const budget = deadlineMs === undefined ? {} : { backendBudgetMs: deadlineMs };
   return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs, jitter: 0, ...budget });
 };
 
 /** Memory and bus alone. */
-export const createWithoutStore: CreateProcess = ({ clock, random, busPort, ttlMs }) => {
-  const bus = new RedisInvalidationBus({ port: busPort, clock, random });
-  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 16 });
+export const createWithoutStore: CreateProcess = ({ clock, random, busPort, watch, ttlMs, lanes, maxEntries }) => {
+  const bus = watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes }));
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
   return new TieredCache<unknown>({ l1, bus, namespace: "sim", clock, random, ttlMs, maxStalenessMs, jitter: 0 });
 };

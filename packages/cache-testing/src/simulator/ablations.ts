@@ -2,12 +2,17 @@ import type { Mechanism } from "@larder/cache-core";
 import type { ScheduleOptions } from "./run-schedule.ts";
 import type { PlanLimits } from "./schedule-plan.ts";
 
-/** A mechanism of the protocol switched off, to prove that the simulator notices. */
+/** A mechanism switched off, to prove that the simulator notices. ARCHITECTURE.md shows them as a table, made from these. */
 export interface Ablation {
+  /** What is missing. */
   readonly name: string;
+  /** What then goes wrong, in a sentence: the interleaving that the mechanism is there for. */
+  readonly breaks: string;
+  /** The promise that is broken, by its number. */
+  readonly promise: string;
   /** What to add to cache-core's `ablated` meanwhile, where the mechanism lives in the processes. */
   readonly mechanism?: Mechanism;
-  /** What to switch off in the server, the connections and the deadlines. */
+  /** What to switch off in the server, the connections and what the processes are given. */
   readonly ablations?: NonNullable<ScheduleOptions["ablations"]>;
   /** What makes it show sooner. */
   readonly limits?: PlanLimits;
@@ -16,7 +21,8 @@ export interface Ablation {
 }
 
 /**
- * Every mechanism of the protocol. Two are not what one would look for:
+ * Every mechanism of the protocol, in the order in which an invalidation meets them, and then what else a cache is held to. Two are not
+ * what one would look for:
  * - "flushing on `ready` instead of the ack": there is no flush to do too early. What stands in its place is that only a heartbeat heard
  *   *through* the subscription is proof, with everything before it known; so that is what is switched off. (An acknowledgement told early
  *   was tried and breaks nothing.)
@@ -24,23 +30,134 @@ export interface Ablation {
  *   switched off is that what is missing is asked for at all.
  */
 export const ABLATIONS: readonly Ablation[] = [
-  { name: "no local generation", mechanism: "local-generation" },
-  { name: "joining an old flight", mechanism: "detach" },
-  { name: "no L2 fence", ablations: { noFence: true } },
-  { name: "publishing before deleting", ablations: { publishFirst: true } },
-  { name: "no retry of failed invalidations", mechanism: "retry" },
+  {
+    name: "no local generation",
+    breaks: "A value read before an invalidation comes after it, and the first tier keeps it.",
+    promise: "I4",
+    mechanism: "local-generation",
+  },
+  {
+    name: "joining an old flight",
+    breaks: "A read that begins after the invalidation shares a load that began before it, and gets the old value.",
+    promise: "I1",
+    mechanism: "detach",
+  },
+  {
+    name: "no single flight",
+    breaks: "Everyone who misses calls the loader.",
+    promise: "I5",
+    mechanism: "single-flight",
+    shows: /^I5 /,
+  },
+  {
+    name: "no L2 fence",
+    breaks: "A process that has not heard yet stores in Redis, behind the invalidation, what it loaded before it.",
+    promise: "I4",
+    ablations: { noFence: true },
+  },
+  {
+    name: "publishing before deleting",
+    breaks: "A process hears the message, asks Redis at once, and keeps the value that is deleted a moment later.",
+    promise: "I2",
+    ablations: { publishFirst: true },
+  },
+  {
+    name: "no retry of failed invalidations",
+    breaks: "Redis was away for a moment: the other processes are never told.",
+    promise: "I3",
+    mechanism: "retry",
+  },
   {
     name: "no pending set: reading Redis while an invalidation is pending",
+    breaks: "The process that invalidated reads the old value back from Redis, which has not heard of it yet.",
+    promise: "I1",
     mechanism: "pending-bypass",
     limits: { faults: ["cut", "stall"] },
   },
-  { name: "flushing on ready instead of the ack: heartbeats as proof whatever is missing before them", mechanism: "sequence" },
-  { name: "no replay of what was missed", mechanism: "replay" },
-  { name: "version captured after the load", mechanism: "early-capture" },
-  { name: "counters instead of random generations", ablations: { countedEpochs: true } },
-  { name: "no identity check after reconnect", ablations: { noIdentity: true }, limits: { faults: ["failover", "cut"] } },
-  { name: "no epoch on resync: nothing dropped when the log is lost", mechanism: "reset" },
-  { name: "no deadline on reads (I7 in virtual time)", ablations: { noReadDeadline: true }, shows: /^I7 .* a get took/ },
-  { name: "no deadline on writes: late effects", ablations: { noDeadline: true }, limits: { faults: ["stall"], sets: 0.3 } },
-  { name: "no proof: serving however long nothing was heard", mechanism: "proof", limits: { faults: ["bar", "stall", "pause"] } },
+  {
+    name: "flushing on ready instead of the ack: heartbeats as proof whatever is missing before them",
+    breaks: "A message was lost with a connection; the next heartbeat over the new one says that all is well.",
+    promise: "I3",
+    mechanism: "sequence",
+  },
+  {
+    name: "no replay of what was missed",
+    breaks: "A hole in the order of messages is seen and stepped over.",
+    promise: "I3",
+    mechanism: "replay",
+  },
+  {
+    name: "version captured after the load",
+    breaks: "A load that began before an invalidation is stored under the version after it, and counts as newer.",
+    promise: "I4",
+    mechanism: "early-capture",
+  },
+  {
+    name: "counters instead of random generations",
+    breaks: "A lost record counts from one again, and what was stored under the former one is valid once more.",
+    promise: "I3",
+    ablations: { countedEpochs: true },
+  },
+  {
+    name: "no identity check after reconnect",
+    breaks: "A replica that lagged takes over: what it never knew of counts as never invalidated.",
+    promise: "I3",
+    ablations: { noIdentity: true },
+    limits: { faults: ["failover", "cut"] },
+  },
+  {
+    name: "no epoch on resync: nothing dropped when the log is lost",
+    breaks: "Nobody can tell any more what was missed, and it is served all the same.",
+    promise: "I3",
+    mechanism: "reset",
+  },
+  {
+    name: "no deadline on reads (I7 in virtual time)",
+    breaks: "Redis hangs, and with it every read.",
+    promise: "I7",
+    ablations: { noReadDeadline: true },
+    shows: /^I7 .* a get took/,
+  },
+  {
+    name: "no deadline on writes: late effects",
+    breaks: "A command that its sender gave up takes effect later, behind a newer one.",
+    promise: "I4",
+    ablations: { noDeadline: true },
+    limits: { faults: ["stall"], sets: 0.3 },
+  },
+  {
+    name: "no proof: serving however long nothing was heard",
+    breaks: "A process that is cut off goes on serving until the time to live is over.",
+    promise: "I3",
+    mechanism: "proof",
+    limits: { faults: ["bar", "stall", "pause"], patience: 1 },
+  },
+  {
+    name: "no bound on stale values: serving them however long nothing was heard",
+    breaks: "A load fails after a long outage, and its callers get a value that was invalidated early in it.",
+    promise: "I3",
+    mechanism: "stale-bound",
+    limits: { faults: ["bar", "stall"], patience: 1 },
+  },
+  {
+    name: "no time to live",
+    breaks: "What nobody invalidates is served for ever.",
+    promise: "I16",
+    ablations: { noTimeToLive: true },
+    shows: /^I16 /,
+  },
+  {
+    name: "no limit of entries",
+    breaks: "Memory grows with the number of keys.",
+    promise: "I18",
+    ablations: { noEntryLimit: true },
+    shows: /^I18 /,
+  },
+  {
+    name: "a counter that loses an update",
+    breaks: "Hits and misses do not add up to reads.",
+    promise: "I22",
+    ablations: { miscounts: true },
+    shows: /^I22 /,
+  },
 ];

@@ -2,11 +2,28 @@
 export interface VersionedValue {
   readonly key: string;
   readonly version: number;
+  /** When the loader that made it answered, or `set` was called with it, in virtual milliseconds: its time to live counts from there. */
+  readonly at: number;
+}
+
+/** What the oracle holds everyone to. */
+export interface Promises {
+  /** The caches' own bound, in milliseconds. */
+  readonly maxStalenessMs: number;
+  /** The schedule's time to live in milliseconds. */
+  readonly ttlMs: number;
+  /** In which lane a key's invalidations are told. */
+  readonly laneOf: (key: string) => number;
 }
 
 /** An invalidation that was called and is not known to be done. */
 interface OpenCall {
   readonly versions: ReadonlyMap<string, number>;
+}
+
+interface Problem {
+  readonly kind: string;
+  readonly text: string;
 }
 
 /** A read under way: what it may not fall below. */
@@ -18,31 +35,47 @@ export interface ReadTicket {
 }
 
 /**
+ * Milliseconds that a value may be under way between the instant at which a tier judged it and the one at which its caller has it: a cache's
+ * budget for its second tier.
+ */
+const TRANSIT_MS = 51;
+/** The same for its time to live in the second tier, which counts from the arrival of the fill there: until its deadline refuses it. */
+const LATE_FILL_MS = 2 * TRANSIT_MS + 8;
+
+/**
  * The database, and the judge. Every key has a version that only grows. A read must not give less than
  * - what the same process had invalidated before the read began, Redis up or down (I1);
  * - what a message had told the process (I2);
  * - what had been invalidated in Redis longer ago than `maxStalenessMs` (I3), by whomever.
  * That also covers I4: a late fill shows as a read that falls below one of these.
+ *
+ * These hold for the instant at which a read begins. A load may run long after that: what it gives at last was read from the database since
+ * the call, or since that of the load it joined. Whatever else the call gives, such as the stale value when the load has failed, is served
+ * at its end and judged by that instant: by I3, and where its time to live was over, so that only a stale policy can have given it, by I1
+ * and I2 too. And nothing is given past its time to live and the stale window that the call asked for (I16).
+ *
+ * An invalidation of a tag, a pattern or all is told once in every lane, and each of its messages stands for that lane's keys alone.
  */
 export class CoherenceOracle {
   readonly violations: string[] = [];
-  readonly #maxStalenessMs: number;
+  readonly #promises: Promises;
   readonly #database: Map<string, number> = new Map();
   /** Per process and key: what it has itself dropped or been told of. */
   readonly #own: Map<number, Map<string, number>> = new Map();
   /** Per key: what took effect in Redis, in that order. */
   readonly #executed: Map<string, Array<{ readonly version: number; readonly at: number }>> = new Map();
   readonly #open: Map<string, OpenCall[]> = new Map();
-  readonly #published: Map<string, ReadonlyMap<string, number>> = new Map();
+  /** By the message's text: what it stands for, where it was published. */
+  readonly #published: Map<string, Array<{ readonly channel: string; readonly versions: ReadonlyMap<string, number> }>> = new Map();
   readonly #durable: Map<string, number> = new Map();
 
-  constructor(maxStalenessMs: number) {
-    this.#maxStalenessMs = maxStalenessMs;
+  constructor(promises: Promises) {
+    this.#promises = promises;
   }
 
-  /** What the database holds now. */
-  read(key: string): VersionedValue {
-    return { key, version: this.#database.get(key) ?? 0 };
+  /** What the database holds now. @param at when whoever asks will have it */
+  read(key: string, at: number): VersionedValue {
+    return { key, version: this.#database.get(key) ?? 0, at };
   }
 
   /** Commits a new version of each key. @returns the versions */
@@ -81,12 +114,19 @@ export class CoherenceOracle {
     for (const name of [...this.#open.keys()]) if (name.startsWith(`${process} `)) this.#open.delete(name);
   }
 
-  /** A message was published: it stands for the earliest call that is still open, or more. */
-  onPublish(name: string, place: string, now: number): void {
+  /**
+   * A message was published: it stands for the earliest call that is still open, or more.
+   * @param lane whose keys it stands for; `undefined` = all
+   */
+  onPublish(name: string, lane: number | undefined, message: { readonly channel: string; readonly text: string }, now: number): void {
     const call = this.#open.get(name)?.[0];
     if (!call) return;
-    this.#published.set(place, call.versions);
-    for (const [key, version] of call.versions) {
+    const versions = this.#within(lane, call.versions);
+    const { channel, text } = message;
+    // The same text comes again where places are counted anew: the latest one counts.
+    const others = (this.#published.get(text) ?? []).filter((other) => other.channel !== channel);
+    this.#published.set(text, [...others, { channel, versions }]);
+    for (const [key, version] of versions) {
       const done = this.#executed.get(key);
       if (done) done.push({ version, at: now });
       else this.#executed.set(key, [{ version, at: now }]);
@@ -95,36 +135,53 @@ export class CoherenceOracle {
   }
 
   /** A message has been handed to a process. */
-  onDelivered(process: number, place: string): void {
-    const versions = this.#published.get(place);
-    if (versions) for (const [key, version] of versions) this.#raiseOwn(process, key, version);
+  onDelivered(process: number, channel: string, text: string): void {
+    for (const published of this.#published.get(text) ?? []) {
+      if (published.channel !== channel) continue;
+      for (const [key, version] of published.versions) this.#raiseOwn(process, key, version);
+    }
   }
 
   startRead(process: number, key: string, now: number): ReadTicket {
-    let floor = this.#own.get(process)?.get(key) ?? 0;
-    for (const done of this.#executed.get(key) ?? []) {
-      if (done.at + this.#maxStalenessMs >= now) break;
-      floor = Math.max(floor, done.version);
-    }
-    return { process, key, startedAt: now, floor };
+    return { process, key, startedAt: now, floor: Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now)) };
   }
 
-  finishRead(ticket: ReadTicket, value: unknown, now: number, what: string): void {
+  /** @param staleMs milliseconds past its time to live for which the call takes a value */
+  finishRead(ticket: ReadTicket, value: unknown, now: number, what: string, staleMs: number = 0): void {
     if (value === undefined) return;
-    const problem = this.#judge(ticket, value);
+    const problem = this.#judge(ticket, value, now, staleMs);
     if (problem === undefined) return;
     const where = `process ${ticket.process}, ${what} of ${ticket.key} from ${ticket.startedAt.toFixed(3)} to ${now.toFixed(3)}`;
     this.violations.push(`${problem.kind} ${where}: ${problem.text}`);
   }
 
-  #judge(ticket: ReadTicket, value: unknown): { readonly kind: string; readonly text: string } | undefined {
+  #judge(ticket: ReadTicket, value: unknown, now: number, staleMs: number): Problem | undefined {
     const found = value as Partial<VersionedValue> | null;
-    if (found === null || typeof found !== "object" || found.key !== ticket.key || typeof found.version !== "number") {
+    const isValue = found !== null && typeof found === "object" && found.key === ticket.key;
+    if (!isValue || typeof found.version !== "number" || typeof found.at !== "number") {
       return { kind: "I10", text: `answered ${JSON.stringify(value)}` };
     }
-    if (found.version < ticket.floor) return { kind: "stale", text: `version ${found.version}, at least ${ticket.floor} was promised` };
-    if (found.version <= (this.#database.get(ticket.key) ?? 0)) return undefined;
-    return { kind: "invented", text: `version ${found.version} was never committed` };
+    const { version, at } = found;
+    if (version < ticket.floor) return { kind: "stale", text: `version ${version}, at least ${ticket.floor} was promised` };
+    if (version > (this.#database.get(ticket.key) ?? 0)) return { kind: "invented", text: `version ${version} was never committed` };
+    return at < now ? this.#judgeServing(ticket, version, now, { overMs: now - at - this.#promises.ttlMs, staleMs }) : undefined;
+  }
+
+  /** Judges by the instant at which it is served what no load has given right now. */
+  #judgeServing(
+    { process, key }: ReadTicket,
+    version: number,
+    now: number,
+    { overMs, staleMs }: { readonly overMs: number; readonly staleMs: number },
+  ): Problem | undefined {
+    if (overMs > staleMs + LATE_FILL_MS) {
+      return { kind: "I16", text: `${overMs.toFixed(1)} ms past its time to live, at most ${staleMs} were asked for` };
+    }
+    const isByPolicy = overMs > LATE_FILL_MS;
+    const floor = isByPolicy
+      ? Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now))
+      : this.#servableFloor(key, now - TRANSIT_MS);
+    return version < floor ? { kind: "stale", text: `version ${version} served, at least ${floor} was promised by then` } : undefined;
   }
 
   /** What every process must have come to when all is healed. */
@@ -141,6 +198,27 @@ export class CoherenceOracle {
   /** What a live process has been told was not propagated must be so once all is healed. */
   expectDurable(versions: ReadonlyMap<string, number>): void {
     for (const [key, version] of versions) raise(this.#durable, key, version);
+  }
+
+  /** What a process has itself dropped or been told of. */
+  #ownFloor(process: number, key: string): number {
+    return this.#own.get(process)?.get(key) ?? 0;
+  }
+
+  /** What had been invalidated in Redis too long ago to be served at an instant. */
+  #servableFloor(key: string, now: number): number {
+    let floor = 0;
+    for (const done of this.#executed.get(key) ?? []) {
+      if (done.at + this.#promises.maxStalenessMs >= now) break;
+      floor = Math.max(floor, done.version);
+    }
+    return floor;
+  }
+
+  #within(lane: number | undefined, versions: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+    if (lane === undefined) return versions;
+    const { laneOf } = this.#promises;
+    return new Map([...versions].filter(([key]) => laneOf(key) === lane));
   }
 
   #raiseOwn(process: number, key: string, version: number): void {

@@ -1,4 +1,4 @@
-import { PLAN_FORMAT, type SchedulePlan } from "./schedule-plan.ts";
+import { type LoadPlan, type Operation, PLAN_FORMAT, type SchedulePlan } from "./schedule-plan.ts";
 
 /** A schedule that once broke a promise, kept as data: what a seed means changes with the simulator, a plan does not. */
 export interface RegressionFile {
@@ -19,14 +19,28 @@ export function encodeRegression(file: RegressionFile): string {
   return `${JSON.stringify({ format: PLAN_FORMAT, ...file, plan }, undefined, 2)}\n`;
 }
 
+/** What a load of format 3 said of stale values; the rest of its plans means the same today. */
+interface FormerLoad extends LoadPlan {
+  readonly isStaleAllowed?: boolean;
+}
+
 /** @throws {TypeError} when it is not one, or of a format that this simulator does not run */
 export function decodeRegression(text: string): RegressionFile {
   const found = JSON.parse(text) as (RegressionFile & { readonly format?: number }) | null;
-  if (found?.format !== PLAN_FORMAT || !found.plan) {
-    throw new TypeError(`expected a kept schedule of plan format ${PLAN_FORMAT}, got format ${String(found?.format)}`);
+  const isKnown = found?.format === PLAN_FORMAT || found?.format === 3;
+  if (!isKnown || !found?.plan) {
+    throw new TypeError(`expected a kept schedule of plan format ${PLAN_FORMAT} or 3, got format ${String(found?.format)}`);
   }
-  const { format: _, ...file } = found;
-  return { ...file, plan: { ...file.plan, ttlMs: file.plan.ttlMs ?? Infinity } };
+  const { format, ...file } = found;
+  const plan = { ...file.plan, ttlMs: file.plan.ttlMs ?? Infinity };
+  return { ...file, plan: format === 3 ? { ...plan, operations: plan.operations.map(fromFormat3) } : plan };
+}
+
+function fromFormat3(operation: Operation): Operation {
+  if (operation.kind !== "load") return operation;
+  const { isStaleAllowed, ...load } = operation.load as FormerLoad;
+  const [staleWhileRevalidateMs, staleIfErrorMs] = isStaleAllowed ? [200, 400] : [0, 0];
+  return { ...operation, load: { ...load, staleWhileRevalidateMs, staleIfErrorMs } };
 }
 
 /** What to do with a bad schedule, for people. */

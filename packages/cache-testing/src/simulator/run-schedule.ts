@@ -1,14 +1,15 @@
-import { decodeMessage } from "@larder/cache-core";
+import { decodeMessage, KeySpace } from "@larder/cache-core";
 import { CoherenceOracle } from "./coherence-oracle.ts";
 import { drainMicrotasks, withTicks } from "./drain-microtasks.ts";
 import { FaultInjector } from "./fault-injector.ts";
+import { keyName } from "./judged-reads.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import { type CreateProcess, type SharedWorld, SimulatedProcess } from "./simulated-process.ts";
+import { type CreateProcess, type ProcessAblations, type SharedWorld, SimulatedProcess } from "./simulated-process.ts";
 import { SimulatedRedis } from "./simulated-redis.ts";
 import { type ScriptAblations, SimulatedScripts } from "./simulated-scripts.ts";
 import { VirtualTime } from "./virtual-time.ts";
-import { callName, keyName, Workload } from "./workload.ts";
+import { callName, Workload } from "./workload.ts";
 
 /** How schedules are run. */
 export interface ScheduleOptions {
@@ -17,8 +18,8 @@ export interface ScheduleOptions {
   readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
-  /** Mechanisms switched off in the server and the connections; `noReadDeadline`: in what the processes are given. @default none */
-  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & { readonly publishFirst?: boolean; readonly noReadDeadline?: boolean };
+  /** Mechanisms switched off in the server, the connections and what the processes are given. @default none */
+  readonly ablations?: Omit<ScriptAblations, "publishFirst"> & ProcessAblations & { readonly publishFirst?: boolean };
 }
 
 /** What a schedule came to. */
@@ -36,8 +37,6 @@ export interface ScheduleResult {
   readonly traceHash: number;
 }
 
-/** Longer than any schedule. */
-const NO_DEADLINE_MS = 60_000;
 /** Virtual milliseconds in which everything starts. */
 const START_MS = 40;
 /** At most this long everything is given to come to rest after the faults are over. */
@@ -71,21 +70,23 @@ class ScheduleRun {
   readonly #processes: SimulatedProcess[] = [];
   /** Lives that each process has had. */
   readonly #lives: number[] = [];
-  /** Where each published text stands in the order of its lane. */
-  readonly #places: Map<string, string> = new Map();
   #hash = 0x811c9dc5;
 
   constructor(plan: SchedulePlan, options: ScheduleOptions) {
     this.#plan = plan;
     this.#random = SeededRandom.of(plan.seed);
     this.#redis = new SimulatedRedis(this.#time);
-    this.#oracle = new CoherenceOracle(options.maxStalenessMs);
+    const { maxStalenessMs, readLimitMs } = options;
+    // Which lane a key is in does not depend on the name of the cache.
+    const keySpace = new KeySpace({ namespace: "any", lanes: plan.lanes ?? 1 });
+    this.#oracle = new CoherenceOracle({ maxStalenessMs, ttlMs: plan.ttlMs, laneOf: (key) => keySpace.laneOf(key) });
     this.#workload = new Workload({
       time: this.#time,
       oracle: this.#oracle,
       processes: this.#processes,
       keys: plan.keys,
-      readLimitMs: options.readLimitMs,
+      maxStalenessMs,
+      readLimitMs,
       trace: (...parts) => this.#trace(parts),
     });
     this.#world = this.#createWorld(options);
@@ -93,7 +94,7 @@ class ScheduleRun {
 
   run(): ScheduleResult {
     const { processes, operations, busyMs, seed } = this.#plan;
-    this.#redis.watcher = { hear: (_, text) => this.#onPublish(text) };
+    this.#redis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
     for (let index = 0; index < processes; index += 1) this.#boot(index);
     this.#advance(START_MS);
     for (const operation of operations) this.#time.schedule(operation.at, () => this.#workload.perform(operation));
@@ -103,8 +104,11 @@ class ScheduleRun {
     this.#settle();
     this.#checkRest("get");
     if (this.#plan.loadsAtRest) this.#checkRest("getOrSet");
-    for (const process of this.#processes) process.stop();
     const { violations } = this.#oracle;
+    for (const process of this.#processes) {
+      if (process.isAlive) violations.push(...process.checkBooks());
+      process.stop();
+    }
     return {
       seed,
       violations,
@@ -117,7 +121,7 @@ class ScheduleRun {
   }
 
   #createWorld(options: ScheduleOptions): SharedWorld {
-    const { publishFirst, noReadDeadline, ...ablations } = options.ablations ?? {};
+    const { publishFirst, ...ablations } = options.ablations ?? {};
     const later = (remainder: () => void): void => {
       this.#time.schedule(this.#random.next() * 10, remainder);
     };
@@ -127,11 +131,9 @@ class ScheduleRun {
       redis: this.#redis,
       scripts: new SimulatedScripts(this.#redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
       create: options.create,
-      deadlineMs: noReadDeadline ? NO_DEADLINE_MS : undefined,
-      onDelivery: (process, text) => {
-        const place = this.#places.get(text);
-        if (place !== undefined) this.#oracle.onDelivered(process.index, place);
-      },
+      ablations,
+      onDelivery: (process, channel, text) => this.#oracle.onDelivered(process.index, channel, text),
+      onTold: (process, key) => this.#workload.onTold(process, key),
     };
   }
 
@@ -145,14 +147,13 @@ class ScheduleRun {
   }
 
   /** A message is published: what it stands for is told to the oracle. */
-  #onPublish(text: string): void {
+  #onPublish(channel: string, text: string): void {
     const message = decodeMessage(text);
     if (!message) return;
-    const place = `${message.epoch} ${message.seq}`;
-    const { origin } = message;
+    const { origin, target } = message;
     const sender = this.#processes.find((candidate) => candidate.origin !== "" && origin.startsWith(candidate.origin));
-    this.#places.set(text, place);
-    this.#oracle.onPublish(callName(sender?.index ?? -1, message.target), place, this.#time.now);
+    const lane = (this.#plan.lanes ?? 1) === 1 ? undefined : laneOf(channel);
+    this.#oracle.onPublish(callName(sender?.index ?? -1, target), lane, { channel, text }, this.#time.now);
   }
 
   #boot(index: number): void {
@@ -205,6 +206,12 @@ class ScheduleRun {
     if (this.#workload.openAtRest > 0)
       this.#oracle.violations.push(`I7 ${what} at rest: ${this.#workload.openAtRest} reads were never answered`);
   }
+}
+
+/** The lane of a channel, by its name; `undefined` for a design that has no lanes. */
+function laneOf(channel: string): number | undefined {
+  const digits = /\.(\d+)\}:bus$/.exec(channel)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Runs one schedule. Must be called from a turn of the event loop of its own, not from a promise callback: see `drainMicrotasks`. */

@@ -17,7 +17,12 @@ export interface LoadPlan {
   /** When its caller gives up; `undefined` = never. */
   readonly abortAfterMs: number | undefined;
   readonly forceRefresh: boolean;
-  readonly isStaleAllowed: boolean;
+  /** Stale windows; 0 = none. */
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** When its caller takes the stale value, and when it gives up altogether; left out = never. */
+  readonly softTimeoutMs?: number;
+  readonly timeoutMs?: number;
   readonly singleFlight: "fleet" | "process";
 }
 
@@ -37,9 +42,10 @@ export type FaultPlan =
 /**
  * What a seed means. It moves with every change to how plans are drawn or run, so that a recorded range of seeds says what was run.
  * 1: all schedules of one length, one stream of luck for all processes. 2: lengths drawn, a stream for each connection. 3: most schedules
- * short and dense, loads at rest in an eighth of them.
+ * short and dense, loads at rest in an eighth of them. 4: lanes and room in the first tier drawn, loads longer than the staleness bound,
+ * soft and hard timeouts, windows of their own; what the database answers waits for an event loop that stands still.
  */
-export const PLAN_FORMAT = 3;
+export const PLAN_FORMAT = 4;
 
 /** One schedule, before it is run: everything that its seed decides apart from latencies and coins, which `seed` goes on to decide. */
 export interface SchedulePlan {
@@ -48,6 +54,10 @@ export interface SchedulePlan {
   readonly keys: number;
   /** Milliseconds; `Infinity` in most schedules, so that nothing is masked. */
   readonly ttlMs: number;
+  /** Into how many lanes bus and second tier are split. @default 1 */
+  readonly lanes?: number;
+  /** Entries that a first tier may hold. @default more than there are keys */
+  readonly maxEntries?: number;
   /** Virtual milliseconds in which operations and faults fall. */
   readonly busyMs: number;
   readonly weather: LinkWeather;
@@ -69,6 +79,8 @@ export interface PlanLimits {
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
   /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
   readonly sets?: number;
+  /** The share of schedules with loads longer than the staleness bound, from 0 to 1. @default 0.03 */
+  readonly patience?: number;
 }
 
 const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
@@ -85,36 +97,52 @@ const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
   "corrupt",
 ];
 
-function planLoad(random: SeededRandom, isLossy: boolean): LoadPlan {
-  const isSlow = random.chance(0.15);
-  return {
-    readAfterMs: random.next() * (isSlow ? 200 : 20),
-    answerAfterMs: random.next() * (isSlow ? 600 : 40),
-    fails: isLossy && random.chance(0.1),
-    abortAfterMs: random.chance(0.08) ? random.next() * 60 : undefined,
-    forceRefresh: random.chance(0.05),
-    isStaleAllowed: random.chance(0.3),
-    singleFlight: random.chance(0.7) ? "fleet" : "process",
-  };
-}
-
 /** What operations and faults are drawn within. */
 interface Stage {
   readonly processes: number;
   readonly keys: number;
-  readonly busyMs: number;
+  /** Virtual milliseconds in which they begin. */
+  readonly spanMs: number;
   readonly isLossy: boolean;
+  /** Whether loads run longer than the staleness bound, and outages with them. */
+  readonly isPatient: boolean;
   readonly sets: number;
 }
 
-function planOperation(random: SeededRandom, { processes, keys, busyMs, isLossy, sets }: Stage): Operation {
-  const at = random.next() * busyMs;
+/** The stale windows that a call asks for, and its patience with a load. */
+function planPatience(random: SeededRandom, isPatient: boolean, isLong: boolean): Partial<LoadPlan> & Pick<LoadPlan, "staleIfErrorMs"> {
+  const softTimeoutMs = random.chance(0.3) ? 1 + random.next() * (isLong ? 1_000 : 40) : undefined;
+  if (isPatient)
+    return { staleWhileRevalidateMs: random.chance(0.3) ? 200 : 0, staleIfErrorMs: 2_000, ...(softTimeoutMs && { softTimeoutMs }) };
+  return { staleWhileRevalidateMs: 200, staleIfErrorMs: 400, ...(softTimeoutMs && { softTimeoutMs }) };
+}
+
+function planLoad(random: SeededRandom, { isLossy, isPatient }: Stage): LoadPlan {
+  const isLong = isPatient && random.chance(0.4);
+  const isSlow = random.chance(0.15);
+  return {
+    readAfterMs: random.next() * (isSlow ? 200 : 20),
+    answerAfterMs: isLong ? 400 + random.next() * 600 : random.next() * (isSlow ? 600 : 40),
+    fails: isLong ? random.chance(0.5) : isLossy && random.chance(0.1),
+    abortAfterMs: random.chance(0.08) ? random.next() * 60 : undefined,
+    forceRefresh: random.chance(0.05),
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 0,
+    ...(random.chance(isPatient ? 0.8 : 0.3) ? planPatience(random, isPatient, isLong) : {}),
+    ...(random.chance(0.06) ? { timeoutMs: 1 + random.next() * (isLong ? 1_000 : 60) } : {}),
+    singleFlight: random.chance(0.7) ? "fleet" : "process",
+  };
+}
+
+function planOperation(random: SeededRandom, stage: Stage): Operation {
+  const { processes, keys, spanMs, sets } = stage;
+  const at = random.next() * spanMs;
   const process = random.integer(processes);
   const key = random.integer(keys);
   if (sets > 0 && random.chance(sets)) return { kind: "set", at, process, key };
   const dice = random.next();
   if (dice < 0.28) return { kind: "get", at, process, key };
-  if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, isLossy) };
+  if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, stage) };
   if (dice < 0.82) return { kind: "write", at, process, key };
   if (dice < 0.88) return { kind: "set", at, process, key };
   if (dice < 0.93) return { kind: "write-tag", at, process, key };
@@ -122,11 +150,12 @@ function planOperation(random: SeededRandom, { processes, keys, busyMs, isLossy,
   return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
 }
 
-function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, busyMs }: Stage): FaultPlan {
-  const at = random.next() * busyMs;
+function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, spanMs, isPatient }: Stage): FaultPlan {
+  const at = random.next() * spanMs;
   const process = random.integer(processes);
-  const link = random.integer(4);
-  const forMs = random.chance(0.3) ? random.next() * 1_000 : random.next() * 200;
+  // The last one is the bus's subscription: without it a process does not hear, and may still read and load.
+  const link = isPatient && random.chance(0.5) ? 3 : random.integer(4);
+  const forMs = isPatient ? 400 + random.next() * 800 : random.chance(0.3) ? random.next() * 1_000 : random.next() * 200;
   switch (kind) {
     case "cut":
       return { kind, at, process, link };
@@ -158,7 +187,13 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
 function drawBusyMs(random: SeededRandom, longestMs: number): number {
   const dice = random.next();
   if (dice < 0.9) return longestMs * (0.03 + 0.09 * random.next());
-  return dice < 0.96 ? longestMs * (0.2 + 0.4 * random.next()) : longestMs;
+  return dice < 0.97 ? longestMs * (0.2 + 0.4 * random.next()) : longestMs;
+}
+
+/** Infinite in most schedules, so that nothing is masked; short where stale policies are to have their say. */
+function drawTtlMs(random: SeededRandom, isPatient: boolean): number {
+  if (isPatient) return random.chance(0.7) ? 20 + random.integer(200) : Infinity;
+  return random.chance(0.25) ? 100 + random.integer(400) : Infinity;
 }
 
 /**
@@ -167,10 +202,15 @@ function drawBusyMs(random: SeededRandom, longestMs: number): number {
  */
 export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
   const random = new SeededRandom(seed);
-  const { processes = 3, operations = 24, faults = FAULT_KINDS, sets = 0, longestMs = 1_100 } = limits;
-  const busyMs = drawBusyMs(random, longestMs);
-  const stage: Stage = { processes, keys: 2 + random.integer(2), busyMs, isLossy: random.chance(0.3), sets };
-  const enabled = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
+  const { processes = 3, operations = 24, faults = FAULT_KINDS, sets = 0, longestMs = 1_100, patience = 0.03 } = limits;
+  const isPatient = random.chance(patience);
+  const busyMs = isPatient ? longestMs : drawBusyMs(random, longestMs);
+  // What begins early can go on for longer than the staleness bound before everything is healed.
+  const spanMs = isPatient ? 0.5 * busyMs : busyMs;
+  const stage: Stage = { processes, keys: 2 + random.integer(2), spanMs, isLossy: random.chance(0.3), isPatient, sets };
+  const drawn = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
+  // A load that outlives the staleness bound shows little where nobody is cut off meanwhile.
+  const enabled = isPatient && faults.includes("bar") ? [...drawn, "bar" as const] : drawn;
   const faultCount = enabled.length === 0 ? 0 : 1 + random.integer(6);
   const count = operations + random.integer(1 + (operations / 2) * (busyMs / longestMs));
   const planned = Array.from({ length: count }, () => planOperation(random, stage));
@@ -178,7 +218,9 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
     seed,
     processes,
     keys: stage.keys,
-    ttlMs: random.chance(0.25) ? 100 + random.integer(400) : Infinity,
+    ttlMs: drawTtlMs(random, isPatient),
+    lanes: random.chance(0.1) ? 2 + random.integer(3) : 1,
+    maxEntries: random.chance(0.1) ? 1 + random.integer(2) : 16,
     busyMs,
     weather: {
       latencyMs: 0.05 + random.next(),

@@ -1,6 +1,6 @@
 import { runInTurn } from "./run-in-turn.ts";
 import { runSchedule, type ScheduleOptions, type ScheduleResult } from "./run-schedule.ts";
-import type { FaultPlan, Operation, SchedulePlan } from "./schedule-plan.ts";
+import type { FaultPlan, LoadPlan, Operation, SchedulePlan } from "./schedule-plan.ts";
 import { violationKind } from "./violation-kind.ts";
 
 /*
@@ -51,15 +51,20 @@ const withoutIdleEnd: Change = (plan) => {
 };
 
 const simplerLoad = (operation: Operation): Operation =>
-  operation.kind === "load"
-    ? { ...operation, load: { ...operation.load, fails: false, abortAfterMs: undefined, forceRefresh: false, isStaleAllowed: false } }
-    : operation;
+  operation.kind === "load" ? { ...operation, load: { ...withoutPatience(operation.load), fails: false, forceRefresh: false } } : operation;
+
+/** A load whose caller waits for it, and takes nothing else. */
+function withoutPatience({ softTimeoutMs: _soft, timeoutMs: _hard, ...load }: LoadPlan): LoadPlan {
+  return { ...load, abortAfterMs: undefined, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 };
+}
 
 /** What makes a plan simpler without leaving a part of it out. */
 const SIMPLER: readonly Change[] = [
   withoutSpareKeys,
   withoutIdleEnd,
   (plan) => ({ ...plan, ttlMs: Infinity }),
+  (plan) => ({ ...plan, lanes: 1 }),
+  (plan) => ({ ...plan, maxEntries: 16 }),
   (plan) => ({ ...plan, weather: { ...plan.weather, duplicate: 0 } }),
   (plan) => ({ ...plan, weather: { ...plan.weather, lateEffect: 0 } }),
   (plan) => ({ ...plan, weather: { ...plan.weather, spreadMs: 0 } }),

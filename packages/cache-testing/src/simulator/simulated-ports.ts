@@ -130,9 +130,10 @@ export class SimulatedBusPort {
   readonly commands: CommandLane;
   readonly subscriptions: SubscriberLane;
   readonly #context: PortContext;
-  /** When each heartbeat was sent, by the nonce that it is recognised by. */
-  readonly #beats: Map<string, number> = new Map();
-  #heardBeatAt = -Infinity;
+  /** When each heartbeat was sent and for which lane, by the nonce that it is recognised by. */
+  readonly #beats: Map<string, { readonly sentAt: number; readonly lane: string }> = new Map();
+  /** When the latest heartbeat was sent that has been heard, by lane. */
+  readonly #heardAt: Map<string, number> = new Map();
   #events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void } | undefined;
 
   constructor(context: PortContext) {
@@ -145,9 +146,9 @@ export class SimulatedBusPort {
     });
   }
 
-  /** When the latest of the heartbeats was sent that this process has heard. */
+  /** When the latest of the heartbeats was sent that this process has heard, in the lane where that is longest ago. */
   get heardBeatAt(): number {
-    return this.#heardBeatAt;
+    return this.#heardAt.size === 0 ? -Infinity : Math.min(...this.#heardAt.values());
   }
 
   /** The connections, for faults. */
@@ -161,7 +162,7 @@ export class SimulatedBusPort {
   }
 
   run(script: { readonly name: string }, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
-    if (script.name === "check") this.#beats.set(args[3] as string, this.#context.time.now);
+    if (script.name === "check") this.#expectBeat(args[3] as string, keys[0] as string);
     return new Promise((resolve, reject) => {
       const cancel = this.#context.clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
       this.commands
@@ -199,9 +200,14 @@ export class SimulatedBusPort {
   }
 
   #hear(channel: string, text: string): void {
-    const sentAt = this.#beats.get(text.slice(0, text.indexOf(" ")));
-    if (sentAt !== undefined) this.#heardBeatAt = Math.max(this.#heardBeatAt, sentAt);
+    const beat = this.#beats.get(text.slice(0, text.indexOf(" ")));
+    if (beat && beat.sentAt > (this.#heardAt.get(beat.lane) as number)) this.#heardAt.set(beat.lane, beat.sentAt);
     this.#events?.onMessage(channel, text);
+  }
+
+  #expectBeat(nonce: string, lane: string): void {
+    this.#beats.set(nonce, { sentAt: this.#context.time.now, lane });
+    if (!this.#heardAt.has(lane)) this.#heardAt.set(lane, -Infinity);
   }
 
   #subscribe(): void {

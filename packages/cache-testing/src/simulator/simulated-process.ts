@@ -1,4 +1,5 @@
-import type { CancelTimer, Clock, RandomSource, ReadThroughCache } from "@larder/cache-core";
+import type { CacheStats, CancelTimer, Clock, InvalidationBus, RandomSource, ReadThroughCache } from "@larder/cache-core";
+import { type Asked, checkBooks } from "./check-books.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
@@ -6,6 +7,7 @@ import { SimulatedBusPort, SimulatedRedisPort } from "./simulated-ports.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import type { SimulatedScripts } from "./simulated-scripts.ts";
 import type { VirtualTime } from "./virtual-time.ts";
+import { watchBus } from "./watch-bus.ts";
 
 /** What a simulated process is given to make its cache of. */
 export interface ProcessContext {
@@ -15,12 +17,30 @@ export interface ProcessContext {
   readonly busPort: SimulatedBusPort;
   /** The schedule's time to live in milliseconds. */
   readonly ttlMs: number;
+  /** Entries that the first tier may hold. */
+  readonly maxEntries: number;
+  /** Into how many lanes bus and second tier are split. */
+  readonly lanes: number;
+  /** Passes a bus on, and lets the simulator know what it makes the cache drop: without it, loads are not counted (I5). */
+  readonly watch: (bus: InvalidationBus) => InvalidationBus;
   /** Milliseconds for the second tier's calls and the cache's budget for them; `undefined`: their own defaults. */
   readonly deadlineMs: number | undefined;
 }
 
 /** Makes one process's cache, from the product's own parts over the simulated connections. */
 export type CreateProcess = (context: ProcessContext) => ReadThroughCache<unknown>;
+
+/** What is wrong with the processes, to prove that the simulator notices. */
+export interface ProcessAblations {
+  /** Calls of the second tier wait for as long as they take. */
+  readonly noReadDeadline?: boolean;
+  /** Nothing ends, whatever the schedule's time to live. */
+  readonly noTimeToLive?: boolean;
+  /** The first tier holds whatever comes. */
+  readonly noEntryLimit?: boolean;
+  /** A counter loses an update now and then. */
+  readonly miscounts?: boolean;
+}
 
 /** What the processes of a schedule share. */
 export interface SharedWorld {
@@ -29,10 +49,17 @@ export interface SharedWorld {
   readonly redis: SimulatedRedis;
   readonly scripts: SimulatedScripts;
   readonly create: CreateProcess;
-  readonly deadlineMs: number | undefined;
+  readonly ablations: ProcessAblations;
   /** A message was handed to a live process. */
-  onDelivery(process: SimulatedProcess, text: string): void;
+  onDelivery(process: SimulatedProcess, channel: string, text: string): void;
+  /** A live process's bus made it drop a key, or several: `undefined`. */
+  onTold(process: SimulatedProcess, key: string | undefined): void;
 }
+
+/** Longer than any schedule. */
+const NO_DEADLINE_MS = 60_000;
+/** Entries that a first tier may hold where the plan does not say. */
+const ROOMY = 16;
 
 /** The streams of random bits of one life of a process: each its own, so that what one part does leaves the others' luck alone. */
 const STREAMS = { process: 1, store: 2, bus: 3 } as const;
@@ -49,11 +76,16 @@ export class SimulatedProcess {
   isPaused = false;
   /** Whether its event loop has ever stood still: its reads may then have taken long. */
   wasPaused = false;
+  /** Whether it has its bus watched. */
+  isWatched = false;
+  /** What it was asked for. */
+  readonly asked: Asked = { reads: 0, open: 0, invalidations: 0, loaders: 0 };
   /** By how much its wall clock is off, in milliseconds. */
   wallSkewMs = 0;
   /** The first token that it drew. Its bus's origin: the messages it sends begin with it. */
   origin = "";
   readonly #world: SharedWorld;
+  readonly #clock: Clock;
   #heldTimers: Array<() => void> = [];
 
   /** @param life 0 for its first, one more after each crash */
@@ -62,8 +94,9 @@ export class SimulatedProcess {
     this.index = index;
     const { time, plan, redis, scripts } = world;
     const clock = this.#createClock();
-    const onDelivery = (_: string, text: string): void => {
-      if (this.isAlive) world.onDelivery(this, text);
+    this.#clock = clock;
+    const onDelivery = (channel: string, text: string): void => {
+      if (this.isAlive) world.onDelivery(this, channel, text);
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
     const context = { time, clock, weather: plan.weather, redis, scripts, onDelivery };
@@ -72,7 +105,22 @@ export class SimulatedProcess {
     this.#busPort = busPort;
     this.links = [...redisPort.links, ...busPort.links];
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
-    this.cache = world.create({ clock, random, redisPort, busPort, ttlMs: plan.ttlMs, deadlineMs: world.deadlineMs });
+    this.cache = world.create({ clock, random, redisPort, busPort, ...this.#settings() });
+  }
+
+  /** Has something run in its event loop: later, when that stands still, and never when it is gone. */
+  runLater(delayMs: number, run: () => void): void {
+    this.#clock.setTimer(run, delayMs);
+  }
+
+  /** What is wrong with what its cache counts and holds. */
+  checkBooks(): string[] {
+    // The designs that larder is compared with count nothing.
+    const { cache } = this;
+    if (typeof cache.stats !== "function") return [];
+    const stats: CacheStats = cache.stats();
+    const told = this.#world.ablations.miscounts ? { ...stats, misses: stats.misses - 1 } : stats;
+    return checkBooks(told, this.asked, this.#maxEntries).map((problem) => `${problem} in process ${this.index}`);
   }
 
   /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
@@ -99,6 +147,26 @@ export class SimulatedProcess {
   stop(): void {
     this.isAlive = false;
     for (const link of this.links) link.close();
+  }
+
+  get #maxEntries(): number {
+    return this.#world.plan.maxEntries ?? ROOMY;
+  }
+
+  #settings(): Pick<ProcessContext, "ttlMs" | "maxEntries" | "lanes" | "watch" | "deadlineMs"> {
+    const { plan, ablations, onTold } = this.#world;
+    return {
+      ttlMs: ablations.noTimeToLive ? Infinity : plan.ttlMs,
+      maxEntries: ablations.noEntryLimit ? ROOMY : this.#maxEntries,
+      lanes: plan.lanes ?? 1,
+      deadlineMs: ablations.noReadDeadline ? NO_DEADLINE_MS : undefined,
+      watch: (bus) => {
+        this.isWatched = true;
+        return watchBus(bus, (key) => {
+          if (this.isAlive) onTold(this, key);
+        });
+      },
+    };
   }
 
   #rememberOrigin(random: SeededRandom): RandomSource {

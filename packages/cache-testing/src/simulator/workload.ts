@@ -1,6 +1,8 @@
 import type { InvalidationTarget, ReadThroughCache } from "@larder/cache-core";
-import type { CoherenceOracle, ReadTicket, VersionedValue } from "./coherence-oracle.ts";
-import type { LoadPlan, Operation } from "./schedule-plan.ts";
+import type { CoherenceOracle, ReadTicket } from "./coherence-oracle.ts";
+import { JudgedReads, keyName, type Read, type ReadTerms } from "./judged-reads.ts";
+import { Loads } from "./loads.ts";
+import type { Operation } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -12,6 +14,8 @@ export interface WorkloadContext {
   readonly processes: readonly SimulatedProcess[];
   /** Keys of the schedule. */
   readonly keys: number;
+  /** The caches' own bound, in milliseconds. */
+  readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
   /** What happened, as numbers: the same for the same seed. */
@@ -31,7 +35,6 @@ interface Lock {
   readonly keptUntil: number;
 }
 
-type Read = (cache: ReadThroughCache<unknown>, key: string, index: number) => unknown;
 type Tell = (cache: ReadThroughCache<unknown>, versions: ReadonlyMap<string, number>) => Promise<boolean>;
 
 const TAGS = ["red", "blue"];
@@ -45,25 +48,28 @@ const tagOf = (index: number): string => TAGS[index % TAGS.length] as string;
  */
 const SET_DEADLINE_MS = 51;
 
-/** The name of a schedule's nth key. */
-export const keyName = (index: number): string => `k${index}`;
-
 /** The application: performs operations as it would, and has the oracle judge what comes back. */
 export class Workload {
   readonly #context: WorkloadContext;
+  readonly #reads: JudgedReads;
+  readonly #loads: Loads;
+  readonly #getTerms: ReadTerms;
   /** Keys that somebody writes: commit and invalidation of one key do not overlap, as under a row lock. */
   readonly #locks: Map<string, Lock> = new Map();
   readonly #told: Told[] = [];
   #openAtRest = 0;
-  #reads = 0;
 
   constructor(context: WorkloadContext) {
     this.#context = context;
+    const { time, oracle, trace, maxStalenessMs, readLimitMs } = context;
+    this.#reads = new JudgedReads({ time, oracle, trace });
+    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, tagOf });
+    this.#getTerms = { what: "get", staleMs: 0, limitMs: readLimitMs, mayFail: () => false };
   }
 
   /** Reads judged, or begun. */
   get reads(): number {
-    return this.#reads;
+    return this.#reads.count;
   }
 
   /** Reads at rest that have not been answered. */
@@ -82,15 +88,17 @@ export class Workload {
     if (!process.isAlive || process.isPaused) return;
     switch (operation.kind) {
       case "get":
-        this.#read(process, operation.key, "get", (cache, key) => cache.get(key));
+        this.#get(process, operation.key);
         break;
       case "load":
-        this.#load(process, operation.key, operation.load);
+        this.#loads.load(process, operation.key, operation.load);
         break;
       case "delete":
+        this.#loads.onDrop(process, keyName(operation.key));
         this.#ignore(() => process.cache.delete(keyName(operation.key)));
         break;
       case "clear":
+        this.#loads.onDrop(process, undefined);
         this.#ignore(() => process.cache.clear());
         break;
       default:
@@ -100,7 +108,12 @@ export class Workload {
 
   /** Reads every key, as what runs first after a pause does. */
   readAll(process: SimulatedProcess): void {
-    for (let index = 0; index < this.#context.keys; index += 1) this.#read(process, index, "get", (cache, key) => cache.get(key));
+    for (let index = 0; index < this.#context.keys; index += 1) this.#get(process, index);
+  }
+
+  /** What a process's bus told it to drop. */
+  onTold(process: SimulatedProcess, key: string | undefined): void {
+    this.#loads.onDrop(process, key);
   }
 
   /** The locks that a process held are gone with it, at once or when what it sent can no longer take effect. */
@@ -121,7 +134,7 @@ export class Workload {
     const read: Read =
       what === "get"
         ? (cache, key) => cache.get(key)
-        : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key), { tags: [tagOf(index)] });
+        : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key, this.#context.time.now), { tags: [tagOf(index)] });
     for (const process of processes) {
       if (!process.isAlive) continue;
       for (let index = 0; index < keys; index += 1) this.#readAtRest(process, index, what, read);
@@ -132,7 +145,8 @@ export class Workload {
     const { oracle, time } = this.#context;
     const key = keyName(index);
     const ticket: ReadTicket = { process: process.index, key, startedAt: time.now, floor: oracle.durable(key) };
-    this.#reads += 1;
+    this.#reads.count += 1;
+    process.asked.reads += 1;
     this.#openAtRest += 1;
     void (async () => read(process.cache, key, index))().then(
       (value) => {
@@ -154,7 +168,7 @@ export class Workload {
       case "set": {
         const key = keyName(operation.key);
         const set: Tell = async (cache, versions) =>
-          cache.set(key, { key, version: versions.get(key) as number }, { tags: [tagOf(operation.key)] });
+          cache.set(key, { key, version: versions.get(key) as number, at: this.#context.time.now }, { tags: [tagOf(operation.key)] });
         this.#commit(process, [operation.key], { kind: "key", key }, set, true);
         break;
       }
@@ -192,6 +206,8 @@ export class Workload {
     const versions = oracle.commit(keys);
     const name = callName(process.index, target);
     oracle.onCall(name, versions);
+    this.#loads.onDrop(process, target.kind === "key" ? target.key : undefined);
+    if (!isSet) process.asked.invalidations += 1;
     tell(process.cache, versions).then(
       (isPropagated) => {
         if (!process.isAlive) return;
@@ -212,55 +228,8 @@ export class Workload {
     for (const key of keys) this.#locks.delete(key);
   }
 
-  #load(process: SimulatedProcess, index: number, plan: LoadPlan): void {
-    const aborter = plan.abortAfterMs === undefined ? undefined : new AbortController();
-    if (aborter) this.#context.time.schedule(plan.abortAfterMs as number, () => aborter.abort());
-    this.#read(process, index, "getOrSet", (cache, key) =>
-      cache.getOrSet(key, () => this.#loadFromDatabase(key, plan), {
-        tags: [tagOf(index)],
-        singleFlight: plan.singleFlight,
-        forceRefresh: plan.forceRefresh,
-        ...(plan.isStaleAllowed ? { staleWhileRevalidateMs: 200, staleIfErrorMs: 400 } : {}),
-        ...(aborter ? { signal: aborter.signal } : {}),
-      }),
-    );
-  }
-
-  #loadFromDatabase(key: string, plan: LoadPlan): Promise<VersionedValue> {
-    const { oracle, time } = this.#context;
-    return new Promise((resolve, reject) => {
-      time.schedule(plan.readAfterMs, () => {
-        const value = oracle.read(key);
-        time.schedule(plan.answerAfterMs, () => (plan.fails ? reject(new Error("the database failed")) : resolve(value)));
-      });
-    });
-  }
-
-  #read(process: SimulatedProcess, index: number, what: "get" | "getOrSet", read: Read): void {
-    const { oracle, time, trace, readLimitMs } = this.#context;
-    const ticket = oracle.startRead(process.index, keyName(index), time.now);
-    this.#reads += 1;
-    const finish = (value: unknown): void => {
-      if (!process.isAlive) return;
-      trace(process.index, index, time.now * 1_000, value === undefined ? -1 : ((value as VersionedValue | null)?.version ?? -2));
-      oracle.finishRead(ticket, value, time.now, what);
-      const tookMs = time.now - ticket.startedAt;
-      if (what === "get" && tookMs > readLimitMs && !process.wasPaused) {
-        oracle.violations.push(`I7 process ${process.index}: a get took ${tookMs.toFixed(1)} ms`);
-      }
-    };
-    const fail = (error: unknown): void => {
-      const text = String(error);
-      if (!process.isAlive || (what === "getOrSet" && /the database failed|ERR_CACHE_ABORTED/.test(text))) return;
-      oracle.violations.push(`I7 process ${process.index}: ${what} failed with ${text}`);
-    };
-    try {
-      const answer = read(process.cache, keyName(index), index);
-      if (answer instanceof Promise) answer.then(finish, fail);
-      else finish(answer);
-    } catch (error) {
-      fail(error);
-    }
+  #get(process: SimulatedProcess, index: number): void {
+    this.#reads.read(process, index, this.#getTerms, (cache, key) => cache.get(key));
   }
 
   #ignore(run: () => unknown): void {

@@ -1,0 +1,104 @@
+import type { GetOrSetOptions, LoadContext } from "@larder/cache-core";
+import type { CoherenceOracle, VersionedValue } from "./coherence-oracle.ts";
+import { type JudgedReads, keyName } from "./judged-reads.ts";
+import { type CalledLoader, LoadJudge } from "./load-judge.ts";
+import type { LoadPlan } from "./schedule-plan.ts";
+import type { SimulatedProcess } from "./simulated-process.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What the loads of a schedule share. */
+export interface LoadsContext {
+  readonly time: VirtualTime;
+  readonly oracle: CoherenceOracle;
+  readonly reads: JudgedReads;
+  readonly maxStalenessMs: number;
+  /** The tag of the nth key. */
+  readonly tagOf: (index: number) => string;
+}
+
+/** Milliseconds by which a caller's own timeout may be late: none, but for rounding. */
+const PUNCTUAL_MS = 0.001;
+
+/** The `getOrSet` calls of a schedule: their options, their loaders, and what both are held to. */
+export class Loads {
+  readonly #context: LoadsContext;
+  readonly #judge: LoadJudge;
+
+  constructor(context: LoadsContext) {
+    this.#context = context;
+    this.#judge = new LoadJudge(context.maxStalenessMs);
+  }
+
+  /** A process drops a key, or several: loads begun before and after need not be one. */
+  onDrop(process: SimulatedProcess, key: string | undefined): void {
+    this.#judge.onDrop(process, key, this.#context.time.now);
+  }
+
+  load(process: SimulatedProcess, index: number, plan: LoadPlan): void {
+    const { reads, time } = this.#context;
+    const askedAt = time.now;
+    const aborter = plan.abortAfterMs === undefined ? undefined : new AbortController();
+    if (aborter) process.runLater(plan.abortAfterMs as number, () => aborter.abort());
+    if (plan.forceRefresh) this.onDrop(process, keyName(index));
+    const options = this.#optionsOf(index, plan, aborter);
+    const { timeoutMs = Infinity, abortAfterMs = Infinity, staleIfErrorMs, staleWhileRevalidateMs } = plan;
+    const terms = {
+      what: "getOrSet" as const,
+      staleMs: Math.max(staleIfErrorMs, staleWhileRevalidateMs),
+      limitMs: timeoutMs + PUNCTUAL_MS,
+      // Only its own signal and its own patience end a caller's wait: another's never do (I20). A load may fail for all who share it.
+      mayFail: (error: string, tookMs: number) =>
+        error.includes("the database failed") ||
+        (error.includes("ERR_CACHE_ABORTED") && tookMs >= abortAfterMs - PUNCTUAL_MS) ||
+        (error.includes("ERR_CACHE_TIMEOUT") && tookMs >= timeoutMs - PUNCTUAL_MS),
+    };
+    reads.read(process, index, terms, (cache, key) =>
+      cache.getOrSet(
+        key,
+        (context) => this.#fromDatabase({ process, key, askedAt, cancellation: context.cancellation }, context, plan),
+        options,
+      ),
+    );
+  }
+
+  #optionsOf(index: number, plan: LoadPlan, aborter: AbortController | undefined): GetOrSetOptions {
+    const { singleFlight, forceRefresh, staleWhileRevalidateMs, staleIfErrorMs, softTimeoutMs, timeoutMs } = plan;
+    return {
+      tags: [this.#context.tagOf(index)],
+      singleFlight,
+      forceRefresh,
+      staleWhileRevalidateMs,
+      staleIfErrorMs,
+      ...(softTimeoutMs === undefined ? {} : { softTimeoutMs }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(aborter ? { signal: aborter.signal } : {}),
+    };
+  }
+
+  /** The database is asked at once, reads after a while, and answers some time after that, when the process can hear it. */
+  #fromDatabase(called: CalledLoader, context: LoadContext<unknown>, plan: LoadPlan): Promise<VersionedValue> {
+    const { oracle, time } = this.#context;
+    const { process, key } = called;
+    process.asked.loaders += 1;
+    const problem = this.#judge.begin(called, time.now);
+    if (problem !== undefined) oracle.violations.push(problem);
+    return new Promise((resolve, reject) => {
+      time.schedule(plan.readAfterMs, () => {
+        const { version } = oracle.read(key, time.now);
+        process.runLater(plan.answerAfterMs, () => {
+          this.#judge.end(called);
+          this.#judgeStale(called, context.stale);
+          if (plan.fails) reject(new Error("the database failed"));
+          else resolve({ key, version, at: time.now });
+        });
+      });
+    });
+  }
+
+  /** The stale value that a loader is given is served like any other, unless nobody wants to know what the loader makes of it. */
+  #judgeStale({ process, key, cancellation }: CalledLoader, stale: unknown): void {
+    if (stale === undefined || cancellation.aborted) return;
+    const { oracle, time } = this.#context;
+    oracle.finishRead(oracle.startRead(process.index, key, time.now), stale, time.now, "the loader's stale value", Infinity);
+  }
+}
