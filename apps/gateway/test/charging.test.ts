@@ -45,6 +45,25 @@ describe("token limits", () => {
     expect(statuses).toEqual([200, 200, 429]);
   });
 
+  it("charge by estimate for embeddings that are left before they come", async () => {
+    const key = await makeKey(60);
+    bed.upstream.behaviour = () => new Promise(() => undefined);
+    const before = bed.upstream.calls;
+    const leave = new AbortController();
+    const left = fetch(`${bed.url}/v1/embeddings`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...key },
+      body: JSON.stringify({ model: "m", input: "some words ".repeat(40) }),
+      signal: leave.signal,
+    }).catch((error: unknown) => error);
+    await until(() => bed.upstream.calls > before);
+    leave.abort();
+    await left;
+    await until(() => bed.upstream.seen.at(-1)?.wasAborted === true);
+    bed.upstream.behaviour = undefined;
+    expect((await ask("after embeddings that were left", key)).status).toBe(429);
+  });
+
   it("cost nothing for hits", async () => {
     const key = await makeKey(19);
     for (let round = 0; round < 4; round += 1) expect((await ask("a hit is free", key)).status).toBe(200);

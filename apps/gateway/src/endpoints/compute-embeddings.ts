@@ -11,7 +11,8 @@ import type { Exchange } from "../http/exchange.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { endpointUrl } from "../upstream/provider.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
+import { chargeEstimate, MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
+import { estimateUsage } from "./token-estimate.ts";
 
 const PATH = "/v1/embeddings";
 
@@ -39,6 +40,7 @@ export async function computeEmbeddings(
   const startedAt = performance.now();
   const { provider } = target;
   const inputs = positions.map((position) => request.items[position]);
+  const body = upstreamBody(request, target, inputs);
   const described = { provider, endpoint: "embedding", method: "POST", model: target.model, isStream: false, body: undefined } as const;
   const trace = parts.telemetry?.startCall(described, request.exchange.trace);
   try {
@@ -46,7 +48,7 @@ export async function computeEmbeddings(
       method: "POST",
       url: endpointUrl(provider, PATH) + request.exchange.search,
       headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
-      body: upstreamBody(request, target, inputs),
+      body,
       signal,
       timeoutMs: provider.timeoutMs,
       ...onRetryOf(trace),
@@ -60,6 +62,8 @@ export async function computeEmbeddings(
     return made;
   } catch (error) {
     if (signal.aborted) {
+      // The provider may have computed them all the same.
+      chargeEstimate(parts, request.identity, estimateUsage(body, { events: 0, bytes: 0 }));
       trace?.failed(undefined);
       throw error;
     }

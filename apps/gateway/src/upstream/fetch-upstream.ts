@@ -37,7 +37,10 @@ export class FetchUpstream implements Upstream {
 }
 
 function headersOf(response: Response): UpstreamAnswer["headers"] {
-  const { "content-encoding": encoding, ...headers } = Object.fromEntries(response.headers);
-  if (encoding !== undefined) delete headers["content-length"];
+  const headers = Object.fromEntries(response.headers);
+  if (headers["content-encoding"] !== undefined) {
+    delete headers["content-encoding"];
+    delete headers["content-length"];
+  }
   return headers;
 }
