@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { FieldDigests } from "@larder/cache-core/explain";
 import type { CanonicalRequest, RequestField } from "@larder/cache-core/keys";
 
@@ -28,9 +28,9 @@ function isClassified(field: RequestField): boolean {
   return field.role !== undefined;
 }
 
-/** 64 bits of SHA-256 over names and values, so that no two fields have the same. A form is byte text: one character for each byte. */
+/** 64 bits of SHA-256 over names and values, so that no two fields have the same. In one call: a hash object costs a miss more than all of its fields. */
 function digestOf(fields: readonly RequestField[]): string {
-  const hash = createHash("sha256");
-  for (const { name, form } of fields) hash.update(JSON.stringify(name)).update(form, "latin1").update("\n");
-  return hash.digest("hex").slice(0, 16);
+  let text = "";
+  for (const { name, form } of fields) text += `${JSON.stringify(name)}${form}\n`;
+  return hash("sha256", text, "hex").slice(0, 16);
 }

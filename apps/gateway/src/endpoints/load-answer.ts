@@ -15,7 +15,7 @@ import { setMember } from "../upstream/rewrite-body.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { StreamReading } from "./read-stream.ts";
-import { estimateUsage } from "./token-estimate.ts";
+import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 
 /** Largest answer taken in. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -80,7 +80,7 @@ export async function loadAnswer(
   const { context } = load;
   const secrets = credentialsOf(target.provider, request.identity.upstreamKey);
   const trace = startCall(parts, request, target);
-  const stream = new StreamReading(request.family, secrets, trace);
+  let stream: StreamReading | undefined;
   try {
     const answer = await parts.caller.call(target.provider, {
       method: "POST",
@@ -93,7 +93,8 @@ export async function loadAnswer(
     });
     request.onHead?.(passedOnHeaders(answer.headers));
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
-    const body = isStream ? await stream.read(answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
+    if (isStream) stream = new StreamReading(request.family, secrets, trace);
+    const body = stream ? await stream.read(answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
     const stored = toStoredAnswer(request, target, body, performance.now() - startedAt, secrets);
     refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
     if (stored.refusal !== undefined) {
@@ -106,7 +107,8 @@ export async function loadAnswer(
     return stored.answer;
   } catch (error) {
     // A caller who leaves just before the end has had the answer, and the provider has its price.
-    if (context.cancellation.aborted || stream.events > 0) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
+    if (context.cancellation.aborted || stream?.events)
+      chargeEstimate(parts, request.identity, estimateUsage(request.body, stream ?? NOTHING_CAME));
     if (context.cancellation.aborted) {
       trace?.failed(undefined);
       throw error;

@@ -27,6 +27,7 @@ import {
   upstreamHeaders,
 } from "./load-answer.ts";
 import { PassedAnswer } from "./passed-answer.ts";
+import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 
 /** How an uncached answer is told. */
 export interface PassOptions {
@@ -60,7 +61,10 @@ export async function passThrough(
       });
     } catch (error) {
       trace?.failed(options.signal.aborted ? undefined : error);
-      if (options.signal.aborted) return false;
+      if (options.signal.aborted) {
+        chargeEstimate(parts, request.identity, estimateUsage(request.body, NOTHING_CAME));
+        return false;
+      }
       parts.meter.called(target.provider.id, "failure");
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
       if (error.isRetryable && position < targets.length - 1) continue;
