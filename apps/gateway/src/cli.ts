@@ -27,8 +27,9 @@ export async function main(args: readonly string[]): Promise<void> {
     const settings = readSettings();
     if (isWorker()) return await runWorker(settings);
     const running = workerCount(settings) > 1 ? await startWorkers(workerCount(settings)) : await startGateway(settings);
-    announce(running);
+    // Before it is told that it listens: whoever waits for that may stop it at once.
     stopOnSignal(running);
+    announce(running);
   } catch (error) {
     process.stderr.write(`larder-gateway: ${describeStartError(error)}\n`);
     process.exitCode = error instanceof SettingsError ? 2 : 1;
