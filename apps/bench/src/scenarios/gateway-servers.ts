@@ -129,6 +129,8 @@ function startLarder(home: string, port: number, upstreamPort: number, redisUrl:
     LARDER_AUTH: "none",
     // The bench never leaves this machine.
     LARDER_SYNC_INTERVAL: "24h",
+    // Nothing stands in front of it that would have to hear of its end first.
+    LARDER_DRAIN_GRACE: "0s",
     LARDER_CACHE_MAX_ENTRIES: "10000",
     NODE_ENV: "production",
     ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
