@@ -57,7 +57,8 @@ export class PassedAnswer {
   end(): readonly Buffer[] {
     this.#hasEnded = true;
     if (this.#kind === "stream") return this.#splitter.rest ? [this.#passEvent(this.#splitter.rest)] : [];
-    const answer = this.#read && parseObject(Buffer.concat(this.#read).toString("utf8"));
+    const read = Buffer.concat(this.#read ?? []);
+    const answer = read.indexOf(USAGE) < 0 ? undefined : parseObject(read.toString("utf8"));
     this.#usage = answer && usageIn(answer);
     const held = this.#held;
     this.#held = undefined;

@@ -1,0 +1,55 @@
+import { expect, it } from "vitest";
+import { Secret } from "../security/secret.ts";
+import type { UpstreamAnswer } from "../upstream/upstream.ts";
+import { PassedAnswer } from "./passed-answer.ts";
+import { estimateUsage } from "./token-estimate.ts";
+
+const pass = (type: string): PassedAnswer =>
+  new PassedAnswer({ headers: { "content-type": type } } as unknown as UpstreamAnswer, [new Secret("sk-secret-0123456789")]);
+const push = (passed: PassedAnswer, text: string): string => passed.push(Buffer.from(text)).join("");
+const end = (passed: PassedAnswer): string => passed.end().join("");
+
+it("sends white space on at once, which keeps a connection alive, and holds JSON until it is known not to be an error", () => {
+  const passed = pass("application/json; charset=utf-8");
+  expect([push(passed, " \n"), push(passed, '{"a":1,'), push(passed, '"b":2}')]).toEqual([" \n", "", ""]);
+  expect(end(passed)).toBe('{"a":1,"b":2}');
+});
+
+it("sends a large body on as it comes", () => {
+  const passed = pass("application/json");
+  const large = `{"data":"${"x".repeat(70_000)}`;
+  expect([push(passed, large), push(passed, '"}'), end(passed)]).toEqual([large, '"}', ""]);
+});
+
+it("sends what is neither JSON nor events on untouched", () => {
+  const passed = pass("audio/mpeg");
+  const text = '{"error":"sk-secret-0123456789","usage":{"input_tokens":1}}';
+  expect([push(passed, text), end(passed), passed.usage, passed.estimate(Buffer.from("asked")), passed.mayChange]).toEqual([
+    text,
+    "",
+    undefined,
+    undefined,
+    false,
+  ]);
+});
+
+it("reads the usage of a stream in whichever event it stands, and estimates what a stream that was left has not told", () => {
+  const start = 'event: message_start\ndata: {"message":{"usage":{"input_tokens":50,"output_tokens":1}}}\n\n';
+  const passed = pass("text/event-stream");
+  push(passed, start);
+  for (let token = 0; token < 8; token += 1) push(passed, 'data: {"delta":"word "}\n\n');
+  push(passed, ": keep-alive\n\n");
+  expect([passed.usage, passed.estimate(Buffer.from("a short request"))]).toEqual([undefined, { inputTokens: 50, outputTokens: 9 }]);
+  push(passed, 'event: message_delta\ndata: {"usage":{"output_tokens":8}}\n\n');
+  end(passed);
+  expect(passed.usage).toEqual({ inputTokens: 50, outputTokens: 8 });
+});
+
+it("estimates texts by their length, and not images and sounds in base64", () => {
+  const words = Buffer.from("some words in a row ".repeat(200));
+  const image = Buffer.from(`"data:image/png;base64,${"QUJD".repeat(100_000)}"`);
+  const input = (request: Buffer): number => estimateUsage(request, { events: 0, bytes: 0 }).inputTokens;
+  expect(input(words)).toBe(1_000);
+  expect(input(image)).toBeLessThan(1_100);
+  expect(estimateUsage(undefined, { events: 2, bytes: 10_000 }).outputTokens).toBeGreaterThan(2_000);
+});
