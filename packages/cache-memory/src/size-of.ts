@@ -47,112 +47,83 @@ function bytesOfFlat(value: object): number | undefined {
 function walk(root: object): number | undefined {
   const seen = new Set<object>([root]);
   let total = 0;
-  let fields = 0;
-  const count = (field: unknown): void => {
-    if (typeof field === "string") total += bytesOfString(field);
-    else if (typeof field === "object" && field !== null) seen.add(field);
-  };
+  let looked = 0;
   // Those added on the way are visited, too.
   for (const node of seen) {
-    if (seen.size > MAX_VISITS) return undefined;
     const flat = bytesOfFlat(node);
     if (flat !== undefined) {
       total += flat;
       continue;
     }
-    const counted = countFields(node, count, MAX_FIELDS - fields);
-    if (counted === undefined) return undefined;
-    fields += counted;
-    total += HEADER_BYTES + counted * (isCollection(node) ? PLACE_BYTES : FIELD_BYTES);
+    const { fields, share, ownBytes } = sampleOf(node, MAX_FIELDS);
+    looked += fields.length;
+    total += ownBytes;
+    // By index: an iterator would make an object of each number of a vector.
+    for (let index = 0; index < fields.length; index += 1) {
+      const field = fields[index];
+      if (typeof field === "string") total += bytesOfString(field);
+      else if (typeof field === "object" && field !== null) seen.add(field);
+    }
+    if (share > 1 || looked > MAX_FIELDS || seen.size > MAX_VISITS) return undefined;
   }
   return total;
-}
-
-/** Hands what a node's fields hold to `count`. @returns how many there are; `undefined` when more than `limit` */
-function countFields(node: object, count: (field: unknown) => void, limit: number): number | undefined {
-  if (Array.isArray(node)) {
-    if (node.length > limit) return undefined;
-    for (let index = 0; index < node.length; index += 1) count(node[index]);
-    return node.length;
-  }
-  if (isCollection(node)) {
-    if (node.size > limit) return undefined;
-    for (const [name, field] of node.entries()) {
-      if (name !== field) count(name);
-      count(field);
-    }
-    return node.size;
-  }
-  let fields = 0;
-  for (const name in node) {
-    fields += 1;
-    if (fields > limit) return undefined;
-    count((node as Record<string, unknown>)[name]);
-  }
-  return fields;
-}
-
-/** What an even sample of a node's fields holds, how many fields there are for each in the sample, and the bytes of all the fields themselves. */
-interface Sample {
-  readonly fields: readonly unknown[];
-  readonly share: number;
-  readonly ownBytes: number;
-}
-
-function sampleOf(node: object): Sample {
-  if (Array.isArray(node)) {
-    return { fields: evenly(node, MAX_SAMPLE), share: shareOf(node.length), ownBytes: FIELD_BYTES * node.length };
-  }
-  if (isCollection(node)) {
-    const fields: unknown[] = [];
-    for (const [name, field] of node.entries()) {
-      if (fields.length >= 2 * MAX_SAMPLE) break;
-      fields.push(node instanceof Map ? name : undefined, field);
-    }
-    return { fields, share: shareOf(node.size), ownBytes: PLACE_BYTES * node.size };
-  }
-  const names = Object.keys(node);
-  const isHashed = names.length > MAX_SAMPLE;
-  const sampled = evenly(names, MAX_SAMPLE);
-  const fields: unknown[] = sampled.map((name) => (node as Record<string, unknown>)[name]);
-  // The names of a few fields are shared by all objects of their shape; those of many are this object's own.
-  if (isHashed) fields.push(...sampled);
-  return { fields, share: shareOf(names.length), ownBytes: (isHashed ? PLACE_BYTES : FIELD_BYTES) * names.length };
 }
 
 /** Bytes of a node and of what hangs on it, from a sample of its fields and, of the objects among them, of as many as the visits allow. */
 function estimate(node: object, visits: number, seen: Set<object>): number {
   const flat = bytesOfFlat(node);
   if (flat !== undefined) return flat;
-  const { fields, share, ownBytes } = sampleOf(node);
+  const { fields, share, ownBytes } = sampleOf(node, MAX_SAMPLE);
   const nested: object[] = [];
-  let sampleBytes = 0;
+  let bytes = 0;
   for (const field of fields) {
-    if (typeof field === "string") sampleBytes += bytesOfString(field);
+    if (typeof field === "string") bytes += bytesOfString(field);
     else if (typeof field === "object" && field !== null && !seen.has(field)) {
       seen.add(field);
       nested.push(field);
     }
   }
-  const visited = evenly(nested, Math.max(Math.min(LEAST_NESTED, Math.ceil(visits - 1)), Math.trunc(visits / LEAST_VISITS), 1));
-  if (visits <= 1) sampleBytes += HEADER_BYTES * nested.length;
-  else {
-    const each = (visits - 1) / visited.length;
-    for (const child of visited) sampleBytes += (estimate(child, each, seen) * nested.length) / visited.length;
+  const visited = evenly(nested, Math.max(Math.min(LEAST_NESTED, Math.ceil(visits - 1)), visits / LEAST_VISITS));
+  if (visited.length === 0) bytes += HEADER_BYTES * nested.length;
+  for (const child of visited) bytes += (estimate(child, (visits - 1) / visited.length, seen) * nested.length) / visited.length;
+  return ownBytes + bytes * share;
+}
+
+/** What an even sample of a node's fields holds, how many fields there are for each in the sample, and the bytes of node and fields themselves. */
+interface Sample {
+  readonly fields: readonly unknown[];
+  readonly share: number;
+  readonly ownBytes: number;
+}
+
+/** @param most fields to look at */
+function sampleOf(node: object, most: number): Sample {
+  const sample = (fields: readonly unknown[], length: number, fieldBytes: number): Sample => ({
+    fields,
+    share: Math.max(1, length / most),
+    ownBytes: HEADER_BYTES + fieldBytes * length,
+  });
+  if (Array.isArray(node)) return sample(evenly(node, most), node.length, FIELD_BYTES);
+  if (node instanceof Map || node instanceof Set) {
+    const fields: unknown[] = [];
+    let left = most;
+    for (const [name, field] of node.entries()) {
+      fields.push(field);
+      if (name !== field) fields.push(name);
+      left -= 1;
+      if (left === 0) break;
+    }
+    return sample(fields, node.size, PLACE_BYTES);
   }
-  return HEADER_BYTES + ownBytes + sampleBytes * share;
+  const names = Object.keys(node);
+  if (names.length <= MAX_SAMPLE) return sample(Object.values(node), names.length, FIELD_BYTES);
+  // The names of a few fields are shared by all objects of their shape; those of many are this object's own.
+  const sampled = evenly(names, most);
+  return sample([...sampled, ...sampled.map((name) => (node as Record<string, unknown>)[name])], names.length, PLACE_BYTES);
 }
 
 /** At most `count` of the items, evenly spread. */
 function evenly<T>(items: readonly T[], count: number): readonly T[] {
   if (items.length <= count) return items;
   return Array.from({ length: count }, (_, index) => items[Math.trunc((index * items.length) / count)] as T);
-}
-
-function shareOf(length: number): number {
-  return Math.max(1, length / MAX_SAMPLE);
-}
-
-function isCollection(node: object): node is Map<unknown, unknown> | Set<unknown> {
-  return node instanceof Map || node instanceof Set;
 }
