@@ -37,6 +37,8 @@ class IoredisPort implements BusPort {
   readonly #options: IoredisPortOptions;
   readonly #isSharded: boolean;
   readonly #wanted: Set<string> = new Set();
+  /** Of those, which the current connection has not acknowledged. */
+  readonly #unacknowledged: Set<string> = new Set();
   #events: BusPortEvents | undefined;
   #template: IoredisClient | undefined;
   #data: IoredisClient | undefined;
@@ -79,7 +81,10 @@ class IoredisPort implements BusPort {
   }
 
   unsubscribe(channels: readonly string[]): void {
-    for (const channel of channels) this.#wanted.delete(channel);
+    for (const channel of channels) {
+      this.#wanted.delete(channel);
+      this.#unacknowledged.delete(channel);
+    }
     const subscriber = this.#subscriber;
     if (channels.length === 0 || subscriber?.status !== "ready") return;
     for (const group of this.#groups(channels)) {
@@ -98,6 +103,8 @@ class IoredisPort implements BusPort {
     }
     this.#subscriber = undefined;
     subscriber.disconnect();
+    // Its `close` is not ours any more.
+    this.#events?.onLost();
     this.#connectSubscriber();
   }
 
@@ -142,7 +149,9 @@ class IoredisPort implements BusPort {
     const isCurrent = (): boolean => this.#subscriber === subscriber && !this.#isClosed;
     subscriber.on("error", (error: unknown) => this.#events?.onError(error));
     subscriber.on("ready", () => {
-      if (isCurrent()) void this.#subscribeNow(subscriber, [...this.#wanted]);
+      if (!isCurrent()) return;
+      this.#unacknowledged.clear();
+      void this.#subscribeNow(subscriber, [...this.#wanted]);
     });
     subscriber.on("close", () => {
       if (isCurrent()) this.#events?.onLost();
@@ -154,11 +163,14 @@ class IoredisPort implements BusPort {
 
   async #subscribeNow(subscriber: IoredisClient, channels: readonly string[]): Promise<void> {
     if (channels.length === 0) return;
+    for (const channel of channels) this.#unacknowledged.add(channel);
     try {
       const subscribe = (group: string[]): Promise<unknown> =>
         this.#isSharded ? subscriber.ssubscribe(...group) : subscriber.subscribe(...group);
       await this.#within(SUBSCRIBE_TIMEOUT_MS, Promise.all(this.#groups(channels).map(subscribe)));
-      if (this.#subscriber === subscriber && !this.#isClosed) this.#events?.onSubscribed();
+      if (this.#subscriber !== subscriber || this.#isClosed) return;
+      for (const channel of channels) this.#unacknowledged.delete(channel);
+      if (this.#unacknowledged.size === 0) this.#events?.onSubscribed();
     } catch (error) {
       if (this.#isClosed || this.#subscriber !== subscriber) return;
       this.#events?.onError(error);

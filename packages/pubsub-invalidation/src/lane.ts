@@ -33,8 +33,9 @@ import { check, replay } from "./scripts.ts";
  * was published while there was none is lost, and a forgery in its place would hide that. So `#verified` counts beside `#seq`: up to there
  * everything was read from the log, or was heard on one and the same subscription before a heartbeat that was. A new subscription counts
  * from `#verified` again and reads the log up to its own first heartbeat, though it may find there what it has heard; what was published
- * after that heartbeat is heard. (What this cannot see is a message that is lost while its subscription stands, as between the nodes of a
- * cluster: there a forgery at its very place hides it, and the TTL bounds that.)
+ * after that heartbeat is heard. (What this cannot see is a message that is lost while the subscription seems to stand. On a cluster nodes pass
+ * messages on among themselves, and the client replaces a node's connection without a word: there a forgery at the very place of the message
+ * that was lost hides it, and the TTL bounds that.)
  *
  * What counts as proof. Every heartbeat runs the check script, which publishes a nonce with (epoch, seq) on a channel of our own, on the
  * connection that carries the invalidations. That connection keeps its order, so when the nonce is heard, whatever was published before
@@ -173,6 +174,11 @@ export class Lane {
   /** Whether checks are answered and their nonces do not come: the subscription is dead, whatever its socket says. */
   get isDeaf(): boolean {
     return this.#unheard >= MAX_UNHEARD;
+  }
+
+  /** Whether the subscription stands, as far as the port has told. */
+  get isSubscribed(): boolean {
+    return this.#verifyingBeat < Infinity;
   }
 
   /** Whether the last calls all failed: further ones would only wait. A heartbeat that is answered ends it. */

@@ -193,11 +193,13 @@ export class PortInvalidationBus implements InvalidationBus {
 
   #onSubscribed(): void {
     if (this.#isClosed) return;
+    const isAnew = !this.#isConnected;
     this.#isConnected = true;
     this.#counters.subscriptions += 1;
     this.#announce("subscribed");
-    for (const lane of this.#allLanes()) lane.onSubscribed();
-    this.#planHeartbeat();
+    // Of a connection that stood already, only the lanes that have joined since hear for the first time.
+    for (const lane of this.#allLanes()) if (isAnew || !lane.isSubscribed) lane.onSubscribed();
+    if (isAnew) this.#planHeartbeat();
   }
 
   /** The subscription may stand already, its check having failed for want of this connection: nothing is proved until it is repeated. */
