@@ -1,8 +1,8 @@
 import type { MaybePromise } from "@larder/cache-core";
 
 /*
- * Workers share a port, so that a request for numbers reaches any one of them, which knows its own share. It asks the primary, the primary asks every worker that
- * runs, and whoever was asked tells the caller about all of them.
+ * Workers share a port, so that a request for numbers reaches any one of them, which knows its own share. It asks the primary, the primary
+ * asks every worker that runs, and whoever was asked tells the caller about all of them.
  *
  * A worker that does not answer in time, or dies meanwhile, is left out and not waited for: one that stands still must not take the
  * metrics of the others with it.

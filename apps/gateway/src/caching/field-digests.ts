@@ -10,8 +10,8 @@ const MAX_NAME = 64;
 export const OTHER_FIELDS = "(other fields)";
 
 /**
- * Digests of a request's fields, by name, in bounded room: names and their number are the caller's. Fields that an API has come first; what is beyond the
- * bound, or has a name that nobody would read, is told as one.
+ * Digests of a request's fields, by name, in bounded room: names and their number are the caller's. Fields that an API has come first; what
+ * is beyond the bound, or has a name that nobody would read, is told as one.
  */
 export function boundedFieldDigests(request: CanonicalRequest): FieldDigests {
   const inKey = request.fields.filter((field) => field.isInKey);
@@ -28,7 +28,10 @@ function isClassified(field: RequestField): boolean {
   return field.role !== undefined;
 }
 
-/** 64 bits of SHA-256 over names and values, so that no two fields have the same. In one call: a hash object costs a miss more than all of its fields. */
+/**
+ * 64 bits of SHA-256 over names and values, so that no two fields have the same. In one call: a hash object costs a miss more than all of
+ * its fields.
+ */
 function digestOf(fields: readonly RequestField[]): string {
   let text = "";
   for (const { name, form } of fields) text += `${JSON.stringify(name)}${form}\n`;

@@ -33,8 +33,8 @@ type Groups = Map<string, Map<number, number>>;
  * Remembers what the last requests were made of, to answer why one missed and which fields keep otherwise equal ones apart.
  *
  * Two requests are kept apart by a field alone when they are equal without it. A request is therefore summed up as the sum of the
- * digests of its fields, read as numbers, and what it says without one of them is that sum less one number: each request is looked at once for each field that it
- * has, where comparing texts would look at all requests for each field that any of them has.
+ * digests of its fields, read as numbers, and what it says without one of them is that sum less one number: each request is looked at once
+ * for each field that it has, where comparing texts would look at all requests for each field that any of them has.
  */
 export class RecentRequests {
   readonly #requests: RecentRequest[] = [];

@@ -1,8 +1,8 @@
 import { globPattern } from "../config/glob-pattern.ts";
 
 /**
- * What an API answers from the request alone. Everything else (files, batches, threads, vector stores, fine-tunings, stored responses, …) reads or changes what the provider
- * keeps for its account: the operator's one account, which does not know our tenants.
+ * What an API answers from the request alone. Everything else (files, batches, threads, vector stores, fine-tunings, stored responses, …)
+ * reads or changes what the provider keeps for its account: the operator's one account, which does not know our tenants.
  */
 const STATELESS: ReadonlySet<string> = new Set([
   "/v1/audio/speech",
@@ -19,8 +19,8 @@ const STATELESS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The paths beside the cached ones that tenants may use. What keeps nothing is open. The rest is closed, since one tenant could list, read and delete there what
- * is another's, unless the operator opens it.
+ * The paths beside the cached ones that tenants may use. What keeps nothing is open. The rest is closed, since one tenant could list, read
+ * and delete there what is another's, unless the operator opens it.
  */
 export class OpenPaths {
   readonly #isAll: boolean;
@@ -38,7 +38,10 @@ export class OpenPaths {
   }
 }
 
-/** Whether another program might resolve a path to one outside of the API, or to another one in it: nothing of the kind is passed on with a credential. */
+/**
+ * Whether another program might resolve a path to one outside of the API, or to another one in it: nothing of the kind is passed on with a
+ * credential.
+ */
 export function isAmbiguous(path: string): boolean {
   const decoded = path
     .replace(/%(25)*2f/gi, "/")

@@ -15,8 +15,9 @@ const COLON = 0x3a;
 const WHITE_SPACE = /^\s*$/;
 
 /**
- * An answer that goes past the cache, looked at on its way: credentials are struck out of errors, and what it cost is read where the provider tells. A stream
- * goes on event by event, any other answer as it comes; only the first piece of JSON waits, until it is whole or too large for an error.
+ * An answer that goes past the cache, looked at on its way: credentials are struck out of errors, and what it cost is read where the
+ * provider tells. A stream goes on event by event, any other answer as it comes; only the first piece of JSON waits, until it is whole or
+ * too large for an error.
  */
 export class PassedAnswer {
   readonly #kind: "stream" | "json" | "other";
@@ -70,7 +71,10 @@ export class PassedAnswer {
     return this.#hasEnded ? this.#usage : undefined;
   }
 
-  /** What it may have cost otherwise: a stream by what has come of it, anything else by what was asked. @param request the request's body, where it is known */
+  /**
+   * What it may have cost otherwise: a stream by what has come of it, anything else by what was asked. @param request the request's body,
+   * where it is known
+   */
   estimate(request: Buffer | undefined): TokenUsage | undefined {
     if (this.#kind !== "stream" && (this.#hasEnded || !request)) return undefined;
     const isStream = this.#kind === "stream";

@@ -18,7 +18,10 @@ export interface StreamExtent {
 /** Of an answer that was left before its beginning. */
 export const NOTHING_CAME: StreamExtent = { events: 0, bytes: 0 };
 
-/** What a call may have cost whose provider has not said so: it was left before its end, or no usage was asked for. Limits go by it, prices never. */
+/**
+ * What a call may have cost whose provider has not said so: it was left before its end, or no usage was asked for. Limits go by it, prices
+ * never.
+ */
 export function estimateUsage(request: Buffer | undefined, { events, bytes }: StreamExtent): TokenUsage {
   const text = Math.ceil(Math.max(0, bytes - events * EVENT_BYTES) / CHARACTERS);
   return { inputTokens: request ? estimateTokens(request) : 0, outputTokens: Math.max(events, text) };

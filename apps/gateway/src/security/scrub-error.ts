@@ -5,8 +5,9 @@ const ERROR = Buffer.from('"error"');
 const ERROR_EVENT = Buffer.from("event: error");
 
 /**
- * A piece of an answer (a JSON body, a server-sent event) without credentials where it tells an error: providers send errors with status 200 as well, and quote keys in
- * them. What is no error is left alone, whatever it looks like: a model may write a text that begins like a key.
+ * A piece of an answer (a JSON body, a server-sent event) without credentials where it tells an error: providers send errors with status
+ * 200 as well, and quote keys in them. What is no error is left alone, whatever it looks like: a model may write a text that begins like a
+ * key.
  */
 export function scrubError(bytes: Buffer, secrets: ReadonlyArray<Secret | undefined>): Buffer {
   if (!tellsError(bytes) || secrets.every((secret) => secret === undefined)) return bytes;

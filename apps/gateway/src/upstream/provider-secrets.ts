@@ -3,7 +3,10 @@ import type { Sealer } from "../security/sealer.ts";
 import { Secret } from "../security/secret.ts";
 import type { Provider } from "./provider.ts";
 
-/** What of a saved provider is sealed at rest. Header values are, all of them: Azure's `api-key` is one, and nobody knows the names of all others. */
+/**
+ * What of a saved provider is sealed at rest. Header values are, all of them: Azure's `api-key` is one, and nobody knows the names of all
+ * others.
+ */
 export interface ProviderSecrets {
   readonly apiKey: string | undefined;
   readonly headers: Readonly<Record<string, string>>;

@@ -2,8 +2,9 @@ import type { Secret } from "../security/secret.ts";
 import type { Upstream } from "./upstream.ts";
 
 /**
- * What a provider is called with when callers bring their own keys: `callers-key`, theirs goes there; `own-key`, its own, for whoever comes. A key is
- * one provider's, and callers who bring theirs are known to nobody else: without either word the provider is not used for them.
+ * What a provider is called with when callers bring their own keys: `callers-key`, theirs goes there; `own-key`, its own, for whoever
+ * comes. A key is one provider's, and callers who bring theirs are known to nobody else: without either word the provider is not used for
+ * them.
  */
 export type PassthroughUse = "callers-key" | "own-key";
 
