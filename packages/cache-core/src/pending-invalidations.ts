@@ -63,9 +63,16 @@ export class PendingInvalidations {
   #broadInFlight = 0;
   /** Those of `#waiting` that cover more than one key. */
   readonly #broadWaiting: Set<InvalidationTarget> = new Set();
+  /** The calls of `run` that are under way, each until it is known whether it must be sent again. */
+  readonly #underWay: Set<Promise<void>> = new Set();
+  /** The round of sending again that is under way, or the last one. */
+  #round: Promise<void> = Promise.resolve();
   #retryMs = FIRST_RETRY_MS;
   #cancelRetry: CancelTimer | undefined;
   #isFlushing = false;
+  /** A round that goes on though nothing gets through would hold the closing up. */
+  #isDraining = false;
+  #endBreath: () => void = () => {};
   #isClosed = false;
 
   constructor(options: PendingOptions) {
@@ -91,7 +98,35 @@ export class PendingInvalidations {
    * @returns whether it was acknowledged
    * @throws {CacheError} ERR_CACHE_CODEC or ERR_CACHE_INVALID_OPTION, as `send` does: then nothing was sent and nothing waits
    */
-  async run(target: InvalidationTarget, send: () => Promise<unknown>): Promise<boolean> {
+  run(target: InvalidationTarget, send: () => Promise<unknown>): Promise<boolean> {
+    const running = this.#send(target, send);
+    const finish = (): void => void this.#underWay.delete(settled);
+    const settled = running.then(finish, finish);
+    this.#underWay.add(settled);
+    return running;
+  }
+
+  /** Sends what waits, as long as any of it gets through: when the backend answers again. */
+  flush(): Promise<void> {
+    return this.#goThrough(false);
+  }
+
+  /** Before the cache closes: waits for what is on its way, whose senders' deadlines bound it, and sends once more what failed. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#underWay);
+    this.#isDraining = true;
+    this.#endBreath();
+    await this.#round;
+    await this.flush();
+  }
+
+  /** Stops retrying. What fails from now on waits for nothing. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stopWaiting();
+  }
+
+  async #send(target: InvalidationTarget, send: () => Promise<unknown>): Promise<boolean> {
     const name = nameOf(target);
     const older = this.#waiting.get(name);
     this.#inFlight.set(name, (this.#inFlight.get(name) ?? 0) + 1);
@@ -114,17 +149,6 @@ export class PendingInvalidations {
     }
   }
 
-  /** Sends what waits, as long as any of it gets through: when the backend answers again, and before the cache closes. */
-  flush(): Promise<void> {
-    return this.#goThrough(false);
-  }
-
-  /** Stops retrying. What fails from now on waits for nothing. */
-  close(): void {
-    this.#isClosed = true;
-    this.#stopWaiting();
-  }
-
   #isCoveredBroadly(key: string): boolean {
     if (this.#broadWaiting.size === 0) return false;
     const { isReached } = this.#options;
@@ -136,6 +160,11 @@ export class PendingInvalidations {
   /** Sends each that waits now, once. @param isThorough goes on though nothing of a batch gets through */
   async #goThrough(isThorough: boolean): Promise<void> {
     if (this.#isFlushing || this.#isClosed || this.#waiting.size === 0) return;
+    this.#round = this.#sendWaiting(isThorough);
+    await this.#round;
+  }
+
+  async #sendWaiting(isThorough: boolean): Promise<void> {
     this.#isFlushing = true;
     const waiting = [...this.#waiting];
     let failed = 0;
@@ -145,8 +174,9 @@ export class PendingInvalidations {
         const sent = await Promise.all(batch.map(([name, target]) => this.#sendAgain(name, target)));
         const reached = sent.filter(Boolean).length;
         failed += sent.length - reached;
-        if (reached === 0 && !isThorough) break;
-        if (reached < sent.length && isThorough) await this.#breathe();
+        const isPatient = isThorough && !this.#isDraining;
+        if (reached === 0 && !isPatient) break;
+        if (reached < sent.length && isPatient) await this.#breathe();
       }
     } finally {
       this.#isFlushing = false;
@@ -175,7 +205,11 @@ export class PendingInvalidations {
 
   #breathe(): Promise<void> {
     return new Promise((resolve) => {
-      this.#options.clock.setTimer(resolve, BREATH_MS);
+      const cancel = this.#options.clock.setTimer(resolve, BREATH_MS);
+      this.#endBreath = () => {
+        cancel();
+        resolve();
+      };
     });
   }
 

@@ -269,13 +269,13 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     });
   }
 
-  /** Sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus stay open: they were handed in. */
+  /** Waits for invalidations on their way, sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus stay open: they were handed in. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#proof.stop();
     await Promise.allSettled([...this.#writes]);
-    await this.#pending.flush();
+    await this.#pending.drain();
     this.#pending.close();
     this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
     this.#channel?.leave();

@@ -1,10 +1,31 @@
 import { MemoryInvalidationBus, type StoredEntry } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
-import { ManualClock } from "@larder/cache-testing";
+import { ManualClock, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { describe, expect, it } from "vitest";
-import { createCoherentCache } from "../src/index.ts";
+import { createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 
 describe("closing", () => {
+  it("a cache and its bus, in the order of the README, leaves no invalidation behind that was on its way (I23)", async () => {
+    const keyPrefix = uniquePrefix();
+    const member = () => {
+      const bus = new RedisInvalidationBus({ url: process.env.REDIS_URL as string, keyPrefix });
+      const l1 = new MemoryCache<StoredEntry<string>>({ maxEntries: 100 });
+      return { bus, cache: createCoherentCache<string>({ l1, bus, namespace: "closing", ttlMs: 60_000, backendBudgetMs: 1_000 }) };
+    };
+    const [a, b] = [member(), member()];
+    await Promise.all([a.cache.ready(), b.cache.ready()]);
+    const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
+    for (const key of keys) await b.cache.get(key, () => "old");
+    const answers = keys.map((key) => a.cache.invalidate(key));
+    await a.cache.close();
+    a.bus.close();
+    expect(await Promise.all(answers)).toEqual(keys.map(() => ({ propagated: true, pending: 0 })));
+    await waitUntil("b hears of all", () => b.cache.stats().remoteInvalidations === keys.length);
+    expect(await Promise.all(keys.map((key) => b.cache.get(key, () => "new")))).toEqual(keys.map(() => "new"));
+    await b.cache.close();
+    b.bus.close();
+  });
+
   it("a bus in memory under its caches lets them serve nothing for longer than their staleness bound, and say that they are degraded", async () => {
     const clock = new ManualClock();
     const bus = new MemoryInvalidationBus();

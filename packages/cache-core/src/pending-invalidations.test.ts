@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import type { Clock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
+import type { InvalidationTarget } from "./invalidation.ts";
+import { PendingInvalidations } from "./pending-invalidations.ts";
+
+const key = (name: string): InvalidationTarget => ({ kind: "key", key: name });
+const away = new CacheError("ERR_CACHE_BACKEND", "away");
+
+/** A queue whose every sending again is answered by hand. */
+function queue() {
+  const sentAgain: Array<{ readonly target: InvalidationTarget; resolve(): void; reject(error: Error): void }> = [];
+  const timers: Array<() => void> = [];
+  const setTimer = (callback: () => void): (() => void) => {
+    timers.push(callback);
+    return () => {};
+  };
+  const clock: Clock = { now: () => 0, wallNow: () => 0, setTimer };
+  const send = (target: InvalidationTarget): Promise<void> =>
+    new Promise((resolve, reject) => {
+      sentAgain.push({ target, resolve, reject });
+    });
+  return { sentAgain, timers, pending: new PendingInvalidations({ clock, limit: 100, send }) };
+}
+
+/** A promise that is settled by hand. */
+function held() {
+  let resolve = (): void => {};
+  let reject = (_: Error): void => {};
+  const promise = new Promise<void>((resolveIt, rejectIt) => {
+    [resolve, reject] = [resolveIt, rejectIt];
+  });
+  return { promise, resolve: () => resolve(), reject: (error: Error) => reject(error) };
+}
+
+/** Lets every reaction to what was settled run. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+// The suite in cache-testing holds what waits to its promises; here is how it ends.
+describe("draining pending invalidations", () => {
+  it("waits for those that are on their way", async () => {
+    const { pending, sentAgain } = queue();
+    const first = held();
+    const running = pending.run(key("k"), () => first.promise);
+    let isDrained = false;
+    const drained = pending.drain().then(() => {
+      isDrained = true;
+    });
+    await turn();
+    expect(isDrained).toBe(false);
+    first.resolve();
+    await drained;
+    expect(await running).toBe(true);
+    expect(sentAgain).toEqual([]);
+  });
+
+  it("sends once more those of them that fail, and does not reject for one that is refused", async () => {
+    const { pending, sentAgain } = queue();
+    const [lost, refused] = [held(), held()];
+    const runs = [pending.run(key("lost"), () => lost.promise), pending.run(key("refused"), () => refused.promise)];
+    const refusal = expect(runs[1]).rejects.toThrow("not a value");
+    const drained = pending.drain();
+    lost.reject(away);
+    refused.reject(new CacheError("ERR_CACHE_CODEC", "not a value"));
+    await turn();
+    expect(sentAgain.map(({ target }) => target)).toEqual([key("lost")]);
+    sentAgain[0]?.resolve();
+    await drained;
+    await refusal;
+    expect(await runs[0]).toBe(false);
+    expect(pending.size).toBe(0);
+  });
+
+  it("does not wait for a round of retries to go through a long queue of which nothing gets through", async () => {
+    const { pending, sentAgain, timers } = queue();
+    for (let index = 0; index < 70; index += 1) await pending.run(key(`${index}`), () => Promise.reject(away));
+    timers[0]?.();
+    for (const sending of sentAgain) sending.reject(away);
+    await turn();
+    // The round waits a moment before its next batch: for ever, by this clock.
+    const drained = pending.drain();
+    await turn();
+    for (const sending of sentAgain) sending.reject(away);
+    await turn();
+    for (const sending of sentAgain) sending.reject(away);
+    await drained;
+    expect(pending.size).toBe(70);
+  });
+
+  it("waits for a round of sending again that has begun already", async () => {
+    const { pending, sentAgain } = queue();
+    await pending.run(key("k"), () => Promise.reject(away));
+    void pending.flush();
+    const drained = pending.drain();
+    await turn();
+    expect(sentAgain).toHaveLength(1);
+    sentAgain[0]?.reject(away);
+    await turn();
+    expect(sentAgain).toHaveLength(2);
+    sentAgain[1]?.resolve();
+    await drained;
+    expect(pending.size).toBe(0);
+  });
+});
