@@ -127,6 +127,7 @@ function describe(admin: AdminParts, provider: Provider): Record<string, unknown
     models: provider.models,
     source: provider.source,
     hasApiKey: provider.apiKey !== undefined,
+    ...(provider.passthrough ? { passthrough: provider.passthrough } : {}),
     isBreakerOpen: admin.parts.caller.isOpen(provider.id),
   };
 }
