@@ -105,10 +105,10 @@ class ScheduleRun {
     this.#checkRest("get");
     if (this.#plan.loadsAtRest) this.#checkRest("getOrSet");
     const { violations } = this.#oracle;
-    for (const process of this.#processes) {
-      if (process.isAlive) violations.push(...process.checkBooks());
-      process.stop();
-    }
+    // One process's in each schedule: snapshots of counters cost more than counting.
+    const audited = this.#processes[Math.abs(seed) % processes];
+    if (audited?.isAlive) violations.push(...audited.checkBooks());
+    for (const process of this.#processes) process.stop();
     return {
       seed,
       violations,

@@ -113,7 +113,11 @@ interface Stage {
 function planPatience(random: SeededRandom, isPatient: boolean, isLong: boolean): Partial<LoadPlan> & Pick<LoadPlan, "staleIfErrorMs"> {
   const softTimeoutMs = random.chance(0.3) ? 1 + random.next() * (isLong ? 1_000 : 40) : undefined;
   if (isPatient)
-    return { staleWhileRevalidateMs: random.chance(0.3) ? 200 : 0, staleIfErrorMs: 2_000, ...(softTimeoutMs && { softTimeoutMs }) };
+    return {
+      staleWhileRevalidateMs: random.chance(0.5) ? 100 + 900 * random.next() : 0,
+      staleIfErrorMs: 2_000,
+      ...(softTimeoutMs && { softTimeoutMs }),
+    };
   return { staleWhileRevalidateMs: 200, staleIfErrorMs: 400, ...(softTimeoutMs && { softTimeoutMs }) };
 }
 
