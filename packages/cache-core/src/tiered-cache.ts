@@ -269,7 +269,10 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     });
   }
 
-  /** Waits for invalidations on their way, sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus stay open: they were handed in. */
+  /**
+   * Waits for invalidations on their way, sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus
+   * stay open: they were handed in.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -4,9 +4,9 @@ import type { Lane } from "./lane.ts";
 const BEATS_AT_ONCE = 256;
 
 /**
- * Sends the heartbeats of all lanes of a bus, so many at a time. Sent all at once, those beyond what the port takes would fail, and, the order
- * being the same each time, be the same ones for ever: lanes that never prove themselves. A lane that could not be served before the next
- * round keeps its place before the others.
+ * Sends the heartbeats of all lanes of a bus, so many at a time. Sent all at once, those beyond what the port takes would fail, and, the
+ * order being the same each time, be the same ones for ever: lanes that never prove themselves. A lane that could not be served before
+ * the next round keeps its place before the others.
  */
 export class BeatQueue {
   readonly #due: Set<Lane> = new Set();

@@ -33,9 +33,9 @@ import { check, replay } from "./scripts.ts";
  * was published while there was none is lost, and a forgery in its place would hide that. So `#verified` counts beside `#seq`: up to there
  * everything was read from the log, or was heard on one and the same subscription before a heartbeat that was. A new subscription counts
  * from `#verified` again and reads the log up to its own first heartbeat, though it may find there what it has heard; what was published
- * after that heartbeat is heard. (What this cannot see is a message that is lost while the subscription seems to stand. On a cluster nodes pass
- * messages on among themselves, and the client replaces a node's connection without a word: there a forgery at the very place of the message
- * that was lost hides it, and the TTL bounds that.)
+ * after that heartbeat is heard. (What this cannot see is a message that is lost while the subscription seems to stand. On a cluster
+ * nodes pass messages on among themselves, and the client replaces a node's connection without a word: there a forgery at the very place
+ * of the message that was lost hides it, and the TTL bounds that.)
  *
  * What counts as proof. Every heartbeat runs the check script, which publishes a nonce with (epoch, seq) on a channel of our own, on the
  * connection that carries the invalidations. That connection keeps its order, so when the nonce is heard, whatever was published before
@@ -50,8 +50,9 @@ import { check, replay } from "./scripts.ts";
  *
  * Interleavings that this survives, each a test: messages lost with the connection; heartbeat overtaking nothing but arriving before its
  * own check's reply; an epoch moving between two pages of a replay; a log trimmed under a replay; old replies after a reconnect; a
- * message from a foreign epoch; a forged place, before or after the real one, and with the real one lost. One that it does not: two servers that both believe to be the master (split brain). Each side's
- * processes prove themselves fresh against their own; `min-replicas-to-write` bounds that in Redis, and the TTL bounds it here.
+ * message from a foreign epoch; a forged place, before or after the real one, and with the real one lost. One that it does not: two
+ * servers that both believe to be the master (split brain). Each side's processes prove themselves fresh against their own;
+ * `min-replicas-to-write` bounds that in Redis, and the TTL bounds it here.
  *
  * Sources: Redis, "Redis Pub/Sub: delivery semantics" (at most once); M. Annamalai et al., "Skybridge", OSDI 2025 (bounded or known
  * unknown); Redis, "Client-side caching: what to do when losing connection".
@@ -433,7 +434,7 @@ export class Lane {
     }, URGENT_GAP_MS - sinceMs);
   }
 
-  /** Reads the log from the first place that is in doubt: what was heard since may have stood at a place that was not its own. Never rejects. */
+  /** Reads the log from the first place in doubt: what was heard since may have stood at a place that was not its own. Never rejects. */
   async #fillHole(): Promise<void> {
     if (this.#isReplaying || this.#isClosed) return;
     this.#isReplaying = true;

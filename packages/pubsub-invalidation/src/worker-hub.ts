@@ -32,9 +32,9 @@ const ENVELOPE = 100;
  * `WorkerInvalidationBus` what Redis is to `RedisInvalidationBus`, and answers the same scripts. When the primary ends its workers are
  * blind, know it, and cap the staleness of what they serve.
  *
- * A worker that stands still (stopped by a signal, in a debugger, in a loop without end) reads nothing, and what is sent to it stays in this
- * process's memory. So a mark is sent after so many characters, which the worker sends back when it has read so far, and past a bound it
- * is sent no more messages: its next heartbeat shows it the hole, and it reads the log or drops everything.
+ * A worker that stands still (stopped by a signal, in a debugger, in a loop without end) reads nothing, and what is sent to it stays in
+ * this process's memory. So a mark is sent after so many characters, which the worker sends back when it has read so far, and past a
+ * bound it is sent no more messages: its next heartbeat shows it the hole, and it reads the log or drops everything.
  */
 export class WorkerBusHub {
   readonly #clock: Clock;
