@@ -1,6 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { type Clock, checkCount, checkDurationMs, checkWindowMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import { followRedirects } from "./follow-redirects.ts";
+import { publicUrl } from "./public-url.ts";
 import { SourceError } from "./source-error.ts";
 
 /**
@@ -8,6 +10,7 @@ import { SourceError } from "./source-error.ts";
  *
  * - One deadline covers a request with its body; a lowest rate ends a drip that keeps the connection busy below it.
  * - Bytes are counted after decompression, as they arrive: a 1 GB body, sent or unpacked, ends at the cap and never sits in memory.
+ * - Redirects are followed by hand (follow-redirects): another origin gets a bare request.
  * - The content type must be JSON: a captive portal's or an error page's HTML must not reach the parser with a misleading error.
  * - 408, 425, 429 and 5xx, broken connections and timeouts are tried again with doubled waits and full jitter; `retry-after` is obeyed
  *   while it fits the run, else the source has failed for this time. Other statuses are final.
@@ -63,20 +66,12 @@ export interface BodyRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** @default none: the body is fetched whatever it is */
   readonly validators?: Validators;
+  /** Bytes at most, decompressed, where that is less than the fetcher's `maxBytes`. @default the fetcher's */
+  readonly maxBytes?: number;
   readonly signal: AbortSignal;
 }
 
 const RETRYABLE_STATUS = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529]);
-
-/** Host and path of a URL, for messages: query and userinfo may hold keys. */
-export function publicUrl(url: string): string {
-  try {
-    const { protocol, host, pathname } = new URL(url);
-    return `${protocol}//${host}${pathname}`;
-  } catch {
-    return "an invalid URL";
-  }
-}
 
 /** Reads `retry-after`: seconds, or a date. */
 export function readRetryAfterMs(value: string | null, wallNow: number): number | undefined {
@@ -97,6 +92,8 @@ class LimitedFetcher implements BodyFetcher {
   readonly #maxBytes: number;
   readonly #minBytesPerSecond: number;
   readonly #stallMs: number;
+  /** Sent to whoever a request ends at. */
+  readonly #bareHeaders: Record<string, string>;
   readonly #headers: Record<string, string>;
 
   constructor(options: FetchOptions) {
@@ -111,11 +108,12 @@ class LimitedFetcher implements BodyFetcher {
     this.#maxBytes = checkCount("maxBytes", options.maxBytes ?? 67_108_864);
     this.#minBytesPerSecond = checkCount("minBytesPerSecond", options.minBytesPerSecond ?? 512, 0);
     this.#stallMs = checkDurationMs("stallMs", options.stallMs ?? 10_000);
-    this.#headers = { accept: "application/json", "user-agent": userAgent, ...headers };
+    this.#bareHeaders = { accept: "application/json", "user-agent": userAgent };
+    this.#headers = { ...this.#bareHeaders, ...headers };
   }
 
   async fetchBody(url: string, request: BodyRequest): Promise<FetchedBody> {
-    if (url.startsWith("file:")) return this.#readFile(url);
+    if (url.startsWith("file:")) return this.#readFile(url, this.#capOf(request));
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#attempt(url, request);
@@ -130,11 +128,15 @@ class LimitedFetcher implements BodyFetcher {
     }
   }
 
-  async #readFile(url: string): Promise<FetchedBody> {
+  #capOf(request: BodyRequest): number {
+    return Math.min(this.#maxBytes, request.maxBytes ?? Number.POSITIVE_INFINITY);
+  }
+
+  async #readFile(url: string, maxBytes: number): Promise<FetchedBody> {
     try {
       const path = fileURLToPath(url);
       const { size } = await stat(path);
-      if (size > this.#maxBytes) throw this.#tooLarge(url);
+      if (size > maxBytes) throw this.#tooLarge(url, maxBytes);
       return { status: "ok", bytes: await readFile(path), validators: {} };
     } catch (error) {
       if (SourceError.is(error)) throw error;
@@ -152,14 +154,21 @@ class LimitedFetcher implements BodyFetcher {
       this.#timeoutMs,
     );
     try {
-      const headers = { ...this.#headers, ...request.headers, ...conditional(request.validators) };
-      const response = await this.#untilAborted(this.#fetch(url, { headers, signal: guard.signal, redirect: "follow" }), guard.signal);
+      const more = conditional(request.validators);
+      const [headers, bareHeaders] = [
+        { ...this.#headers, ...request.headers, ...more },
+        { ...this.#bareHeaders, ...more },
+      ];
+      const send = (target: string, sent: Record<string, string>): Promise<Response> =>
+        this.#untilAborted(this.#fetch(target, { headers: sent, signal: guard.signal, redirect: "manual" }), guard.signal);
+      const response = await followRedirects(url, { send, headers, bareHeaders });
       if (response.status === 304 && request.validators) {
         await response.body?.cancel();
         return { status: "not-modified" };
       }
-      await this.#checkHead(url, response);
-      return { status: "ok", bytes: await this.#readAll(url, response, guard), validators: validatorsOf(response) };
+      const maxBytes = this.#capOf(request);
+      await this.#checkHead(url, response, maxBytes);
+      return { status: "ok", bytes: await this.#readAll(url, response, guard, maxBytes), validators: validatorsOf(response) };
     } catch (error) {
       throw guard.signal.aborted ? guard.signal.reason : error;
     } finally {
@@ -170,7 +179,7 @@ class LimitedFetcher implements BodyFetcher {
     }
   }
 
-  async #checkHead(url: string, response: Response): Promise<void> {
+  async #checkHead(url: string, response: Response, maxBytes: number): Promise<void> {
     const refuse = async (error: SourceError): Promise<never> => {
       await response.body?.cancel().catch(() => {});
       throw error;
@@ -185,10 +194,10 @@ class LimitedFetcher implements BodyFetcher {
     // Raw file hosts send JSON as text/plain; a page is what must be told from a list.
     if (!/json|text\/plain|octet-stream/i.test(type))
       await refuse(new SourceError("not-json", `${publicUrl(url)} answered with another content type than JSON`));
-    if (Number(response.headers.get("content-length") ?? 0) > this.#maxBytes) await refuse(this.#tooLarge(url));
+    if (Number(response.headers.get("content-length") ?? 0) > maxBytes) await refuse(this.#tooLarge(url, maxBytes));
   }
 
-  async #readAll(url: string, response: Response, guard: AbortController): Promise<Uint8Array> {
+  async #readAll(url: string, response: Response, guard: AbortController, maxBytes: number): Promise<Uint8Array> {
     if (!response.body) return new Uint8Array();
     const reader = response.body.getReader();
     const chunks: Uint8Array[] = [];
@@ -211,7 +220,7 @@ class LimitedFetcher implements BodyFetcher {
         if (done) return Buffer.concat(chunks, total);
         total += value.byteLength;
         windowBytes += value.byteLength;
-        if (total > this.#maxBytes) throw this.#tooLarge(url);
+        if (total > maxBytes) throw this.#tooLarge(url, maxBytes);
         chunks.push(value);
       }
     } finally {
@@ -230,8 +239,8 @@ class LimitedFetcher implements BodyFetcher {
     });
   }
 
-  #tooLarge(url: string): SourceError {
-    return new SourceError("too-large", `the body of ${publicUrl(url)} is larger than ${this.#maxBytes} bytes`);
+  #tooLarge(url: string, maxBytes: number): SourceError {
+    return new SourceError("too-large", `the body of ${publicUrl(url)} is larger than ${maxBytes} bytes`);
   }
 
   #explain(url: string, error: unknown, signal: AbortSignal): SourceError {

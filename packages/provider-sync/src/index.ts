@@ -73,7 +73,7 @@ export type { AlertMemory, StaleAlert, StaleAlertOptions, StaleAlertOutcome } fr
 export { checkStaleAlert, readInstant } from "./stale-alert.ts";
 export type { SyncOptions } from "./sync.ts";
 export { syncOnce } from "./sync.ts";
-export type { SyncEvent, SyncEvents, SyncListener } from "./sync-events.ts";
+export type { SourceProgress, SyncEvent, SyncEvents, SyncListener } from "./sync-events.ts";
 export type { RunNowResult, SyncSchedulerOptions, SyncStatus } from "./sync-scheduler.ts";
 export { createSyncScheduler, SyncScheduler } from "./sync-scheduler.ts";
 export { fromUsd, fromUsdPerToken } from "./usd-per-million.ts";

@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import type { Clock } from "@larder/cache-core";
-import { type BodyFetcher, publicUrl } from "./fetch-body.ts";
+import type { BodyFetcher } from "./fetch-body.ts";
+import { publicUrl } from "./public-url.ts";
 import type { RawBody } from "./snapshot-store.ts";
-import type { Source, SourceContext, SourceReading } from "./source.ts";
+import type { Source, SourceContext, SourceReading, SourceRequest } from "./source.ts";
 import { SourceError, type SourceFailureReason } from "./source-error.ts";
 
 /** How one source's reading ended. */
@@ -24,6 +26,40 @@ export interface ReadSourcesOptions {
   lastBody(source: string, url: string): Promise<RawBody | undefined>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Bytes that the bodies of one source, and of all, may come to. */
+  readonly limits: { readonly maxSourceBytes: number; readonly maxRunBytes: number };
+  /** Called as each source has answered or failed. */
+  onRead?(outcome: ReadOutcome): void;
+}
+
+/**
+ * What a stored body is found again by: the public part of its URL, and a digest of the query, which may hold a key. Without the query
+ * two lists of one path would answer each other's conditional requests.
+ */
+function storedName(url: string): string {
+  const search = URL.canParse(url) ? new URL(url).search : "";
+  return search === "" ? publicUrl(url) : `${publicUrl(url)}?sha256=${createHash("sha256").update(search).digest("hex").slice(0, 16)}`;
+}
+
+/** Milliseconds that a source may take to sum up what it has read when the run's time is over. */
+const SUM_UP_MS = 1_000;
+
+/** What does not heed the run's signal must not hold up the run: it has failed `graceMs` after it. */
+function unlessAborted<T>(work: Promise<T>, { signal, clock }: Pick<ReadSourcesOptions, "signal" | "clock">, graceMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let cancel = (): void => {};
+    const giveUp = (): void => reject(new SourceError("aborted", "the run was cancelled or its time is over"));
+    const onAbort = (): void => {
+      cancel = clock.setTimer(giveUp, graceMs);
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    const settle = (): void => {
+      cancel();
+      signal.removeEventListener("abort", onAbort);
+    };
+    work.then(resolve, reject).finally(settle);
+  });
 }
 
 function parseJson(url: string, bytes: Uint8Array): unknown {
@@ -35,9 +71,15 @@ function parseJson(url: string, bytes: Uint8Array): unknown {
   }
 }
 
+/**
+ * Reads JSON for the sources and keeps the bodies. They are held until the commit, so what one source may bring in, and what all of them
+ * may, is bounded: a cap for each body alone lets a source of hundreds of requests fill the memory with bodies that are each small enough.
+ */
 class Collector {
   readonly #options: ReadSourcesOptions;
   readonly rawBodies: RawBody[] = [];
+  readonly #bytesOf: Map<string, number> = new Map();
+  #totalBytes = 0;
 
   constructor(options: ReadSourcesOptions) {
     this.#options = options;
@@ -45,26 +87,45 @@ class Collector {
 
   contextOf(source: Source, primaries: ReadonlyMap<string, SourceReading>): SourceContext {
     const { signal } = this.#options;
-    return { primaries, signal, getJson: (url, request = {}) => this.#getJson(source.name, url, request.headers ?? {}) };
+    return { primaries, signal, getJson: (url, request = {}) => this.#getJson(source.name, url, request) };
   }
 
-  async #getJson(source: string, url: string, headers: Readonly<Record<string, string>>): Promise<unknown> {
+  async #getJson(source: string, url: string, request: SourceRequest): Promise<unknown> {
     const { fetcher, lastBody, clock, signal } = this.#options;
+    const { headers = {}, maxBytes = Number.POSITIVE_INFINITY } = request;
     const fetchedAt = clock.wallNow();
-    const key = publicUrl(url);
-    const former = await lastBody(source, key);
+    const name = storedName(url);
+    const former = await unlessAborted(lastBody(source, name), this.#options, 0);
     const { etag, lastModified } = former ?? {};
     const validators = { ...(etag !== undefined && { etag }), ...(lastModified !== undefined && { lastModified }) };
     const isConditional = former !== undefined && (etag !== undefined || lastModified !== undefined);
-    const fetched = await fetcher.fetchBody(url, { headers, signal, ...(isConditional && { validators }) });
+    const roomBytes = Math.min(maxBytes, this.#roomOf(source, url));
+    const fetched = await fetcher.fetchBody(url, { headers, signal, maxBytes: roomBytes, ...(isConditional && { validators }) });
     // "Not modified" means that the former body is what the upstream says now: it takes the same way as a new one.
     const raw: RawBody =
       fetched.status === "ok"
-        ? { source, url: key, fetchedAt, ...fetched.validators, bytes: fetched.bytes }
+        ? { source, url: name, fetchedAt, ...fetched.validators, bytes: fetched.bytes }
         : { ...(former as RawBody), fetchedAt };
+    this.#count(source, url, raw.bytes.byteLength);
     const parsed = parseJson(url, raw.bytes);
     this.rawBodies.push(raw);
     return parsed;
+  }
+
+  #roomOf(source: string, url: string): number {
+    const { maxSourceBytes, maxRunBytes } = this.#options.limits;
+    const roomBytes = Math.min(maxSourceBytes - (this.#bytesOf.get(source) ?? 0), maxRunBytes - this.#totalBytes);
+    if (roomBytes <= 0)
+      throw new SourceError("too-large", `no room is left for ${publicUrl(url)}: the bodies of this run are too many or too large`);
+    return roomBytes;
+  }
+
+  /** Counted before it is parsed, and once more against the room: requests side by side have each seen the same. */
+  #count(source: string, url: string, bytes: number): void {
+    if (bytes > this.#roomOf(source, url))
+      throw new SourceError("too-large", `the body of ${publicUrl(url)} is larger than the room left in this run`);
+    this.#bytesOf.set(source, (this.#bytesOf.get(source) ?? 0) + bytes);
+    this.#totalBytes += bytes;
   }
 }
 
@@ -74,15 +135,19 @@ function explain(error: unknown): { readonly reason: SourceFailureReason; readon
   return { reason: "unknown", detail: error instanceof Error ? `the source threw ${error.name}` : "the source threw" };
 }
 
-async function readOne(source: Source, context: SourceContext, clock: Clock): Promise<ReadOutcome> {
+async function readOne(source: Source, context: SourceContext, options: ReadSourcesOptions): Promise<ReadOutcome> {
+  const { clock, onRead } = options;
   const startedAt = clock.wallNow();
   const begun = clock.now();
+  let outcome: ReadOutcome;
   try {
-    const reading = await source.read(context);
-    return { source, startedAt, durationMs: clock.now() - begun, outcome: "read", reading };
+    const reading = await unlessAborted(source.read(context), options, SUM_UP_MS);
+    outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "read", reading };
   } catch (error) {
-    return { source, startedAt, durationMs: clock.now() - begun, outcome: "failed", ...explain(error) };
+    outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "failed", ...explain(error) };
   }
+  onRead?.(outcome);
+  return outcome;
 }
 
 /**
@@ -95,7 +160,7 @@ export async function readSources(options: ReadSourcesOptions): Promise<ReadSour
     Promise.all(
       options.sources
         .filter((source) => source.role === role)
-        .map((source) => readOne(source, collector.contextOf(source, primaries), options.clock)),
+        .map((source) => readOne(source, collector.contextOf(source, primaries), options)),
     );
   const first = await readAll("primary", new Map());
   const told = new Map(first.flatMap((outcome) => (outcome.outcome === "read" ? [[outcome.source.name, outcome.reading] as const] : [])));

@@ -35,7 +35,7 @@ export interface SyncState {
 /** A body as an upstream sent it. */
 export interface RawBody {
   readonly source: string;
-  /** Without query and userinfo. */
+  /** Without userinfo, and with a digest in place of the query: both may hold keys. */
   readonly url: string;
   readonly fetchedAt: number;
   readonly etag?: string;

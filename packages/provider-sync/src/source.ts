@@ -21,6 +21,8 @@ export interface SourceReading {
 export interface SourceRequest {
   /** Headers in addition to the client's. @default none */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Bytes of this body at most, decompressed, where that is less than the client's `maxBytes`. @default the client's */
+  readonly maxBytes?: number;
 }
 
 /** What a source is given to read its upstream with. */

@@ -4,6 +4,10 @@ import { type Clock, checkDurationMs, systemClock } from "@larder/cache-core";
  * Tells once an episode that no sync has completed for too long (seeds S4.12). An episode begins with a completion growing old, or with
  * none ever recorded, and ends with the next completion. Whatever fails here is answered, never thrown: an alert about the catalog must
  * not take down what serves it.
+ *
+ * Instants come from the clocks of a fleet. One that lies ahead of this machine's by less than `staleAfterMs` is skew between machines;
+ * one further ahead was written by a clock that was wrong, and counts as if it had not been: else one bad hour silences the alert until
+ * the time that the bad clock showed.
  */
 export interface StaleAlertOptions {
   /** When a sync last completed; `undefined` = never recorded. */
@@ -38,7 +42,7 @@ export interface AlertMemory {
 export interface StaleAlert {
   /** `undefined` = no completion was ever recorded. */
   readonly completedAt: number | undefined;
-  /** `Infinity` when none was ever recorded. */
+  /** `Infinity` when none was ever recorded, or the recorded instant is too far ahead of the clock to be true. */
   readonly ageMs: number;
   readonly isTest: boolean;
   /** One line for people. */
@@ -59,24 +63,34 @@ export function readInstant(value: number | string | null | undefined): number |
   return Number.isFinite(at) && at > 0 ? at : undefined;
 }
 
+/** An instant as far as it can be true: see the essay on instants ahead of the clock. */
+function plausible(now: number, at: number | undefined, staleAfterMs: number): number | undefined {
+  return at !== undefined && at - now < staleAfterMs ? at : undefined;
+}
+
 /** Whether an alert is due. An alert newer than the completion suppresses until `rememberMs` is over. */
 export function isAlertDue(
   now: number,
-  completedAt: number | undefined,
-  alertedAt: number | undefined,
+  recordedAt: number | undefined,
+  recordedAlertAt: number | undefined,
   limits: { readonly staleAfterMs: number; readonly rememberMs: number },
 ): "fresh" | "suppressed" | "due" {
+  const completedAt = plausible(now, recordedAt, limits.staleAfterMs);
+  const alertedAt = plausible(now, recordedAlertAt, limits.staleAfterMs);
   if (completedAt !== undefined && now - completedAt < limits.staleAfterMs) return "fresh";
   const isTold = alertedAt !== undefined && (completedAt === undefined || alertedAt > completedAt) && now - alertedAt < limits.rememberMs;
   return isTold ? "suppressed" : "due";
 }
 
-function compose(completedAt: number | undefined, now: number, isTest: boolean): StaleAlert {
-  const ageMs = completedAt === undefined ? Number.POSITIVE_INFINITY : now - completedAt;
+function compose(completedAt: number | undefined, now: number, staleAfterMs: number, isTest: boolean): StaleAlert {
+  const isAhead = completedAt !== undefined && plausible(now, completedAt, staleAfterMs) === undefined;
+  const ageMs = completedAt === undefined || isAhead ? Number.POSITIVE_INFINITY : now - completedAt;
   const last =
     completedAt === undefined
       ? "the last completion was never recorded"
-      : `the last one completed at ${new Date(completedAt).toISOString()}, ${Math.floor(ageMs / 60_000)} minutes ago`;
+      : isAhead
+        ? "the last completion is recorded with an instant that is still to come"
+        : `the last one completed at ${new Date(completedAt).toISOString()}, ${Math.floor(ageMs / 60_000)} minutes ago`;
   return { completedAt, ageMs, isTest, message: `${isTest ? "[TEST] " : ""}Provider sync is stale: ${last}.` };
 }
 
@@ -95,7 +109,7 @@ export async function checkStaleAlert(options: StaleAlertOptions): Promise<Stale
     // Without the memory a reminder would be sent at every check by every process.
     return { outcome: "failed", stage: "memory" };
   }
-  const alert = compose(completedAt, now, isTest);
+  const alert = compose(completedAt, now, staleAfterMs, isTest);
   if (mode === "simulate") return { outcome: "simulated", alert };
   const isPosted = await options.post(alert).catch(() => false);
   if (!isPosted) return { outcome: "failed", stage: "post" };

@@ -1,9 +1,11 @@
 import { CacheError, type Clock, checkDurationMs, checkShare, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import type { RunReport } from "./run-report.ts";
 import type { RunnerLock } from "./runner-lock.ts";
-import { checkStaleAlert, type StaleAlert } from "./stale-alert.ts";
-import { type SyncOptions, syncOnce } from "./sync.ts";
+import type { StaleAlert } from "./stale-alert.ts";
+import { StaleWatch } from "./stale-watch.ts";
+import { checkSyncOptions, type SyncOptions, syncOnce } from "./sync.ts";
 import { tell } from "./sync-events.ts";
+import { withPatience } from "./with-patience.ts";
 
 /** When a sync runs, and who runs it. */
 export interface SyncSchedulerOptions extends Omit<SyncOptions, "signal" | "dryRun"> {
@@ -31,6 +33,15 @@ export interface SyncStatus {
 /** A run asked for by hand: its report, or `"held"` when another process of the fleet is at it. */
 export type RunNowResult = RunReport | "held";
 
+/** Milliseconds after which a run that has not ended makes the scheduler look whether the store is away. */
+const LOOK_AFTER_MS = 5_000;
+/** Milliseconds beyond the time for reading after which a run is given up: guards, commit and mirror take seconds, or hang. */
+const GIVE_UP_AFTER_MS = 60_000;
+/** Milliseconds that `close()` waits for a cancelled run: one that hangs in a store must not hold up a process that ends. */
+const CLOSE_PATIENCE_MS = 5_000;
+
+function ignore(): void {}
+
 /** See `SyncSchedulerOptions`. Made by `createSyncScheduler`. */
 export class SyncScheduler {
   readonly #options: SyncSchedulerOptions;
@@ -38,7 +49,8 @@ export class SyncScheduler {
   readonly #random: RandomSource;
   readonly #intervalMs: number;
   readonly #jitter: number;
-  readonly #staleAfterMs: number;
+  readonly #giveUpAfterMs: number;
+  readonly #watch: StaleWatch;
   #running: Promise<RunNowResult> | undefined;
   #abort: AbortController = new AbortController();
   #lastReport: RunReport | undefined;
@@ -46,15 +58,19 @@ export class SyncScheduler {
   #cancelTimer: () => void = () => {};
   #isStarted = false;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SyncSchedulerOptions) {
-    const { clock = systemClock, random = systemRandom } = options;
+    const { clock = systemClock, random = systemRandom, store } = options;
+    const { limits } = checkSyncOptions(options);
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
     this.#intervalMs = checkDurationMs("intervalMs", options.intervalMs ?? 600_000);
     this.#jitter = checkShare("jitter", options.jitter ?? 0.1);
-    this.#staleAfterMs = checkDurationMs("staleAfterMs", options.staleAfterMs ?? 3_600_000);
+    this.#giveUpAfterMs = limits.runTimeoutMs + GIVE_UP_AFTER_MS;
+    const staleAfterMs = checkDurationMs("staleAfterMs", options.staleAfterMs ?? 3_600_000);
+    this.#watch = new StaleWatch({ store, clock, staleAfterMs, post: (alert, isStoreAway) => this.#tellStale(alert, isStoreAway) });
   }
 
   /** Runs at once, unless the fleet has run lately, and then at every interval. Calling it again is fine. */
@@ -80,39 +96,61 @@ export class SyncScheduler {
     return { isRunning: this.#running !== undefined, lastReport: this.#lastReport, nextRunAt: this.#nextRunAt };
   }
 
-  /** Stops planning, cancels the run under way and waits for its end. Calling it again is fine. */
-  async close(): Promise<void> {
+  /** Stops planning, cancels the run under way and waits for its end, 5 s at most. Calling it again is fine. */
+  close(): Promise<void> {
     this.#isClosed = true;
     this.#nextRunAt = undefined;
     this.#cancelTimer();
     this.cancel();
-    await this.#running?.catch(() => {});
+    const running = this.#running?.then(ignore, ignore) ?? Promise.resolve();
+    this.#closing ??= withPatience("the run", running, CLOSE_PATIENCE_MS, this.#clock).catch(ignore);
+    return this.#closing;
   }
 
   async #tick(): Promise<void> {
-    await this.#run(true).catch(() => {});
-    await this.#checkStale();
+    await this.#runOrGiveUp();
+    if (this.#isClosed) return;
+    await this.#watch.check();
     if (this.#isClosed) return;
     const delayMs = this.#intervalMs * (1 + this.#jitter * (2 * this.#random.next() - 1));
     this.#nextRunAt = this.#clock.wallNow() + delayMs;
     this.#cancelTimer = this.#clock.setTimer(() => void this.#tick(), delayMs);
   }
 
+  /** A run that hangs holds up neither the alert nor the plan. Should it go on after all, its commit meets what came after it. */
+  async #runOrGiveUp(): Promise<void> {
+    const running = this.#run(true);
+    const ended = running.then(ignore, ignore);
+    const endsWithin = (timeoutMs: number): Promise<boolean> =>
+      withPatience("the run", ended, timeoutMs, this.#clock).then(
+        () => true,
+        () => false,
+      );
+    if (await endsWithin(LOOK_AFTER_MS)) return;
+    if (!this.#isClosed) await this.#watch.check(true);
+    if (await endsWithin(this.#giveUpAfterMs)) return;
+    this.cancel();
+    if (this.#running === running) this.#running = undefined;
+  }
+
   #run(isPlanned: boolean): Promise<RunNowResult> {
-    this.#running ??= this.#runLocked(isPlanned).finally(() => {
-      this.#running = undefined;
+    if (this.#running) return this.#running;
+    const running: Promise<RunNowResult> = this.#runLocked(isPlanned).finally(() => {
+      if (this.#running === running) this.#running = undefined;
     });
-    return this.#running;
+    this.#running = running;
+    return running;
   }
 
   async #runLocked(isPlanned: boolean): Promise<RunNowResult> {
     const { store, lock = store, onEvent } = this.#options;
     this.#abort = new AbortController();
+    const { signal } = this.#abort;
     let hasBegun = false;
     const work = async (lost?: AbortSignal): Promise<RunReport | "recent"> => {
       hasBegun = true;
       if (isPlanned && (await this.#hasFleetRun())) return "recent";
-      return syncOnce({ ...this.#options, signal: lost ? AbortSignal.any([this.#abort.signal, lost]) : this.#abort.signal });
+      return syncOnce({ ...this.#options, signal: lost ? AbortSignal.any([signal, lost]) : signal });
     };
     const result = await lock.withLock("provider-sync", work).catch((error: unknown) => {
       if (hasBegun) throw error;
@@ -124,28 +162,24 @@ export class SyncScheduler {
       return "held";
     }
     this.#lastReport = result;
+    if (result.isComplete) this.#watch.noteCompleted(result.finishedAt);
     return result;
   }
 
   /** Every process of a fleet keeps the plan; the one that comes first runs, and the others find its run. */
   async #hasFleetRun(): Promise<boolean> {
     const [last] = await this.#options.store.runs(1).catch(() => []);
-    return last !== undefined && last.outcome !== "cancelled" && this.#clock.wallNow() - last.startedAt < this.#intervalMs / 2;
+    // Some way ahead is skew between machines; a run further ahead was noted by a clock that was wrong, and proves nothing.
+    const isRecent = last !== undefined && Math.abs(this.#clock.wallNow() - last.startedAt) < this.#intervalMs / 2;
+    return isRecent && last.outcome !== "cancelled";
   }
 
-  async #checkStale(): Promise<void> {
-    const { store, postStaleAlert, onEvent } = this.#options;
-    await checkStaleAlert({
-      completedAt: async () => (await store.pulse()).completedAt,
-      memory: store,
-      staleAfterMs: this.#staleAfterMs,
-      clock: this.#clock,
-      post: async (alert) => {
-        const isPosted = postStaleAlert === undefined || (await postStaleAlert(alert));
-        if (isPosted) tell(onEvent, { type: "catalog-stale", completedAt: alert.completedAt, ageMs: alert.ageMs });
-        return isPosted;
-      },
-    });
+  async #tellStale(alert: StaleAlert, isStoreAway: boolean): Promise<boolean> {
+    const { postStaleAlert, onEvent } = this.#options;
+    const isPosted = postStaleAlert === undefined || (await postStaleAlert(alert));
+    const { completedAt, ageMs } = alert;
+    if (isPosted) tell(onEvent, { type: "catalog-stale", completedAt, ageMs, isStoreAway });
+    return isPosted;
   }
 }
 

@@ -7,13 +7,13 @@ import { type GuardedRun, guardSources } from "./guard-sources.ts";
 import { mergeModels } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { publishVersion, type VersionPublisher } from "./publish-version.ts";
-import type { ReadSources } from "./read-sources.ts";
+import type { ReadOutcome, ReadSources } from "./read-sources.ts";
 import { readSources } from "./read-sources.ts";
 import type { MirrorOutcome, RunReport } from "./run-report.ts";
 import { type EncodedContent, encodeContent, serializeContent } from "./snapshot-codec.ts";
 import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
 import type { Source } from "./source.ts";
-import { type SyncListener, tell } from "./sync-events.ts";
+import { type SourceProgress, type SyncListener, tell } from "./sync-events.ts";
 
 /**
  * One run: fetch → validate → salvage → guard → commit → mirror → publish.
@@ -40,6 +40,10 @@ export interface SyncOptions {
   readonly fetch?: FetchOptions | BodyFetcher;
   /** Milliseconds > 0 for reading all sources; what is not read by then has failed. @default 120000 */
   readonly runTimeoutMs?: number;
+  /** Bytes of all bodies of one source in one run at most, decompressed: a source may fetch hundreds. @default 67108864 (64 MiB) */
+  readonly maxSourceBytes?: number;
+  /** Bytes of all bodies of a run at most, decompressed: they are held until the commit. @default 134217728 (128 MiB) */
+  readonly maxRunBytes?: number;
   /** Conflicting commits computed anew before the run fails. Integer >= 0. @default 5 */
   readonly maxConflicts?: number;
   /** Computes and reports, and stores nothing. @default false */
@@ -60,6 +64,8 @@ interface Run {
   readonly options: SyncOptions;
   readonly clock: Clock;
   readonly policy: GuardPolicy;
+  readonly fetcher: BodyFetcher;
+  readonly limits: Required<Pick<SyncOptions, "runTimeoutMs" | "maxSourceBytes" | "maxRunBytes" | "maxConflicts">>;
 }
 
 interface Committed {
@@ -76,8 +82,7 @@ interface Committed {
 /** Runs a sync once. Never rejects for trouble of upstreams, store, mirror or bus: the report tells. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export async function syncOnce(options: SyncOptions): Promise<RunReport> {
   const { clock = systemClock, random = systemRandom, onEvent } = options;
-  checkOptions(options);
-  const run: Run = { id: random.token(), startedAt: clock.wallNow(), options, clock, policy: guardPolicy(options.policy) };
+  const run: Run = { id: random.token(), startedAt: clock.wallNow(), options, clock, ...checkSyncOptions(options) };
   tell(onEvent, { type: "run-started", runId: run.id, startedAt: run.startedAt });
   const report = await runToReport(run).catch((error: unknown) => failedReport(run, error));
   if (report.outcome !== "dry-run") await options.store.recordRun(report).catch(() => {});
@@ -110,20 +115,20 @@ async function runToReport(run: Run): Promise<RunReport> {
 
 /** Fetches every source and validates it item by item; failures stay with their source. */
 async function fetchAndValidate(run: Run): Promise<ReadSources> {
-  const { options, clock } = run;
-  const { sources, store, runTimeoutMs = 120_000, signal } = options;
-  const fetcher = options.fetch && "fetchBody" in options.fetch ? options.fetch : createBodyFetcher({ clock, ...options.fetch });
+  const { options, clock, fetcher, limits } = run;
+  const { sources, store, signal, onEvent } = options;
   const deadline = new AbortController();
   // One listener per request under way: a source may have dozens at a time.
   setMaxListeners(0, deadline.signal);
   const onAbort = (): void => deadline.abort();
-  const cancelTimer = clock.setTimer(onAbort, runTimeoutMs);
+  const cancelTimer = clock.setTimer(onAbort, limits.runTimeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
   try {
     // Without the store the former bodies are missing, and requests are not conditional; nothing else depends on them.
     const lastBody = (source: string, url: string) => store.lastBody(source, url).catch(() => undefined);
-    const read = await readSources({ sources, fetcher, lastBody, clock, signal: deadline.signal });
+    const onRead = (outcome: ReadOutcome): void => tell(onEvent, { type: "source-read", runId: run.id, ...progressOf(outcome) });
+    const read = await readSources({ sources, fetcher, lastBody, clock, signal: deadline.signal, limits, onRead });
     if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
     return read;
   } finally {
@@ -134,7 +139,7 @@ async function fetchAndValidate(run: Run): Promise<ReadSources> {
 
 /** Guards the readings over the stored state and commits the result; computes anew when another run committed meanwhile. */
 async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
-  const { store, maxConflicts = 5, dryRun = false, signal } = run.options;
+  const { store, dryRun = false, signal } = run.options;
   for (let conflicts = 0; ; conflicts += 1) {
     const state = await store.state();
     if (state.damaged.length > 0) tell(run.options.onEvent, { type: "snapshot-damaged", runId: run.id, versions: state.damaged });
@@ -148,7 +153,6 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
     const result = { guarded, changes, models: modelCount };
     const current = state.head && { ...state.head, checkedAt: now };
-    if (!dryRun) tellGuarded(run, state, guarded);
     if (dryRun) return { ...result, outcome: "dry-run", head: current };
     // What a refused list raised is kept too, so that it is seen, timed and may be accepted; a first version is not made of it.
     const isWorthKeeping = guarded.hasAccepted || (state.head !== undefined && guarded.hasRefused);
@@ -163,9 +167,10 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
       runId: run.id,
     });
     if (committed.outcome === "conflict") {
-      if (conflicts >= maxConflicts) throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
+      if (conflicts >= run.limits.maxConflicts) throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
       continue;
     }
+    tellGuarded(run, state, guarded);
     const checkedAt = guarded.hasAccepted ? now : (state.pulse.checkedAt ?? 0);
     const head = committed.head && { ...committed.head, checkedAt };
     if (next && head) tell(run.options.onEvent, { type: "snapshot-committed", runId: run.id, head });
@@ -173,6 +178,12 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     if (guarded.hasAccepted) return { ...told, outcome: next ? "committed" : "unchanged" };
     return { ...told, outcome: "failed", models: state.head?.modelCount ?? 0, error: "no primary source was accepted" };
   }
+}
+
+function progressOf(outcome: ReadOutcome): SourceProgress {
+  const { source, durationMs } = outcome;
+  if (outcome.outcome === "read") return { source: source.name, outcome: "read", durationMs };
+  return { source: source.name, outcome: "failed", reason: outcome.reason, detail: outcome.detail, durationMs };
 }
 
 function tellGuarded(run: Run, state: SyncState, guarded: GuardedRun): void {
@@ -218,11 +229,21 @@ function failedReport(run: Run, error: unknown): RunReport {
   return { id: run.id, outcome: isCancelled ? "cancelled" : "failed", isComplete: false, ...times, ...nothing, error: told };
 }
 
-function checkOptions(options: SyncOptions): void {
-  if (options.sources.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must name at least one source, got none");
-  const names = options.sources.map((source) => source.name);
+/** Checks everything that a run is given, so that a scheduler refuses it at once and not run by run. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+export function checkSyncOptions(options: SyncOptions): Pick<Run, "policy" | "fetcher" | "limits"> {
+  const { sources, fetch, clock = systemClock } = options;
+  if (sources.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must name at least one source, got none");
+  const names = sources.map((source) => source.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", `sources must have different names, got "${twice}" twice`);
-  checkDurationMs("runTimeoutMs", options.runTimeoutMs ?? 120_000);
-  checkCount("maxConflicts", options.maxConflicts ?? 5, 0);
+  return {
+    policy: guardPolicy(options.policy),
+    fetcher: fetch && "fetchBody" in fetch ? fetch : createBodyFetcher({ clock, ...fetch }),
+    limits: {
+      runTimeoutMs: checkDurationMs("runTimeoutMs", options.runTimeoutMs ?? 120_000),
+      maxSourceBytes: checkCount("maxSourceBytes", options.maxSourceBytes ?? 67_108_864),
+      maxRunBytes: checkCount("maxRunBytes", options.maxRunBytes ?? 134_217_728),
+      maxConflicts: checkCount("maxConflicts", options.maxConflicts ?? 5, 0),
+    },
+  };
 }

@@ -81,6 +81,47 @@ describe("fetching a body", () => {
     });
   });
 
+  it("follows redirects, and tells another origin nothing that could be a key", async () => {
+    const secrets = { authorization: "Bearer k", "x-api-key": "k" };
+    const other = await serve((_request, response) => response.writeHead(200, json).end("{}"));
+    const { url, requests } = await serve((request, response, count) =>
+      response.writeHead(count === 1 ? 307 : 302, { location: count === 1 ? "/moved" : `${other.url}?of=${request.url}` }).end(),
+    );
+    const fetcher = createBodyFetcher({ ...quick, headers: { "x-title": "Example" } });
+    const validators = { etag: '"1"' };
+    const fetched = await fetcher.fetchBody(url, { signal: new AbortController().signal, headers: secrets, validators });
+    expect(fetched.status).toBe("ok");
+    expect(requests.map((request) => request.headers["x-api-key"])).toEqual(["k", "k"]);
+    expect(other.requests[0]?.headers).toMatchObject({
+      accept: "application/json",
+      "user-agent": "larder-provider-sync",
+      "if-none-match": '"1"',
+    });
+    for (const name of [...Object.keys(secrets), "x-title"]) expect(other.requests[0]?.headers[name]).toBeUndefined();
+  });
+
+  it.each([
+    ["that never end", "?again"],
+    ["to no web address", "file:///etc/hosts"],
+    ["to no address at all", "http://["],
+  ])("ends redirects %s with the status", async (_name, location) => {
+    const { error, requests } = await failureOf((_request, response) => response.writeHead(302, { location }).end());
+    expect(error).toMatchObject({ reason: "http-status", status: 302 });
+    expect(requests).toBeLessThan(10);
+  });
+
+  it("does not follow a redirect from https to http", async () => {
+    const asked: string[] = [];
+    const redirecting: typeof fetch = async (input) => {
+      asked.push(String(input));
+      return new Response(null, { status: 301, headers: { location: "http://models.example/list" } });
+    };
+    const fetcher = createBodyFetcher({ ...quick, fetch: redirecting });
+    const fetching = fetcher.fetchBody("https://models.example/list", { signal: new AbortController().signal });
+    await expect(fetching).rejects.toMatchObject({ reason: "http-status", status: 301 });
+    expect(asked).toEqual(["https://models.example/list"]);
+  });
+
   it("tries a 500 again, and gives up after the retries with the status", async () => {
     const { error, requests } = await failureOf((_request, response) => response.writeHead(500).end("canary"), { retries: 2 });
     expect(error).toMatchObject({ reason: "http-status", status: 500 });
@@ -142,6 +183,14 @@ describe("fetching a body", () => {
     const { error } = await failureOf(endless, { maxBytes: 1024 * 1024, retries: 0 });
     expect(error.reason).toBe("too-large");
     expect(sent).toBeLessThan(64 * 1024 * 1024);
+  });
+
+  it("holds a request to its own cap where that is lower", async () => {
+    const { url } = await serve((_request, response) => response.writeHead(200, json).end(`"${"x".repeat(2000)}"`));
+    const fetcher = createBodyFetcher({ ...quick, maxBytes: 10_000 });
+    const signal = new AbortController().signal;
+    await expect(fetcher.fetchBody(url, { signal, maxBytes: 1000 })).rejects.toMatchObject({ reason: "too-large" });
+    expect(await fetcher.fetchBody(url, { signal, maxBytes: 5000 })).toMatchObject({ status: "ok" });
   });
 
   it("counts bytes after decompression: a bomb ends at the cap", async () => {
@@ -312,6 +361,61 @@ describe("a sync against an upstream that misbehaves", () => {
       tag: "host-a/fp8",
       usdPerMillion: { input: 3 },
     });
+  });
+
+  it("takes a query for part of what a list is, and keeps it out of the store: it may hold a key", async () => {
+    const asked: Array<string | undefined> = [];
+    const { url } = await serve((request, response) => {
+      asked.push(request.headers["if-none-match"]);
+      const etag = `"${request.url?.at(-1)}"`;
+      if (request.headers["if-none-match"] === etag) response.writeHead(304).end();
+      else response.writeHead(200, { ...json, etag }).end(modelsBody(120));
+    });
+    const store = await createSqliteStore({ path: ":memory:" });
+    onTestFinished(() => store.close());
+    const run = (query: string) => syncOnce({ sources: [openRouterModels({ url: url + query })], store, fetch: quick });
+    const reports = [await run("?key=canary&page=1"), await run("?key=canary&page=2"), await run("?key=canary&page=1")];
+    expect(reports.map((report) => report.isComplete)).toEqual([true, true, true]);
+    expect(asked).toEqual([undefined, undefined, '"1"']);
+    const kept = await Promise.all(reports.map((report) => store.rawBodies(report.id)));
+    expect(kept.flat().map((body) => body.url)).toHaveLength(3);
+    expect(JSON.stringify(kept.flat().map((body) => body.url))).not.toMatch(/canary|page/);
+  });
+
+  it("holds the bodies of one source and of one run to what may be held", async () => {
+    const wide = JSON.stringify({ data: { endpoints: [], padding: "x".repeat(100_000) } });
+    const { url } = await serve((request, response) => {
+      response.writeHead(200, json).end(request.url?.endsWith("/endpoints") ? wide : modelsBody(120));
+    });
+    const run = async (limits: { maxSourceBytes?: number; maxRunBytes?: number }) => {
+      const store = await createSqliteStore({ path: ":memory:" });
+      onTestFinished(() => store.close());
+      const sources = [openRouterModels({ url }), openRouterEndpoints({ url, concurrency: 4 })];
+      const report = await syncOnce({ sources, store, fetch: { ...quick, retries: 0 }, ...limits });
+      const bodies = await store.rawBodies(report.id);
+      expect(report).toMatchObject({ outcome: "committed", isComplete: true, models: 120 });
+      return { bytes: bodies.reduce((sum, body) => sum + body.bytes.byteLength, 0), bodies: bodies.length, report };
+    };
+    expect((await run({})).bodies).toBe(121);
+    for (const limits of [{ maxSourceBytes: 450_000 }, { maxRunBytes: 450_000 }]) {
+      const { bytes, bodies, report } = await run(limits);
+      expect(bytes).toBeLessThan(480_000);
+      expect(bodies).toBe(5);
+      expect(report.sources[1]?.rejected.filter((item) => item.problem === "too-large")).toHaveLength(116);
+    }
+  });
+
+  it("does not wait for a source that heeds no signal, nor for a store that does not answer, past the time for reading", async () => {
+    const store = await createSqliteStore({ path: ":memory:" });
+    onTestFinished(() => store.close());
+    const deaf = { name: "deaf", role: "ancillary" as const, read: () => new Promise<never>(() => {}) };
+    const { url } = await serve((_request, response) => response.writeHead(200, json).end(modelsBody(120)));
+    const sources = [openRouterModels({ url }), deaf];
+    const report = await syncOnce({ sources, store, fetch: quick, runTimeoutMs: 300 });
+    expect(report).toMatchObject({ outcome: "committed", isComplete: true });
+    expect(report.sources[1]).toMatchObject({ source: "deaf", outcome: "failed", reason: "aborted" });
+    store.lastBody = () => new Promise(() => {});
+    expect((await syncOnce({ sources, store, fetch: quick, runTimeoutMs: 300 })).sources[0]).toMatchObject({ outcome: "failed" });
   });
 
   it("does not stop for an ancillary source that fails or hangs (I13)", async () => {

@@ -57,6 +57,10 @@ describe("whether an alert is due", () => {
     ["8. not again when none was ever recorded", undefined, now - HOUR_MS, "suppressed"],
     ["9. again when a newer completion went stale", now - 2 * HOUR_MS, now - 3 * HOUR_MS, "due"],
     ["9. again when the episode lasts longer than an alert is remembered", now - 9 * DAY_MS, now - 3 * DAY_MS, "due"],
+    ["not for a completion that another machine's clock puts a little ahead", now + 5_000, undefined, "fresh"],
+    ["for a completion that only a wrong clock can have put so far ahead", now + 30 * DAY_MS, undefined, "due"],
+    ["not again for such a completion", now + 30 * DAY_MS, now - HOUR_MS, "suppressed"],
+    ["though an alert was sent under a clock that was far ahead", now - 2 * HOUR_MS, now + 30 * DAY_MS, "due"],
   ] as const)("%s", (_name, completed, alerted, expected) => {
     expect(isAlertDue(now, completed, alerted, limits)).toBe(expected);
   });
@@ -80,6 +84,12 @@ describe("an alert", () => {
     await check();
     expect(posted[0]).toMatchObject({ completedAt: undefined, ageMs: Number.POSITIVE_INFINITY });
     expect(posted[0]?.message).toContain("never recorded");
+  });
+
+  it("names no age for a completion that is still to come", async () => {
+    completedAt = clock.wallNow() + 30 * DAY_MS;
+    await check();
+    expect(posted[0]).toMatchObject({ ageMs: Number.POSITIVE_INFINITY, message: expect.stringContaining("still to come") });
   });
 
   it("13. is composed and not posted outside production", async () => {

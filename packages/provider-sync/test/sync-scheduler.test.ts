@@ -3,11 +3,14 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
   createSyncScheduler,
   type RunnerLock,
+  type RunReport,
   type SnapshotStore,
   SourceError,
+  type StaleAlert,
   type SyncEvent,
   type SyncScheduler,
   type SyncSchedulerOptions,
+  syncOnce,
 } from "../src/index.ts";
 import { createSqliteStore } from "../src/sqlite.ts";
 import { listings, ScriptedSource } from "./support/listings.ts";
@@ -70,7 +73,13 @@ describe("SyncScheduler", () => {
     const scheduler = open();
     const report = await scheduler.runNow();
     expect(report).toMatchObject({ outcome: "committed" });
-    expect(events.map((event) => event.type)).toEqual(["run-started", "source-finished", "snapshot-committed", "run-finished"]);
+    expect(events.map((event) => event.type)).toEqual([
+      "run-started",
+      "source-read",
+      "source-finished",
+      "snapshot-committed",
+      "run-finished",
+    ]);
     expect(scheduler.status()).toMatchObject({ isRunning: false, lastReport: { outcome: "committed" } });
     expect((await store.runs())[0]).toMatchObject({ outcome: "committed" });
   });
@@ -143,6 +152,161 @@ describe("SyncScheduler", () => {
     source.fail(new SourceError("network", "away"));
     for (let turns = 0; turns < 7; turns += 1) await turn();
     expect(count("catalog-stale")).toBe(2);
+  });
+
+  it("tells of each source when it has been read, and of what the guards made of it once, whatever conflicts the commit met", async () => {
+    let release = (): void => {};
+    const slow = new ScriptedSource(listings(100), "slow");
+    slow.answer = () => new Promise((resolve) => (release = () => resolve({ models: listings(100), rejected: [] })));
+    let conflicts = 0;
+    const contended = Object.create(store, {
+      commit: {
+        value: (input: Parameters<SnapshotStore["commit"]>[0]) => {
+          conflicts += 1;
+          return conflicts <= 2 ? Promise.resolve({ outcome: "conflict" }) : store.commit(input);
+        },
+      },
+      state: { value: () => store.state() },
+      recordRun: { value: (report: RunReport) => store.recordRun(report) },
+      lastBody: { value: () => Promise.resolve(undefined) },
+      withLock: { value: (_name: string, work: () => Promise<unknown>) => work() },
+    }) as SnapshotStore;
+    const run = open({ sources: [source, slow], store: contended }).runNow();
+    await poll(() => count("source-read")).toBe(1);
+    expect(events.at(-1)).toMatchObject({ type: "source-read", source: "script", outcome: "read" });
+    release();
+    expect(await run).toMatchObject({ outcome: "committed" });
+    expect(conflicts).toBe(3);
+    expect([count("source-read"), count("source-finished")]).toEqual([2, 2]);
+  });
+
+  it("runs again, and tells the stale catalog, after one run under a clock that was a month ahead", async () => {
+    const monthMs = 30 * 24 * 60 * MINUTE_MS;
+    clock.jumpWall(monthMs);
+    await open().runNow();
+    clock.jumpWall(-monthMs);
+    source.fail(new SourceError("network", "away"));
+    const random = new SeededRandom(2);
+    const scheduler = open({ random, intervalMs: 10 * MINUTE_MS, jitter: 0, staleAfterMs: 60 * MINUTE_MS });
+    scheduler.start();
+    await untilIdle(scheduler);
+    expect(source.reads).toBe(2);
+    expect(events.filter((event) => event.type === "catalog-stale")).toMatchObject([{ ageMs: Number.POSITIVE_INFINITY }]);
+    expect(await store.runs()).toMatchObject([{ outcome: "failed" }, { outcome: "committed" }]);
+    clock.advance(10 * MINUTE_MS);
+    await poll(() => source.reads).toBe(3);
+    await untilIdle(scheduler);
+    expect(count("catalog-stale")).toBe(1);
+  });
+
+  describe("when the store is away", () => {
+    /** The store, as a process sees it that cannot reach it: failing at once, or never answering. */
+    function away(how: "fails" | "hangs"): { store: SnapshotStore; isAway: boolean } {
+      const self = { isAway: false } as { store: SnapshotStore; isAway: boolean };
+      self.store = new Proxy(store, {
+        get:
+          (target, name) =>
+          (...values: unknown[]) => {
+            if (self.isAway && how === "hangs") return new Promise(() => {});
+            if (self.isAway) return Promise.reject(new Error("away"));
+            return (target[name as keyof SnapshotStore] as unknown as (...given: unknown[]) => unknown).apply(target, values);
+          },
+      });
+      return self;
+    }
+    const staleness = (): unknown[] => events.filter((event) => event.type === "catalog-stale");
+
+    it("tells that the catalog is stale from what the process knows, once, and not again when the store is back", async () => {
+      const seen = away("fails");
+      const alerts: StaleAlert[] = [];
+      const post = async (alert: StaleAlert): Promise<boolean> => alerts.push(alert) > 0;
+      const scheduler = open({
+        store: seen.store,
+        intervalMs: 10 * MINUTE_MS,
+        jitter: 0,
+        staleAfterMs: 60 * MINUTE_MS,
+        postStaleAlert: post,
+      });
+      const turn = async (): Promise<void> => {
+        const { nextRunAt } = scheduler.status();
+        clock.advance(10 * MINUTE_MS);
+        await poll(() => scheduler.status().nextRunAt !== nextRunAt && !scheduler.status().isRunning).toBe(true);
+        await settle();
+      };
+      scheduler.start();
+      await untilIdle(scheduler);
+      const completedAt = (await store.pulse()).completedAt;
+      seen.isAway = true;
+      for (let turns = 0; turns < 5; turns += 1) await turn();
+      expect(staleness()).toEqual([]);
+      for (let turns = 0; turns < 10; turns += 1) await turn();
+      expect(staleness()).toMatchObject([{ completedAt, isStoreAway: true }]);
+      expect(alerts).toMatchObject([{ message: expect.stringContaining("does not answer") }]);
+      seen.isAway = false;
+      source.fail(new SourceError("network", "away"));
+      await turn();
+      expect(staleness()).toHaveLength(1);
+      source.tell(listings(100));
+      await turn();
+      source.fail(new SourceError("network", "away"));
+      for (let turns = 0; turns < 7; turns += 1) await turn();
+      expect(staleness()).toMatchObject([{ isStoreAway: true }, { isStoreAway: false }]);
+    });
+
+    it("does not call stale what it could never ask for, before it has waited for that long itself", async () => {
+      const seen = away("fails");
+      seen.isAway = true;
+      const scheduler = open({ store: seen.store, intervalMs: 10 * MINUTE_MS, jitter: 0, staleAfterMs: 15 * MINUTE_MS });
+      scheduler.start();
+      await untilIdle(scheduler);
+      expect(staleness()).toEqual([]);
+      for (let turns = 0; turns < 2; turns += 1) {
+        const { nextRunAt } = scheduler.status();
+        clock.advance(10 * MINUTE_MS);
+        await poll(() => scheduler.status().nextRunAt).not.toBe(nextRunAt);
+      }
+      expect(staleness()).toMatchObject([{ completedAt: undefined, isStoreAway: true }]);
+    });
+
+    it("tells it also when the store hangs, gives the run up, runs again when it answers, and closes in between", async () => {
+      const seen = away("hangs");
+      const options = { store: seen.store, intervalMs: 10 * MINUTE_MS, jitter: 0, staleAfterMs: 5 * MINUTE_MS, runTimeoutMs: MINUTE_MS };
+      const scheduler = open(options);
+      scheduler.start();
+      await untilIdle(scheduler);
+      seen.isAway = true;
+      clock.advance(10 * MINUTE_MS);
+      for (let steps = 0; steps < 5; steps += 1) await clock.advanceAsync(4_000);
+      await poll(staleness).toMatchObject([{ isStoreAway: true }]);
+      expect(scheduler.status().isRunning).toBe(true);
+      for (let steps = 0; steps < 60; steps += 1) await clock.advanceAsync(4_000);
+      await untilIdle(scheduler);
+      seen.isAway = false;
+      clock.advance(10 * MINUTE_MS);
+      await poll(() => source.reads).toBe(2);
+      await untilIdle(scheduler);
+      expect(scheduler.status().lastReport).toMatchObject({ isComplete: true });
+      seen.isAway = true;
+      void scheduler.runNow().catch(() => {});
+      let isClosed = false;
+      const closing = scheduler.close().then(() => (isClosed = true));
+      for (let steps = 0; steps < 6 && !isClosed; steps += 1) await clock.advanceAsync(2_000);
+      await closing;
+      expect(staleness()).toHaveLength(1);
+    });
+  });
+
+  it.each<readonly [string, Partial<SyncSchedulerOptions>]>([
+    ["sources", { sources: [] }],
+    ["sources", { sources: [new ScriptedSource([]), new ScriptedSource([])] }],
+    ["maxDropShare", { policy: { maxDropShare: 7 } }],
+    ["runTimeoutMs", { runTimeoutMs: 0 }],
+    ["maxSourceBytes", { maxSourceBytes: 0 }],
+    ["timeoutMs", { fetch: { timeoutMs: -1 } }],
+  ])("refuses what no run could use when it is made, naming %s", async (name, options) => {
+    const refusal = new RegExp(`ERR_CACHE_INVALID_OPTION.*${name}`);
+    expect(() => createSyncScheduler({ sources: [source], store, ...options })).toThrow(refusal);
+    await expect(syncOnce({ sources: [source], store, ...options })).rejects.toThrow(refusal);
   });
 
   it("goes on when a listener throws or the store is away", async () => {

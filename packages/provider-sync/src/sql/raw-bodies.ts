@@ -17,8 +17,11 @@ export function packBodies(bodies: readonly RawBody[]): Promise<PackedBody[]> {
   );
 }
 
-/** Stores the bodies of one run. */
-export async function insertBodies(query: SqlQuery, runId: string, packed: readonly PackedBody[]): Promise<void> {
+/** Stores the bodies of one run. `now`: bodies of a later instant, noted by a clock that was ahead, become older than these. */
+export async function insertBodies(query: SqlQuery, runId: string, packed: readonly PackedBody[], now: number): Promise<void> {
+  if (packed.length === 0) return;
+  const firstAt = Math.min(...packed.map(({ raw }) => raw.fetchedAt));
+  await query("UPDATE larder_sync_fetches SET fetched_at = ? WHERE fetched_at > ?", [firstAt - 1, now]);
   for (const { raw, hash, body } of packed) {
     const [known] = await query("SELECT 1 AS known FROM larder_sync_bodies WHERE hash = ?", [hash]);
     if (!known) await query("INSERT INTO larder_sync_bodies (hash, body) VALUES (?, ?)", [hash, body]);

@@ -41,6 +41,9 @@ const CHANGES_PER_INSERT = 100;
 /** Changes and quarantine entries that a run's report keeps: the tables have them all. */
 const TOLD_PER_RUN = 100;
 
+/** Milliseconds that an instant may lie ahead of this machine's clock as skew between machines; further ahead the writing clock was wrong. */
+const MAX_SKEW_MS = 3_600_000;
+
 /** A backend's error without what it may quote: statements carry values. */
 function backendError(error: unknown): CacheError {
   if (CacheError.is(error)) return error;
@@ -54,6 +57,7 @@ export class SqlSnapshotStore implements SnapshotStore {
   readonly name: string;
   readonly #database: SqlDatabase;
   readonly #lineage: string;
+  readonly #clock: Clock;
   readonly #keep: { readonly versions: number; readonly changes: number; readonly runs: number; readonly rawRuns: number };
   #isClosed = false;
 
@@ -61,6 +65,7 @@ export class SqlSnapshotStore implements SnapshotStore {
     this.name = database.dialect;
     this.#database = database;
     this.#lineage = lineage;
+    this.#clock = options.clock ?? systemClock;
     this.#keep = {
       versions: checkCount("keepVersions", options.keepVersions ?? 50),
       changes: checkCount("keepChanges", options.keepChanges ?? 2000),
@@ -118,7 +123,7 @@ export class SqlSnapshotStore implements SnapshotStore {
         const version = top ? Number(top.version) : 0;
         if (version !== input.basedOn.version || revision !== input.basedOn.revision) return { outcome: "conflict" };
         const head = input.next ? await this.#insertVersion(query, version + 1, input.next) : top && this.#toHead(top);
-        await insertBodies(query, input.runId, packed);
+        await insertBodies(query, input.runId, packed, this.#clock.wallNow());
         if (packed.length > 0) await pruneBodies(query, this.#keep.rawRuns);
         await writeMeta(query, "pulse", JSON.stringify({ ...input.pulse, revision: revision + 1 }));
         return { outcome: "committed", head };
@@ -158,6 +163,8 @@ export class SqlSnapshotStore implements SnapshotStore {
     const kept = { ...report, changes: report.changes.slice(0, TOLD_PER_RUN), quarantine: report.quarantine.slice(0, TOLD_PER_RUN) };
     await this.#guarded(() =>
       this.#database.transaction(async (query) => {
+        // A run noted by a clock that was ahead would be the last one, and outlive all later ones, until that time has come.
+        await query("UPDATE larder_sync_runs SET started_at = ? WHERE started_at > ?", [report.startedAt - 1, report.finishedAt]);
         await query(
           "INSERT INTO larder_sync_runs (id, started_at, report) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET report = excluded.report",
           [report.id, report.startedAt, JSON.stringify(kept)],
@@ -279,7 +286,9 @@ export class SqlSnapshotStore implements SnapshotStore {
   }
 
   #toCurrent<Head extends SnapshotHead>(head: Head, pulse: Pulse): Head & CurrentHead {
-    return { ...head, checkedAt: Math.max(head.createdAt, pulse.checkedAt ?? 0) };
+    const known = [head.createdAt, pulse.checkedAt ?? 0];
+    const believable = known.filter((at) => at - this.#clock.wallNow() < MAX_SKEW_MS);
+    return { ...head, checkedAt: believable.length > 0 ? Math.max(...believable) : Math.min(...known) };
   }
 
   async #toSnapshot(row: SqlRow): Promise<Snapshot> {
