@@ -22,14 +22,17 @@ afterEach(() => ablated.clear());
 
 describe("random schedules over the product's own code", () => {
   it.each([
-    ["memory, Redis and bus", createThreeParts],
-    ["memory and bus", createWithoutStore],
+    ["memory, Redis and bus", createThreeParts, 1, {}],
+    ["memory and bus", createWithoutStore, 1, {}],
+    ["memory, Redis and bus, split into four lanes", createThreeParts, 0.2, { lanes: 4 }],
+    ["memory, Redis and bus, loads longer than the staleness bound", createThreeParts, 0.2, { patience: 1 }],
   ])(
     "keep every promise: %s",
-    async (_, create) => {
-      const report = await simulate({ ...options, create, firstSeed: FIRST_SEED, schedules: SCHEDULES });
+    async (_, create, share, limits) => {
+      const schedules = Math.ceil(SCHEDULES * share);
+      const report = await simulate({ ...options, create, limits, firstSeed: FIRST_SEED, schedules });
       expect(report.failures.map(({ seed, violations }) => ({ seed, violations }))).toEqual([]);
-      expect(report.schedules).toBe(SCHEDULES);
+      expect(report.schedules).toBe(schedules);
       // A schedule that does little proves little.
       expect(report.steps / report.schedules).toBeGreaterThan(100);
     },

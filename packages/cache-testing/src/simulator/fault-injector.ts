@@ -50,6 +50,7 @@ export class FaultInjector {
     this.#context.redis.isFull = false;
     for (const process of this.#context.processes) {
       if (process.isPaused) this.#resume(process);
+      process.unmute();
       for (const link of process.links) {
         link.resume();
         if (process.isAlive) link.unbar();
@@ -65,6 +66,12 @@ export class FaultInjector {
       case "stall":
         this.#disturb(fault);
         break;
+      case "mute": {
+        const process = processes[fault.process] as SimulatedProcess;
+        process.mute(fault.lane);
+        time.schedule(fault.forMs, () => process.unmute());
+        break;
+      }
       case "pause":
         this.#pause(processes[fault.process] as SimulatedProcess, fault.forMs);
         break;

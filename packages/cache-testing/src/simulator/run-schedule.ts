@@ -3,6 +3,7 @@ import { CoherenceOracle } from "./coherence-oracle.ts";
 import { drainMicrotasks, withTicks } from "./drain-microtasks.ts";
 import { FaultInjector } from "./fault-injector.ts";
 import { keyName } from "./judged-reads.ts";
+import { laneOf } from "./lane-of.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { type CreateProcess, type ProcessAblations, type SharedWorld, SimulatedProcess } from "./simulated-process.ts";
@@ -206,12 +207,6 @@ class ScheduleRun {
     if (this.#workload.openAtRest > 0)
       this.#oracle.violations.push(`I7 ${what} at rest: ${this.#workload.openAtRest} reads were never answered`);
   }
-}
-
-/** The lane of a channel, by its name; `undefined` for a design that has no lanes. */
-function laneOf(channel: string): number | undefined {
-  const digits = /\.(\d+)\}:bus$/.exec(channel)?.[1];
-  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Runs one schedule. Must be called from a turn of the event loop of its own, not from a promise callback: see `drainMicrotasks`. */

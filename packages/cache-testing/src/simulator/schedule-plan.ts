@@ -30,6 +30,7 @@ export interface LoadPlan {
 export type FaultPlan =
   | { readonly kind: "cut"; readonly at: number; readonly process: number; readonly link: number }
   | { readonly kind: "bar" | "stall"; readonly at: number; readonly process: number; readonly link: number; readonly forMs: number }
+  | { readonly kind: "mute"; readonly at: number; readonly process: number; readonly lane: number; readonly forMs: number }
   | { readonly kind: "pause"; readonly at: number; readonly process: number; readonly forMs: number }
   | { readonly kind: "crash"; readonly at: number; readonly process: number; readonly forMs: number }
   | { readonly kind: "jump"; readonly at: number; readonly process: number; readonly byMs: number }
@@ -43,7 +44,7 @@ export type FaultPlan =
  * What a seed means. It moves with every change to how plans are drawn or run, so that a recorded range of seeds says what was run.
  * 1: all schedules of one length, one stream of luck for all processes. 2: lengths drawn, a stream for each connection. 3: most schedules
  * short and dense, loads at rest in an eighth of them. 4: lanes and room in the first tier drawn, loads longer than the staleness bound,
- * soft and hard timeouts, windows of their own; what the database answers waits for an event loop that stands still.
+ * soft and hard timeouts, windows of their own, lanes that go deaf; what the database answers waits for an event loop that stands still.
  */
 export const PLAN_FORMAT = 4;
 
@@ -79,6 +80,8 @@ export interface PlanLimits {
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
   /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
   readonly sets?: number;
+  /** Into how many lanes all schedules are split. @default one in most, up to four in a tenth */
+  readonly lanes?: number;
   /** The share of schedules with loads longer than the staleness bound, from 0 to 1. @default 0.03 */
   readonly patience?: number;
 }
@@ -87,6 +90,7 @@ const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
   "cut",
   "bar",
   "stall",
+  "mute",
   "pause",
   "crash",
   "jump",
@@ -101,6 +105,7 @@ const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
 interface Stage {
   readonly processes: number;
   readonly keys: number;
+  readonly lanes: number;
   /** Virtual milliseconds in which they begin. */
   readonly spanMs: number;
   readonly isLossy: boolean;
@@ -154,7 +159,7 @@ function planOperation(random: SeededRandom, stage: Stage): Operation {
   return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
 }
 
-function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, spanMs, isPatient }: Stage): FaultPlan {
+function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, lanes, spanMs, isPatient }: Stage): FaultPlan {
   const at = random.next() * spanMs;
   const process = random.integer(processes);
   // The last one is the bus's subscription: without it a process does not hear, and may still read and load.
@@ -166,6 +171,8 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
     case "bar":
     case "stall":
       return { kind, at, process, link, forMs };
+    case "mute":
+      return { kind, at, process, lane: random.integer(lanes), forMs };
     case "pause":
     case "crash":
       return { kind, at, process, forMs };
@@ -211,7 +218,8 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
   const busyMs = isPatient ? longestMs : drawBusyMs(random, longestMs);
   // What begins early can go on for longer than the staleness bound before everything is healed.
   const spanMs = isPatient ? 0.5 * busyMs : busyMs;
-  const stage: Stage = { processes, keys: 2 + random.integer(2), spanMs, isLossy: random.chance(0.3), isPatient, sets };
+  const lanes = limits.lanes ?? (random.chance(0.1) ? 2 + random.integer(3) : 1);
+  const stage: Stage = { processes, keys: 2 + random.integer(2), lanes, spanMs, isLossy: random.chance(0.3), isPatient, sets };
   const drawn = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
   // A load that outlives the staleness bound shows little where nobody is cut off meanwhile.
   const enabled = isPatient && faults.includes("bar") ? [...drawn, "bar" as const] : drawn;
@@ -223,7 +231,7 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
     processes,
     keys: stage.keys,
     ttlMs: drawTtlMs(random, isPatient),
-    lanes: random.chance(0.1) ? 2 + random.integer(3) : 1,
+    lanes,
     maxEntries: random.chance(0.1) ? 1 + random.integer(2) : 16,
     busyMs,
     weather: {

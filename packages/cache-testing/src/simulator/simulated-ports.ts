@@ -1,4 +1,5 @@
 import type { Clock } from "@larder/cache-core";
+import { laneOf } from "./lane-of.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
 import type { SimulatedRedis, Subscriber, Text } from "./simulated-redis.ts";
@@ -64,6 +65,8 @@ class SubscriberLane {
   readonly #context: PortContext;
   readonly #onMessage: (channel: string, text: string) => void;
   readonly #wanted: Set<string> = new Set();
+  /** Lanes whose messages are lost though the connection stands. */
+  readonly #muted: Set<number> = new Set();
   /**
    * The registration at the server is bound to one connection; an older one is dead though the server may not know yet. An object, not a
    * function: a closure kept in a field outlives every scavenge with all that it reaches (Node 20), which here is the whole process.
@@ -87,6 +90,15 @@ class SubscriberLane {
 
   get wanted(): readonly string[] {
     return [...this.#wanted];
+  }
+
+  /** Loses what comes in a lane, without a word, as a subscription does that the server has forgotten. */
+  mute(lane: number): void {
+    this.#muted.add(lane);
+  }
+
+  unmute(): void {
+    this.#muted.clear();
   }
 
   want(channels: readonly string[]): void {
@@ -119,6 +131,7 @@ class SubscriberLane {
   }
 
   #receive(channel: string, text: string): void {
+    if (this.#muted.size > 0 && this.#muted.has(laneOf(channel) ?? 0)) return;
     this.#onMessage(channel, text);
     this.#context.onDelivery(channel, text);
   }

@@ -143,6 +143,16 @@ export class SimulatedProcess {
     for (const link of this.links) time.schedule(random.next(), () => link.resume());
   }
 
+  /** What its bus is sent in a lane is lost, while the connection stands. */
+  mute(lane: number): void {
+    this.#busPort.subscriptions.mute(lane);
+  }
+
+  /** All of it comes again. */
+  unmute(): void {
+    this.#busPort.subscriptions.unmute();
+  }
+
   /** It is gone, without a word. */
   stop(): void {
     this.isAlive = false;
