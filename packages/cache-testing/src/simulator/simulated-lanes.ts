@@ -1,0 +1,139 @@
+import type { Clock } from "@larder/cache-core";
+import { laneOf } from "./lane-of.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
+import type { SimulatedRedis, Subscriber } from "./simulated-redis.ts";
+import type { SimulatedScripts } from "./simulated-scripts.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What the ports of one process stand on. */
+export interface PortContext {
+  readonly time: VirtualTime;
+  readonly clock: Clock;
+  readonly random: SeededRandom;
+  readonly weather: LinkWeather;
+  readonly redis: SimulatedRedis;
+  readonly scripts: SimulatedScripts;
+  /** A message was handed to this process: told before the process sees it, and once it has. */
+  readonly onDelivery: (channel: string, text: string) => void;
+}
+
+/** What calls on a connection that is gone reject with. */
+export class ConnectionLost extends Error {
+  override name = "ConnectionLost";
+}
+
+/** A request-and-reply connection: commands run on the server in order, replies come back in order, a cut rejects what is under way. */
+export class CommandLane {
+  readonly link: SimulatedLink;
+  readonly #pending: Set<(error: Error) => void> = new Set();
+
+  constructor(context: PortContext, events: { onUp(): void; onDown(): void }) {
+    this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      onUp: () => events.onUp(),
+      onDown: () => {
+        events.onDown();
+        for (const reject of [...this.#pending]) reject(new ConnectionLost("the connection was lost"));
+      },
+    });
+  }
+
+  call<T>(run: () => T): Promise<T> {
+    if (!this.link.isUp) return Promise.reject(new ConnectionLost("not connected"));
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        if (this.#pending.delete(fail)) act();
+      };
+      const fail = (error: Error): void => settle(() => reject(error));
+      this.#pending.add(fail);
+      this.link.send((isAnswerable) => {
+        let answer: () => void;
+        try {
+          const reply = run();
+          answer = () => resolve(reply);
+        } catch (error) {
+          answer = () => reject(error);
+        }
+        if (isAnswerable) this.link.push(() => settle(answer));
+      });
+    });
+  }
+}
+
+/** A subscriber's connection: channels are wanted by the client, and listened to once the server has them. */
+export class SubscriberLane {
+  readonly link: SimulatedLink;
+  readonly #context: PortContext;
+  readonly #onMessage: (channel: string, text: string) => void;
+  readonly #wanted: Set<string> = new Set();
+  /** Lanes whose messages are lost though the connection stands. */
+  readonly #muted: Set<number> = new Set();
+  /**
+   * The registration at the server is bound to one connection; an older one is dead though the server may not know yet. An object, not a
+   * function: a closure kept in a field outlives every scavenge with all that it reaches (Node 20), which here is the whole process.
+   */
+  #subscriber: Subscriber | undefined;
+
+  constructor(context: PortContext, events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void }) {
+    this.#context = context;
+    this.#onMessage = events.onMessage;
+    this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      onUp: () => {
+        this.#subscriber = { hear: (channel, text) => this.link.push(() => this.#receive(channel, text), true) };
+        events.onUp();
+      },
+      onDown: () => {
+        this.drop();
+        events.onDown();
+      },
+    });
+  }
+
+  get wanted(): readonly string[] {
+    return [...this.#wanted];
+  }
+
+  /** Loses what comes in a lane, without a word, as a subscription does that the server has forgotten. */
+  mute(lane: number): void {
+    this.#muted.add(lane);
+  }
+
+  unmute(): void {
+    this.#muted.clear();
+  }
+
+  want(channels: readonly string[]): void {
+    for (const channel of channels) this.#wanted.add(channel);
+  }
+
+  unwant(channels: readonly string[]): void {
+    for (const channel of channels) {
+      this.#wanted.delete(channel);
+      if (this.#subscriber) this.#context.redis.unsubscribe(channel, this.#subscriber);
+    }
+  }
+
+  /** Asks the server for channels and calls back when it has acknowledged them. */
+  subscribe(channels: readonly string[], onAcknowledged: () => void): void {
+    const subscriber = this.#subscriber;
+    if (!subscriber || !this.link.isUp) return;
+    this.link.send((isAnswerable) => {
+      if (!isAnswerable || subscriber !== this.#subscriber) return;
+      for (const channel of channels) this.#context.redis.subscribe(channel, subscriber);
+      this.link.push(onAcknowledged);
+    }, false);
+  }
+
+  drop(): void {
+    const subscriber = this.#subscriber;
+    this.#subscriber = undefined;
+    if (!subscriber) return;
+    for (const channel of this.#wanted) this.#context.redis.unsubscribe(channel, subscriber);
+  }
+
+  #receive(channel: string, text: string): void {
+    if (this.#muted.size > 0 && this.#muted.has(laneOf(channel) ?? 0)) return;
+    this.#onMessage(channel, text);
+    this.#context.onDelivery(channel, text);
+  }
+}
