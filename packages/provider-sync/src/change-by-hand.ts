@@ -1,5 +1,6 @@
 import { CacheError, type Clock, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { diffModels } from "./diff-models.ts";
+import { withEndpointPrice } from "./guard-endpoints.ts";
 import { mergeModels } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { listingId } from "./model-listing.ts";
@@ -10,6 +11,7 @@ import type { SnapshotContent, SnapshotHead, SnapshotReason } from "./snapshot.t
 import { encodeContent } from "./snapshot-codec.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 import { mirrorCurrent } from "./sync.ts";
+import { isAcceptable } from "./weigh-doubt.ts";
 
 /** What a change by hand works on and tells. */
 export interface HandOptions {
@@ -61,22 +63,28 @@ function acceptPrice(content: SnapshotContent, entry: QuarantineEntry): Snapshot
   return content.layers.map((layer) => {
     if (layer.source !== source) return layer;
     const models = layer.models.map((model) => {
-      if (listingId(model.listing.provider, model.listing.model) !== id) return model;
+      if (listingId(model.listing.provider, model.listing.model) !== id || path.startsWith("endpoint[")) return model;
       const prices = flattenPrices(model.listing);
       if (offered === null) prices.delete(path);
       else prices.set(path, offered);
       return { ...model, listing: withPrices(model.listing, prices) };
     });
-    return { ...layer, models };
+    const endpoints = layer.endpoints.map(([model, hosts]) =>
+      model === id && path.startsWith("endpoint[")
+        ? ([model, withEndpointPrice(hosts, path, offered)] as const)
+        : ([model, hosts] as const),
+    );
+    return { ...layer, models, endpoints };
   });
 }
 
 function accept(content: SnapshotContent, key: string, now: number): SnapshotContent {
   const entry = content.quarantine.find((held) => held.key === key);
   if (!entry) throw new CacheError("ERR_CACHE_INVALID_REQUEST", "nothing is held back under this key: it may have been settled meanwhile");
-  if (entry.reason === "not-a-number" || entry.reason === "mostly-invalid")
+  if (entry.reason === "not-a-number" || !isAcceptable(entry.reason))
     throw new CacheError("ERR_CACHE_INVALID_REQUEST", `what is held back for "${entry.reason}" has no value that could be accepted`);
-  const acceptance: Acceptance = { key, offered: entry.offered, acceptedAt: now };
+  const { offered, reason, fingerprint } = entry;
+  const acceptance: Acceptance = { key, offered, reason, ...(fingerprint !== undefined && { fingerprint }), acceptedAt: now };
   const isPrice = entry.path !== undefined;
   return {
     layers: acceptPrice(content, entry),
@@ -87,11 +95,26 @@ function accept(content: SnapshotContent, key: string, now: number): SnapshotCon
 }
 
 /**
- * Believes what the guards hold back: a price at once, as a new version; a list or a group from the next run that offers it.
+ * Believes what the guards hold back: a price at once, as a new version; a list or a group from the next run that offers it just so: one
+ * that misses another model, or moves another price, is judged anew.
  * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when nothing acceptable is held under a key, and then none of the keys is accepted
  */
 export function acceptQuarantined(keys: readonly string[], options: HandOptions): Promise<SnapshotHead> {
   return commitByHand(options, "accept", (content, now) => keys.reduce((current, key) => accept(current, key, now), content));
+}
+
+/**
+ * The content as it may be served again: what was held then is held with its whole time before it, since the same offer may come again
+ * with the next run and is what the rollback undoes; a list or group accepted then was accepted as it was then.
+ */
+function renewed(former: SnapshotContent, now: number): SnapshotContent {
+  const quarantine = former.quarantine.map((entry) => ({
+    ...entry,
+    since: now,
+    ...(entry.expiresAt !== undefined && { expiresAt: now + (entry.expiresAt - entry.since) }),
+  }));
+  const isOfPrice = ({ key }: Acceptance): boolean => !/#(?:models|providers|endpoints|group:.*)$/.test(key);
+  return { ...former, quarantine, acceptances: former.acceptances.filter(isOfPrice) };
 }
 
 /**
@@ -100,9 +123,9 @@ export function acceptQuarantined(keys: readonly string[], options: HandOptions)
  * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when the version is not kept
  */
 export function rollBack(version: number, options: HandOptions): Promise<SnapshotHead> {
-  return commitByHand(options, "rollback", async () => {
+  return commitByHand(options, "rollback", async (_content, now) => {
     const former = await options.store.read(version);
     if (!former) throw new CacheError("ERR_CACHE_INVALID_REQUEST", `version ${version} is not kept`);
-    return former.content;
+    return renewed(former.content, now);
   });
 }

@@ -15,6 +15,8 @@ export interface GuardInput {
   /** What is held back of this source. */
   readonly quarantine: readonly QuarantineEntry[];
   readonly acceptances: readonly Acceptance[];
+  /** What the lists under doubt missed or added at every offer since its time began, by quarantine key. @default nothing: it begins with this run */
+  readonly doubted?: ReadonlyMap<string, readonly string[]>;
   readonly policy: GuardPolicy;
   /** Epoch milliseconds of the run. */
   readonly now: number;

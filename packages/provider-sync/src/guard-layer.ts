@@ -1,18 +1,24 @@
+import { guardEndpoints, isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
-import { guardEndpoints, guardProviders } from "./guard-lists.ts";
-import { guardPrices } from "./guard-prices.ts";
+import { type GuardedPrices, guardPrices, type PriceGuardContext } from "./guard-prices.ts";
+import { guardProviders } from "./guard-providers.ts";
 import { guardVanished } from "./guard-vanished.ts";
+import { massMoveDoubt } from "./mass-move.ts";
 import { listingId, type ModelListing } from "./model-listing.ts";
-import type { QuarantineEntry, QuarantineReason } from "./quarantine.ts";
+import { listKey, type QuarantineEntry, type QuarantineReason } from "./quarantine.ts";
 import type { ListedModel, SourceLayer } from "./snapshot.ts";
+import { type ListDoubt, type WeighedDoubt, weighDoubt } from "./weigh-doubt.ts";
 
 /**
  * The guard of one source: a reading and the last good layer in, the next layer out.
  *
- * 1. The list as a whole. Too short, mostly invalid, missing too much or moved in price as one: the last good list stays, untouched.
- *    What is missed is counted against all served models, the vanished ones among them, so that a list cannot be eroded in steps that
- *    are each small enough.
+ * 1. The list as a whole. Too short or too long, mostly invalid, missing too much, grown too much or moved in price as one: the last good
+ *    list stays, untouched (weigh-doubt). What is missed is counted against all served models, the vanished ones among them, so that a
+ *    list cannot be eroded in steps that are each small enough.
  * 2. Each price (guard-prices). 3. Each missed model (guard-vanished). 4. Provider and endpoint lists, by the same rules.
+ *
+ * A shorter list that time made believable is no sentence on what it misses: those models are marked, and served for as long as any
+ * vanished ones, so that a great loss is not forgotten sooner than a small one. Its entry stays until they are gone.
  *
  * Nothing here asks a clock or a store: the same reading, layer and instant give the same answer, so histories can be replayed.
  */
@@ -24,6 +30,8 @@ export interface GuardVerdict {
   readonly layer: SourceLayer;
   readonly missedRuns: ReadonlyMap<string, number>;
   readonly quarantine: readonly QuarantineEntry[];
+  /** What the lists under doubt missed or added at every offer since its time began, by quarantine key. */
+  readonly doubted: ReadonlyMap<string, readonly string[]>;
   /** Ids that are served no longer. */
   readonly removed: readonly string[];
   /** Ids listed twice; the first one counts. */
@@ -63,113 +71,174 @@ function unreadable(input: GuardInput, served: readonly ListedModel[]): Set<stri
   return new Set(ids.map(idOf));
 }
 
-function judgeList(input: GuardInput, offered: number, missing: number, served: number): QuarantineReason | undefined {
+/** What is offered, and how it differs from what is served. */
+interface Offer {
+  readonly byId: ReadonlyMap<string, ModelListing>;
+  readonly duplicates: readonly string[];
+  readonly served: readonly ListedModel[];
+  readonly servedById: ReadonlyMap<string, ListedModel>;
+  /** Served models that did not validate in this list. */
+  readonly unread: ReadonlySet<string>;
+  readonly missing: readonly ListedModel[];
+}
+
+function compareOffer(input: GuardInput, offered: readonly ModelListing[]): Offer {
+  const served = input.believed?.models ?? [];
+  const servedById = new Map(served.map((model) => [idOf(model), model]));
+  const unread = unreadable(input, served);
+  const { byId, duplicates } = indexOffered(offered);
+  const missing = [...servedById].flatMap(([id, model]) => (byId.has(id) || unread.has(id) ? [] : [model]));
+  return { byId, duplicates, served, servedById, unread, missing };
+}
+
+function judgeList(input: GuardInput, { byId, served, servedById, missing }: Offer): ListDoubt | undefined {
   const { policy, reading } = input;
-  if (offered < policy.minModels) return "too-few";
-  if (reading.rejected.length / Math.max(1, offered + reading.rejected.length) > policy.maxInvalidShare) return "mostly-invalid";
-  return missing > Math.max(policy.minDropCount, policy.maxDropShare * served) ? "dropped-too-many" : undefined;
-}
-
-/** Only a valid but shorter list may be believed after all; an empty or broken one never. */
-function isBelievedAfterAll(input: GuardInput, key: string, reason: QuarantineReason, offered: number): boolean {
-  if (offered === 0 || reason === "mostly-invalid") return false;
-  if (input.acceptances.some((acceptance) => acceptance.key === key)) return true;
-  const held = input.quarantine.find((entry) => entry.key === key);
-  return reason === "dropped-too-many" && held?.expiresAt !== undefined && input.now >= held.expiresAt;
-}
-
-function refuse(input: GuardInput, reason: QuarantineReason, offered: number, served: number, duplicates: readonly string[]): GuardVerdict {
-  const key = `${input.source}#models`;
-  const since = input.quarantine.find((entry) => entry.key === key && entry.reason === reason)?.since ?? input.now;
-  const expiresAt = since + (reason === "dropped-too-many" ? input.policy.listConfirmMs : Number.POSITIVE_INFINITY);
-  const entry: QuarantineEntry = {
-    key,
-    source: input.source,
+  const offered = byId.size;
+  const doubt = (reason: QuarantineReason, ids: readonly string[], evidence: readonly string[] = ids): ListDoubt => ({
+    kind: "models",
     reason,
-    kept: served,
+    kept: served.length,
     offered,
-    since,
-    ...(Number.isFinite(expiresAt) && { expiresAt }),
-  };
+    ids,
+    evidence,
+  });
+  if (offered < policy.minModels) return doubt("too-few", [], [...byId.keys()]);
+  if (reading.rejected.length / Math.max(1, offered + reading.rejected.length) > policy.maxInvalidShare) return doubt("mostly-invalid", []);
+  if (missing.length > Math.max(policy.minDropCount, policy.maxDropShare * served.length))
+    return doubt("dropped-too-many", missing.map(idOf));
+  if (served.length === 0 || offered - served.length <= policy.minGrowthCount) return undefined;
+  const added = [...byId.keys()].filter((id) => !servedById.has(id));
+  const allowed = Math.max(policy.minGrowthCount, policy.maxGrowthShare * served.length);
+  return added.length > allowed ? doubt("grew-too-much", added) : undefined;
+}
+
+/** The list is not believed: everything of it stays as it is. */
+function refuse(input: GuardInput, weighed: WeighedDoubt, duplicates: readonly string[]): GuardVerdict {
+  const { entry, reason, doubted } = weighed;
   return {
     refused: reason,
-    layer: input.believed ?? { source: input.source, models: [], providers: [], endpoints: [] },
+    layer: input.believed ?? emptyLayer(input.source),
     missedRuns: input.missedRuns,
-    quarantine: [...input.quarantine.filter((held) => held.key !== key), entry],
+    quarantine: [...input.quarantine.filter((held) => held.key !== entry.key), entry],
+    doubted: new Map([[entry.key, doubted]]),
     removed: [],
     duplicates,
   };
 }
 
-function guardModels(input: GuardInput, offeredModels: readonly ModelListing[]): GuardVerdict {
-  const { source, policy, now, quarantine, acceptances } = input;
-  const served = input.believed?.models ?? [];
-  const believedById = new Map(served.map((model) => [idOf(model), model]));
-  const { byId, duplicates } = indexOffered(offeredModels);
-  const unread = unreadable(input, served);
-  const missing = [...believedById].flatMap(([id, model]) => (byId.has(id) || unread.has(id) ? [] : [model]));
-  const listKey = `${source}#models`;
+interface PricedModels {
+  readonly models: Map<string, ListedModel>;
+  readonly entries: QuarantineEntry[];
+  readonly moves: string[];
+  /** Models with a price that moved much. */
+  readonly moved: number;
+}
 
-  const doubt = judgeList(input, byId.size, missing.length, served.length);
-  const isListAccepted = doubt !== undefined && isBelievedAfterAll(input, listKey, doubt, byId.size);
-  if (doubt && !isListAccepted) return refuse(input, doubt, byId.size, served.length, duplicates);
+function toListed(guarded: GuardedPrices, firstSeenAt: number): ListedModel {
+  const { listing, lapsedPrices } = guarded;
+  return lapsedPrices.length === 0 ? { listing, firstSeenAt } : { listing, firstSeenAt, lapsedPrices };
+}
 
-  const held = new Map(quarantine.map((entry) => [entry.key, entry]));
-  const accepted = new Map(acceptances.map((acceptance) => [acceptance.key, acceptance]));
-  const context = { source, policy, now, held, accepted };
-  const isMassAccepted = accepted.has(listKey) && held.get(listKey)?.reason === "mass-jump";
-  const prices = { ...context, otherPrices: input.otherPrices, believesMoves: isMassAccepted };
-  const models = new Map<string, ListedModel>();
-  const entries: QuarantineEntry[] = [];
-  let jumped = 0;
+function priceModels({ byId, servedById }: Offer, context: PriceGuardContext): PricedModels {
+  const priced: PricedModels = { models: new Map(), entries: [], moves: [], moved: 0 };
+  let moved = 0;
   for (const [id, offered] of byId) {
-    const believed = believedById.get(id);
-    const guarded = guardPrices(id, offered, believed?.listing, prices);
-    models.set(id, { listing: guarded.listing, firstSeenAt: believed?.firstSeenAt ?? now });
-    entries.push(...guarded.entries);
-    if (guarded.hasJumped) jumped += 1;
+    const believed = servedById.get(id);
+    const guarded = guardPrices(id, offered, believed, context);
+    priced.models.set(id, toListed(guarded, believed?.firstSeenAt ?? context.now));
+    priced.entries.push(...guarded.entries);
+    priced.moves.push(...guarded.moves);
+    if (guarded.moves.length > 0) moved += 1;
   }
-  if (jumped > Math.max(20, policy.maxJumpShare * byId.size) && !isMassAccepted)
-    return refuse(input, "mass-jump", byId.size, served.length, duplicates);
+  return { ...priced, moved };
+}
 
+function guardModels(input: GuardInput, offered: readonly ModelListing[], context: PriceGuardContext): GuardVerdict {
+  const { source, policy } = input;
+  if (offered.length > policy.maxModels) {
+    const doubt = {
+      kind: "models" as const,
+      reason: "too-many" as const,
+      kept: input.believed?.models.length ?? 0,
+      offered: offered.length,
+    };
+    return refuse(input, weighDoubt({ ...doubt, ids: [], evidence: [] }, input), []);
+  }
+  const offer = compareOffer(input, offered);
+  const { byId, duplicates, served, servedById, missing, unread } = offer;
+  const doubt = judgeList(input, offer);
+  const weighed = doubt && weighDoubt(doubt, input);
+  if (weighed?.belief === "refused") return refuse(input, weighed, duplicates);
+
+  let priced = priceModels(offer, context);
+  const { moves, moved } = priced;
+  const movesDoubt = massMoveDoubt({ kind: "models", kept: served.length, judged: byId.size, moved, moves }, policy);
+  const weighedMoves = movesDoubt && weighDoubt(movesDoubt, input);
+  if (weighedMoves?.belief === "refused") return refuse(input, weighedMoves, duplicates);
+  // Accepted by hand with just these moves: only values are judged.
+  if (weighedMoves) priced = priceModels(offer, { ...context, believesMoves: true });
+
+  const { models, entries } = priced;
+  const isListAccepted = weighed?.belief === "by-hand";
   const vanished = guardVanished(served, missing, { ...context, missedRuns: input.missedRuns, isListAccepted });
   for (const model of vanished.kept) models.set(idOf(model), model);
-  for (const id of unread) if (!models.has(id)) models.set(id, believedById.get(id) as ListedModel);
+  for (const id of unread) if (!models.has(id)) models.set(id, servedById.get(id) as ListedModel);
   const sorted = [...models.keys()].sort().map((id) => models.get(id) as ListedModel);
+  const isStillMissed = weighed?.belief === "by-time" && weighed.reason === "dropped-too-many" && vanished.kept.length > 0;
   return {
     layer: { source, models: sorted, providers: [], endpoints: [] },
     missedRuns: vanished.missedRuns,
-    quarantine: [...entries, ...vanished.entries],
+    quarantine: [...entries, ...vanished.entries, ...(isStillMissed ? [weighed.entry] : [])],
+    doubted: new Map(isStillMissed ? [[weighed.entry.key, weighed.doubted]] : []),
     removed: vanished.removed,
     duplicates,
   };
 }
 
-/** Judges what a source told against what it was believed to tell. */
-export function guardLayer(input: GuardInput): GuardVerdict {
-  const { source, reading, believed } = input;
-  const own = input.quarantine.filter((entry) => entry.source === source);
-  const scoped = { ...input, quarantine: own };
-  const untouched: GuardVerdict = {
-    layer: believed ?? { source, models: [], providers: [], endpoints: [] },
+function emptyLayer(source: string): SourceLayer {
+  return { source, models: [], providers: [], endpoints: [] };
+}
+
+/** The models of a source that did not tell any. */
+function untouched(input: GuardInput): GuardVerdict {
+  const key = listKey(input.source, "models");
+  const known = input.doubted?.get(key);
+  return {
+    layer: input.believed ?? emptyLayer(input.source),
     missedRuns: input.missedRuns,
-    quarantine: own.filter((entry) => !entry.key.endsWith("#providers")),
+    quarantine: input.quarantine,
+    doubted: new Map(known ? [[key, known]] : []),
     removed: [],
     duplicates: [],
   };
-  const models = reading.models ? guardModels(scoped, reading.models) : untouched;
-  const providers = guardProviders(scoped);
-  const layer: SourceLayer = {
+}
+
+/** Judges what a source told against what it was believed to tell. */
+export function guardLayer(input: GuardInput): GuardVerdict {
+  const { source, reading, policy, now } = input;
+  const own = input.quarantine.filter((entry) => entry.source === source);
+  const context: PriceGuardContext = {
     source,
-    models: models.layer.models,
-    providers: providers.providers,
-    endpoints: guardEndpoints(scoped),
+    policy,
+    now,
+    held: new Map(own.map((entry) => [entry.key, entry])),
+    accepted: new Map(input.acceptances.map((acceptance) => [acceptance.key, acceptance])),
+    believesMoves: false,
+    otherPrices: input.otherPrices,
   };
-  const refused = models.refused ?? (reading.models ? undefined : providers.refused);
+  const ofModels = {
+    ...input,
+    quarantine: own.filter((entry) => entry.key !== listKey(source, "providers") && !isEndpointEntry(entry)),
+  };
+  const models = reading.models ? guardModels(ofModels, reading.models, context) : untouched(ofModels);
+  const providers = guardProviders({ ...input, quarantine: own });
+  const endpoints = guardEndpoints({ ...input, quarantine: own }, context);
+  const refused = models.refused ?? (reading.models ? undefined : (providers.refused ?? endpoints.refused));
   return {
     ...models,
     ...(refused && { refused }),
-    layer,
-    quarantine: [...models.quarantine.filter((entry) => !entry.key.endsWith("#providers")), ...providers.entries],
+    layer: { source, models: models.layer.models, providers: providers.providers, endpoints: endpoints.endpoints },
+    quarantine: [...models.quarantine, ...providers.entries, ...endpoints.entries],
+    doubted: new Map([...models.doubted, ...providers.doubted]),
   };
 }

@@ -1,14 +1,18 @@
 import type { GuardInput } from "./guard-input.ts";
 import { guardLayer } from "./guard-layer.ts";
 import type { GuardPolicy } from "./guard-policy.ts";
+import { keepAbsentSources } from "./keep-absent-sources.ts";
 import { listingId } from "./model-listing.ts";
 import { flattenPrices, type PricePath } from "./prices.ts";
 import { type Pulse, pulseOf, type SourcePulse } from "./pulse.ts";
-import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
+import type { QuarantineEntry } from "./quarantine.ts";
 import type { ReadOutcome } from "./read-sources.ts";
+import { remainingAcceptances } from "./remaining-acceptances.ts";
 import type { SourceReport } from "./run-report.ts";
 import { layerOf, type SnapshotContent, type SourceLayer } from "./snapshot.ts";
 import type { SyncState } from "./snapshot-store.ts";
+import type { RejectedItem } from "./source.ts";
+import { withUsableIds } from "./usable-ids.ts";
 
 /** The next content and pulse, and what each source contributed. */
 export interface GuardedRun {
@@ -67,14 +71,33 @@ interface KnownSource {
   readonly held: readonly QuarantineEntry[];
 }
 
+/** Items that a report tells one by one; beyond, the last one says how many more. */
+const MAX_TOLD = 200;
+
+function told<Item>(items: readonly Item[], more: (count: number) => Item): readonly Item[] {
+  return items.length <= MAX_TOLD ? items : [...items.slice(0, MAX_TOLD), more(items.length - MAX_TOLD)];
+}
+
+/**
+ * Milliseconds by which two machines' clocks may honestly differ. A list stored as asked for later than that from now was stored by a
+ * clock that was ahead: taken at its word, it would turn away every list until then.
+ */
+const MAX_CLOCK_SKEW_MS = 300_000;
+
+/** Whether an overlapping run asked later and committed first: its list is the newer one. */
+function isOutdated(startedAt: number, { fetchedAt }: SourcePulse, now: number): boolean {
+  return startedAt < fetchedAt && fetchedAt <= now + MAX_CLOCK_SKEW_MS;
+}
+
 /** A source that could not be read, or whose list is older than the one that is served: everything of it stays. */
 function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource): GuardedSource {
   const { source, durationMs } = outcome;
   const hasFailed = outcome.outcome === "failed";
+  const { absentAt: _absentAt, ...present } = pulse;
   return {
     layer: believed,
     quarantine: held,
-    pulse: { ...pulse, failures: pulse.failures + (hasFailed ? 1 : 0) },
+    pulse: { ...present, failures: pulse.failures + (hasFailed ? 1 : 0) },
     report: {
       source: source.name,
       role: source.role,
@@ -96,11 +119,13 @@ function judgeSource(
   { believed, pulse, held }: KnownSource,
   input: Pick<GuardInput, "acceptances" | "policy" | "now" | "otherPrices">,
 ): GuardedSource {
-  const { source, reading, startedAt, durationMs } = outcome;
+  const { source, startedAt, durationMs } = outcome;
+  const reading = withUsableIds(outcome.reading);
   const { name, role, minModels, minProviders } = source;
   const policy = { ...input.policy, ...(minModels !== undefined && { minModels }), ...(minProviders !== undefined && { minProviders }) };
   const missedRuns = new Map(pulse.missedRuns);
-  const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, quarantine: held, policy });
+  const doubted = new Map(pulse.doubted);
+  const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, doubted, quarantine: held, policy });
   const isAccepted = verdict.refused === undefined;
   return {
     layer: isAccepted || believed ? verdict.layer : undefined,
@@ -110,6 +135,7 @@ function judgeSource(
       fetchedAt: isAccepted ? startedAt : pulse.fetchedAt,
       failures: isAccepted ? 0 : pulse.failures + 1,
       missedRuns: [...verdict.missedRuns],
+      ...(verdict.doubted.size > 0 && { doubted: [...verdict.doubted] }),
     },
     report: {
       source: name,
@@ -118,22 +144,25 @@ function judgeSource(
       ...(verdict.refused && { reason: verdict.refused }),
       models: reading.models?.length ?? 0,
       providers: reading.providers?.length ?? 0,
-      rejected: reading.rejected,
-      duplicates: verdict.duplicates,
+      rejected: told<RejectedItem>(reading.rejected, (count) => ({ id: "…", problem: `${count} more` })),
+      duplicates: told(verdict.duplicates, (count) => `… ${count} more`),
       vanished: verdict.missedRuns.size,
       durationMs,
     },
   };
 }
 
-/** Acceptances of lists and groups are spent when the list is taken; those of a price hold for as long as it is offered. */
-function remainingAcceptances(acceptances: readonly Acceptance[], source: string, wasAccepted: boolean): Acceptance[] {
-  const isForList = (key: string): boolean =>
-    key === `${source}#models` || key === `${source}#providers` || key.startsWith(`${source}#group:`);
-  return acceptances.filter((acceptance) => !(wasAccepted && isForList(acceptance.key)));
+/** Hosts of models that no source lists any more go with them. */
+function withoutLooseEndpoints(layers: readonly SourceLayer[]): SourceLayer[] {
+  if (layers.every((layer) => layer.endpoints.length === 0)) return [...layers];
+  const ids = new Set(layers.flatMap(({ models }) => models.map(({ listing }) => listingId(listing.provider, listing.model))));
+  return layers.map((layer) => {
+    const endpoints = layer.endpoints.filter(([id]) => ids.has(id));
+    return endpoints.length === layer.endpoints.length ? layer : { ...layer, endpoints };
+  });
 }
 
-/** Layers in the order of the sources, and those of sources no longer configured dropped. */
+/** Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. */
 export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): GuardedRun {
   const otherPrices = corroboration(outcomes, state.content);
   let acceptances = [...state.content.acceptances];
@@ -141,24 +170,24 @@ export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState,
     const { name } = outcome.source;
     const held = state.content.quarantine.filter((entry) => entry.source === name);
     const known = { believed: layerOf(state.content, name), pulse: pulseOf(state.pulse, name), held };
-    // An overlapping run may have asked later and committed first: its list is the newer one.
-    if (outcome.outcome === "failed" || outcome.startedAt < known.pulse.fetchedAt) return keepSource(outcome, known);
+    if (outcome.outcome === "failed" || isOutdated(outcome.startedAt, known.pulse, now)) return keepSource(outcome, known);
     const judged = judgeSource(outcome, known, {
       acceptances: state.content.acceptances,
       policy,
       now,
       otherPrices: (id, path) => otherPrices(name, id, path),
     });
-    acceptances = remainingAcceptances(acceptances, name, judged.report.outcome === "accepted");
+    if (judged.report.outcome === "accepted") acceptances = remainingAcceptances(acceptances, name, outcome.reading);
     return judged;
   });
   const reports = guarded.map(({ report }) => report);
-  const quarantine = guarded.flatMap((source) => source.quarantine).sort((a, b) => (a.key < b.key ? -1 : 1));
-  const sources = guarded.map(({ pulse }) => pulse);
+  const absent = keepAbsentSources(outcomes, state, policy, now);
+  const quarantine = [...guarded, absent].flatMap((source) => source.quarantine).sort((a, b) => (a.key < b.key ? -1 : 1));
+  const sources = [...guarded.map(({ pulse }) => pulse), ...absent.pulses];
   const primaries = reports.filter((report) => report.role === "primary");
   const isComplete = primaries.length > 0 && primaries.every((report) => report.outcome === "accepted");
   return {
-    content: { layers: guarded.flatMap(({ layer }) => layer ?? []), quarantine, acceptances },
+    content: { layers: withoutLooseEndpoints([...guarded.flatMap(({ layer }) => layer ?? []), ...absent.layers]), quarantine, acceptances },
     pulse: { ...state.pulse, revision: state.pulse.revision + 1, sources, checkedAt: now, ...(isComplete && { completedAt: now }) },
     reports,
     isComplete,

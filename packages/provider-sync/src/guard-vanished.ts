@@ -1,6 +1,6 @@
 import type { GuardPolicy } from "./guard-policy.ts";
 import { listingId } from "./model-listing.ts";
-import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
+import { type Acceptance, groupKey, type QuarantineEntry } from "./quarantine.ts";
 import type { ListedModel } from "./snapshot.ts";
 
 /** What the guard of vanished models remembers. */
@@ -13,7 +13,7 @@ export interface VanishContext {
   readonly missedRuns: ReadonlyMap<string, number>;
   readonly held: ReadonlyMap<string, QuarantineEntry>;
   readonly accepted: ReadonlyMap<string, Acceptance>;
-  /** The shorter list was accepted as a whole: what it misses is gone at once. */
+  /** The shorter list was accepted by hand as a whole: what it misses is gone at once. */
   readonly isListAccepted: boolean;
 }
 
@@ -39,24 +39,35 @@ function countByGroup(models: Iterable<ListedModel>): Map<string, number> {
   return counts;
 }
 
-/** Groups most of whose models are missed: an upstream's own fault rather than so many single farewells. */
-function vanishedGroups(
-  served: readonly ListedModel[],
-  missing: readonly ListedModel[],
-  context: VanishContext,
-): Map<string, QuarantineEntry> {
+/** Groups most of whose models are missed. */
+interface VanishedGroups {
+  /** Held back: served on. */
+  readonly held: Map<string, QuarantineEntry>;
+  /** Let go by hand. */
+  readonly accepted: Set<string>;
+}
+
+/** Whether a group was let go by hand as it is now, or with even less left of it: another value is judged anew. */
+function isGroupAccepted(acceptance: Acceptance | undefined, remaining: number): boolean {
+  return acceptance !== undefined && acceptance.offered !== null && remaining >= acceptance.offered;
+}
+
+/** An upstream's own fault rather than so many single farewells. */
+function vanishedGroups(served: readonly ListedModel[], missing: readonly ListedModel[], context: VanishContext): VanishedGroups {
   const { policy, now, source } = context;
   const sizes = countByGroup(served);
-  const groups = new Map<string, QuarantineEntry>();
+  const groups = { held: new Map<string, QuarantineEntry>(), accepted: new Set<string>() };
   for (const [group, count] of countByGroup(missing)) {
     const size = sizes.get(group) ?? count;
     if (size < policy.minGroupSize || count / size <= policy.maxGroupDropShare) continue;
-    const key = `${source}#group:${group}`;
-    const since = context.held.get(key)?.since ?? now;
+    const key = groupKey(source, group);
+    const since = Math.min(context.held.get(key)?.since ?? now, now);
     const expiresAt = since + policy.groupConfirmMs;
-    if (context.accepted.has(key) || now >= expiresAt) continue;
+    const remaining = size - count;
+    if (isGroupAccepted(context.accepted.get(key), remaining)) groups.accepted.add(group);
+    if (groups.accepted.has(group) || now >= expiresAt) continue;
     const timing = Number.isFinite(expiresAt) ? { since, expiresAt } : { since };
-    groups.set(group, { key, source, reason: "group-vanished", kept: size, offered: size - count, ...timing });
+    groups.held.set(group, { key, source, reason: "group-vanished", kept: size, offered: remaining, ...timing });
   }
   return groups;
 }
@@ -68,22 +79,22 @@ function vanishedGroups(
  */
 export function guardVanished(served: readonly ListedModel[], missing: readonly ListedModel[], context: VanishContext): VanishedModels {
   const { policy, now } = context;
-  const groups = context.isListAccepted ? new Map<string, QuarantineEntry>() : vanishedGroups(served, missing, context);
+  const groups = vanishedGroups(context.isListAccepted ? [] : served, context.isListAccepted ? [] : missing, context);
   const kept: ListedModel[] = [];
   const removed: string[] = [];
   const missedRuns = new Map<string, number>();
   for (const model of missing) {
     const id = listingId(model.listing.provider, model.listing.model);
     const runs = (context.missedRuns.get(id) ?? 0) + 1;
-    const vanishedAt = model.vanishedAt ?? now;
-    const isGroupAccepted = context.accepted.has(`${context.source}#group:${groupOf(model)}`);
+    // A clock that was ahead must not keep it for longer.
+    const vanishedAt = Math.min(model.vanishedAt ?? now, now);
     const isOver = runs > policy.vanishedRuns && now - vanishedAt >= policy.vanishedMs;
-    if (context.isListAccepted || isGroupAccepted || (isOver && !groups.has(groupOf(model)))) {
+    if (context.isListAccepted || groups.accepted.has(groupOf(model)) || (isOver && !groups.held.has(groupOf(model)))) {
       removed.push(id);
       continue;
     }
-    kept.push(model.vanishedAt === undefined ? { ...model, vanishedAt } : model);
+    kept.push(model.vanishedAt === vanishedAt ? model : { ...model, vanishedAt });
     missedRuns.set(id, runs);
   }
-  return { kept, missedRuns, removed, entries: [...groups.values()] };
+  return { kept, missedRuns, removed, entries: [...groups.held.values()] };
 }

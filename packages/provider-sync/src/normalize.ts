@@ -14,7 +14,8 @@ export const looseTexts = z.array(z.string()).nullish().catch(undefined);
 
 /** A count of tokens: an integer > 0, else unknown. Upstreams write 0 and 1e999 for "not applicable". */
 export function tokenCount(value: string | number | null | undefined): number | undefined {
-  const count = typeof value === "string" ? Number(value) : value;
+  // Digits alone: `Number` also reads "0x10" and " 1 ".
+  const count = typeof value === "string" ? Number(/^\d{1,16}$/.test(value) ? value : "") : value;
   return count !== undefined && count !== null && Number.isSafeInteger(count) && count > 0 ? count : undefined;
 }
 
@@ -23,9 +24,13 @@ export function text(value: string | null | undefined): string | undefined {
   return value ? value : undefined;
 }
 
+/** The last instant that a `Date` can tell. */
+const MAX_INSTANT = 8.64e15;
+
 /** Epoch milliseconds from epoch seconds; unknown where that is no plausible instant. */
 export function fromEpochSeconds(value: number | null | undefined): number | undefined {
-  return value !== undefined && value !== null && Number.isFinite(value) && value > 0 ? Math.round(value * 1000) : undefined;
+  const at = value !== undefined && value !== null && value > 0 ? Math.round(value * 1000) : undefined;
+  return at !== undefined && at <= MAX_INSTANT ? at : undefined;
 }
 
 /** Epoch milliseconds from an ISO date or month; unknown for anything else. */

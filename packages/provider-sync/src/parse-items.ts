@@ -2,8 +2,10 @@ import type { z } from "zod";
 import type { RejectedItem } from "./source.ts";
 import { SourceError } from "./source-error.ts";
 
-/** Rejected items told one by one; beyond, the last one says how many more. */
-const MAX_REJECTED = 200;
+/** Items of one list at most, ten times the longest real list: more would hold up the process while they are read. */
+const MAX_ITEMS = 50_000;
+/** Characters of an id that are kept of a rejected item: as many as an id may have, so that the model of that name is known not to be missed. */
+const MAX_ID = 300;
 
 /** Names a validation problem by field and kind, without the value: a body may hold anything. */
 export function describeProblem(error: z.ZodError): string {
@@ -16,12 +18,29 @@ export function describeProblem(error: z.ZodError): string {
 /** What `parseItems` could save. */
 export interface ParsedItems<Item> {
   readonly items: Item[];
+  /** All of them: the guards judge their share. Reports tell the first. */
   readonly rejected: RejectedItem[];
+}
+
+function parseItem<Schema extends z.ZodType, Item>(
+  value: unknown,
+  schema: Schema,
+  map: (value: z.output<Schema>) => Item | undefined,
+): { readonly item: Item | undefined } | { readonly problem: string } {
+  try {
+    const parsed = schema.safeParse(value);
+    return parsed.success ? { item: map(parsed.data) } : { problem: describeProblem(parsed.error) };
+  } catch (error) {
+    // A limit is the whole list's; anything else is this item's alone, and its message may quote what it choked on.
+    if (SourceError.is(error)) throw error;
+    return { problem: "unreadable" };
+  }
 }
 
 /**
  * Validates a list item by item, so that one bad item never costs the others. `map` may give `undefined` for an item that is
- * well-formed and no model (documentation, a time stamp).
+ * well-formed and no model (documentation, a time stamp); an item on which it throws is rejected.
+ * @throws {SourceError} too-large for a list of more than 50,000 items
  */
 export function parseItems<Schema extends z.ZodType, Item>(
   entries: Iterable<readonly [id: string, value: unknown]>,
@@ -30,18 +49,14 @@ export function parseItems<Schema extends z.ZodType, Item>(
 ): ParsedItems<Item> {
   const items: Item[] = [];
   const rejected: RejectedItem[] = [];
-  let untold = 0;
+  let seen = 0;
   for (const [id, value] of entries) {
-    const parsed = schema.safeParse(value);
-    if (!parsed.success) {
-      if (rejected.length < MAX_REJECTED) rejected.push({ id: id.slice(0, 200), problem: describeProblem(parsed.error) });
-      else untold += 1;
-      continue;
-    }
-    const item = map(parsed.data, id);
-    if (item !== undefined) items.push(item);
+    seen += 1;
+    if (seen > MAX_ITEMS) throw new SourceError("too-large", `the list has more than ${MAX_ITEMS} items`);
+    const told = parseItem(value, schema, (parsed) => map(parsed, id));
+    if ("problem" in told) rejected.push({ id: id.slice(0, MAX_ID), problem: told.problem });
+    else if (told.item !== undefined) items.push(told.item);
   }
-  if (untold > 0) rejected.push({ id: "…", problem: `${untold} more` });
   return { items, rejected };
 }
 

@@ -1,7 +1,8 @@
 import type { ModelListing, PriceTier, TokenPriceField, TokenPrices, UnitPriceField, UnitPrices } from "./model-listing.ts";
 
 /**
- * The place of one price in a listing: a token price (`input`), a tier's (`above200000.input`) or one by the piece (`unit.request`).
+ * The place of one price in a listing: a token price (`input`), a tier's (`above200000.input`), one by the piece (`unit.request`), or one
+ * of a router's hosts (`endpoint[google-vertex/europe].input`).
  * Guards, diffs and comparisons walk prices by path, so that a new kind of price is guarded the day it is mapped.
  */
 export type PricePath = string;
@@ -18,18 +19,23 @@ export function flattenPrices(listing: Pick<ModelListing, "usdPerMillion" | "usd
   return prices;
 }
 
+/** The tier and field of a tier's price; `undefined` for another path. */
+export function parseTierPath(path: PricePath): { readonly aboveTokens: number; readonly field: TokenPriceField } | undefined {
+  const parts = path.startsWith("above") ? /^above(\d+)\.(.+)$/.exec(path) : null;
+  return parts ? { aboveTokens: Number(parts[1]), field: parts[2] as TokenPriceField } : undefined;
+}
+
 /** The listing with these prices in place of its own. */
 export function withPrices(listing: ModelListing, prices: ReadonlyMap<PricePath, number>): ModelListing {
   const tokens: { [field in TokenPriceField]?: number } = {};
   const units: { [field in UnitPriceField]?: number } = {};
   const tiers = new Map<number, { [field in TokenPriceField]?: number }>();
   for (const [path, price] of prices) {
-    const tier = /^above(\d+)\.(.+)$/.exec(path);
+    const tier = parseTierPath(path);
     if (tier) {
-      const aboveTokens = Number(tier[1]);
-      const group = tiers.get(aboveTokens) ?? {};
-      group[tier[2] as TokenPriceField] = price;
-      tiers.set(aboveTokens, group);
+      const group = tiers.get(tier.aboveTokens) ?? {};
+      group[tier.field] = price;
+      tiers.set(tier.aboveTokens, group);
     } else if (path.startsWith("unit.")) {
       units[path.slice(5) as UnitPriceField] = price;
     } else {
@@ -51,14 +57,23 @@ function priceGroups(
   units: UnitPrices,
   tiers: ReadonlyMap<number, TokenPrices>,
 ): Pick<ModelListing, "usdPerMillion" | "usdPerUnit" | "priceTiers"> {
-  const priceTiers: PriceTier[] = [...tiers]
-    .sort(([a], [b]) => a - b)
-    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion: definedPrices(usdPerMillion) }));
+  const priceTiers = toPriceTiers(tiers);
   return {
     usdPerMillion: tokens,
     ...(Object.keys(units).length > 0 && { usdPerUnit: definedPrices(units) }),
     ...(priceTiers.length > 0 && { priceTiers }),
   };
+}
+
+/** Tiers that one model may have: real ones have up to three, and each of them is guarded and kept. */
+const MAX_TIERS = 16;
+
+/** Tiers in ascending order; of more than anybody has, the lowest. */
+export function toPriceTiers(byLength: ReadonlyMap<number, TokenPrices>): PriceTier[] {
+  return [...byLength]
+    .sort(([a], [b]) => a - b)
+    .slice(0, MAX_TIERS)
+    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion: definedPrices(usdPerMillion) }));
 }
 
 const ORDER = new Map<string, number>(

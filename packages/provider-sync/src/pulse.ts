@@ -7,6 +7,10 @@ export interface SourcePulse {
   readonly failures: number;
   /** Runs in a row that missed a model. */
   readonly missedRuns: ReadonlyArray<readonly [id: string, runs: number]>;
+  /** What the lists under doubt missed or added at every offer since its time began, by quarantine key: ids. @default none */
+  readonly doubted?: ReadonlyArray<readonly [key: string, ids: readonly string[]]>;
+  /** Epoch milliseconds of the first run that was not configured with the source; absent while runs are. */
+  readonly absentAt?: number;
 }
 
 /**

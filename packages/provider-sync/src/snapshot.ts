@@ -1,4 +1,5 @@
 import type { ModelEndpoint, ModelListing, ProviderRecord } from "./model-listing.ts";
+import type { PricePath } from "./prices.ts";
 import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
 
 /** A listing that a source tells, or told until lately. */
@@ -9,6 +10,17 @@ export interface ListedModel {
   readonly firstSeenAt: number;
   /** Epoch milliseconds of the first run that missed it; absent while it is listed. */
   readonly vanishedAt?: number;
+  /** Prices told until lately, by path: what comes back is judged against them. */
+  readonly lapsedPrices?: readonly LapsedPrice[];
+}
+
+/** A price that a source tells no longer. */
+export interface LapsedPrice {
+  readonly path: PricePath;
+  /** The last good one. */
+  readonly price: number;
+  /** Epoch milliseconds of the first run that did not tell it. */
+  readonly lapsedAt: number;
 }
 
 /** What one source is believed to tell: its last good list, after the guards. */

@@ -6,10 +6,14 @@
  * decimal point is moved in the text and the number read once: the result is the double nearest to what was written.
  */
 
-const DECIMAL = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:e([+-]?\d{1,3}))?$/i;
+/** One way to read each text: `\d+\.?\d*` would try every split of a run of digits, and a body of them would hold up the process. */
+const DECIMAL = /^([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:e([+-]?\d{1,3}))?$/i;
+/** Characters of a price at most: the longest real ones have some twenty. */
+const MAX_PRICE_TEXT = 64;
 
 function shift(price: string | number, places: number): number {
-  const match = DECIMAL.exec(String(price).trim());
+  const text = String(price);
+  const match = text.length <= MAX_PRICE_TEXT ? DECIMAL.exec(text.trim()) : null;
   if (!match) return Number.NaN;
   const shifted = Number(`${match[1]}e${Number(match[2] ?? 0) + places}`);
   return Object.is(shifted, -0) ? 0 : shifted;

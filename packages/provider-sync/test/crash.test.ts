@@ -9,7 +9,7 @@ import { bundleCrashChild, type CrashPlan, runCrashChild } from "./support/run-c
 import { createTestDatabase } from "./support/stores.ts";
 
 // F24 of the fault list: kill -9 at each step of commit and mirror. The first version holds 100 models at 1 dollar; the run that dies
-// would have written 120 at 2 dollars. Whatever is read afterwards must be one of the two, whole.
+// would have written 120 at 1.1 dollars. Whatever is read afterwards must be one of the two, whole.
 
 const redisUrl = process.env.REDIS_URL ?? "";
 let bundle = "";
@@ -30,7 +30,7 @@ function shapeOf(snapshot: Snapshot | undefined): string {
 }
 
 const former = "100 models at 1";
-const next = "120 models at 2";
+const next = "120 models at 1.1";
 
 /** Kills a run at one step, and looks at what is left, and at what the next run makes of it. */
 async function killAt(dialect: "sqlite" | "postgres", step: Pick<CrashPlan, "dieAt" | "dieBeforeStatement">): Promise<string> {
@@ -41,7 +41,7 @@ async function killAt(dialect: "sqlite" | "postgres", step: Pick<CrashPlan, "die
     const before = await database.openStore();
     await syncOnce({ sources: [new ScriptedSource(listings(100, { input: 1, output: 2 }))], store: before, mirror });
     await before.close();
-    const death = await runCrashChild(bundle, { address: database.address, redisUrl, keyPrefix, models: 120, price: 2, ...step });
+    const death = await runCrashChild(bundle, { address: database.address, redisUrl, keyPrefix, models: 120, price: 1.1, ...step });
     if (!death.signal) return "lived";
     expect(death.signal).toBe("SIGKILL");
 
@@ -54,7 +54,7 @@ async function killAt(dialect: "sqlite" | "postgres", step: Pick<CrashPlan, "die
     // The store is the truth: the mirror may lag behind it and never runs ahead.
     expect(mirrored?.version ?? 0).toBeLessThanOrEqual(stored?.version ?? 0);
 
-    const repaired = await syncOnce({ sources: [new ScriptedSource(listings(120, { input: 2, output: 2 }))], store, mirror });
+    const repaired = await syncOnce({ sources: [new ScriptedSource(listings(120, { input: 1.1, output: 2 }))], store, mirror });
     expect(["committed", "unchanged"]).toContain(repaired.outcome);
     expect(["written", "current"]).toContain(repaired.mirror);
     expect(shapeOf(await store.latest())).toBe(next);

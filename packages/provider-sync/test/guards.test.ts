@@ -231,6 +231,8 @@ describe("the guard of vanished models", () => {
     source.tell(listings(120));
     expect((await run()).sources[0]?.outcome).toBe("refused");
     clock.advance(DAY_MS);
+    expect(await run()).toMatchObject({ isComplete: true, models: 200 });
+    await acceptQuarantined(["script#models"], { store, clock });
     expect(await run()).toMatchObject({ isComplete: true, models: 120, quarantine: [] });
     source.tell(listings(20));
     expect((await run()).sources[0]?.reason).toBe("too-few");

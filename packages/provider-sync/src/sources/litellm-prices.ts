@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
 import { compact, fromIsoDate, looseFlag, looseNumber, loosePrice, looseText, sortedUnique, tokenCount } from "../normalize.ts";
 import { parseItems, parseShape } from "../parse-items.ts";
-import { definedPrices } from "../prices.ts";
+import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
 import { litellmProvider } from "./litellm-provider.ts";
@@ -38,32 +38,36 @@ const model = z
 type Raw = z.output<typeof model>;
 
 /** LiteLLM's cost fields and what they are here. Others (per second, per character, batch, priority) have no place in the record. */
-const TOKEN_FIELDS: Readonly<Record<string, TokenPriceField>> = {
-  input_cost_per_token: "input",
-  output_cost_per_token: "output",
-  cache_read_input_token_cost: "cacheRead",
-  cache_creation_input_token_cost: "cacheWrite",
-  cache_creation_input_token_cost_above_1hr: "cacheWriteLong",
-  output_cost_per_reasoning_token: "reasoning",
-  input_cost_per_audio_token: "inputAudio",
-  output_cost_per_audio_token: "outputAudio",
-  input_cost_per_image_token: "inputImage",
-  output_cost_per_image_token: "outputImage",
-};
+const TOKEN_FIELDS: ReadonlyMap<string, TokenPriceField> = new Map(
+  Object.entries({
+    input_cost_per_token: "input",
+    output_cost_per_token: "output",
+    cache_read_input_token_cost: "cacheRead",
+    cache_creation_input_token_cost: "cacheWrite",
+    cache_creation_input_token_cost_above_1hr: "cacheWriteLong",
+    output_cost_per_reasoning_token: "reasoning",
+    input_cost_per_audio_token: "inputAudio",
+    output_cost_per_audio_token: "outputAudio",
+    input_cost_per_image_token: "inputImage",
+    output_cost_per_image_token: "outputImage",
+  } as const),
+);
 
-const KINDS: Readonly<Record<string, ModelKind>> = {
-  chat: "chat",
-  completion: "chat",
-  responses: "chat",
-  embedding: "embedding",
-  image_generation: "image",
-  image_edit: "image",
-  audio_transcription: "audio",
-  audio_speech: "audio",
-  video_generation: "video",
-  rerank: "rerank",
-  moderation: "moderation",
-};
+const KINDS: ReadonlyMap<string, ModelKind> = new Map(
+  Object.entries({
+    chat: "chat",
+    completion: "chat",
+    responses: "chat",
+    embedding: "embedding",
+    image_generation: "image",
+    image_edit: "image",
+    audio_transcription: "audio",
+    audio_speech: "audio",
+    video_generation: "video",
+    rerank: "rerank",
+    moderation: "moderation",
+  } as const),
+);
 
 function priceOf(value: unknown): number | undefined {
   const parsed = loosePrice.safeParse(value);
@@ -72,7 +76,7 @@ function priceOf(value: unknown): number | undefined {
 
 function tokenPrices(raw: Raw): { [field in TokenPriceField]?: number } {
   const prices: { [field in TokenPriceField]?: number } = {};
-  for (const [name, field] of Object.entries(TOKEN_FIELDS)) {
+  for (const [name, field] of TOKEN_FIELDS) {
     const price = priceOf(raw[name]);
     if (price !== undefined) prices[field] = price;
   }
@@ -84,15 +88,13 @@ function tiersOf(raw: Raw): PriceTier[] {
   const byLength = new Map<number, { [field in TokenPriceField]?: number }>();
   for (const name of Object.keys(raw)) {
     const tier = /^(.+)_above_(\d+)k_tokens$/.exec(name);
-    const field = tier && TOKEN_FIELDS[tier[1] ?? ""];
+    const field = tier && TOKEN_FIELDS.get(tier[1] ?? "");
+    const aboveTokens = tier ? tokenCount(Number(tier[2]) * 1000) : undefined;
     const price = field ? priceOf(raw[name]) : undefined;
-    if (!tier || !field || price === undefined) continue;
-    const aboveTokens = Number(tier[2]) * 1000;
+    if (aboveTokens === undefined || !field || price === undefined) continue;
     byLength.set(aboveTokens, { ...byLength.get(aboveTokens), [field]: price });
   }
-  return [...byLength]
-    .sort(([a], [b]) => a - b)
-    .map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion: definedPrices(usdPerMillion) }));
+  return toPriceTiers(byLength);
 }
 
 function unitPrice(value: unknown): number | undefined {
@@ -125,7 +127,7 @@ function modalitiesOf(raw: Raw, kind: ModelKind): Pick<ModelListing, "inputModal
 }
 
 function toListing(raw: Raw, key: string): ModelListing {
-  const kind = KINDS[raw.mode ?? ""] ?? "other";
+  const kind = KINDS.get(raw.mode ?? "") ?? "other";
   const { provider, model: name } = litellmProvider(raw.litellm_provider ?? "", key);
   return compact({
     provider,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ModelKind, ModelListing, PriceTier, ProviderRecord } from "../model-listing.ts";
+import type { ModelKind, ModelListing, ProviderRecord } from "../model-listing.ts";
 import {
   compact,
   fromIsoDate,
@@ -13,7 +13,7 @@ import {
   tokenCount,
 } from "../normalize.ts";
 import { parseItems, parseShape } from "../parse-items.ts";
-import { definedPrices } from "../prices.ts";
+import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { RejectedItem, Source, SourceReading } from "../source.ts";
 import { fromUsd } from "../usd-per-million.ts";
 import { authorization, type UpstreamOptions } from "./upstream-options.ts";
@@ -31,7 +31,7 @@ const cost = z.looseObject({
   input_audio: loosePrice,
   output_audio: loosePrice,
   tiers: z
-    .array(z.looseObject({ tier: z.looseObject({ size: z.number() }), ...prices }))
+    .array(z.looseObject({ tier: z.looseObject({ size: looseNumber }), ...prices }))
     .nullish()
     .catch(undefined),
 });
@@ -76,8 +76,12 @@ function tokenPrices(raw: Pick<Cost, keyof typeof prices>): ModelListing["usdPer
 function pricesOf(raw: Cost | null | undefined): Pick<ModelListing, "usdPerMillion" | "priceTiers"> {
   if (!raw) return { usdPerMillion: {} };
   const audio = definedPrices({ inputAudio: fromUsd(raw.input_audio), outputAudio: fromUsd(raw.output_audio) });
-  const priceTiers: PriceTier[] = (raw.tiers ?? []).map((tier) => ({ aboveTokens: tier.tier.size, usdPerMillion: tokenPrices(tier) }));
-  priceTiers.sort((a, b) => a.aboveTokens - b.aboveTokens);
+  const byLength = new Map<number, ModelListing["usdPerMillion"]>();
+  for (const { tier, ...told } of raw.tiers ?? []) {
+    const aboveTokens = tokenCount(tier.size);
+    if (aboveTokens !== undefined) byLength.set(aboveTokens, tokenPrices(told));
+  }
+  const priceTiers = toPriceTiers(byLength);
   return { usdPerMillion: definedPrices({ ...tokenPrices(raw), ...audio }), ...(priceTiers.length > 0 && { priceTiers }) };
 }
 

@@ -1,4 +1,4 @@
-import { CacheError, checkName } from "@larder/cache-core";
+import { CacheError, checkCount, checkName } from "@larder/cache-core";
 import { z } from "zod";
 import type { ModelListing } from "../model-listing.ts";
 import { compact, fromEpochSeconds, fromIsoDate, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
@@ -65,6 +65,7 @@ function toListing(raw: z.output<typeof model>, provider: string): ModelListing 
 /** The models of one OpenAI-compatible server. @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad provider or URL */
 export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
   const { apiKey, role = "ancillary", minModels = 1 } = options;
+  checkCount("minModels", minModels, 0);
   const provider = checkName("provider", options.provider).toLowerCase();
   const url = listUrl(checkName("baseUrl", options.baseUrl));
   if (!URL.canParse(url)) throw new CacheError("ERR_CACHE_INVALID_OPTION", "baseUrl must be a URL such as https://host/v1");

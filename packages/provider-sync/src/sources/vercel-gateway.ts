@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
 import { compact, fromEpochSeconds, looseNumber, loosePrice, looseText, looseTexts, sortedUnique, text, tokenCount } from "../normalize.ts";
 import { entriesById, parseItems, parseShape } from "../parse-items.ts";
-import { definedPrices } from "../prices.ts";
+import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
 import { authorization, type UpstreamOptions } from "./upstream-options.ts";
@@ -12,7 +12,7 @@ import { authorization, type UpstreamOptions } from "./upstream-options.ts";
 const list = z.looseObject({ data: z.array(z.unknown()) });
 
 const tiers = z
-  .array(z.looseObject({ cost: loosePrice, min: z.number() }))
+  .array(z.looseObject({ cost: loosePrice, min: looseNumber }))
   .nullish()
   .catch(undefined);
 
@@ -41,21 +41,25 @@ const model = z.looseObject({
   pricing: pricing.nullish(),
 });
 
-const KINDS: Readonly<Record<string, ModelKind>> = {
-  language: "chat",
-  embedding: "embedding",
-  image: "image",
-  video: "video",
-  reranking: "rerank",
-  transcription: "audio",
-  speech: "audio",
-  realtime: "chat",
-};
+const KINDS: ReadonlyMap<string, ModelKind> = new Map(
+  Object.entries({
+    language: "chat",
+    embedding: "embedding",
+    image: "image",
+    video: "video",
+    reranking: "rerank",
+    transcription: "audio",
+    speech: "audio",
+    realtime: "chat",
+  } as const),
+);
 
 /** Tags are not parameters, but they tell which parameters make sense. */
-const PARAMETERS: Readonly<Record<string, readonly string[]>> = { "tool-use": ["tools", "tool_choice"], reasoning: ["reasoning"] };
+const PARAMETERS: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({ "tool-use": ["tools", "tool_choice"], reasoning: ["reasoning"] }),
+);
 /** Tags that tell what goes in. */
-const INPUTS: Readonly<Record<string, string>> = { vision: "image", "file-input": "file" };
+const INPUTS: ReadonlyMap<string, string> = new Map(Object.entries({ vision: "image", "file-input": "file" }));
 
 function tiersOf(raw: z.output<typeof pricing>): PriceTier[] {
   const groups: ReadonlyArray<readonly [TokenPriceField, z.output<typeof tiers>]> = [
@@ -68,11 +72,12 @@ function tiersOf(raw: z.output<typeof pricing>): PriceTier[] {
   for (const [field, entries] of groups) {
     for (const { cost, min } of entries ?? []) {
       const price = fromUsdPerToken(cost);
+      const aboveTokens = tokenCount(min);
       // The tier from 0 repeats the base price.
-      if (min > 0 && price !== undefined) byLength.set(min, { ...byLength.get(min), [field]: price });
+      if (aboveTokens !== undefined && price !== undefined) byLength.set(aboveTokens, { ...byLength.get(aboveTokens), [field]: price });
     }
   }
-  return [...byLength].sort(([a], [b]) => a - b).map(([aboveTokens, usdPerMillion]) => ({ aboveTokens, usdPerMillion }));
+  return toPriceTiers(byLength);
 }
 
 function pricesOf(raw: z.output<typeof pricing> | null | undefined): Pick<ModelListing, "usdPerMillion" | "usdPerUnit" | "priceTiers"> {
@@ -93,7 +98,7 @@ function pricesOf(raw: z.output<typeof pricing> | null | undefined): Pick<ModelL
 
 function toListing(raw: z.output<typeof model>): ModelListing {
   const tags = raw.tags ?? [];
-  const kind = KINDS[raw.type ?? "language"] ?? "other";
+  const kind = KINDS.get(raw.type ?? "language") ?? "other";
   return compact({
     provider: "vercel",
     model: raw.id,
@@ -103,9 +108,9 @@ function toListing(raw: z.output<typeof model>): ModelListing {
     ...pricesOf(raw.pricing),
     contextTokens: tokenCount(raw.context_window),
     outputTokens: tokenCount(raw.max_tokens),
-    inputModalities: kind === "chat" ? sortedUnique(["text", ...tags.flatMap((tag) => INPUTS[tag] ?? [])]) : [],
+    inputModalities: kind === "chat" ? sortedUnique(["text", ...tags.flatMap((tag) => INPUTS.get(tag) ?? [])]) : [],
     outputModalities: kind === "chat" ? ["text"] : [],
-    supportedParameters: sortedUnique(tags.flatMap((tag) => PARAMETERS[tag] ?? [])),
+    supportedParameters: sortedUnique(tags.flatMap((tag) => PARAMETERS.get(tag) ?? [])),
     releasedAt: fromEpochSeconds(raw.released ?? raw.created),
   }) as ModelListing;
 }

@@ -1,0 +1,41 @@
+import type { GuardPolicy } from "./guard-policy.ts";
+import type { SourcePulse } from "./pulse.ts";
+import { pulseOf } from "./pulse.ts";
+import type { QuarantineEntry } from "./quarantine.ts";
+import type { ReadOutcome } from "./read-sources.ts";
+import type { SourceLayer } from "./snapshot.ts";
+import type { SyncState } from "./snapshot-store.ts";
+
+/** What stays of sources with which a run is not configured. */
+export interface AbsentSources {
+  readonly layers: readonly SourceLayer[];
+  readonly quarantine: readonly QuarantineEntry[];
+  readonly pulses: readonly SourcePulse[];
+}
+
+function marked(layer: SourceLayer, absentAt: number): SourceLayer {
+  const models = layer.models.map((model) => (model.vanishedAt === undefined ? { ...model, vanishedAt: absentAt } : model));
+  return { ...layer, models };
+}
+
+/**
+ * A run without a source that the store knows: somebody took it out of the configuration, or ran another selection by hand over the same
+ * store. Dropping its layer would take all of its models from the catalog at once, unguarded. So it is what any group is that vanishes
+ * as one: marked, ranked behind the sources that are asked, and served for the policy's time; the next run with the source takes it back.
+ */
+export function keepAbsentSources(outcomes: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): AbsentSources {
+  const asked = new Set(outcomes.map(({ source }) => source.name));
+  const layers: SourceLayer[] = [];
+  const pulses: SourcePulse[] = [];
+  for (const layer of state.content.layers) {
+    const { source } = layer;
+    if (asked.has(source)) continue;
+    const pulse = pulseOf(state.pulse, source);
+    const absentAt = Math.min(pulse.absentAt ?? now, now);
+    if (now - absentAt >= policy.groupConfirmMs) continue;
+    layers.push(marked(layer, absentAt));
+    pulses.push({ ...pulse, absentAt });
+  }
+  const kept = new Set(layers.map(({ source }) => source));
+  return { layers, pulses, quarantine: state.content.quarantine.filter((entry) => kept.has(entry.source)) };
+}

@@ -1,0 +1,44 @@
+import { flattenEndpointPrices } from "./guard-endpoints.ts";
+import { listingId } from "./model-listing.ts";
+import { flattenPrices, type PricePath } from "./prices.ts";
+import { type Acceptance, groupKey, listKey, priceKey } from "./quarantine.ts";
+import type { SourceReading } from "./source.ts";
+
+function isForList(key: string, source: string): boolean {
+  return (
+    key === listKey(source, "models") ||
+    key === listKey(source, "providers") ||
+    key === listKey(source, "endpoints") ||
+    key.startsWith(groupKey(source, ""))
+  );
+}
+
+/** Prices that a reading offers, by quarantine key; those that nobody asks for left out. */
+function offeredPrices(reading: SourceReading, source: string, wanted: ReadonlySet<string>): Map<string, number> {
+  const offered = new Map<string, number>();
+  const add = (id: string, prices: ReadonlyMap<PricePath, number>): void => {
+    for (const [path, price] of prices) {
+      const key = priceKey(source, id, path);
+      if (wanted.has(key)) offered.set(key, price);
+    }
+  };
+  for (const listing of reading.models ?? []) add(listingId(listing.provider, listing.model), flattenPrices(listing));
+  for (const [id, endpoints] of reading.endpoints ?? []) add(id, flattenEndpointPrices(endpoints));
+  return offered;
+}
+
+/**
+ * What is left of the acceptances once a source's list was taken. Those of lists and groups are spent. Those of prices hold for as long
+ * as that price is offered: what was right last year must not open the door to the same number when the price was another for months.
+ * That a price is gone, once accepted, is so in the layer and needs no acceptance.
+ */
+export function remainingAcceptances(acceptances: readonly Acceptance[], source: string, reading: SourceReading): Acceptance[] {
+  const own = acceptances.filter((acceptance) => acceptance.key.startsWith(`${source}#`));
+  if (own.length === 0) return [...acceptances];
+  const offered = offeredPrices(reading, source, new Set(own.map(({ key }) => key)));
+  return acceptances.filter((acceptance) => {
+    if (!own.includes(acceptance)) return true;
+    if (isForList(acceptance.key, source)) return false;
+    return acceptance.offered !== null && offered.get(acceptance.key) === acceptance.offered;
+  });
+}

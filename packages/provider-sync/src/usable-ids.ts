@@ -1,0 +1,63 @@
+import type { ModelEndpoint, ModelListing, ProviderRecord } from "./model-listing.ts";
+import type { RejectedItem, SourceReading } from "./source.ts";
+
+/**
+ * What may name a model, a provider or a host, whatever source tells it, one of a user's own included. Names become keys of databases,
+ * lines of logs and of terminals: PostgreSQL takes no U+0000 and no index row of some thousand bytes, and one such name would fail
+ * every commit for as long as an upstream lists it. So the item goes, as any other that does not validate, and the list stays.
+ */
+
+/** Characters of a name at most; the longest real ones have about a hundred. */
+const MAX_NAME = 300;
+/** Control and format characters (a terminal obeys both), halves of surrogate pairs (no database can store them), line separators. */
+const UNUSABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+
+function problemOf(name: string): string | undefined {
+  if (name.length === 0 || name.length > MAX_NAME) return "id: length";
+  return UNUSABLE.test(name) ? "id: control characters" : undefined;
+}
+
+function firstProblem(names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const problem = problemOf(name);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** A name as it may be shown: cut, and with what a terminal would obey replaced. */
+function shown(name: string): string {
+  return name.slice(0, MAX_NAME).replaceAll(new RegExp(UNUSABLE, "gu"), "\uFFFD");
+}
+
+function withUsableAliases(listing: ModelListing): ModelListing {
+  const aliases = listing.aliases?.filter((alias) => problemOf(alias) === undefined);
+  if (aliases?.length === listing.aliases?.length) return listing;
+  const { aliases: _all, ...rest } = listing;
+  return aliases?.length ? { ...rest, aliases } : rest;
+}
+
+/** The reading without what has no usable name; that is among the rejected items then. */
+export function withUsableIds(reading: SourceReading): SourceReading {
+  const rejected: RejectedItem[] = [];
+  const keep = <Item>(items: readonly Item[], namesOf: (item: Item) => readonly string[]): Item[] =>
+    items.filter((item) => {
+      const names = namesOf(item);
+      const problem = firstProblem(names);
+      if (problem !== undefined) rejected.push({ id: shown(names.join("/")), problem });
+      return problem === undefined;
+    });
+  const { models, providers, endpoints } = reading;
+  const usable: { models?: ModelListing[]; providers?: ProviderRecord[]; endpoints?: Map<string, ModelEndpoint[]> } = {};
+  if (models)
+    usable.models = keep(models, ({ provider, model, author, sourceId }) => [provider, model, author ?? "-", sourceId ?? "-"]).map(
+      withUsableAliases,
+    );
+  if (providers) usable.providers = keep(providers, ({ id }) => [id]);
+  if (endpoints)
+    usable.endpoints = new Map(
+      [...endpoints].map(([id, hosts]) => [id, keep(hosts, ({ provider, tag, variant }) => [provider, tag, variant ?? "-"])]),
+    );
+  const told = reading.rejected.map((item) => (problemOf(item.id) === undefined ? item : { ...item, id: shown(item.id) }));
+  return { ...usable, rejected: [...told, ...rejected] };
+}
