@@ -42,7 +42,7 @@ export type { Pulse, SourcePulse } from "./pulse.ts";
 export type { Acceptance, QuarantineEntry, QuarantineReason } from "./quarantine.ts";
 export type { MirrorOutcome, RunOutcome, RunReport, SourceReport } from "./run-report.ts";
 export type { RunnerLock } from "./runner-lock.ts";
-export type { ListedModel, Snapshot, SnapshotContent, SnapshotHead, SnapshotReason, SourceLayer } from "./snapshot.ts";
+export type { LapsedPrice, ListedModel, Snapshot, SnapshotContent, SnapshotHead, SnapshotReason, SourceLayer } from "./snapshot.ts";
 export type { EncodedContent } from "./snapshot-codec.ts";
 export { decodeContent, encodeContent } from "./snapshot-codec.ts";
 export type {

@@ -32,6 +32,13 @@ describe("prices in US dollars per million tokens", () => {
     },
   );
 
+  it("cannot be read when it is longer than any price, and a body full of digits is given up at once", () => {
+    expect(fromUsdPerToken(`0.${"0".repeat(61)}1`)).toBe(1e-56);
+    expect(fromUsdPerToken(`0.${"0".repeat(62)}1`)).toBeNaN();
+    // With a pattern that may split a run of digits in many ways this took seconds, and four times as long for twice the digits.
+    for (let times = 0; times < 20; times += 1) expect(fromUsdPerToken(`${"1".repeat(80_000)}x`)).toBeNaN();
+  });
+
   it("is the double nearest to what was written: the same price from a text, a number or another unit compares equal", () => {
     const micros = fc.integer({ min: 0, max: 10_000_000 });
     fc.assert(

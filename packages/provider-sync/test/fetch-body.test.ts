@@ -339,7 +339,7 @@ describe("a sync against an upstream that misbehaves", () => {
           tag: "Host-A/fp8",
           provider_name: "Host A",
           context_length: 4096,
-          pricing: { prompt: failing ? "0.000003" : "0.000001", completion: "0.000002" },
+          pricing: { prompt: failing ? "0.0000011" : "0.000001", completion: "0.000002" },
         },
       ];
       return response.writeHead(200, json).end(JSON.stringify({ data: { endpoints } }));
@@ -359,7 +359,7 @@ describe("a sync against an upstream that misbehaves", () => {
     expect(endpoints.get("openrouter/acme/model-8")?.[0]).toMatchObject({
       provider: "host-a",
       tag: "host-a/fp8",
-      usdPerMillion: { input: 3 },
+      usdPerMillion: { input: 1.1 },
     });
   });
 

@@ -104,7 +104,8 @@ describe("OpenRouter's endpoints", () => {
     const reading = await source.read({
       primaries: new Map([["openrouter", { models, rejected: [] }]]),
       signal: new AbortController().signal,
-      getJson: async () => {
+      getJson: async (_url, request) => {
+        expect(request?.maxBytes).toBe(1_048_576);
         open += 1;
         most = Math.max(most, open);
         await new Promise((resolve) => setImmediate(resolve));

@@ -13,6 +13,9 @@ import { authorization, type UpstreamOptions } from "./upstream-options.ts";
  * of about 350 failed (seeds W4.1); here a model whose request fails keeps the endpoints that were known.
  */
 
+/** Bytes of one model's hosts at most, some five hundred times a real body: there are hundreds of them in a run, all held until its end. */
+const MAX_BODY_BYTES = 1_048_576;
+
 const answer = z.looseObject({ data: z.looseObject({ endpoints: z.array(z.unknown()) }) });
 
 const endpoint = z.looseObject({
@@ -73,7 +76,7 @@ async function readEndpoints(
   let firstFailure: unknown;
   await forEachAtATime(models, concurrency, async ({ provider, model }) => {
     try {
-      const body = await context.getJson(endpointsUrl(url, model), { headers: authorization(apiKey) });
+      const body = await context.getJson(endpointsUrl(url, model), { headers: authorization(apiKey), maxBytes: MAX_BODY_BYTES });
       const { data } = parseShape("openrouter-endpoints", answer, body);
       const parsed = parseItems(
         data.endpoints.map((value, index) => [`${model}#${index}`, value] as const),
