@@ -1,17 +1,23 @@
-import { CacheError } from "@larder/cache-core";
+import { CacheError, type Clock, checkDurationMs, describeValue, systemClock } from "@larder/cache-core";
 import postgres from "postgres";
 import type { SnapshotStore } from "./snapshot-store.ts";
+import { withSessionLock } from "./sql/postgres-lock.ts";
 import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
 import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
+import { startPatience, withPatience } from "./with-patience.ts";
 
 /** Where the fleet's store lives. One of `url` and `client` is needed. */
 export interface PostgresStoreOptions extends RetentionOptions {
   /** `postgres://` URL. The store opens and closes its own connections. @default none */
   readonly url?: string;
-  /** A client of the package `postgres`, which stays yours to end; it wins over `url`. @default none */
+  /** A client of the package `postgres`, which stays yours to end; it wins over `url`. A lock opens one connection beside it. @default none */
   readonly client?: postgres.Sql;
   /** Connections at most, when the store opens them. Integer >= 2: a lock holds one while the work runs. @default 4 */
   readonly maxConnections?: number;
+  /** Milliseconds > 0 to wait for each answer of the database; then the call fails, and the store's own connections are made anew. @default 10000 */
+  readonly timeoutMs?: number;
+  /** Milliseconds > 0 after which the lock of a runner that lives and does nothing may be taken; one that dies frees it at once. @default 30000 */
+  readonly lockTtlMs?: number;
 }
 
 /** One advisory lock for all writers of the store in a database: "larder" in ASCII. */
@@ -42,62 +48,119 @@ async function run(connection: Connection, statement: string, parameters: readon
   return (await connection.unsafe(toNumbered(statement), values, { prepare: values.length > 0 })) as unknown as SqlRow[];
 }
 
+const DATABASE = "the catalog's database";
+/**
+ * PostgreSQL through a client of the package `postgres`, which waits for ever: for a free connection, and for each answer. A network that
+ * swallows packets, or a server that is frozen, would hold a run, its lock and `close()`. So every answer is waited for `timeoutMs` at
+ * most. Connections on which nothing came are of no use to the next call either: the store's own are then dropped and opened anew, which
+ * is also how it gets away from a server that is gone without a word.
+ */
 class PostgresDatabase implements SqlDatabase {
   readonly dialect = "postgres" as const;
-  readonly #client: postgres.Sql;
-  readonly #isOwn: boolean;
+  readonly #connect: (() => postgres.Sql) | undefined;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #lockTtlMs: number;
+  /** Whole milliseconds, as a setting of the server. */
+  readonly #frozenMs: number;
+  #client: postgres.Sql;
 
-  constructor(client: postgres.Sql, isOwn: boolean) {
-    this.#client = client;
-    this.#isOwn = isOwn;
+  constructor(client: postgres.Sql | (() => postgres.Sql), options: PostgresStoreOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#timeoutMs = checkDurationMs("timeoutMs", options.timeoutMs ?? 10_000);
+    this.#lockTtlMs = checkDurationMs("lockTtlMs", options.lockTtlMs ?? 30_000);
+    this.#frozenMs = Math.ceil(Math.min(this.#timeoutMs * 3, 2_147_483_647));
+    this.#connect = "unsafe" in client ? undefined : client;
+    this.#client = "unsafe" in client ? client : client();
   }
 
-  readonly query: SqlQuery = (statement, parameters) => run(this.#client, statement, parameters);
+  readonly query: SqlQuery = (statement, parameters) => {
+    const client = this.#client;
+    return this.#answered(client, run(client, statement, parameters));
+  };
 
   transaction<T>(work: (query: SqlQuery) => Promise<T>): Promise<T> {
-    return this.#client.begin(async (connection) => {
-      // Writers one after the other: each then reads what the former one committed (READ COMMITTED takes a snapshot per statement).
-      await connection.unsafe(`SELECT pg_advisory_xact_lock(${WRITER_LOCK})`);
-      return work((statement, parameters) => run(connection, statement, parameters));
-    }) as Promise<T>;
+    const client = this.#client;
+    return new Promise((resolve, reject) => {
+      const patience = startPatience(DATABASE, this.#timeoutMs, this.#clock, (error) => {
+        this.#dropConnections(client);
+        reject(error);
+      });
+      const begun = client.begin(async (connection) => {
+        const runHere = async (statement: string, parameters?: readonly SqlValue[]): Promise<SqlRow[]> => {
+          patience.renew();
+          const rows = await run(connection, statement, parameters);
+          patience.renew();
+          return rows;
+        };
+        // A writer that freezes half-way is ended by the server, so that it does not hold up the others for ever.
+        await runHere(`SET LOCAL idle_in_transaction_session_timeout = ${this.#frozenMs}`);
+        // Writers one after the other: each then reads what the former one committed (READ COMMITTED takes a snapshot per statement).
+        await runHere(`SELECT pg_advisory_xact_lock(${WRITER_LOCK})`);
+        return { result: await work(runHere) };
+      }) as Promise<{ readonly result: T }>;
+      begun.then(({ result }) => resolve(result), reject).finally(patience.cancel);
+    });
   }
 
-  /**
-   * A session's advisory lock: PostgreSQL frees it when the connection ends, so that a runner that dies holds nobody up. Should the
-   * connection break while the work runs, another runner may start; the commit tells them apart, so that costs requests alone.
-   */
-  async withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
-    const connection = await this.#client.reserve();
-    try {
-      const [row] = await run(connection, "SELECT pg_try_advisory_lock(hashtextextended(?, 0)) AS locked", [`larder:${name}`]);
-      if (row?.locked !== true) return "held";
-      try {
-        return await work(new AbortController().signal);
-      } finally {
-        await run(connection, "SELECT pg_advisory_unlock(hashtextextended(?, 0))", [`larder:${name}`]).catch(() => {});
-      }
-    } finally {
-      connection.release();
-    }
+  /** See postgres-lock. Its session is one of the store's `maxConnections`. */
+  withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
+    const options = { timeoutMs: this.#timeoutMs, ttlMs: this.#lockTtlMs, clock: this.#clock };
+    return withSessionLock(oneConnectionOf(this.#client), `larder:${name}`, work, options);
   }
 
   async close(): Promise<void> {
-    if (this.#isOwn) await this.#client.end({ timeout: 5 });
+    if (this.#connect) await this.#client.end({ timeout: 5 });
+  }
+
+  async #answered<T>(client: postgres.Sql, answer: Promise<T>): Promise<T> {
+    try {
+      return await withPatience(DATABASE, answer, this.#timeoutMs, this.#clock);
+    } catch (error) {
+      if (CacheError.is(error)) this.#dropConnections(client);
+      throw error;
+    }
+  }
+
+  /** Only once for a client: the others that wait on it fail with it. */
+  #dropConnections(client: postgres.Sql): void {
+    if (!this.#connect || client !== this.#client) return;
+    this.#client = this.#connect();
+    client.end({ timeout: 0 }).catch(() => {});
   }
 }
 
 /** Opens the database alone, without the store's schema: for tests of the store. */
 export function openPostgresDatabase(options: PostgresStoreOptions): SqlDatabase {
   const { url, client, maxConnections = 4 } = options;
-  if (client) return new PostgresDatabase(client, false);
+  if (client) return new PostgresDatabase(client, options);
   if (!url) throw new CacheError("ERR_CACHE_INVALID_OPTION", "url or client must be given: where is the database?");
-  const own = postgres(url, { max: Math.max(2, maxConnections), connect_timeout: 10, onnotice: () => {} });
-  return new PostgresDatabase(own, true);
+  if (!Number.isSafeInteger(maxConnections) || maxConnections < 2)
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `maxConnections must be an integer >= 2, got ${describeValue(maxConnections)}`);
+  return new PostgresDatabase(() => connect(url, maxConnections - 1), options);
+}
+
+/** A client of one connection to where another one goes, with all its settings, as that package itself makes one for listening. */
+function oneConnectionOf(client: postgres.Sql): postgres.Sql {
+  const settings = { ...client.options, max: 1, idle_timeout: null, max_lifetime: null, fetch_types: false };
+  return postgres(settings as unknown as postgres.Options<Record<string, never>>) as unknown as postgres.Sql;
+}
+
+function connect(url: string, max: number): postgres.Sql {
+  try {
+    return postgres(url, { max, connect_timeout: 10, onnotice: () => {} });
+  } catch {
+    // The parser's error quotes the URL, and with it the password.
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "url cannot be read: it must be like postgres://user:password@host:5432/database, with %-escapes",
+    );
+  }
 }
 
 /**
  * The store of a fleet, in PostgreSQL 13 or later.
- * @throws {CacheError} ERR_CACHE_BACKEND when the database is away; ERR_CACHE_INVALID_OPTION without `url` and `client`
+ * @throws {CacheError} ERR_CACHE_BACKEND when the database is away; ERR_CACHE_INVALID_OPTION without `url` and `client`, or for one that cannot be used
  */
 export async function createPostgresStore(options: PostgresStoreOptions): Promise<SnapshotStore> {
   return SqlSnapshotStore.open(openPostgresDatabase(options), options);

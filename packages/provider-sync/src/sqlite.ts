@@ -60,16 +60,27 @@ class SqliteDatabase implements SqlDatabase {
     });
   }
 
-  /** A row with an expiry, renewed while the work runs. The processes share a machine, so its wall clock serves them all. */
+  /**
+   * A row with an expiry, renewed while the work runs. The processes share a machine, so its wall clock serves them all; an expiry that no
+   * holder could have set by the clock as it is now was set by one that was ahead, and does not count.
+   */
   async withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
     const owner = this.#random.token();
     if (!(await this.#claim(name, owner))) return "held";
     const lost = new AbortController();
     let cancelTimer = (): void => {};
+    let provenAt = this.#clock.now();
+    const lose = (): void => lost.abort(new CacheError("ERR_CACHE_ABORTED", "the sync lock was lost"));
     const renew = (): void => {
+      const askedAt = this.#clock.now();
       this.#claim(name, owner).then(
-        (isOurs) => (isOurs ? schedule() : lost.abort(new CacheError("ERR_CACHE_ABORTED", "the sync lock was lost"))),
-        () => schedule(),
+        (isOurs) => {
+          if (!isOurs) return lose();
+          provenAt = askedAt;
+          schedule();
+        },
+        // The file may be free again before the lock ends; past its end another one may hold it.
+        () => (this.#clock.now() - provenAt >= this.#lockTtlMs ? lose() : schedule()),
       );
     };
     const schedule = (): void => {
@@ -93,8 +104,8 @@ class SqliteDatabase implements SqlDatabase {
   async #claim(name: string, owner: string): Promise<boolean> {
     const now = this.#clock.wallNow();
     await this.query(
-      "INSERT INTO larder_sync_locks (name, owner, expires_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at WHERE owner = excluded.owner OR expires_at <= ?",
-      [name, owner, now + this.#lockTtlMs, now],
+      "INSERT INTO larder_sync_locks AS held (name, owner, expires_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at WHERE held.owner = excluded.owner OR held.expires_at <= ? OR held.expires_at > ?",
+      [name, owner, now + this.#lockTtlMs, now, now + 10 * this.#lockTtlMs],
     );
     const [row] = await this.query("SELECT owner FROM larder_sync_locks WHERE name = ?", [name]);
     return row?.owner === owner;

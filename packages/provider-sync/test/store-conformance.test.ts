@@ -194,6 +194,30 @@ describe.each(["sqlite", "postgres"] as const)("SnapshotStore over %s", (dialect
     expect(await store.alertedAt("stale")).toBe(7);
   });
 
+  it("puts what a clock noted that was ahead behind what comes after it", async () => {
+    const clock = new ManualClock();
+    const own = await database.openStore({ clock, keepRuns: 3, keepRawRuns: 2 });
+    const runAt = async (id: string, at: number): Promise<void> => {
+      const bytes = Buffer.from(id);
+      const rawBodies = [{ source: "s", url: "https://host/list", fetchedAt: at, bytes }];
+      const commit = await nextCommit(own, [id], { runId: id, rawBodies });
+      await own.commit({ ...commit, pulse: { ...commit.pulse, checkedAt: at } });
+      await own.recordRun(report(id, at));
+    };
+    const monthMs = 30 * 86_400_000;
+    clock.jumpWall(monthMs);
+    for (const id of ["ahead-1", "ahead-2", "ahead-3"]) await runAt(id, clock.wallNow());
+    clock.jumpWall(-monthMs);
+    for (const id of ["right-1", "right-2"]) {
+      clock.advance(1000);
+      await runAt(id, clock.wallNow());
+    }
+    expect((await own.runs(2)).map((run) => run.id)).toEqual(["right-2", "right-1"]);
+    expect(Buffer.from((await own.lastBody("s", "https://host/list"))?.bytes ?? []).toString()).toBe("right-2");
+    expect(await own.rawBodies("right-1")).toHaveLength(1);
+    expect(await own.head()).toMatchObject({ checkedAt: clock.wallNow() });
+  });
+
   it("lets one process at a time hold a name, and frees it when the work ends or fails", async () => {
     const other = await database.openStore();
     let release = (): void => {};

@@ -81,7 +81,12 @@ export async function openSqliteDriver(path: string): Promise<SqliteDriver> {
     driver.execute("PRAGMA synchronous = FULL");
     return driver;
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    throw new CacheError("ERR_CACHE_BACKEND", `cannot open the SQLite file: ${typeof code === "string" ? code : "unknown error"}`);
+    // libsql's code may be an empty text, and its message names the path.
+    const { code } = error as { code?: unknown };
+    const told = typeof code === "string" && code !== "" ? ` (${code})` : "";
+    throw new CacheError(
+      "ERR_CACHE_BACKEND",
+      `cannot open the SQLite file${told}: is it a database, in a folder that exists and may be written to?`,
+    );
   }
 }

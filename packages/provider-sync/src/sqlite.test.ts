@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ManualClock } from "@larder/cache-testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { SqlDatabase } from "./sql/sql-database.ts";
+import { createSqliteStore, openSqliteDatabase } from "./sqlite.ts";
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "larder-sqlite-"));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+describe("the runner's lock in SQLite", () => {
+  const ttlMs = 30_000;
+  async function setUp(): Promise<{ clock: ManualClock; holder: SqlDatabase; other: SqlDatabase }> {
+    const clock = new ManualClock();
+    const path = join(folder(), "catalog.db");
+    await (await createSqliteStore({ path })).close();
+    const open = (): Promise<SqlDatabase> => openSqliteDatabase({ path, clock, lockTtlMs: ttlMs });
+    return { clock, holder: await open(), other: await open() };
+  }
+  /** Takes the name and never gives it back, as a process that dies. */
+  async function holdForEver(database: SqlDatabase): Promise<AbortSignal> {
+    return new Promise((resolve) => {
+      void database.withLock("sync", (signal) => {
+        resolve(signal);
+        return new Promise(() => {});
+      });
+    });
+  }
+
+  it("is not held for a month by a process that died while the clock was a month ahead", async () => {
+    const { clock, holder, other } = await setUp();
+    clock.jumpWall(30 * 86_400_000);
+    await holdForEver(holder);
+    expect(await other.withLock("sync", async () => "mine")).toBe("held");
+    clock.jumpWall(-30 * 86_400_000);
+    expect(await other.withLock("sync", async () => "mine")).toBe("mine");
+  });
+
+  it("is told as lost by a holder whose file is away for longer than it lasts", async () => {
+    const { clock, holder } = await setUp();
+    const signal = await holdForEver(holder);
+    await holder.query("ALTER TABLE larder_sync_locks RENAME TO away");
+    for (let renewals = 0; renewals < 2; renewals += 1) await clock.advanceAsync(ttlMs / 3);
+    expect(signal.aborted).toBe(false);
+    for (let renewals = 0; renewals < 2; renewals += 1) await clock.advanceAsync(ttlMs / 3);
+    expect(signal.aborted).toBe(true);
+  });
+});
+
+describe("a SQLite file that cannot be opened", () => {
+  it.each(["missing-folder/catalog.db", "text.db"])("is told with what to look at: %s", async (name) => {
+    const path = folder();
+    writeFileSync(join(path, "text.db"), "no database ".repeat(100));
+    await expect(createSqliteStore({ path: join(path, name) })).rejects.toThrow(/^\[ERR_CACHE_BACKEND] .*(folder that exists|failed: \S)/);
+  });
+});

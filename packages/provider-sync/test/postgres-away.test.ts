@@ -1,0 +1,111 @@
+import { startFaultProxy } from "@larder/cache-testing";
+import postgres from "postgres";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { syncOnce } from "../src/index.ts";
+import { createPostgresStore, openPostgresDatabase, type PostgresStoreOptions } from "../src/postgres.ts";
+import type { SqlDatabase } from "../src/sql/sql-database.ts";
+import { listings, ScriptedSource } from "./support/listings.ts";
+import { poll } from "./support/poll.ts";
+import { createTestDatabase, type TestDatabase } from "./support/stores.ts";
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createTestDatabase("postgres");
+});
+afterEach(() => database.remove());
+
+function open(options: Partial<PostgresStoreOptions> = {}): SqlDatabase {
+  const opened = openPostgresDatabase({ url: database.address, ...options });
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+/** Holds a name until released, and tells when it has it. */
+async function hold(own: SqlDatabase, name: string): Promise<{ signal: AbortSignal; release(): Promise<unknown> }> {
+  return new Promise((resolve, reject) => {
+    let end = (): void => {};
+    const until = new Promise<void>((done) => (end = done));
+    const whole = own.withLock(name, (signal) => {
+      const release = (): Promise<unknown> => {
+        end();
+        return whole;
+      };
+      resolve({ signal, release });
+      return until;
+    });
+    whole.catch(reject);
+  });
+}
+
+describe("a PostgreSQL that does not answer", () => {
+  it("ends calls and runs with an error in time, lets the store be closed, and is used again when it answers", async () => {
+    const target = new URL(database.address);
+    const proxy = await startFaultProxy(Number(target.port || 5432));
+    onTestFinished(() => proxy.close());
+    target.hostname = "127.0.0.1";
+    target.port = String(proxy.port);
+    const options = { url: target.href, timeoutMs: 250 };
+    const store = await createPostgresStore(options);
+    const source = new ScriptedSource(listings(100));
+    expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "committed" });
+
+    // Bytes are lost for good: a connection that was open then never answers again.
+    await proxy.set({ kind: "black-hole" });
+    const timeout = { code: "ERR_CACHE_TIMEOUT", retryable: true };
+    await expect(store.state()).rejects.toMatchObject(timeout);
+    await expect(store.recordAlert("a", 1)).rejects.toMatchObject(timeout);
+    await expect(store.withLock("a", async () => 1)).rejects.toMatchObject(timeout);
+    expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "failed", error: expect.stringContaining("250 ms") });
+
+    await proxy.set({ kind: "pass" });
+    expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "unchanged", models: 100 });
+    await proxy.set({ kind: "black-hole" });
+    const reading = store.latest().catch((error: unknown) => error);
+    await store.close();
+    expect(await reading).toMatchObject({ name: "CacheError" });
+  });
+
+  it("is asked by the server's own clock to end a writer that freezes half-way", async () => {
+    const [told] = await open({ timeoutMs: 700 }).transaction((query) =>
+      query("SELECT current_setting('idle_in_transaction_session_timeout') AS timeout"),
+    );
+    expect(told).toEqual({ timeout: "2100ms" });
+    const [outside] = await open().query("SELECT current_setting('idle_in_transaction_session_timeout') AS timeout");
+    expect(outside).toEqual({ timeout: "0" });
+  });
+});
+
+describe("the runner's lock in PostgreSQL", () => {
+  it("is taken from a session that holds it and says nothing for its time to live", async () => {
+    const frozen = postgres(database.address, { max: 1, onnotice: () => {} });
+    onTestFinished(() => frozen.end({ timeout: 0 }));
+    await frozen.unsafe("SELECT pg_advisory_lock(hashtextextended('larder:sync', 0))");
+    const own = open({ lockTtlMs: 400 });
+    expect(await own.withLock("sync", async () => "mine")).toBe("held");
+    await poll(() => own.withLock("sync", async () => "mine"), { interval: 50 }).toBe("mine");
+  });
+
+  it("stays with a runner that works on for many times as long, and ends with its session at once", async () => {
+    const holder = await hold(open({ lockTtlMs: 300 }), "sync");
+    const other = open({ lockTtlMs: 300 });
+    const until = performance.now() + 1_200;
+    while (performance.now() < until) expect(await other.withLock("sync", async () => "mine")).toBe("held");
+    expect(holder.signal.aborted).toBe(false);
+    await other.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1");
+    await poll(() => other.withLock("sync", async () => "mine"), { interval: 10 }).toBe("mine");
+    await poll(() => holder.signal.aborted).toBe(true);
+    await holder.release();
+    expect(await other.withLock("sync", async () => "mine")).toBe("mine");
+  });
+
+  it("needs none of the connections of a caller's client, which may have one alone", async () => {
+    const client = postgres(database.address, { max: 1, onnotice: () => {} });
+    onTestFinished(() => client.end({ timeout: 0 }));
+    const store = await createPostgresStore({ client });
+    const source = new ScriptedSource(listings(100));
+    const locked = await Promise.all([1, 2].map(() => store.withLock("sync", () => syncOnce({ sources: [source], store }))));
+    expect(locked.filter((result) => result !== "held")).toMatchObject([{ outcome: "committed" }]);
+    await store.close();
+    expect(await client`SELECT 1 AS alive`).toHaveLength(1);
+  });
+});
