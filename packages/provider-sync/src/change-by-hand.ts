@@ -81,7 +81,7 @@ function acceptPrice(content: SnapshotContent, entry: QuarantineEntry): Snapshot
 function accept(content: SnapshotContent, key: string, now: number): SnapshotContent {
   const entry = content.quarantine.find((held) => held.key === key);
   if (!entry) throw new CacheError("ERR_CACHE_INVALID_REQUEST", "nothing is held back under this key: it may have been settled meanwhile");
-  if (entry.reason === "not-a-number" || !isAcceptable(entry.reason))
+  if (entry.reason === "not-a-number" || entry.reason === "negative" || !isAcceptable(entry.reason))
     throw new CacheError("ERR_CACHE_INVALID_REQUEST", `what is held back for "${entry.reason}" has no value that could be accepted`);
   const { offered, reason, fingerprint } = entry;
   const acceptance: Acceptance = { key, offered, reason, ...(fingerprint !== undefined && { fingerprint }), acceptedAt: now };

@@ -1,3 +1,4 @@
+import { isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
 import { guardLayer } from "./guard-layer.ts";
 import type { GuardPolicy } from "./guard-policy.ts";
@@ -119,8 +120,7 @@ function judgeSource(
   { believed, pulse, held }: KnownSource,
   input: Pick<GuardInput, "acceptances" | "policy" | "now" | "otherPrices">,
 ): GuardedSource {
-  const { source, startedAt, durationMs } = outcome;
-  const reading = withUsableIds(outcome.reading);
+  const { source, reading, startedAt, durationMs } = outcome;
   const { name, role, minModels, minProviders } = source;
   const policy = { ...input.policy, ...(minModels !== undefined && { minModels }), ...(minProviders !== undefined && { minProviders }) };
   const missedRuns = new Map(pulse.missedRuns);
@@ -152,20 +152,29 @@ function judgeSource(
   };
 }
 
-/** Hosts of models that no source lists any more go with them. */
-function withoutLooseEndpoints(layers: readonly SourceLayer[]): SourceLayer[] {
-  if (layers.every((layer) => layer.endpoints.length === 0)) return [...layers];
+/** Hosts of models that no source lists any more go with them, and what is held of their prices. */
+function withoutLooseEndpoints({ layers, quarantine, acceptances }: SnapshotContent): SnapshotContent {
+  if (layers.every((layer) => layer.endpoints.length === 0)) return { layers, quarantine, acceptances };
   const ids = new Set(layers.flatMap(({ models }) => models.map(({ listing }) => listingId(listing.provider, listing.model))));
-  return layers.map((layer) => {
-    const endpoints = layer.endpoints.filter(([id]) => ids.has(id));
-    return endpoints.length === layer.endpoints.length ? layer : { ...layer, endpoints };
-  });
+  return {
+    layers: layers.map((layer) => {
+      const endpoints = layer.endpoints.filter(([id]) => ids.has(id));
+      return endpoints.length === layer.endpoints.length ? layer : { ...layer, endpoints };
+    }),
+    quarantine: quarantine.filter((entry) => entry.id === undefined || !isEndpointEntry(entry) || ids.has(entry.id)),
+    acceptances,
+  };
+}
+
+function withUsableNames(outcome: ReadOutcome): ReadOutcome {
+  return outcome.outcome === "read" ? { ...outcome, reading: withUsableIds(outcome.reading) } : outcome;
 }
 
 /** Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. */
-export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): GuardedRun {
+export function guardSources(read: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): GuardedRun {
+  const outcomes = read.map(withUsableNames);
   const otherPrices = corroboration(outcomes, state.content);
-  let acceptances = [...state.content.acceptances];
+  let { acceptances } = state.content;
   const guarded = outcomes.map((outcome): GuardedSource => {
     const { name } = outcome.source;
     const held = state.content.quarantine.filter((entry) => entry.source === name);
@@ -180,14 +189,19 @@ export function guardSources(outcomes: readonly ReadOutcome[], state: SyncState,
     if (judged.report.outcome === "accepted") acceptances = remainingAcceptances(acceptances, name, outcome.reading);
     return judged;
   });
-  const reports = guarded.map(({ report }) => report);
   const absent = keepAbsentSources(outcomes, state, policy, now);
+  const reports = guarded.map(({ report }) => report);
+  const layers = [...guarded.flatMap(({ layer }) => layer ?? []), ...absent.layers];
   const quarantine = [...guarded, absent].flatMap((source) => source.quarantine).sort((a, b) => (a.key < b.key ? -1 : 1));
   const sources = [...guarded.map(({ pulse }) => pulse), ...absent.pulses];
   const primaries = reports.filter((report) => report.role === "primary");
   const isComplete = primaries.length > 0 && primaries.every((report) => report.outcome === "accepted");
   return {
-    content: { layers: withoutLooseEndpoints([...guarded.flatMap(({ layer }) => layer ?? []), ...absent.layers]), quarantine, acceptances },
+    content: withoutLooseEndpoints({
+      layers,
+      quarantine,
+      acceptances: acceptances.filter(({ key }) => !absent.forgotten.some((name) => key.startsWith(`${name}#`))),
+    }),
     pulse: { ...state.pulse, revision: state.pulse.revision + 1, sources, checkedAt: now, ...(isComplete && { completedAt: now }) },
     reports,
     isComplete,

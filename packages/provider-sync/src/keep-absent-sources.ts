@@ -11,6 +11,8 @@ export interface AbsentSources {
   readonly layers: readonly SourceLayer[];
   readonly quarantine: readonly QuarantineEntry[];
   readonly pulses: readonly SourcePulse[];
+  /** Sources whose time is over. */
+  readonly forgotten: readonly string[];
 }
 
 function marked(layer: SourceLayer, absentAt: number): SourceLayer {
@@ -27,15 +29,19 @@ export function keepAbsentSources(outcomes: readonly ReadOutcome[], state: SyncS
   const asked = new Set(outcomes.map(({ source }) => source.name));
   const layers: SourceLayer[] = [];
   const pulses: SourcePulse[] = [];
+  const forgotten: string[] = [];
   for (const layer of state.content.layers) {
     const { source } = layer;
     if (asked.has(source)) continue;
     const pulse = pulseOf(state.pulse, source);
     const absentAt = Math.min(pulse.absentAt ?? now, now);
-    if (now - absentAt >= policy.groupConfirmMs) continue;
+    if (now - absentAt >= policy.groupConfirmMs) {
+      forgotten.push(source);
+      continue;
+    }
     layers.push(marked(layer, absentAt));
     pulses.push({ ...pulse, absentAt });
   }
   const kept = new Set(layers.map(({ source }) => source));
-  return { layers, pulses, quarantine: state.content.quarantine.filter((entry) => kept.has(entry.source)) };
+  return { layers, pulses, forgotten, quarantine: state.content.quarantine.filter((entry) => kept.has(entry.source)) };
 }

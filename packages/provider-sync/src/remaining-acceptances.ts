@@ -3,6 +3,7 @@ import { listingId } from "./model-listing.ts";
 import { flattenPrices, type PricePath } from "./prices.ts";
 import { type Acceptance, groupKey, listKey, priceKey } from "./quarantine.ts";
 import type { SourceReading } from "./source.ts";
+import { fingerprintOf } from "./weigh-doubt.ts";
 
 function isForList(key: string, source: string): boolean {
   return (
@@ -11,6 +12,16 @@ function isForList(key: string, source: string): boolean {
     key === listKey(source, "endpoints") ||
     key.startsWith(groupKey(source, ""))
   );
+}
+
+/** Whether a list that is too short is the one that was accepted: what is below the floor stays so with every run. */
+function isStillTooFew({ key, reason, fingerprint }: Acceptance, source: string, { models, providers }: SourceReading): boolean {
+  if (reason !== "too-few") return false;
+  const ids =
+    key === listKey(source, "models")
+      ? models?.map((listing) => listingId(listing.provider, listing.model))
+      : providers?.map(({ id }) => id);
+  return ids !== undefined && fingerprintOf([...new Set(ids)]) === fingerprint;
 }
 
 /** Prices that a reading offers, by quarantine key; those that nobody asks for left out. */
@@ -28,8 +39,8 @@ function offeredPrices(reading: SourceReading, source: string, wanted: ReadonlyS
 }
 
 /**
- * What is left of the acceptances once a source's list was taken. Those of lists and groups are spent. Those of prices hold for as long
- * as that price is offered: what was right last year must not open the door to the same number when the price was another for months.
+ * What is left of the acceptances once a source's list was taken. Those of lists and groups are spent, but for a list below the floor.
+ * Those of such a list and of prices hold for as long as just that is offered: what was right last year must not open the door to the same number when the price was another for months.
  * That a price is gone, once accepted, is so in the layer and needs no acceptance.
  */
 export function remainingAcceptances(acceptances: readonly Acceptance[], source: string, reading: SourceReading): Acceptance[] {
@@ -38,7 +49,7 @@ export function remainingAcceptances(acceptances: readonly Acceptance[], source:
   const offered = offeredPrices(reading, source, new Set(own.map(({ key }) => key)));
   return acceptances.filter((acceptance) => {
     if (!own.includes(acceptance)) return true;
-    if (isForList(acceptance.key, source)) return false;
+    if (isForList(acceptance.key, source)) return isStillTooFew(acceptance, source, reading);
     return acceptance.offered !== null && offered.get(acceptance.key) === acceptance.offered;
   });
 }

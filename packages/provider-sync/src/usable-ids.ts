@@ -14,7 +14,8 @@ const UNUSABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 function problemOf(name: string): string | undefined {
   if (name.length === 0 || name.length > MAX_NAME) return "id: length";
-  return UNUSABLE.test(name) ? "id: control characters" : undefined;
+  if (UNUSABLE.test(name)) return "id: control characters";
+  return name.trim() === name ? undefined : "id: white space";
 }
 
 function firstProblem(names: readonly string[]): string | undefined {

@@ -46,7 +46,8 @@ export function isAcceptable(reason: QuarantineReason): boolean {
   return !HOPELESS.has(reason);
 }
 
-function fingerprintOf(evidence: readonly string[]): string {
+/** What an acceptance is bound to. */
+export function fingerprintOf(evidence: readonly string[]): string {
   return createHash("sha256")
     .update(JSON.stringify([...evidence].sort()))
     .digest("hex")

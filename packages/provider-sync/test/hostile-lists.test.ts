@@ -80,6 +80,7 @@ describe("a name that no database or terminal can take", () => {
     ["half a surrogate pair", "m\ud800"],
     ["a line break", "m\n"],
     ["eight thousand characters", "x".repeat(8000)],
+    ["white space around it", " m"],
     ["nothing", ""],
   ];
 

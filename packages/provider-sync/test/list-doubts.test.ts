@@ -173,6 +173,28 @@ describe("an acceptance by hand of a list", () => {
     expect(await run()).toMatchObject({ outcome: "failed", models: 790 });
   });
 
+  it("of a list below the floor holds for as long as just that list is offered", async () => {
+    await run();
+    source.tell(listings(20));
+    await run();
+    await acceptQuarantined(["script#models"], { store, clock });
+    for (let runs = 0; runs < 3; runs += 1) expect(await run()).toMatchObject({ isComplete: true, models: 20, quarantine: [] });
+    source.tell(listings(19));
+    expect(await run()).toMatchObject({ outcome: "failed", models: 20, sources: [{ reason: "too-few" }] });
+    source.tell(listings(150));
+    expect(await run()).toMatchObject({ isComplete: true, models: 150 });
+    expect((await store.state()).content.acceptances).toEqual([]);
+  });
+
+  it("is none of a negative price, which is no price", async () => {
+    await run();
+    source.tell([listing("model-0", { input: -3, output: 2 }), ...listings(1000).slice(1)]);
+    await run();
+    await expect(acceptQuarantined(["script#acme/model-0#input"], { store, clock })).rejects.toMatchObject({
+      code: "ERR_CACHE_INVALID_REQUEST",
+    });
+  });
+
   it("of prices that moved together is of these prices", async () => {
     await run();
     source.tell(listings(1000, { input: 10, output: 20 }));

@@ -266,9 +266,13 @@ describe("prices of a router's hosts", () => {
       ["acme/model-1", hosts(3, 15)],
     ]);
     await run(policy, [source, script]);
+    tell(script, [["acme/model-0", hosts(900, 15)]]);
+    expect((await run(policy, [source, script])).quarantine).toHaveLength(1);
+    tell(script, []);
     source.tell(listings(200).slice(1));
     await run(policy, [source, script]);
-    const { layers } = (await store.state()).content;
+    const { layers, quarantine } = (await store.state()).content;
+    expect(quarantine).toEqual([]);
     expect(layers[1]?.endpoints.map(([id]) => id)).toEqual(["acme/model-1"]);
   });
 });
