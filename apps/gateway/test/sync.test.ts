@@ -1,9 +1,125 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Bed, chat, startBed } from "./support/start.ts";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import pino from "pino";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { createSettings } from "../src/config/read-settings.ts";
+import { createLocalTier } from "../src/shared-tier.ts";
+import { startSync } from "../src/sync/start-sync.ts";
+import { type Bed, chat, startBed, until } from "./support/start.ts";
+
+/** A server that lists `count` models at a price, and counts how often it was asked. */
+async function serveModels(): Promise<{ url: string; asked: number; answer(count: number, price?: string): void }> {
+  let body = "";
+  const self = {
+    url: "",
+    asked: 0,
+    answer: (count: number, price = "0.000001") => {
+      const data = Array.from({ length: count }, (_, index) => ({
+        id: `acme/m-${index}`,
+        pricing: { prompt: index === 0 ? price : "0.000001", completion: "0.000002" },
+      }));
+      body = JSON.stringify({ data });
+    },
+  };
+  self.answer(120);
+  const server = createServer((_request, response) => {
+    self.asked += 1;
+    response.writeHead(200, { "content-type": "application/json" }).end(body);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  self.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models`;
+  return self;
+}
+
+/** A gateway that syncs from these sources, closed when the test ends. */
+async function openBed(syncSources: string[], settings: Parameters<typeof startBed>[0] = {}): Promise<Bed> {
+  const bed = await startBed({ syncSources, ...settings });
+  onTestFinished(() => bed.close());
+  return bed;
+}
+
+describe("provider sync in the gateway", () => {
+  it("logs why a source failed, why a list is not believed, and what is held back", async () => {
+    const models = await serveModels();
+    const bed = await openBed([`openrouter=${models.url}`, "vercel=http://127.0.0.1:1/x"], { upstreamRetries: 0 });
+    const run = (): Promise<Response> => bed.admin("POST", "/admin/sync");
+    const logged = (): string => bed.logs.filter((line) => line.includes("provider s")).join("");
+    await run();
+    expect(logged()).toMatch(/"source":"vercel","role":"primary","reason":"network","detail":"cannot reach http.*could not be read/);
+    models.answer(120, "0.0001");
+    await run();
+    expect(logged()).toMatch(/"count":1,"held":\["openrouter#openrouter\/acme\/m-0#input: jump"\]/);
+    models.answer(3);
+    await run();
+    expect(logged()).toMatch(/"source":"openrouter","role":"primary","reason":"too-few".*not believed/);
+    expect(logged()).toMatch(/"outcome":"failed".*"reason":"no primary source was accepted"/);
+  });
+
+  it("shows the administrator what is held back, and believes it when told to", async () => {
+    const models = await serveModels();
+    const bed = await openBed([`openrouter=${models.url}`]);
+    await bed.admin("POST", "/admin/sync");
+    models.answer(120, "0.0001");
+    await bed.admin("POST", "/admin/sync");
+    const held = async (): Promise<unknown> => (await bed.admin("GET", "/admin/sync/quarantine")).json();
+    const key = "openrouter#openrouter/acme/m-0#input";
+    expect(await held()).toMatchObject({ quarantine: [{ key, reason: "jump", kept: 1, offered: 100 }] });
+    for (const [body, status] of [
+      [{ keys: [] }, 400],
+      [{ keys: ["no such key"] }, 409],
+      [{ keys: [key, "no such key"] }, 409],
+    ] as const)
+      expect((await bed.admin("POST", "/admin/sync/accept", body)).status).toBe(status);
+    expect(await held()).toMatchObject({ quarantine: [{ key }] });
+    const accepted = await bed.admin("POST", "/admin/sync/accept", { keys: [key] });
+    expect([accepted.status, await accepted.json()]).toEqual([200, { version: 3, models: 120 }]);
+    expect(await held()).toEqual({ quarantine: [] });
+    const listed = (await (await bed.admin("GET", "/admin/catalog/models")).json()) as {
+      models: Array<{ model: string; usdPerMillion: object }>;
+    };
+    expect(listed.models.find(({ model }) => model === "acme/m-0")?.usdPerMillion).toMatchObject({ input: 100 });
+    expect(bed.logs.join("")).toMatch(/"audit":"sync.accept"/);
+  });
+
+  it("refuses to start with one source twice", async () => {
+    await expect(startBed({ syncSources: ["openrouter=http://127.0.0.1:1/a", "openrouter=http://127.0.0.1:1/b"] })).rejects.toThrow(
+      /LARDER_SYNC_SOURCES names the source openrouter twice/,
+    );
+  });
+
+  it("answers 503 while its database is away, says why in the log, and asks nobody after it was closed", async () => {
+    const models = await serveModels();
+    const logs: string[] = [];
+    const log = pino({ level: "debug" }, { write: (line: string) => void logs.push(line) });
+    const settings = createSettings({
+      openaiBaseUrl: "http://127.0.0.1:1/v1",
+      syncSources: [`openrouter=${models.url}`],
+      databaseUrl: "postgres://user:canary@127.0.0.1:1/none",
+    });
+    const directory = mkdtempSync(join(tmpdir(), "larder-gateway-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const sync = await startSync({ settings, directory, shared: createLocalTier(), log });
+    await expect(sync.control?.run()).rejects.toThrow("the database of record is not available");
+    await until(() => logs.some((line) => line.includes("store cannot be opened")));
+    expect(logs.join("")).not.toContain("canary");
+    await sync.close();
+    await expect(sync.control?.run()).rejects.toThrow();
+
+    // Closed while the store is being opened.
+    const early = await startSync({ settings: { ...settings, databaseUrl: "file:late.db" }, directory, shared: createLocalTier(), log });
+    await early.close();
+    await expect(early.control?.run()).rejects.toThrow("the database of record is not available");
+    expect(await early.control?.status()).not.toHaveProperty("nextRunAt");
+    expect(models.asked).toBe(0);
+  });
+});
 
 const payloads = resolve(import.meta.dirname, "../../../../shared/provider-payloads");
 const hasPayloads = existsSync(payloads);

@@ -5,6 +5,7 @@ import { cacheRoutes } from "./cache-routes.ts";
 import { explainRoutes } from "./explain-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { providerRoutes } from "./provider-routes.ts";
+import { quarantineRoutes } from "./quarantine-routes.ts";
 import { refuse } from "./read-json.ts";
 import { syncRoutes } from "./sync-routes.ts";
 import { transferRoutes } from "./transfer-routes.ts";
@@ -32,6 +33,7 @@ export function createAdminApp(admin: AdminParts): Hono {
   app.route("/admin/cache", explainRoutes(admin));
   app.route("/admin/cache", transferRoutes(admin));
   app.route("/admin", syncRoutes(admin));
+  app.route("/admin", quarantineRoutes(admin));
   app.get("/admin/audit", async (context) => context.json({ entries: await admin.store.listAudit(200) }));
   app.notFound((context) => refuse(context, 404, "There is no such administrative route."));
   app.onError((error, context) => {

@@ -13,6 +13,10 @@ export interface SyncControl {
   status(): Promise<Readonly<Record<string, unknown>>>;
   /** Runs once now. */
   run(): Promise<Readonly<Record<string, unknown>>>;
+  /** All that the guards hold back; plain data. */
+  quarantine(): Promise<readonly unknown[]>;
+  /** Believes what is held back under these keys. @throws {CacheError} ERR_CACHE_INVALID_REQUEST when one holds nothing acceptable */
+  accept(keys: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
   /** Providers of the catalog; plain data. */
   providers(): readonly unknown[];
   /** Models of the catalog, with prices; plain data. */

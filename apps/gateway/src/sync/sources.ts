@@ -26,10 +26,10 @@ const DEFAULTS: readonly string[] = ["openrouter", "openrouter-providers", "verc
 
 /**
  * The sources of `LARDER_SYNC_SOURCES`: names, each with an address of its own where wanted (`openrouter=https://host/models`); an unknown
- * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address
+ * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address, and for one given twice
  */
 export function openSources(names: readonly string[] = DEFAULTS): Source[] {
-  return names.map((text) => {
+  const sources = names.map((text) => {
     const at = text.indexOf("=");
     const name = at < 0 ? text : text.slice(0, at);
     const place = at < 0 ? "" : text.slice(at + 1);
@@ -39,4 +39,7 @@ export function openSources(names: readonly string[] = DEFAULTS): Source[] {
     if (url === "") throw new SettingsError([`LARDER_SYNC_SOURCES names an unknown source; known are ${[...FACTORIES.keys()].join(", ")}`]);
     return openAiCompatible({ provider: name, baseUrl: url, role: "primary" });
   });
+  const twice = sources.find(({ name }, index) => sources.findIndex((source) => source.name === name) !== index);
+  if (twice) throw new SettingsError([`LARDER_SYNC_SOURCES names the source ${twice.name} twice`]);
+  return sources;
 }

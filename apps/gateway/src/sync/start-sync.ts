@@ -1,6 +1,16 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { createCatalog, createSyncScheduler, createVersionPublisher, type SnapshotReader, type SnapshotStore } from "@larder/provider-sync";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CacheError } from "@larder/cache-core";
+import {
+  acceptQuarantined,
+  createCatalog,
+  createSyncScheduler,
+  createVersionPublisher,
+  type SnapshotStore,
+  type SyncEvent,
+  type SyncScheduler,
+} from "@larder/provider-sync";
 import type { SyncControl } from "../admin/admin-parts.ts";
 import { SettingsError } from "../config/read-settings.ts";
 import type { Settings } from "../config/schema.ts";
@@ -10,7 +20,9 @@ import type { SharedTier } from "../shared-tier.ts";
 import { sqlitePath } from "../storage/sql.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createCatalogPrices } from "./catalog-prices.ts";
+import { LateStore } from "./late-store.ts";
 import { listCatalog } from "./list-catalog.ts";
+import { logSync } from "./log-sync.ts";
 import { openSources } from "./sources.ts";
 
 /** Provider sync as the gateway uses it. */
@@ -33,8 +45,8 @@ export interface StartSyncOptions {
 /** A gateway without a catalog: nothing is listed beside the upstreams' own models, and what hits save is not told in dollars. */
 const OFF: RunningSync = { catalog: { models: () => [] }, prices: { costOf: () => 0 }, control: undefined, close: async () => {} };
 
-/** Milliseconds between attempts to open a store that is away. */
-const REOPEN_AFTER_MS = 5_000;
+/** Milliseconds that an administrator's request waits for a store that is just being opened. */
+const OPEN_PATIENCE_MS = 2_000;
 
 /** Starts provider sync unless it is off: in sandbox mode it is, so that a first try makes no request to anyone. */
 export async function startSync(options: StartSyncOptions): Promise<RunningSync> {
@@ -43,34 +55,41 @@ export async function startSync(options: StartSyncOptions): Promise<RunningSync>
   if (settings.syncSources === undefined ? isSandbox : settings.syncSources[0] === "none") return OFF;
   const sources = openSources(settings.syncSources);
   if (sources.length === 0) throw new SettingsError(["LARDER_SYNC_SOURCES names no source"]);
-  const store = new LateStore(() => openStore(options));
+  const store = new LateStore({ open: () => openStore(options), onFailure: tellOnce(log) });
   const mirror = await shared.openMirror?.();
   const { bus } = shared;
   const publisher = bus && createVersionPublisher(bus);
   const catalog = createCatalog({ readers: [...(mirror ? [mirror] : []), store.reader], ...(bus ? { bus } : {}) });
-  let closeRunning = async (): Promise<void> => {};
-  let scheduler: ReturnType<typeof createSyncScheduler> | undefined;
-  void store.opened.then((opened) => {
-    const more = { ...(mirror ? { mirror } : {}), publisher: publisher ?? catalog };
-    scheduler = createSyncScheduler({
-      sources,
-      store: opened,
-      intervalMs: settings.syncInterval,
-      ...more,
-      onEvent: (event) => tell(log, event),
-    });
-    const running = scheduler;
-    closeRunning = () => running.close();
-    running.start();
+  const more = { ...(mirror ? { mirror } : {}), publisher: publisher ?? catalog };
+  let scheduler: SyncScheduler | undefined;
+  let isClosed = false;
+  const started = store.opened.then((opened) => {
+    if (!opened || isClosed) return undefined;
+    const onEvent = (event: SyncEvent): void => logSync(log, event);
+    scheduler = createSyncScheduler({ sources, store: opened, intervalMs: settings.syncInterval, ...more, onEvent });
+    scheduler.start();
+    return { scheduler, store: opened };
   });
+  // Told here, and to whoever asks for the scheduler.
+  started.catch((error: unknown) => log.error({ error }, "provider sync cannot be started"));
+  const running = async (): Promise<{ readonly scheduler: SyncScheduler; readonly store: SnapshotStore }> => {
+    const there = await Promise.race([started, sleep(OPEN_PATIENCE_MS, undefined, { ref: false })]);
+    if (!there) throw new Error("the database of record is not available");
+    return there;
+  };
   const control: SyncControl = {
     status: async () => ({ isEnabled: true, ...scheduler?.status(), catalog: catalog.stats() }),
     run: async () => {
-      await store.opened;
-      const report = await scheduler?.runNow();
+      const report = await (await running()).scheduler.runNow();
       await catalog.refresh();
-      if (report === undefined || report === "held") return { outcome: "held" };
+      if (report === "held") return { outcome: "held" };
       return { ...report, changes: report.changes.length };
+    },
+    quarantine: async () => (await (await running()).store.state()).content.quarantine,
+    accept: async (keys) => {
+      const { version, modelCount } = await acceptQuarantined(keys, { store: (await running()).store, ...more });
+      await catalog.refresh();
+      return { version, models: modelCount };
     },
     providers: () => catalog.view.providers,
     catalogModels: () => catalog.view.models,
@@ -80,12 +99,24 @@ export async function startSync(options: StartSyncOptions): Promise<RunningSync>
     prices: createCatalogPrices(catalog),
     control,
     close: async () => {
-      await closeRunning();
+      // A store that opens from now on starts nothing any more.
+      isClosed = true;
+      await scheduler?.close();
       publisher?.close();
       catalog.close();
-      await mirror?.close();
-      await store.close();
+      await Promise.allSettled([mirror?.close(), store.close()]);
     },
+  };
+}
+
+/** Says once why the store cannot be opened, and again when the reason changes: attempts follow every few seconds. */
+function tellOnce(log: Log): (error: unknown) => void {
+  let told: string | undefined;
+  return (error) => {
+    // Another error's message may quote an address with its password.
+    const reason = CacheError.is(error) ? error.message : "unknown error";
+    if (reason !== told) log.warn({ reason }, "the provider catalog's store cannot be opened; it is tried again");
+    told = reason;
   };
 }
 
@@ -98,49 +129,4 @@ async function openStore({ settings, directory }: StartSyncOptions): Promise<Sna
   const path = sqlitePath(settings.databaseUrl, directory);
   if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   return createSqliteStore({ path });
-}
-
-/** A store that may not be there when the gateway starts: opened behind, again and again. Readers fail meanwhile, which they may. */
-class LateStore {
-  readonly opened: Promise<SnapshotStore>;
-  #store: SnapshotStore | undefined;
-  #isClosed = false;
-
-  constructor(open: () => Promise<SnapshotStore>) {
-    this.opened = this.#openUntilThere(open);
-  }
-
-  get reader(): SnapshotReader {
-    return { name: "store", head: async () => this.#there().head(), latest: async () => this.#there().latest() };
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#store?.close();
-  }
-
-  #there(): SnapshotStore {
-    if (!this.#store) throw new Error("the catalog's store is not open");
-    return this.#store;
-  }
-
-  async #openUntilThere(open: () => Promise<SnapshotStore>): Promise<SnapshotStore> {
-    for (;;) {
-      try {
-        this.#store = await open();
-        if (this.#isClosed) await this.#store.close();
-        return this.#store;
-      } catch {
-        await new Promise<void>((resolve) => setTimeout(resolve, REOPEN_AFTER_MS).unref());
-      }
-      if (this.#isClosed) return new Promise(() => {});
-    }
-  }
-}
-
-function tell(log: Log, event: { readonly type: string; readonly report?: unknown }): void {
-  if (event.type === "run-finished") {
-    const { outcome, models, version } = event.report as { outcome: string; models: number; version: number };
-    log.info({ outcome, models, version }, "provider sync");
-  } else if (event.type === "catalog-stale") log.warn("the provider catalog is stale: no complete sync for too long");
 }
