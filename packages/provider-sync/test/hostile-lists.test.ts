@@ -153,6 +153,26 @@ describe("numbers that are none", () => {
   });
 });
 
+describe("a long list with thousands of items that do not validate", () => {
+  /** OpenRouter's list; every item that `isBad` names does not validate. */
+  const openRouter = (count: number, isBad: (index: number) => boolean): Source => {
+    const data = Array.from({ length: count }, (_, index) => ({ id: `a/m-${index}`, ...(isBad(index) && { pricing: "free" }) }));
+    return { ...openRouterModels(), read: () => read(openRouterModels(), JSON.stringify({ data })) };
+  };
+
+  it("is refused for the share of them, and makes no served model vanish, beyond the two hundred that a report tells", async () => {
+    const clock = new ManualClock();
+    const store = await createSqliteStore({ path: ":memory:", clock });
+    onTestFinished(() => store.close());
+    const run = async (source: Source) => (await syncOnce({ sources: [source], store, clock })).sources[0];
+    expect(await run(openRouter(5300, (index) => index >= 300))).toMatchObject({ outcome: "refused", reason: "mostly-invalid" });
+    expect(await run(openRouter(1500, () => false))).toMatchObject({ outcome: "accepted", vanished: 0 });
+    const told = await run(openRouter(1500, (index) => index < 450));
+    expect(told).toMatchObject({ outcome: "accepted", vanished: 0 });
+    expect(told?.rejected).toHaveLength(201);
+  });
+});
+
 describe("a list of more items than any real one", () => {
   it("ends in an error of its source", async () => {
     const body = JSON.stringify({ data: Array.from({ length: 50_001 }, (_, index) => ({ id: `m-${index}` })) });

@@ -12,14 +12,14 @@ import {
 } from "../src/index.ts";
 import { listing } from "./support/listings.ts";
 
-// Harsher than any history: every list of a run may be cut, emptied, doubled, scaled by a unit error, sprinkled with garbage, or lose a
-// provider. Whatever comes, what is served stays within the promises.
+// Harsher than any history: every list of a run may be cut, emptied, doubled, flooded, scaled by a unit error or a currency, sprinkled with
+// garbage, or lose a provider or its prices. Whatever comes, what is served stays within the promises.
 
 const HOUR_MS = 3_600_000;
 const SIZE = 150;
 
 type Mutation =
-  | { readonly kind: "none" | "empty" | "shuffle" | "double" | "lose-provider" }
+  | { readonly kind: "none" | "empty" | "shuffle" | "double" | "lose-provider" | "flood" | "lose-prices" }
   | { readonly kind: "cut"; readonly share: number }
   | { readonly kind: "scale-all"; readonly factor: number }
   | { readonly kind: "scale-some"; readonly factor: number; readonly every: number }
@@ -27,9 +27,9 @@ type Mutation =
   | { readonly kind: "reject"; readonly every: number };
 
 const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fc.record({ kind: fc.constantFrom("none", "none", "none", "empty", "shuffle", "double", "lose-provider") }),
+  fc.record({ kind: fc.constantFrom("none", "none", "none", "empty", "shuffle", "double", "lose-provider", "flood", "lose-prices") }),
   fc.record({ kind: fc.constant("cut" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
-  fc.record({ kind: fc.constant("scale-all" as const), factor: fc.constantFrom(1e-6, 1e-3, 0.1, 10, 1e3, 1e6) }),
+  fc.record({ kind: fc.constant("scale-all" as const), factor: fc.constantFrom(1e-6, 1e-3, 0.1, 0.5, 1.5, 10, 1e3, 1e6) }),
   fc.record({
     kind: fc.constant("scale-some" as const),
     factor: fc.constantFrom(0, 1e-3, 0.3, 3, 11, 1e3, 1e6),
@@ -64,6 +64,10 @@ function mutate(change: Mutation): SourceReading {
       return { models: [...truth, ...truth.map((model) => scaled(model, 2))], rejected: [] };
     case "lose-provider":
       return { models: truth.filter((model) => model.provider !== "p-3"), rejected: [] };
+    case "flood":
+      return { models: [...truth, ...Array.from({ length: 3 * SIZE }, (_, index) => listing(`flood-${index}`))], rejected: [] };
+    case "lose-prices":
+      return { models: truth.map((model) => ({ ...model, usdPerMillion: {} })), rejected: [] };
     case "cut":
       return { models: truth.slice(0, Math.floor(SIZE * change.share)), rejected: [] };
     case "scale-all":
@@ -91,6 +95,7 @@ describe("the guards over mutated series", () => {
         let believed: SourceLayer | undefined;
         let missedRuns: ReadonlyMap<string, number> = new Map();
         let quarantine: readonly QuarantineEntry[] = [];
+        let doubted: ReadonlyMap<string, readonly string[]> = new Map();
         // The first list is good; an hour passes between runs, so nothing is believed for having lasted.
         for (const [run, change] of [{ kind: "none" } as Mutation, ...mutations].entries()) {
           const reading = mutate(change);
@@ -101,6 +106,7 @@ describe("the guards over mutated series", () => {
             believed,
             missedRuns,
             quarantine,
+            doubted,
             acceptances: [],
             policy: defaultGuardPolicy,
             now,
@@ -119,7 +125,7 @@ describe("the guards over mutated series", () => {
             }
           }
           for (const entry of verdict.quarantine) expect(Number.isNaN(entry.offered)).toBe(false);
-          ({ layer: believed, missedRuns, quarantine } = verdict);
+          ({ layer: believed, missedRuns, quarantine, doubted } = verdict);
         }
       }),
       { numRuns: 25 },
@@ -131,6 +137,7 @@ describe("the guards over mutated series", () => {
       fc.property(fc.array(mutation, { minLength: 1, maxLength: 8 }), (mutations) => {
         let believed: SourceLayer | undefined;
         let quarantine: readonly QuarantineEntry[] = [];
+        let doubted: ReadonlyMap<string, readonly string[]> = new Map();
         let missedRuns: ReadonlyMap<string, number> = new Map();
         // Moves of less than five times are believed, so the truth may then be a jump away: those mutations are left out here.
         const gentle = mutations.filter((change) => change.kind !== "scale-some" && change.kind !== "double" && change.kind !== "garbage");
@@ -140,12 +147,14 @@ describe("the guards over mutated series", () => {
             layer: believed,
             quarantine,
             missedRuns,
+            doubted,
           } = guardLayer({
             source: "s",
             reading: mutate(change),
             believed,
             missedRuns,
             quarantine,
+            doubted,
             acceptances: [],
             policy: defaultGuardPolicy,
             now,
