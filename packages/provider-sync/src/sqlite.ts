@@ -4,6 +4,7 @@ import { SerialQueue } from "./sql/serial-queue.ts";
 import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
 import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
 import { openSqliteDriver, type SqliteDriver } from "./sql/sqlite-driver.ts";
+import { sqlitePath } from "./sql/sqlite-path.ts";
 
 /** Where the embedded store lives. */
 export interface SqliteStoreOptions extends RetentionOptions {
@@ -138,7 +139,7 @@ class SqliteDatabase implements SqlDatabase {
 
 /** Opens the database alone, without the store's schema: for tests of the store. */
 export async function openSqliteDatabase(options: SqliteStoreOptions): Promise<SqlDatabase> {
-  const path = checkName("path", options.path).replace(/^file:(?:\/\/(?=\/))?/, "");
+  const path = sqlitePath(checkName("path", options.path));
   return new SqliteDatabase(await openSqliteDriver(path), options);
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { uniquePrefix } from "@larder/cache-testing";
@@ -56,11 +56,53 @@ describe("larder-sync", () => {
     [["--limit", "0"], "--limit"],
     [["accept"], "KEY"],
     [["rollback", "x"], "VERSION"],
+    [["rollback", "1.5"], "VERSION"],
+    [["rollback", "1", "2"], "one VERSION"],
+    [["rollback", "1", "--dry-run"], "--dry-run"],
+    [["accept", "some#key", "--dry-run"], "--dry-run"],
+    [["sync", "extra"], "no operand"],
+    [["history", "extra"], "no operand"],
     [["--wrong"], "--wrong"],
+    [["--source", "nope"], "nope=https://host/v1"],
+    [["--source", "litellm", "--source", "litellm", "--database", ":memory:"], "different names"],
+    [["--database", "postgres://user:secret@ho st/db"], "url cannot be read"],
   ])("refuses %j with a message and exit code 2", async (argv, message) => {
     const { code, error, out } = await cli(argv);
     expect([code, out]).toEqual([2, ""]);
     expect(error).toContain(message);
+    expect(error).not.toContain("secret");
+  });
+
+  it.each([["quarantine"], ["history"], ["compare"], ["rollback", "1"], ["accept", "some#key"]])(
+    "makes no database for %s, and says that there is none",
+    async (...command) => {
+      const path = join(folder, "typo.db");
+      const { code, error, out } = await cli([...command, "--database", `file:${path}`]);
+      expect([code, out, existsSync(path)]).toEqual([1, "", false]);
+      expect(error).toContain("no such SQLite file");
+    },
+  );
+
+  it("prints nothing of an upstream that a terminal would obey", async () => {
+    const path = join(folder, "escapes.json");
+    const name = `m\u001b]0;title\u0007\u001b[2J\u009b31m\u202e\nrow`;
+    writeFileSync(
+      path,
+      JSON.stringify({
+        data: [
+          { id: name, object: "model" },
+          { id: "plain", object: "model" },
+        ],
+      }),
+    );
+    const run = (...more: string[]) => cli(["--source", `local=${path}`, "--database", ":memory:", ...more]);
+    const { out } = await run();
+    expect(out).toContain("local/plain");
+    expect(out).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+    const json = await run("--json");
+    expect(json.out).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+    for (const change of (JSON.parse(json.out) as { changes: Array<{ id: string }> }).changes)
+      expect(change.id).toMatch(/^local\/(m|plain)/);
   });
 
   it.each(["sqlite", "postgres"] as const)(
@@ -117,13 +159,12 @@ describe("larder-sync", () => {
     const database = join(folder, "catalog.db");
     const dry = await cli(["--source", `openrouter=${writeModels(120)}`, "--database", database, "--dry-run"]);
     expect(dry.out).toMatch(/dry-run - version 0, 120 models/);
+    expect(existsSync(database)).toBe(false);
     const failed = await cli(["--source", `openrouter=${writeModels(3)}`, "--database", database]);
     expect(failed.code).toBe(1);
     expect(failed.out).toMatch(/refused[\s\S]*too-few/);
     const missing = await cli(["--source", `openrouter=${join(folder, "missing.json")}`, "--database", database]);
     expect(missing.out).toContain("ENOENT");
-    const noAddress = await cli(["--source", "mine", "--database", database]);
-    expect([noAddress.code, noAddress.error]).toEqual([1, expect.stringContaining("mine=https://host/v1")]);
   });
 
   it("takes any OpenAI-compatible list under a name of its own", async () => {

@@ -33,15 +33,30 @@ Options
                             default: openrouter, openrouter-providers, vercel, models.dev, litellm
   --database URL            file:PATH or postgres://…            default: file:larder-catalog.db
   --redis URL               mirror to this Redis (needs ioredis)  default: none
-  --dry-run                 compute and print, store nothing
+  --dry-run                 sync alone: compute and print, store nothing
   --limit N                 rows printed at most                  default: 50
   --json                    print JSON
   --help                    this text
+
+A run makes the SQLite file where there is none; the other commands, and a dry run, do not.
 
 Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage.
 `;
 
 const COMMANDS = ["sync", "quarantine", "accept", "history", "rollback", "compare"] as const;
+
+/** @throws {Error} for what is missing, and for what would be ignored: `rollback 1 2` must not do half of what it seems to ask */
+function checkOperands(command: CliArguments["command"], operands: readonly string[]): void {
+  if (command === "accept") {
+    if (operands.length === 0) throw new Error("accept needs at least one KEY: see larder-sync quarantine");
+    return;
+  }
+  const allowed = command === "rollback" ? 1 : 0;
+  if (operands.length > allowed)
+    throw new Error(`${command} takes ${allowed === 0 ? "no operand" : "one VERSION"}: see larder-sync --help`);
+  if (allowed === 1 && !(Number.isSafeInteger(Number(operands[0])) && Number(operands[0]) >= 1))
+    throw new Error("rollback needs a VERSION >= 1: see larder-sync history");
+}
 
 /** Reads the arguments. @throws {Error} with a message for people */
 export function parseCliArguments(argv: readonly string[]): CliArguments {
@@ -63,8 +78,9 @@ export function parseCliArguments(argv: readonly string[]): CliArguments {
   if (!known) throw new Error(`unknown command: ${command.slice(0, 40)}. See larder-sync --help`);
   const limit = Number(values.limit);
   if (!Number.isInteger(limit) || limit < 1) throw new Error("--limit must be an integer >= 1");
-  if (known === "accept" && operands.length === 0) throw new Error("accept needs at least one KEY: see larder-sync quarantine");
-  if (known === "rollback" && !(Number(operands[0]) >= 1)) throw new Error("rollback needs a VERSION >= 1: see larder-sync history");
+  checkOperands(known, operands);
+  if (values["dry-run"] && (known === "accept" || known === "rollback"))
+    throw new Error(`--dry-run goes with sync alone: ${known} changes the store`);
   return {
     sources: values.source,
     database: values.database,

@@ -2,6 +2,7 @@ import type { ModelChange } from "../diff-models.ts";
 import type { QuarantineEntry } from "../quarantine.ts";
 import type { RunReport } from "../run-report.ts";
 import { formatInstant, formatRest, formatTable } from "./print-table.ts";
+import { printable } from "./printable.ts";
 
 function formatChanges(changes: readonly ModelChange[], limit: number): string {
   if (changes.length === 0) return "No changes.";
@@ -46,7 +47,7 @@ function formatSources(report: RunReport): string {
 export function formatReport(report: RunReport, limit: number): string {
   const seconds = ((report.finishedAt - report.startedAt) / 1000).toFixed(1);
   const mirror = report.mirror === "none" ? "" : `, mirror ${report.mirror}`;
-  const why = report.error ? `: ${report.error}` : "";
+  const why = report.error ? `: ${printable(report.error)}` : "";
   const closing = `${report.outcome}${why} - version ${report.version}, ${report.models} models, ${seconds} s${mirror}`;
   return [formatSources(report), formatChanges(report.changes, limit), formatQuarantine(report.quarantine, limit), closing].join("\n\n");
 }

@@ -1,6 +1,8 @@
-/** Columns of text, aligned; numbers to the right. */
+import { printable } from "./printable.ts";
+
+/** Columns of text, aligned; numbers to the right. Cells come from upstreams, so nothing in them reaches the terminal but text. */
 export function formatTable(header: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number>>): string {
-  const text = rows.map((row) => row.map(String));
+  const text = rows.map((row) => row.map((cell) => printable(String(cell))));
   const widths = header.map((title, column) => Math.max(title.length, ...text.map((row) => row[column]?.length ?? 0)));
   const isNumeric = header.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
   const line = (cells: readonly string[]): string =>

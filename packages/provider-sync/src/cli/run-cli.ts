@@ -1,12 +1,17 @@
+import { existsSync } from "node:fs";
+import { CacheError } from "@larder/cache-core";
 import { acceptQuarantined, rollBack } from "../change-by-hand.ts";
 import { comparePrices, compareSources } from "../compare-prices.ts";
 import type { Mirror } from "../mirror.ts";
 import type { SnapshotStore } from "../snapshot-store.ts";
+import type { Source } from "../source.ts";
+import { sqlitePath } from "../sql/sqlite-path.ts";
 import { syncOnce } from "../sync.ts";
 import { type CliArguments, helpText, parseCliArguments } from "./arguments.ts";
 import { openSources } from "./open-sources.ts";
 import { formatQuarantine, formatReport } from "./print-report.ts";
 import { formatInstant, formatRest, formatTable } from "./print-table.ts";
+import { printable, printableJson } from "./printable.ts";
 
 /** Where a command line runs. */
 export interface CliEnvironment {
@@ -22,13 +27,18 @@ interface Opened {
   close(): Promise<void>;
 }
 
-async function openStore(database: string): Promise<SnapshotStore> {
+async function openStore({ database, command, isDryRun }: CliArguments): Promise<SnapshotStore> {
   if (/^postgres(ql)?:/.test(database)) return (await import("../postgres.ts")).createPostgresStore({ url: database });
-  return (await import("../sqlite.ts")).createSqliteStore({ path: database });
+  const { createSqliteStore } = await import("../sqlite.ts");
+  const path = sqlitePath(database);
+  // SQLite makes what it does not find: a mistyped path would be an empty catalog, and a dry run would leave a file.
+  if (path === ":memory:" || existsSync(path)) return createSqliteStore({ path });
+  if (command !== "sync") throw new Error("there is no such SQLite file: see --database; larder-sync alone makes one");
+  return createSqliteStore({ path: isDryRun ? ":memory:" : path });
 }
 
 async function openAll(given: CliArguments): Promise<Opened> {
-  const store = await openStore(given.database);
+  const store = await openStore(given);
   if (given.redisUrl === undefined) return { store, close: () => store.close() };
   const { Redis } = await import("ioredis");
   const { createRedisMirror } = await import("../redis-mirror.ts");
@@ -49,9 +59,8 @@ interface Printed {
   readonly exitCode: number;
 }
 
-async function sync(given: CliArguments, opened: Opened, environment: NodeJS.ProcessEnv): Promise<Printed> {
+async function sync(given: CliArguments, opened: Opened, sources: readonly Source[]): Promise<Printed> {
   const { store, mirror } = opened;
-  const sources = openSources(given.sources, environment);
   const report = await syncOnce({ sources, store, dryRun: given.isDryRun, ...(mirror && { mirror }) });
   return { value: report, text: formatReport(report, given.limit), exitCode: report.isComplete ? 0 : 1 };
 }
@@ -81,24 +90,30 @@ async function compare(given: CliArguments, { store }: Opened): Promise<Printed>
   return { value: { prices, sources }, text, exitCode: 0 };
 }
 
-async function run(given: CliArguments, opened: Opened, environment: NodeJS.ProcessEnv): Promise<Printed> {
+async function run(given: CliArguments, opened: Opened, sources: readonly Source[]): Promise<Printed> {
   const { store, mirror } = opened;
   const hand = { store, ...(mirror && { mirror }) };
   if (given.command === "quarantine") return quarantine(given, opened);
   if (given.command === "history") return history(given, opened);
   if (given.command === "compare") return compare(given, opened);
-  if (given.command === "sync") return sync(given, opened, environment);
+  if (given.command === "sync") return sync(given, opened, sources);
   const head = given.command === "accept" ? await acceptQuarantined(given.operands, hand) : await rollBack(Number(given.operands[0]), hand);
   return { value: head, text: `${head.reason}: version ${head.version}, ${head.modelCount} models`, exitCode: 0 };
+}
+
+function explain(error: unknown, otherwise: string): string {
+  return `larder-sync: ${printable(error instanceof Error ? error.message : otherwise)}\n`;
 }
 
 /** Runs the command line. Never rejects. @returns the exit code */
 export async function runCli(cli: CliEnvironment): Promise<number> {
   let given: CliArguments;
+  let sources: readonly Source[] = [];
   try {
     given = parseCliArguments(cli.argv);
+    if (given.command === "sync" && !given.help) sources = openSources(given.sources, cli.environment);
   } catch (error) {
-    cli.writeError(`larder-sync: ${error instanceof Error ? error.message : "wrong usage"}\n`);
+    cli.writeError(explain(error, "wrong usage"));
     return 2;
   }
   if (given.help) {
@@ -108,14 +123,14 @@ export async function runCli(cli: CliEnvironment): Promise<number> {
   try {
     const opened = await openAll(given);
     try {
-      const printed = await run(given, opened, cli.environment);
-      cli.write(`${given.isJson ? JSON.stringify(printed.value, undefined, 2) : printed.text}\n`);
+      const printed = await run(given, opened, sources);
+      cli.write(`${given.isJson ? printableJson(printed.value) : printed.text}\n`);
       return printed.exitCode;
     } finally {
       await opened.close();
     }
   } catch (error) {
-    cli.writeError(`larder-sync: ${error instanceof Error ? error.message : "failed"}\n`);
-    return 1;
+    cli.writeError(explain(error, "failed"));
+    return CacheError.is(error) && error.code === "ERR_CACHE_INVALID_OPTION" ? 2 : 1;
   }
 }
