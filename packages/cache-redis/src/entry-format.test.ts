@@ -6,11 +6,12 @@ const epoch = "0123456789abcdef".repeat(2);
 
 /** What the scripts make of an encoded entry. */
 function stamp(parts: EntryParts, seq = 7, storedAt = 1_700_000_000_000): Buffer {
-  const { head, rest } = encodeEntry(parts);
+  const entry = encodeEntry(parts);
   const numbers = Buffer.alloc(16);
   numbers.writeDoubleBE(seq, 0);
   numbers.writeDoubleBE(storedAt, 8);
-  return Buffer.concat([head, Buffer.from(epoch), numbers, numbers, rest]);
+  Buffer.concat([Buffer.from(epoch), numbers, numbers]).copy(entry, 36);
+  return entry;
 }
 
 const parts: EntryParts = {

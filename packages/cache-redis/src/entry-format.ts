@@ -26,7 +26,8 @@ import { isWellFormed } from "./is-well-formed.ts";
 const MAGIC = 0x4c445201;
 const HEADER_BYTES = 36;
 const STAMP_BYTES = 64;
-const BODY_START: number = HEADER_BYTES + STAMP_BYTES;
+/** Where an entry's own parts begin: tags, owner, body. */
+export const BODY_START: number = HEADER_BYTES + STAMP_BYTES;
 const EPOCH_CHARACTERS = 32;
 const OWNER_IS_UTF16 = 1;
 
@@ -43,12 +44,6 @@ export interface EntryParts {
   readonly tags: readonly string[];
   readonly owner: string;
   readonly body: Uint8Array;
-}
-
-/** An entry as the scripts take it: the stamp goes between the two. */
-export interface EncodedEntry {
-  readonly head: Buffer;
-  readonly rest: Buffer;
 }
 
 /** An entry as it was found. */
@@ -77,11 +72,11 @@ function hashHeader(view: DataView, start: number, tags: Buffer, tagsStart: numb
   return value >>> 0;
 }
 
-/** Lays an entry out for the scripts. */
-export function encodeEntry(parts: EntryParts): EncodedEntry {
+/** Lays an entry out for the scripts, with room for the stamp. */
+export function encodeEntry(parts: EntryParts): Buffer {
   const { bytes: owner, flags } = ownerBytes(parts.owner);
   const tags = Buffer.from(parts.tags.length === 0 ? "" : JSON.stringify(parts.tags), "utf8");
-  const entry = Buffer.allocUnsafe(HEADER_BYTES + tags.length + owner.length + parts.body.length);
+  const entry = Buffer.allocUnsafe(BODY_START + tags.length + owner.length + parts.body.length);
   entry.writeUInt32BE(MAGIC, 0);
   entry[4] = parts.codec;
   entry[5] = parts.compression;
@@ -91,12 +86,13 @@ export function encodeEntry(parts: EntryParts): EncodedEntry {
   entry.writeUInt32BE(tags.length, 12);
   entry.writeDoubleBE(parts.ttlMs, 16);
   entry.writeDoubleBE(parts.staleMs, 24);
-  tags.copy(entry, HEADER_BYTES);
-  owner.copy(entry, HEADER_BYTES + tags.length);
-  entry.set(parts.body, HEADER_BYTES + tags.length + owner.length);
-  const rest = entry.subarray(HEADER_BYTES);
+  // What stood in that memory before is nobody's business.
+  entry.fill(0, HEADER_BYTES, BODY_START);
+  tags.copy(entry, BODY_START);
+  owner.copy(entry, BODY_START + tags.length);
+  entry.set(parts.body, BODY_START + tags.length + owner.length);
   entry.writeUInt32BE(crc32(parts.body, hashHeader(viewOf(entry), entry.byteOffset, tags, 0, tags.length)), 32);
-  return { head: entry.subarray(0, HEADER_BYTES), rest };
+  return entry;
 }
 
 /** Replies read from the socket at once lie in one ArrayBuffer, up to so many bytes. A view of it serves them all. */

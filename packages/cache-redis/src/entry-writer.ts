@@ -13,7 +13,6 @@ import {
   type Version,
 } from "@larder/cache-core";
 import { type CallFailure, toCacheError } from "./call-failure.ts";
-import type { EncodedEntry } from "./entry-format.ts";
 import type { Lane } from "./lane.ts";
 import { toText } from "./lane.ts";
 import type { Place } from "./place.ts";
@@ -106,7 +105,7 @@ export class EntryWriter {
   async fill(
     { lane, name }: Place,
     { version, fence, lease }: { readonly version: Version; readonly fence: string; readonly lease: string },
-    entry: EncodedEntry,
+    entry: Buffer,
     options: FillOptions,
   ): Promise<FillOutcome> {
     const { keySpace, counters } = this.#options;
@@ -124,8 +123,7 @@ export class EntryWriter {
       fence,
       lease,
       toPx(options),
-      entry.head,
-      entry.rest,
+      entry,
       keySpace.wakeChannel(name),
       FENCE_AFTER_FILL_MS,
     ];
@@ -143,7 +141,7 @@ export class EntryWriter {
   }
 
   /** A new value in place of the old one, for this store alone. @returns whether it is stored @throws {CallFailure} as `replace` */
-  async set(place: Place, entry: EncodedEntry, options: FillOptions): Promise<boolean> {
+  async set(place: Place, entry: Buffer, options: FillOptions): Promise<boolean> {
     const reply = await this.#put("set", place, entry, options, "");
     if (reply === undefined) await this.drop(place);
     else this.#acknowledge(place.lane, reply, { kind: "key", key: place.key });
@@ -151,7 +149,7 @@ export class EntryWriter {
   }
 
   /** A new value in place of the old one and of loads in flight, which the others are told. @throws {CallFailure} when nobody knows what happened */
-  async replace(place: Place, entry: EncodedEntry, options: FillOptions, call: BackendCall): Promise<Replacement> {
+  async replace(place: Place, entry: Buffer, options: FillOptions, call: BackendCall): Promise<Replacement> {
     const target: InvalidationTarget = { kind: "key", key: place.key };
     const reply = await this.#put("replace", place, entry, options, this.#encode(target), call);
     if (reply === undefined) return { version: await this.#invalidateKey(place, call), isStored: false };
@@ -169,7 +167,7 @@ export class EntryWriter {
   async #put(
     operation: "set" | "replace",
     place: Place,
-    entry: EncodedEntry,
+    entry: Buffer,
     options: FillOptions,
     told: string,
     call?: BackendCall,
@@ -183,8 +181,7 @@ export class EntryWriter {
       random.token(),
       lane.deadline(timeoutMs),
       toPx(options),
-      entry.head,
-      entry.rest,
+      entry,
       this.#publish,
       keySpace.wakeChannel(name),
       told,
@@ -304,8 +301,8 @@ export class EntryWriter {
     return version;
   }
 
-  #countSent({ head, rest }: EncodedEntry): void {
-    this.#options.counters.bytesOut += head.length + rest.length;
+  #countSent(entry: Buffer): void {
+    this.#options.counters.bytesOut += entry.length;
   }
 }
 

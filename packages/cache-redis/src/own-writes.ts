@@ -1,5 +1,4 @@
 import { type Clock, type FillOptions, type InvalidationTarget, PendingInvalidations } from "@larder/cache-core";
-import type { EncodedEntry } from "./entry-format.ts";
 import type { EntryReader } from "./entry-reader.ts";
 import type { EntryWriter } from "./entry-writer.ts";
 import type { Place } from "./place.ts";
@@ -42,7 +41,7 @@ export class OwnWrites<V> {
   }
 
   /** Stores an entry. @returns whether it is stored */
-  async set(place: Place, entry: EncodedEntry, options: FillOptions): Promise<boolean> {
+  async set(place: Place, entry: Buffer, options: FillOptions): Promise<boolean> {
     let isStored = false;
     await this.#pending.run({ kind: "key", key: place.key }, async () => {
       isStored = await this.#options.writer.set(place, entry, options);

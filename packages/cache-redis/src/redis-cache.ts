@@ -22,7 +22,7 @@ import type { BreakerState } from "./breaker.ts";
 import { CallDesk } from "./call-desk.ts";
 import { type CallFailure, toCacheError } from "./call-failure.ts";
 import { EntryCensus } from "./entry-census.ts";
-import type { EncodedEntry } from "./entry-format.ts";
+import { BODY_START } from "./entry-format.ts";
 import { EntryReader, type FoundDone } from "./entry-reader.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { KeySurvey } from "./key-survey.ts";
@@ -259,7 +259,7 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   async fill(reservation: Reservation<V>, value: V, options: FillOptions): Promise<FillOutcome> {
-    let entry: EncodedEntry | undefined;
+    let entry: Buffer | undefined;
     try {
       entry = this.#values.encode(reservation.key, value, options);
     } catch {
@@ -335,8 +335,8 @@ export class RedisCache<V> implements FencedStore<V> {
     else base.misses += 1;
   }
 
-  #isTooLarge(entry: EncodedEntry): boolean {
-    if (entry.rest.length <= this.#settings.maxValueBytes) return false;
+  #isTooLarge(entry: Buffer): boolean {
+    if (entry.length - BODY_START <= this.#settings.maxValueBytes) return false;
     this.#counters.base.rejectedSets += 1;
     return true;
   }

@@ -9,7 +9,6 @@ import type {
   Reservation,
   StoreEntry,
 } from "@larder/cache-core";
-import type { EncodedEntry } from "./entry-format.ts";
 import type { EntryReader } from "./entry-reader.ts";
 import type { EntryWriter } from "./entry-writer.ts";
 import { toText } from "./lane.ts";
@@ -58,7 +57,7 @@ export class Reservations<V> {
   }
 
   /** Stores what was loaded, if nothing has changed since. */
-  async fill(place: Place, reservation: Reservation<V>, entry: EncodedEntry, options: FillOptions): Promise<FillOutcome> {
+  async fill(place: Place, reservation: Reservation<V>, entry: Buffer, options: FillOptions): Promise<FillOutcome> {
     const { writer, leases } = this.#options;
     const { version, fence } = reservation;
     const lease = reservation.lease === "owned" ? (this.#holders.get(reservation) ?? "") : "";

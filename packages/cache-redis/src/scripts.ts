@@ -84,10 +84,15 @@ local function larder_keep_tags(first, taggedAt, epoch, px)
 end
 `;
 
-/** `larder_store(key, value, px)`. */
+/**
+ * `larder_store(key, entry, px, stamp)`: the entry, and then the stamp in the room that it leaves. Joining them in Lua first would copy the whole
+ * entry and hash it, since Lua interns every string: measured, 2.4 us instead of 1.6 at 1 KB, 11 instead of 1.8 at 8 KB, 78 instead of 3.4 at
+ * 64 KB, in which the server does nothing else.
+ */
 const STORE = `
-local function larder_store(key, value, px)
-  if px == '' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', px) end
+local function larder_store(key, entry, px, stamp)
+  if px == '' then redis.call('SET', key, entry) else redis.call('SET', key, entry, 'PX', px) end
+  redis.call('SETRANGE', key, 36, stamp)
 end
 `;
 
@@ -165,7 +170,7 @@ return { epoch, state[1], state[2], state[3], state[4], string.format('%.0f', no
 /**
  * Stores a loaded value unless the key, one of its tags, a pattern or all was invalidated since the reservation. Patterns are not
  * matched here: one newer than the reservation refuses every fill, which costs a load and never serves what it dropped.
- * KEYS value, fence, lease, record, tags…; ARGV deadline, epoch, seq, fence, lease ('' = none), px ('' = never), head, rest,
+ * KEYS value, fence, lease, record, tags…; ARGV deadline, epoch, seq, fence, lease ('' = none), px ('' = never), entry,
  * wake channel, ms that the fence stays. Answers { 'stored' | 'rejected' | 'late', now }.
  */
 export const fill: RedisScript = {
@@ -182,18 +187,18 @@ if holds and state[4] then
 end
 holds = holds and larder_tags_hold(5, tonumber(state[3]), epoch, seq)
 if holds then
-  larder_store(KEYS[1], ARGV[7] .. larder_stamp(epoch, seq, now) .. ARGV[8], ARGV[6])
+  larder_store(KEYS[1], ARGV[7], ARGV[6], larder_stamp(epoch, seq, now))
   larder_keep_tags(5, tonumber(state[3]), epoch, ARGV[6])
-  redis.call('PEXPIRE', KEYS[2], ARGV[10])
+  redis.call('PEXPIRE', KEYS[2], ARGV[9])
 end
-larder_wake(KEYS[3], ARGV[5], ARGV[9], holds and 'stored' or 'not-stored')
+larder_wake(KEYS[3], ARGV[5], ARGV[8], holds and 'stored' or 'not-stored')
 return { holds and 'stored' or 'rejected', string.format('%.0f', now) }
 `,
 };
 
 /**
  * A new value in place of what is there, and of whatever is being loaded. With a body it is an invalidation that the others hear.
- * KEYS value, fence, lease, record, log, tags…; ARGV fresh epoch, deadline, px, head, rest, publish command, wake channel, body
+ * KEYS value, fence, lease, record, log, tags…; ARGV fresh epoch, deadline, px, entry, publish command, wake channel, body
  * ('' = tell nobody), channel, log length. Answers { epoch, seq, now }, or 'late'.
  */
 export const replace: RedisScript = {
@@ -202,16 +207,16 @@ export const replace: RedisScript = {
 local now = larder_now()
 if now > tonumber(ARGV[2]) then return 'late' end
 local epoch, seq
-if ARGV[8] ~= '' then
-  epoch, seq = larder_append(KEYS[4], KEYS[5], ARGV[9], ARGV[6], ARGV[1], ARGV[10], ARGV[8])
+if ARGV[7] ~= '' then
+  epoch, seq = larder_append(KEYS[4], KEYS[5], ARGV[8], ARGV[5], ARGV[1], ARGV[9], ARGV[7])
 else
   epoch = larder_epoch(KEYS[4], KEYS[5], ARGV[1])
   seq = redis.call('HGET', KEYS[4], 'seq')
 end
-larder_store(KEYS[1], ARGV[4] .. larder_stamp(epoch, seq, now) .. ARGV[5], ARGV[3])
+larder_store(KEYS[1], ARGV[4], ARGV[3], larder_stamp(epoch, seq, now))
 if #KEYS > 5 then larder_keep_tags(6, tonumber(redis.call('HGET', KEYS[4], 'taggedAt')), epoch, ARGV[3]) end
 redis.call('DEL', KEYS[2])
-if redis.call('DEL', KEYS[3]) == 1 then redis.call('PUBLISH', ARGV[7], 'stored') end
+if redis.call('DEL', KEYS[3]) == 1 then redis.call('PUBLISH', ARGV[6], 'stored') end
 return { epoch, seq, string.format('%.0f', now) }
 `,
 };

@@ -1,5 +1,5 @@
 import { CacheError } from "@larder/cache-core";
-import { decodeEntry, type EncodedEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
+import { decodeEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
 import type { ValueCodec } from "./value-codec.ts";
 
 /** Makes bodies smaller. Its id is stored with the entry: what another one wrote is a miss. */
@@ -43,11 +43,7 @@ export class ValuePipeline<V> {
   }
 
   /** @throws {CacheError} ERR_CACHE_CODEC for a value that the codec cannot hold */
-  encode(
-    key: string,
-    value: V,
-    options: { readonly ttlMs: number; readonly staleMs: number; readonly tags: readonly string[] },
-  ): EncodedEntry {
+  encode(key: string, value: V, options: { readonly ttlMs: number; readonly staleMs: number; readonly tags: readonly string[] }): Buffer {
     const { codec, compression, sealing } = this.#options;
     const plain = codec.encode(value);
     const compressed = compression?.compress(plain);

@@ -115,7 +115,7 @@ class CallMaker {
             random.pick(this.#fences),
             random.pick(this.#leases),
             px,
-            ...entry(key),
+            entry(key),
             wake,
             HOUR_MS,
           ],
@@ -123,7 +123,7 @@ class CallMaker {
       case "replace":
         return {
           keys: [value, fence, lease, record, log, ...tags],
-          args: [fresh, deadline, px, ...entry(key), "PUBLISH", wake, random.pick(["", body]), channel, 100_000],
+          args: [fresh, deadline, px, entry(key), "PUBLISH", wake, random.pick(["", body]), channel, 100_000],
         };
       case "invalidate":
         return { keys: [value, fence, lease, record, log], args: [fresh, "PUBLISH", channel, 100_000, body, wake] };
@@ -147,12 +147,12 @@ class CallMaker {
   }
 }
 
-/** An entry's two parts, around the stamp: a header that says how long tags and owner are. */
-function entry(key: string): [head: Buffer, rest: Buffer] {
-  const head = Buffer.alloc(36, 1);
+/** An entry with room for the stamp: a header that says how long tags and owner are. */
+function entry(key: string): Buffer {
+  const head = Buffer.alloc(100, 1);
   head.writeUInt32BE(key.length, 8);
   head.writeUInt32BE(0, 12);
-  return [head, Buffer.from(`${key}body of ${key}`)];
+  return Buffer.concat([head, Buffer.from(`${key}body of ${key}`)]);
 }
 
 /** Times differ between the servers: what holds one is made the same. */

@@ -4,6 +4,8 @@ import { ReplyError, type SimulatedRedis, type Text } from "./simulated-redis.ts
 export interface ScriptAblations {
   /** Fills are stored whatever the fence says. */
   readonly noFence?: boolean;
+  /** Whoever asks for a lease gets it, whoever has it. */
+  readonly noLease?: boolean;
   /** Deadlines are ignored: a command takes effect however late it comes. */
   readonly noDeadline?: boolean;
   /** The epoch is not bound to the server's run id. */
@@ -17,6 +19,7 @@ export interface ScriptAblations {
 type Arguments = ReadonlyArray<string | number | Buffer>;
 
 const EPOCH_CHARACTERS = 32;
+const STAMP_START = 36;
 const BODY_START = 100;
 const STATE_FIELDS = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"] as const;
 
@@ -174,7 +177,7 @@ export class SimulatedScripts {
   }
 
   #lease(key: string, epoch: string, seq: string, clearedAt: number, token: string, ms: number): readonly [string, string, number] {
-    const held = this.#text(key);
+    const held = this.#ablations.noLease ? undefined : this.#text(key);
     const [, heldEpoch, heldSeq] = held?.match(/^[0-9a-f]+:([0-9a-z]+):(\d+)$/) ?? [];
     if (held !== undefined && heldEpoch === epoch && Number(heldSeq) >= clearedAt) return ["held", held, this.#redis.timeLeft(key)];
     const holder = `${token}:${epoch}:${seq}`;
@@ -198,11 +201,11 @@ export class SimulatedScripts {
     const isFenced = this.#text(fenceKey) === at(3) && heldEpoch === epoch && seq >= Number(clearedAt) && seq >= lastPattern;
     const holds = this.#ablations.noFence === true || (isFenced && this.#tagsHold(tags, Number(taggedAt), epoch, seq));
     if (holds) {
-      this.#store(value, [args[6] as Buffer, stamp(epoch, String(seq), now), args[7] as Buffer], at(5));
+      this.#store(value, args[6] as Buffer, at(5), stamp(epoch, String(seq), now));
       this.#keepTags(tags, Number(taggedAt), epoch, at(5));
-      redis.expire(fenceKey, Number(at(9)));
+      redis.expire(fenceKey, Number(at(8)));
     }
-    this.#wake(leaseKey, at(4), at(8), holds ? "stored" : "not-stored");
+    this.#wake(leaseKey, at(4), at(7), holds ? "stored" : "not-stored");
     return [holds ? "stored" : "rejected", String(now)];
   }
 
@@ -215,13 +218,13 @@ export class SimulatedScripts {
     const { now } = redis;
     if (this.#isLate(at(1))) return "late";
     const place =
-      at(7) === ""
+      at(6) === ""
         ? ([this.#epoch(record, log, at(0)), redis.hashGet(record, "seq") as string] as const)
-        : this.#append(record, log, at(8), at(0), at(9), at(7));
-    this.#store(value, [args[3] as Buffer, stamp(place[0], place[1], now), args[4] as Buffer], at(2));
+        : this.#append(record, log, at(7), at(0), at(8), at(6));
+    this.#store(value, args[3] as Buffer, at(2), stamp(place[0], place[1], now));
     this.#keepTags(tags, Number(redis.hashGet(record, "taggedAt")), place[0], at(2));
     redis.delete(fenceKey);
-    if (redis.delete(leaseKey) === 1) redis.publish(at(6), "stored");
+    if (redis.delete(leaseKey) === 1) redis.publish(at(5), "stored");
     return [...place, String(now)];
   }
 
@@ -264,8 +267,10 @@ export class SimulatedScripts {
     return held === undefined ? undefined : String(held);
   }
 
-  #store(key: string, parts: readonly Buffer[], px: string): void {
-    this.#redis.set(key, Buffer.concat(parts), px === "" ? Infinity : Number(px));
+  #store(key: string, entry: Buffer, px: string, stampOfIt: Buffer): void {
+    const stamped = Buffer.from(entry);
+    stampOfIt.copy(stamped, STAMP_START);
+    this.#redis.set(key, stamped, px === "" ? Infinity : Number(px));
   }
 
   #tagSeq(key: string, epoch: string): number | undefined {
