@@ -5,7 +5,6 @@
 //
 // - Simulated schedules, in ranges of seeds: a range that fails ends with its seed, and the rest still runs.
 // - Four real processes on a real Redis behind a network that fails, for `--processes-ms` milliseconds; 0 leaves them out.
-// - A crash of provider sync at every step instead of every third; left out with the processes.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runCommand } from "./run-command.mjs";
@@ -49,9 +48,6 @@ if (processesMs > 0) {
     });
   await tally.check(`four processes never give older data than promised, for ${processesMs} ms`, () =>
     show(run("packages/pubsub-invalidation/test/processes.test.ts", { LARDER_SOAK_MS: String(processesMs) })),
-  );
-  await tally.check("provider sync survives a crash at every step", () =>
-    show(run("packages/provider-sync/test/crash.test.ts", { LARDER_SOAK: "1" })),
   );
 }
 tally.close();
