@@ -158,6 +158,14 @@ export const ABLATIONS: readonly Ablation[] = [
     limits: { faults: ["bar", "stall"], patience: 1 },
   },
   {
+    name: "no lease: whoever asks for it gets it",
+    breaks: "Every process that misses calls the loader.",
+    promise: "I5",
+    ablations: { noLease: true },
+    limits: { faults: [] },
+    shows: /^I5 processes /,
+  },
+  {
     name: "no time to live",
     breaks: "What nobody invalidates is served for ever.",
     promise: "I16",

@@ -1,8 +1,9 @@
 import type { GetOrSetOptions, LoadContext } from "@larder/cache-core";
 import type { CoherenceOracle, VersionedValue } from "./coherence-oracle.ts";
+import { FleetJudge } from "./fleet-judge.ts";
 import { type JudgedReads, keyName } from "./judged-reads.ts";
 import { type CalledLoader, LoadJudge } from "./load-judge.ts";
-import type { LoadPlan } from "./schedule-plan.ts";
+import type { LoadPlan, SchedulePlan } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -12,6 +13,7 @@ export interface LoadsContext {
   readonly oracle: CoherenceOracle;
   readonly reads: JudgedReads;
   readonly maxStalenessMs: number;
+  readonly plan: SchedulePlan;
   /** The tag of the nth key. */
   readonly tagOf: (index: number) => string;
 }
@@ -23,15 +25,19 @@ const PUNCTUAL_MS = 0.001;
 export class Loads {
   readonly #context: LoadsContext;
   readonly #judge: LoadJudge;
+  readonly #fleetJudge: FleetJudge;
 
   constructor(context: LoadsContext) {
     this.#context = context;
     this.#judge = new LoadJudge(context.maxStalenessMs);
+    this.#fleetJudge = new FleetJudge(context.plan);
   }
 
   /** A process drops a key, or several: loads begun before and after need not be one. */
   onDrop(process: SimulatedProcess, key: string | undefined): void {
-    this.#judge.onDrop(process, key, this.#context.time.now);
+    const { now } = this.#context.time;
+    this.#judge.onDrop(process, key, now);
+    this.#fleetJudge.disturb(key, now);
   }
 
   load(process: SimulatedProcess, index: number, plan: LoadPlan): void {
@@ -42,10 +48,13 @@ export class Loads {
     if (plan.forceRefresh) this.onDrop(process, keyName(index));
     const options = this.#optionsOf(index, plan, aborter);
     const { timeoutMs = Infinity, abortAfterMs = Infinity, staleIfErrorMs, staleWhileRevalidateMs } = plan;
+    const leavesAfterMs = Math.min(timeoutMs, abortAfterMs);
+    if (leavesAfterMs < Infinity) this.#fleetJudge.disturb(keyName(index), askedAt + leavesAfterMs);
     const terms = {
       what: "getOrSet" as const,
       staleMs: Math.max(staleIfErrorMs, staleWhileRevalidateMs),
-      limitMs: timeoutMs + PUNCTUAL_MS,
+      // A design that does not say what it is told knows no timeouts either.
+      limitMs: process.isWatched ? timeoutMs + PUNCTUAL_MS : Infinity,
       // Only its own signal and its own patience end a caller's wait: another's never do (I20). A load may fail for all who share it.
       mayFail: (error: string, tookMs: number) =>
         error.includes("the database failed") ||
@@ -80,13 +89,16 @@ export class Loads {
     const { oracle, time } = this.#context;
     const { process, key } = called;
     process.asked.loaders += 1;
-    const problem = this.#judge.begin(called, time.now);
+    const isLeased = plan.singleFlight === "fleet" && !plan.forceRefresh;
+    const problem = this.#judge.begin(called, time.now) ?? (isLeased ? this.#fleetJudge.begin(called, time.now) : undefined);
     if (problem !== undefined) oracle.violations.push(problem);
     return new Promise((resolve, reject) => {
       time.schedule(plan.readAfterMs, () => {
         const { version } = oracle.read(key, time.now);
         process.runLater(plan.answerAfterMs, () => {
           this.#judge.end(called);
+          this.#fleetJudge.end(called, time.now);
+          if (plan.fails) this.#fleetJudge.disturb(key, time.now);
           this.#judgeStale(called, context.stale);
           if (plan.fails) reject(new Error("the database failed"));
           else resolve({ key, version, at: time.now });

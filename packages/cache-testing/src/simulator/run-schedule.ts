@@ -85,7 +85,7 @@ class ScheduleRun {
       time: this.#time,
       oracle: this.#oracle,
       processes: this.#processes,
-      keys: plan.keys,
+      plan,
       maxStalenessMs,
       readLimitMs,
       trace: (...parts) => this.#trace(parts),

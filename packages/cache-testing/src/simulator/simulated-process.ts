@@ -123,6 +123,11 @@ export class SimulatedProcess {
     return checkBooks(told, this.asked, this.#maxEntries).map((problem) => `${problem} in process ${this.index}`);
   }
 
+  /** Whether it has a second tier, and is connected to it. */
+  get hasStore(): boolean {
+    return this.links[0]?.isUp === true;
+  }
+
   /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
   get heardBeatAt(): number {
     return this.#busPort.heardBeatAt;

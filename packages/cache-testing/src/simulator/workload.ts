@@ -2,7 +2,7 @@ import type { InvalidationTarget, ReadThroughCache } from "@larder/cache-core";
 import type { CoherenceOracle, ReadTicket } from "./coherence-oracle.ts";
 import { JudgedReads, keyName, type Read, type ReadTerms } from "./judged-reads.ts";
 import { Loads } from "./loads.ts";
-import type { Operation } from "./schedule-plan.ts";
+import type { Operation, SchedulePlan } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -12,8 +12,7 @@ export interface WorkloadContext {
   readonly oracle: CoherenceOracle;
   /** By index; a crash puts another one in its place. */
   readonly processes: readonly SimulatedProcess[];
-  /** Keys of the schedule. */
-  readonly keys: number;
+  readonly plan: SchedulePlan;
   /** The caches' own bound, in milliseconds. */
   readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
@@ -61,9 +60,9 @@ export class Workload {
 
   constructor(context: WorkloadContext) {
     this.#context = context;
-    const { time, oracle, trace, maxStalenessMs, readLimitMs } = context;
+    const { time, oracle, trace, plan, maxStalenessMs, readLimitMs } = context;
     this.#reads = new JudgedReads({ time, oracle, trace });
-    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, tagOf });
+    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, plan, tagOf });
     this.#getTerms = { what: "get", staleMs: 0, limitMs: readLimitMs, mayFail: () => false };
   }
 
@@ -108,7 +107,7 @@ export class Workload {
 
   /** Reads every key, as what runs first after a pause does. */
   readAll(process: SimulatedProcess): void {
-    for (let index = 0; index < this.#context.keys; index += 1) this.#get(process, index);
+    for (let index = 0; index < this.#context.plan.keys; index += 1) this.#get(process, index);
   }
 
   /** What a process's bus told it to drop. */
@@ -129,7 +128,7 @@ export class Workload {
 
   /** At rest nobody may hold anything older than what was invalidated, and whoever loads gets it. */
   readAtRest(what: "get" | "getOrSet"): void {
-    const { oracle, processes, keys } = this.#context;
+    const { oracle, processes, plan } = this.#context;
     for (const { process, versions } of this.#told) if (process.isAlive) oracle.expectDurable(versions);
     const read: Read =
       what === "get"
@@ -137,7 +136,7 @@ export class Workload {
         : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key, this.#context.time.now), { tags: [tagOf(index)] });
     for (const process of processes) {
       if (!process.isAlive) continue;
-      for (let index = 0; index < keys; index += 1) this.#readAtRest(process, index, what, read);
+      for (let index = 0; index < plan.keys; index += 1) this.#readAtRest(process, index, what, read);
     }
   }
 
@@ -163,7 +162,7 @@ export class Workload {
   }
 
   #write(process: SimulatedProcess, operation: Exclude<Operation, { kind: "get" | "load" | "delete" | "clear" }>): void {
-    const all = (): number[] => Array.from({ length: this.#context.keys }, (_, index) => index);
+    const all = (): number[] => Array.from({ length: this.#context.plan.keys }, (_, index) => index);
     switch (operation.kind) {
       case "set": {
         const key = keyName(operation.key);
