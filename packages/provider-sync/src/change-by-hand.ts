@@ -4,10 +4,10 @@ import { withEndpointPrice } from "./guard-endpoints.ts";
 import { mergeModels } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { listingId } from "./model-listing.ts";
-import { flattenPrices, withPrices } from "./prices.ts";
+import { flattenPrices, type PricePath, withPrices } from "./prices.ts";
 import { publishVersion, type VersionPublisher } from "./publish-version.ts";
 import type { Acceptance, QuarantineEntry } from "./quarantine.ts";
-import type { SnapshotContent, SnapshotHead, SnapshotReason } from "./snapshot.ts";
+import type { ListedModel, SnapshotContent, SnapshotHead, SnapshotReason } from "./snapshot.ts";
 import { encodeContent } from "./snapshot-codec.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 import { mirrorCurrent } from "./sync.ts";
@@ -57,17 +57,25 @@ async function commitByHand(
   throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
 }
 
-function acceptPrice(content: SnapshotContent, entry: QuarantineEntry): SnapshotContent["layers"] {
+/** The model with a price as the upstream offers it; one that is gone is remembered as one that went by itself. */
+function withAccepted(model: ListedModel, path: PricePath, offered: number | null, now: number): ListedModel {
+  const prices = flattenPrices(model.listing);
+  const former = prices.get(path);
+  if (offered === null) prices.delete(path);
+  else prices.set(path, offered);
+  const listing = withPrices(model.listing, prices);
+  if (offered !== null || former === undefined) return { ...model, listing };
+  return { ...model, listing, lapsedPrices: [{ path, price: former, lapsedAt: now }, ...(model.lapsedPrices ?? [])] };
+}
+
+function acceptPrice(content: SnapshotContent, entry: QuarantineEntry, now: number): SnapshotContent["layers"] {
   const { source, id, path, offered } = entry;
   if (id === undefined || path === undefined) return content.layers;
   return content.layers.map((layer) => {
     if (layer.source !== source) return layer;
     const models = layer.models.map((model) => {
-      if (listingId(model.listing.provider, model.listing.model) !== id || path.startsWith("endpoint[")) return model;
-      const prices = flattenPrices(model.listing);
-      if (offered === null) prices.delete(path);
-      else prices.set(path, offered);
-      return { ...model, listing: withPrices(model.listing, prices) };
+      const isOther = listingId(model.listing.provider, model.listing.model) !== id || path.startsWith("endpoint[");
+      return isOther ? model : withAccepted(model, path, offered, now);
     });
     const endpoints = layer.endpoints.map(([model, hosts]) =>
       model === id && path.startsWith("endpoint[")
@@ -87,7 +95,7 @@ function accept(content: SnapshotContent, key: string, now: number): SnapshotCon
   const acceptance: Acceptance = { key, offered, reason, ...(fingerprint !== undefined && { fingerprint }), acceptedAt: now };
   const isPrice = entry.path !== undefined;
   return {
-    layers: acceptPrice(content, entry),
+    layers: acceptPrice(content, entry, now),
     // A list is taken by the next run that offers it, and stays visible until then.
     quarantine: isPrice ? content.quarantine.filter((held) => held !== entry) : content.quarantine,
     acceptances: [...content.acceptances.filter((known) => known.key !== key), acceptance],

@@ -158,8 +158,8 @@ export function judgePrices(
   };
 
   for (const [path, price] of offered) {
-    // What was gone and comes back as free is news: the one such case of the stored histories stayed free.
-    const isBackAsFree = price === 0 && lapsed.has(path) && !known.has(path);
+    // A minor price that was gone and comes back as free is news: the one such case of the stored histories stayed free.
+    const isBackAsFree = price === 0 && lapsed.has(path) && !known.has(path) && !isEssential(path);
     const kept = isBackAsFree ? undefined : referencePrice(path, before);
     const wrong = judgeValue(price, path, policy);
     if (wrong !== "not-a-number" && ((wrong && known.size > 0) || isMassMove(price, kept, policy))) moves.push(`${id}#${path}=${price}`);

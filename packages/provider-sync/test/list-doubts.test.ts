@@ -149,7 +149,7 @@ describe("the time that makes a shorter list believable", () => {
           ({ layer, quarantine, doubted, missedRuns } = verdict);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });

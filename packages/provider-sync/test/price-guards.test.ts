@@ -60,6 +60,19 @@ describe("a price that takes another way into the catalog", () => {
     expect((await run()).quarantine).toEqual([]);
   });
 
+  it("is held as free when it is the input price of a paid model that was left out, and believed when it is a minor one", async () => {
+    source.tell(withFirst({ input: 1, output: 2, cacheRead: 0.1 }));
+    await run();
+    source.tell(withFirst({ output: 2 }));
+    await run();
+    await acceptQuarantined(["script#acme/model-0#input"], { store, clock });
+    await run();
+    expect((await model("acme/model-0"))?.usdPerMillion).toEqual({ output: 2 });
+    source.tell(withFirst({ input: 0, output: 2, cacheRead: 0 }));
+    expect((await run()).quarantine).toMatchObject([{ path: "input", reason: "dropped-to-zero", kept: 1 }]);
+    expect((await model("acme/model-0"))?.usdPerMillion).toEqual({ input: 1, output: 2, cacheRead: 0 });
+  });
+
   it("is forgotten after the time in which a jump would be believed, and makes no version while it is remembered", async () => {
     source.tell(withFirst({ input: 1, output: 2, cacheRead: 0.1 }));
     await run();
