@@ -9,6 +9,7 @@ import {
   systemClock,
 } from "@larder/cache-core";
 import { CatalogView, type CatalogViewOptions, type ModelPrice } from "./catalog-view.ts";
+import { latestPlausible } from "./latest-plausible.ts";
 import type { CatalogModel } from "./merge-layers.ts";
 import { catalogKey, catalogNamespace, type VersionPublisher } from "./publish-version.ts";
 import { emptyContent, type Snapshot } from "./snapshot.ts";
@@ -115,9 +116,9 @@ export class Catalog implements VersionPublisher {
     return this.#head && Math.max(0, this.#clock.wallNow() - this.#head.checkedAt);
   }
 
-  /** Whether that is longer than `staleAfterMs`, or there is no version yet. */
+  /** Whether that is longer than `staleAfterMs`, or there is no version yet; a confirmation so long ahead of the clock is none either. */
   get isStale(): boolean {
-    return (this.ageMs ?? Number.POSITIVE_INFINITY) > this.#staleAfterMs;
+    return this.#head === undefined || Math.abs(this.#clock.wallNow() - this.#head.checkedAt) > this.#staleAfterMs;
   }
 
   /** Resolves when there is a first version. It never rejects: a gateway starts without a catalog and gets it when there is one. */
@@ -238,7 +239,8 @@ export class Catalog implements VersionPublisher {
     if (!head) return false;
     const order = this.#compare(head);
     if (order === 0 && this.#head) {
-      this.#head = { ...this.#head, checkedAt: Math.max(head.checkedAt, this.#head.checkedAt) };
+      const instants = [head.checkedAt, this.#head.checkedAt];
+      this.#head = { ...this.#head, checkedAt: latestPlausible(instants, this.#clock.wallNow(), this.#staleAfterMs) };
       return true;
     }
     if (order < 0) return false;

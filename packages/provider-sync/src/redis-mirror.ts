@@ -48,12 +48,13 @@ local function larder_compare(key, lineage, version)
 end
 `;
 
-/** KEYS hash; ARGV lineage, version, checkedAt, ttl. Renews the same version. */
+/** KEYS hash; ARGV lineage, version, checkedAt, ttl. Renews the same version; an instant more than an hour ahead is a wrong clock's and gives way. */
 const TOUCH = `${COMPARE}
 local order = larder_compare(KEYS[1], ARGV[1], ARGV[2])
 if order == 'same' then
   local checked = tonumber(redis.call('HGET', KEYS[1], 'checkedAt') or '0')
-  if checked < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], 'checkedAt', ARGV[3]) end
+  local offered = tonumber(ARGV[3])
+  if checked < offered or checked > offered + 3600000 then redis.call('HSET', KEYS[1], 'checkedAt', ARGV[3]) end
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
 return order

@@ -102,6 +102,20 @@ function open(readers: readonly SnapshotReader[], options: Partial<CatalogOption
 }
 
 describe("Catalog", () => {
+  it("does not call fresh for a month what a clock confirmed that was a month ahead, and takes the next confirmation for what it is", async () => {
+    const monthMs = 30 * 86_400_000;
+    const reader = new ScriptedReader();
+    reader.current = snapshot(1, "000-a", clock.wallNow() + monthMs);
+    const catalog = open([reader]);
+    await catalog.refresh();
+    expect(catalog.stats()).toMatchObject({ version: 1, isStale: true });
+    reader.current = snapshot(1, "000-a", clock.wallNow());
+    await catalog.refresh();
+    expect(catalog.stats()).toMatchObject({ isStale: false, ageMs: 0 });
+    clock.advance(3_600_001);
+    expect(catalog.stats()).toMatchObject({ isStale: true, ageMs: 3_600_001 });
+  });
+
   it("is ready with the first version, and answers unknown before it without failing", async () => {
     const reader = new ScriptedReader();
     const catalog = open([reader]);

@@ -115,6 +115,16 @@ describe("RedisMirror", () => {
     expect(await mirror.head()).toMatchObject({ version: 1, checkedAt: 99 });
   });
 
+  it("lets a confirmation by a clock that was far ahead give way to the next one, and one by mere skew stay", async () => {
+    const [head, content] = await versionOf(1);
+    const hourMs = 3_600_000;
+    await mirror.write({ ...head, checkedAt: 30 * 24 * hourMs }, content);
+    await mirror.write({ ...head, checkedAt: hourMs }, content);
+    expect(await mirror.head()).toMatchObject({ version: 1, checkedAt: hourMs });
+    await mirror.write({ ...head, checkedAt: hourMs - 1000 }, content);
+    expect(await mirror.head()).toMatchObject({ version: 1, checkedAt: hourMs });
+  });
+
   it.each([
     ["a body that is no gzip", (key: string) => redis.hset(key, "body", "garbage")],
     ["a body of another digest", async (key: string) => redis.hset(key, "body", Buffer.from((await encodeContent(contentOf(9))).body))],

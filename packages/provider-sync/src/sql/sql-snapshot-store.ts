@@ -1,5 +1,6 @@
 import { CacheError, type Clock, checkCount, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import type { ModelChange } from "../diff-models.ts";
+import { latestPlausible } from "../latest-plausible.ts";
 import { emptyPulse, type Pulse } from "../pulse.ts";
 import type { RunReport } from "../run-report.ts";
 import { emptyContent, type Snapshot, type SnapshotHead, type SnapshotReason } from "../snapshot.ts";
@@ -286,9 +287,8 @@ export class SqlSnapshotStore implements SnapshotStore {
   }
 
   #toCurrent<Head extends SnapshotHead>(head: Head, pulse: Pulse): Head & CurrentHead {
-    const known = [head.createdAt, pulse.checkedAt ?? 0];
-    const believable = known.filter((at) => at - this.#clock.wallNow() < MAX_SKEW_MS);
-    return { ...head, checkedAt: believable.length > 0 ? Math.max(...believable) : Math.min(...known) };
+    const checkedAt = latestPlausible([head.createdAt, pulse.checkedAt ?? 0], this.#clock.wallNow(), MAX_SKEW_MS);
+    return { ...head, checkedAt };
   }
 
   async #toSnapshot(row: SqlRow): Promise<Snapshot> {
