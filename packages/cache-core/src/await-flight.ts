@@ -25,7 +25,7 @@ export function isWithinWindow(stale: StoredEntry<unknown>, windowMs: number, no
  */
 export function awaitFlight<V>(wait: FlightWait<V>): Promise<V | undefined> {
   const { flight, policy } = wait;
-  flight.join(policy.tags);
+  flight.join(policy.tags, policy.staleWhileRevalidateMs);
   const isPlain = policy.softTimeoutMs === Infinity && policy.timeoutMs === Infinity && policy.staleIfErrorMs === 0;
   // Nobody counts out: the flight is settled by then, and leaving later could only cancel what is over.
   return isPlain && !policy.signal ? flight.result : waitWithPolicy(wait);
@@ -33,7 +33,7 @@ export function awaitFlight<V>(wait: FlightWait<V>): Promise<V | undefined> {
 
 /** Counts in a waiter that nobody is behind: the load goes on until its timeout, whoever comes and goes. */
 export function holdFlight<V>({ flight, policy, clock }: Omit<FlightWait<V>, "onStale">): void {
-  flight.join(policy.tags);
+  flight.join(policy.tags, 0);
   if (policy.timeoutMs === Infinity) return;
   const cancelTimeout = clock.setTimer(() => flight.leave(timedOut(policy)), policy.timeoutMs);
   flight.result.then(cancelTimeout, cancelTimeout);

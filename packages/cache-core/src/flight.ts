@@ -30,6 +30,10 @@ export class Flight<V> {
   /** Set by an invalidation, or by a forced load that takes the flight's place. */
   isDetached = false;
   isSettled = false;
+  /** Milliseconds past its time for which everyone who waits takes a value of the second tier, while a load runs behind: what the least patient asked for. */
+  staleMs: number = Infinity;
+  /** Ends with a stale value of the second tier, which those take who wait already: who comes now may not have asked for that. */
+  isAnswered = false;
   /** Whether it is clear that a load is needed, so that each read of it is a miss. */
   isLoading = false;
   /** Reads that are counted when that is clear, or when the second tier has answered them. */
@@ -67,9 +71,10 @@ export class Flight<V> {
     return this.cancellation.signal;
   }
 
-  /** Counts a waiter in. */
-  join(tags: readonly string[]): void {
+  /** Counts a waiter in. @param staleMs milliseconds past its time for which it takes a value of the second tier */
+  join(tags: readonly string[], staleMs: number): void {
     this.#waiters += 1;
+    this.staleMs = Math.min(this.staleMs, staleMs);
     for (const tag of tags) this.tags.add(tag);
   }
 

@@ -126,6 +126,7 @@ export class Flights<V> {
   #joinable(key: string): Flight<V> | undefined {
     if (ablated.has("single-flight")) return undefined;
     const running = this.#byKey.get(key);
+    if (running?.isAnswered) return undefined;
     if (!running || this.#options.proof.covers(running.capturedAt, this.#options.clock.now())) return running;
     this.#detach(key);
     return undefined;

@@ -106,16 +106,17 @@ export class LoadRunner<V> {
   }
 
   /** Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it as stale. */
-  #take({ flight, policy, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
+  #take({ flight, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
     if (!found) return undefined;
     const entry = this.adopt(flight, found);
     if (found.freshMs > 0) return entry;
     if (flight.isDetached) return undefined;
     flight.stale = entry;
     // A load that is there because the entry is stale must not end with it: the one to follow it would end the same way, and so on without end.
-    if (reason === "stale" || found.freshMs + policy.staleWhileRevalidateMs <= 0) return undefined;
+    if (reason === "stale" || found.freshMs + flight.staleMs <= 0) return undefined;
     this.#options.counters.staleHits += flight.uncountedReads;
     this.#options.followWithLoad(flight.key, entry);
+    flight.isAnswered = true;
     return entry;
   }
 
