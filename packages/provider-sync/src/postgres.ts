@@ -49,6 +49,12 @@ async function run(connection: Connection, statement: string, parameters: readon
 }
 
 const DATABASE = "the catalog's database";
+
+/** A promise of its own each time: what waits for it goes with it. */
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
+
 /**
  * PostgreSQL through a client of the package `postgres`, which waits for ever: for a free connection, and for each answer. A network that
  * swallows packets, or a server that is frozen, would hold a run, its lock and `close()`. So every answer is waited for `timeoutMs` at
@@ -79,19 +85,33 @@ class PostgresDatabase implements SqlDatabase {
     return this.#answered(client, run(client, statement, parameters));
   };
 
+  /**
+   * What is asked of a connection that has closed meanwhile is never sent, and its answer never comes: postgres 3.4 would write to a
+   * socket that is gone, and throw where nobody can catch it. That includes the ROLLBACK that it sends by itself when `work` fails. The
+   * transaction as a whole has failed by then.
+   */
   transaction<T>(work: (query: SqlQuery) => Promise<T>): Promise<T> {
     const client = this.#client;
     return new Promise((resolve, reject) => {
+      let isOver = false;
       const patience = startPatience(DATABASE, this.#timeoutMs, this.#clock, (error) => {
         this.#dropConnections(client);
         reject(error);
       });
       const begun = client.begin(async (connection) => {
         const runHere = async (statement: string, parameters?: readonly SqlValue[]): Promise<SqlRow[]> => {
+          if (isOver) return never();
           patience.renew();
-          const rows = await run(connection, statement, parameters);
-          patience.renew();
-          return rows;
+          try {
+            return await run(connection, statement, parameters);
+          } catch (error) {
+            // The end of the connection is told to the statement first and to the transaction a moment later.
+            await new Promise((told) => setImmediate(told));
+            if (isOver) return never();
+            throw error;
+          } finally {
+            patience.renew();
+          }
         };
         // A writer that freezes half-way is ended by the server, so that it does not hold up the others for ever.
         await runHere(`SET LOCAL idle_in_transaction_session_timeout = ${this.#frozenMs}`);
@@ -99,7 +119,11 @@ class PostgresDatabase implements SqlDatabase {
         await runHere(`SELECT pg_advisory_xact_lock(${WRITER_LOCK})`);
         return { result: await work(runHere) };
       }) as Promise<{ readonly result: T }>;
-      begun.then(({ result }) => resolve(result), reject).finally(patience.cancel);
+      const end = (): void => {
+        isOver = true;
+        patience.cancel();
+      };
+      begun.finally(end).then(({ result }) => resolve(result), reject);
     });
   }
 

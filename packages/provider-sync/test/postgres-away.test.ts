@@ -65,6 +65,20 @@ describe("a PostgreSQL that does not answer", () => {
     expect(await reading).toMatchObject({ name: "CacheError" });
   });
 
+  it("fails a transaction whose connection ends before its next statement, and nothing but it", async () => {
+    const [own, other] = [open(), open()];
+    const outcome = own.transaction(async (query) => {
+      const [row] = await query("SELECT pg_backend_pid() AS session");
+      await other.query("SELECT pg_terminate_backend(?::int)", [Number(row?.session)]);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return query("SELECT 1 AS one");
+    });
+    await expect(outcome).rejects.toMatchObject({ code: expect.stringMatching(/CONNECTION_CLOSED|57P01/) });
+    // What is thrown where nobody can catch it fails the test run by itself.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await own.transaction((query) => query("SELECT 2 AS two"))).toEqual([{ two: 2 }]);
+  });
+
   it("is asked by the server's own clock to end a writer that freezes half-way", async () => {
     const [told] = await open({ timeoutMs: 700 }).transaction((query) =>
       query("SELECT current_setting('idle_in_transaction_session_timeout') AS timeout"),
