@@ -96,7 +96,9 @@ describe("the runner's lock in PostgreSQL", () => {
     await frozen.unsafe("SELECT pg_advisory_lock(hashtextextended('larder:sync', 0))");
     const own = open({ lockTtlMs: 400 });
     expect(await own.withLock("sync", async () => "mine")).toBe("held");
-    await poll(() => own.withLock("sync", async () => "mine"), { interval: 50 }).toBe("mine");
+    // By the server's clock, which is the one that judges.
+    await own.query("SELECT pg_sleep(0.5)");
+    expect(await own.withLock("sync", async () => "mine")).toBe("mine");
   });
 
   it("stays with a runner that works on for many times as long, and ends with its session at once", async () => {
