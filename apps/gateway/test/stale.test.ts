@@ -101,7 +101,7 @@ describe("stale-if-error", () => {
   });
 
   it("does not hide what is the caller's own fault, and nothing without a window", async () => {
-    bed = await startBed({ cacheTtl: "30ms", routes: [{ model: "with-window", staleIfError: "1h" }] });
+    bed = await startBed({ cacheTtl: "100ms", routes: [{ model: "with-window", staleIfError: "1h" }] });
     const { post, upstream } = bed;
     const statusOf = async (model: string, status: number): Promise<number> => {
       const ask = (): Promise<Response> => post("/v1/chat/completions", chat(`own fault ${status}`, { model }));

@@ -44,7 +44,8 @@ async function openSqlite(path: string): Promise<Sql> {
 
 async function openPostgres(databaseUrl: string): Promise<Sql> {
   const { default: postgres } = await import("postgres");
-  const client = postgres(databaseUrl, { max: 4, connect_timeout: 5, idle_timeout: 60, onnotice: () => undefined });
+  // Without `fetch_types: false` the client asks for the types of arrays by itself; when its connection is ended under that, nobody hears the error.
+  const client = postgres(databaseUrl, { max: 4, connect_timeout: 5, idle_timeout: 60, fetch_types: false, onnotice: () => undefined });
   await client`select 1`;
   return {
     run: async (statement, values = []) => {
