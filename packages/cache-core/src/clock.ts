@@ -22,8 +22,10 @@ const READS_PER_SAMPLE = 64;
 class SystemClock implements Clock {
   #sample = 0;
   #readsLeft = 0;
+  #isDropDue = false;
   readonly #drop = (): void => {
     this.#readsLeft = 0;
+    this.#isDropDue = false;
   };
 
   now(): number {
@@ -48,7 +50,10 @@ class SystemClock implements Clock {
   #takeSample(): number {
     this.#sample = performance.now();
     this.#readsLeft = READS_PER_SAMPLE;
-    queueMicrotask(this.#drop);
+    if (!this.#isDropDue) {
+      this.#isDropDue = true;
+      queueMicrotask(this.#drop);
+    }
     return this.#sample;
   }
 }

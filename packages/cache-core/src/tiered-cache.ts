@@ -138,13 +138,23 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     const entry = this.#l1.get(key);
     if (
       entry !== undefined &&
-      this.#isPlainHit(entry) &&
       (options === undefined || isPlainRead(options)) &&
-      this.#policy.earlyRefresh === 0
+      this.#policy.earlyRefresh === 0 &&
+      this.#isPlainHit(entry)
     ) {
       this.#counters.hits += 1;
       return entry.value;
     }
+    return this.#load(key, entry, loader, options);
+  }
+
+  /** What `getOrSet` does beside a plain hit: apart, so that a hit is small enough to be compiled into its caller. */
+  #load(
+    key: string,
+    entry: StoredEntry<V> | undefined,
+    loader: Loader<V>,
+    options: GetOrSetOptions | undefined,
+  ): MaybePromise<V | undefined> {
     return this.#getOrLoad(key, entry, loader, toCallPolicy(this.#policy, options));
   }
 
