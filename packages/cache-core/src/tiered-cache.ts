@@ -145,17 +145,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       this.#counters.hits += 1;
       return entry.value;
     }
-    return this.#load(key, entry, loader, options);
-  }
-
-  /** What `getOrSet` does beside a plain hit: apart, so that a hit is small enough to be compiled into its caller. */
-  #load(
-    key: string,
-    entry: StoredEntry<V> | undefined,
-    loader: Loader<V>,
-    options: GetOrSetOptions | undefined,
-  ): MaybePromise<V | undefined> {
-    return this.#getOrLoad(key, entry, loader, toCallPolicy(this.#policy, options));
+    return this.#getOrLoad(key, entry, loader, options);
   }
 
   /**
@@ -344,7 +334,14 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
   }
 
-  #getOrLoad(key: string, entry: StoredEntry<V> | undefined, loader: Loader<V>, policy: LoadPolicy): MaybePromise<V | undefined> {
+  /** What `getOrSet` does beside a plain hit: apart, so that a hit is small enough to be compiled into its caller. */
+  #getOrLoad(
+    key: string,
+    entry: StoredEntry<V> | undefined,
+    loader: Loader<V>,
+    options: GetOrSetOptions | undefined,
+  ): MaybePromise<V | undefined> {
+    const policy = toCallPolicy(this.#policy, options);
     const found = this.#find(key, entry);
     checkFunction("loader", loader);
     const now = this.#clock.now();
