@@ -14,18 +14,18 @@ export const OTHER_FIELDS = "(other fields)";
  * is beyond the bound, or has a name that nobody would read, is told as one.
  */
 export function boundedFieldDigests(request: CanonicalRequest): FieldDigests {
-  const inKey = request.fields.filter((field) => field.isInKey);
-  const named = [...inKey.filter(isClassified), ...inKey.filter((field) => !isClassified(field))]
-    .filter(({ name }) => name.length <= MAX_NAME && name !== OTHER_FIELDS)
-    .slice(0, MAX_FIELDS);
-  const digests: Record<string, string> = Object.fromEntries(named.map((field) => [field.name, digestOf([field])]));
-  if (named.length === inKey.length) return digests;
-  const told = new Set(named);
-  return Object.assign(digests, { [OTHER_FIELDS]: digestOf(inKey.filter((field) => !told.has(field))) });
-}
-
-function isClassified(field: RequestField): boolean {
-  return field.role !== undefined;
+  const told: Array<[name: string, digest: string]> = [];
+  const others: RequestField[] = [];
+  for (const areClassified of [true, false]) {
+    for (const field of request.fields) {
+      if (!field.isInKey || (field.role !== undefined) !== areClassified) continue;
+      const isTold = told.length < MAX_FIELDS && field.name.length <= MAX_NAME && field.name !== OTHER_FIELDS;
+      if (isTold) told.push([field.name, digestOf([field])]);
+      else others.push(field);
+    }
+  }
+  if (others.length > 0) told.push([OTHER_FIELDS, digestOf(others)]);
+  return Object.fromEntries(told);
 }
 
 /**
