@@ -13,9 +13,9 @@ export interface FlightWait<V> {
   readonly flight: Flight<V>;
 }
 
-/** Whether a stale entry is within a window after its time to live, and still held. */
+/** Whether a stale entry is within a window after its time to live, and still held. No window, no entry: a forced load may replace a live one. */
 export function isWithinWindow(stale: StoredEntry<unknown>, windowMs: number, now: number): boolean {
-  return now < Math.min(stale.staleAt + windowMs, stale.expiresAt);
+  return windowMs > 0 && now < Math.min(stale.staleAt + windowMs, stale.expiresAt);
 }
 
 /**

@@ -109,7 +109,7 @@ export interface LoadStoreOptions {
   readonly tags?: readonly string[];
 }
 
-/** Makes the value of a key. `undefined` is returned to the callers and not stored. */
+/** Makes the value of a key. `undefined` is returned to the callers and not stored. One that waits for its own key waits for itself. */
 export type Loader<V> = (context: LoadContext<V>) => MaybePromise<V | undefined>;
 
 /**

@@ -46,6 +46,14 @@ export function checkName(name: string, value: unknown): string {
   return value as string;
 }
 
+/**
+ * Lets options pass that are an object. A number in their place, a time to live as other caches take it, would count for nothing.
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise
+ */
+export function checkOptions(options: unknown): void {
+  if (typeof options !== "object" || options === null) refuse("options", options, "an object such as { ttlMs: 60_000 }");
+}
+
 /** Passes a boolean. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
 export function checkFlag(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") refuse(name, value, "true or false");

@@ -22,7 +22,7 @@ export interface CacheEvents {
   "entries-reset": { readonly namespace: string; readonly reason: ResetReason };
   /** Proof that invalidations arrive ran out, at this wall-clock instant. */
   "bus-lost": { readonly namespace: string; readonly sinceAt: number };
-  /** It is back. */
+  /** It is back; told after joining a bus, too, when it is proved for the first time. */
   "bus-recovered": { readonly namespace: string; readonly lostForMs: number };
 }
 

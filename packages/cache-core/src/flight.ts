@@ -11,6 +11,20 @@ export interface FlightHost<V> {
   forget(flight: Flight<V>): void;
 }
 
+/** The result of a load that has not come back from its first step. */
+interface EarlyResult<V> {
+  readonly promise: Promise<V | undefined>;
+  readonly follow: (result: Promise<V | undefined>) => void;
+}
+
+function createEarlyResult<V>(): EarlyResult<V> {
+  let follow: EarlyResult<V>["follow"] = () => {};
+  const promise = new Promise<V | undefined>((resolve) => {
+    follow = resolve;
+  });
+  return { promise, follow };
+}
+
 /**
  * One load of one key in this process, shared by everyone who asks for the key while it runs.
  *
@@ -38,11 +52,12 @@ export class Flight<V> {
   isLoading = false;
   /** Reads that are counted when that is clear, or when the second tier has answered them. */
   uncountedReads = 0;
-  result: Promise<V | undefined> = Promise.resolve(undefined);
   /** Aborted when the last waiter has left or the load took too long. */
   readonly cancellation: Cancellation = new Cancellation();
   readonly #host: FlightHost<V>;
   #stale: StoredEntry<V> | undefined;
+  #result: Promise<V | undefined> | undefined;
+  #early: EarlyResult<V> | undefined;
   #waiters = 0;
 
   constructor(key: string, captured: Pick<Flight<V>, "generation" | "epoch" | "capturedAt">, host: FlightHost<V>) {
@@ -64,6 +79,18 @@ export class Flight<V> {
 
   set stale(entry: StoredEntry<V> | undefined) {
     this.#stale = entry;
+  }
+
+  /** How the load ends. A loader runs at once, so what it calls may ask for its key before there is a promise to give: one that follows is made then. */
+  get result(): Promise<V | undefined> {
+    if (this.#result) return this.#result;
+    this.#early ??= createEarlyResult();
+    return this.#early.promise;
+  }
+
+  set result(result: Promise<V | undefined>) {
+    this.#result = result;
+    this.#early?.follow(result);
   }
 
   /** `cancellation` as a real signal. */

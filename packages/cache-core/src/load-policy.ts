@@ -1,5 +1,5 @@
 import type { AbortSignalLike, GetOrSetOptions } from "./cache.ts";
-import { checkDurationMs, checkFunction, checkShare, checkTags, checkWindowMs } from "./check-option.ts";
+import { checkDurationMs, checkFunction, checkOptions, checkShare, checkTags, checkWindowMs } from "./check-option.ts";
 import { CacheError } from "./errors.ts";
 
 /** `GetOrSetOptions` with every default in place. */
@@ -20,6 +20,7 @@ function checkWindow(name: string, value: number | undefined): void {
 
 // Each option by its name, here and below: every miss with options comes through.
 function check(options: GetOrSetOptions): void {
+  checkOptions(options);
   checkDuration("ttlMs", options.ttlMs);
   checkDuration("negativeTtlMs", options.negativeTtlMs);
   checkDuration("errorTtlMs", options.errorTtlMs);

@@ -11,7 +11,7 @@ import type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
-import { checkCount, checkDurationMs, checkFunction, checkKey, checkName, checkTags } from "./check-option.ts";
+import { checkCount, checkDurationMs, checkFunction, checkKey, checkName, checkOptions, checkTags } from "./check-option.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import { publishEvent } from "./events.ts";
@@ -74,11 +74,14 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   constructor(options: TieredCacheOptions<V>) {
     const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
     const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
+    if (l2) checkFunction("l2.reserve", l2.reserve);
+    if (bus) checkFunction("bus.join", bus.join);
     this.#namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
     if (l2 && l2.namespace !== this.#namespace) {
       throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
     }
-    checkFunction("l1.get", l1?.get);
+    // A name that neither a Map nor a Redis client has.
+    checkFunction("l1.lookup", l1?.lookup);
     const limit = checkCount("maxPendingInvalidations", maxPendingInvalidations);
     this.#l1 = l1;
     this.#l2 = l2;
@@ -158,6 +161,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#checkOpen();
     checkKey(key);
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    checkOptions(options);
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const tags = checkTags(options.tags);
     this.#dropLocally({ kind: "key", key });
@@ -189,19 +193,17 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   getMany(keys: readonly string[]): MaybePromise<Array<V | undefined>> {
     this.#checkOpen();
-    const answers = keys.map((key) => this.get(key));
-    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Array<V | undefined>);
+    return forEach(keys, (key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): MaybePromise<boolean[]> {
     this.#checkOpen();
-    const answers = entries.map(([key, value]) => this.set(key, value, options));
-    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as boolean[]);
+    return forEach(entries, ([key, value]) => this.set(key, value, options));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
     this.#checkOpen();
-    const answers = await Promise.all(keys.map((key) => this.delete(key)));
+    const answers = await forEach(keys, (key) => this.delete(key));
     return answers.filter(Boolean).length;
   }
 
@@ -222,15 +224,15 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   }
 
   invalidate(key: string): Promise<InvalidationResult> {
-    return this.#invalidate({ kind: "key", key: checkKey(key) });
+    return this.#invalidate({ kind: "key", key });
   }
 
   invalidateTag(tag: string): Promise<InvalidationResult> {
-    return this.#invalidate({ kind: "tag", tag: checkName("tag", tag) });
+    return this.#invalidate({ kind: "tag", tag });
   }
 
   invalidateMatching(pattern: string): Promise<InvalidationResult> {
-    return this.#invalidate({ kind: "pattern", pattern: checkName("pattern", pattern) });
+    return this.#invalidate({ kind: "pattern", pattern });
   }
 
   invalidateAll(): Promise<InvalidationResult> {
@@ -368,6 +370,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   async #invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
     this.#checkOpen();
+    checkTarget(target);
     this.#counters.invalidations += 1;
     this.#dropLocally(target);
     const isPropagated = await this.#send(target, (remote, call) => remote.invalidate(target, call));
@@ -487,6 +490,26 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   #checkOpen(): void {
     if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
   }
+}
+
+/** One answer per item; at once when all of them are. */
+function forEach<T, R>(items: readonly T[], call: (item: T) => MaybePromise<R>): MaybePromise<R[]> {
+  const answers: Array<MaybePromise<R>> = [];
+  try {
+    for (const item of items) answers.push(call(item));
+  } catch (error) {
+    // Who gets this error never sees what began before it: none of that may end as an unhandled rejection.
+    void Promise.allSettled(answers);
+    throw error;
+  }
+  return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as R[]);
+}
+
+/** @throws {CacheError} ERR_CACHE_INVALID_OPTION when the target's name is no name */
+function checkTarget(target: InvalidationTarget): void {
+  if (target.kind === "key") checkKey(target.key);
+  else if (target.kind === "tag") checkName("tag", target.tag);
+  else if (target.kind === "pattern") checkName("pattern", target.pattern);
 }
 
 /** Whether a call's options leave a live first-tier entry as the answer. */

@@ -1,0 +1,129 @@
+// What callers and loaders do that nobody meant them to. The tools depend on this package: they are imported by path.
+import { describe, expect, it } from "vitest";
+import { ManualClock, settle } from "../../cache-testing/src/manual-clock.ts";
+import { NaiveCache } from "../../cache-testing/src/naive-cache.ts";
+import { NaiveStore } from "../../cache-testing/src/naive-store.ts";
+import { MemoryInvalidationBus, TieredCache, type TieredCacheOptions } from "../src/index.ts";
+
+const setUp = (options: Partial<TieredCacheOptions<unknown>> = {}) => {
+  const clock = new ManualClock();
+  return { clock, cache: new TieredCache<unknown>({ l1: new NaiveCache({ clock }), clock, jitter: 0, ...options }) };
+};
+
+const refused = (naming: string) => ({ code: "ERR_CACHE_INVALID_OPTION", message: expect.stringContaining(naming) });
+
+describe("a key that is asked for while its loader is still in its first step", () => {
+  for (const [patience, options] of [
+    ["any", {}],
+    ["limited", { timeoutMs: 1_000 }],
+  ] as const) {
+    it(`gives who asks with ${patience} patience the load's value, not undefined`, async () => {
+      const { cache } = setUp();
+      let asked: unknown;
+      const load = cache.getOrSet("key", async () => {
+        asked = cache.getOrSet("key", () => "of a second load", options);
+        return "loaded";
+      });
+      expect(await load).toBe("loaded");
+      expect(await asked).toBe("loaded");
+      expect(cache.stats()).toMatchObject({ loads: 1, coalesced: 1 });
+    });
+  }
+
+  it("gives who asks the load's error", async () => {
+    const { cache } = setUp();
+    let asked: unknown;
+    const load = cache.getOrSet("key", () => {
+      asked = cache.getOrSet("key", () => "of a second load");
+      throw new Error("refused");
+    });
+    await expect(load).rejects.toThrow("refused");
+    await expect(asked).rejects.toThrow("refused");
+  });
+
+  it("keeps a loader that waits for its own key until its timeoutMs is over", async () => {
+    const { cache, clock } = setUp();
+    const load = cache.getOrSet("key", () => cache.getOrSet("key", () => "of a second load"), { timeoutMs: 50 });
+    const outcome = expect(load).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+    await clock.advanceAsync(50);
+    await outcome;
+  });
+});
+
+describe("a forced load that replaces a live value", () => {
+  const fail = () => Promise.reject(new Error("down"));
+
+  it("fails for who asked for no stale value, whatever else was asked for", async () => {
+    const { cache } = setUp();
+    await cache.set("key", "live");
+    for (const options of [{}, { timeoutMs: 100 }, { softTimeoutMs: 100 }, { signal: new AbortController().signal }]) {
+      await expect(cache.getOrSet("key", fail, { ...options, forceRefresh: true })).rejects.toThrow("down");
+    }
+    expect(cache.stats().staleHits).toBe(0);
+    expect(await cache.get("key")).toBe("live");
+  });
+
+  it("is waited for past softTimeoutMs by who asked for no stale value", async () => {
+    const { cache, clock } = setUp();
+    await cache.set("key", "live");
+    const load = cache.getOrSet("key", () => new Promise((resolve) => clock.setTimer(() => resolve("new"), 100)), {
+      forceRefresh: true,
+      softTimeoutMs: 10,
+    });
+    await clock.advanceAsync(100);
+    expect(await load).toBe("new");
+  });
+
+  it("gives the live value when it fails to who asked for staleIfErrorMs", async () => {
+    const { cache } = setUp();
+    await cache.set("key", "live");
+    expect(await cache.getOrSet("key", fail, { forceRefresh: true, staleIfErrorMs: 1 })).toBe("live");
+  });
+});
+
+describe("arguments of another kind", () => {
+  it("are refused as options of set, setMany and of a load, a time to live in their place above all", async () => {
+    const { cache } = setUp();
+    for (const options of [5_000, null, "1h"] as unknown[]) {
+      expect(() => cache.set("key", 1, options as object)).toThrow("options must be an object");
+      expect(() => cache.setMany([["key", 1]], options as object)).toThrow("options must be an object");
+      expect(() => cache.getOrSet("key", () => 1, options as object)).toThrow("options must be an object");
+    }
+    expect(await cache.get("key")).toBe(undefined);
+  });
+
+  it("reject the promise of an invalidation, and do not throw where one waits for a rejection", async () => {
+    const { cache } = setUp();
+    await expect(cache.invalidate(5 as unknown as string)).rejects.toMatchObject(refused("key"));
+    await expect(cache.invalidateTag("")).rejects.toMatchObject(refused("tag"));
+    await expect(cache.invalidateMatching("")).rejects.toMatchObject(refused("pattern"));
+    expect(cache.stats().invalidations).toBe(0);
+  });
+
+  it("are refused as tiers and bus by the constructor, which names them", () => {
+    const l1 = new NaiveCache<never>({ clock: new ManualClock() });
+    const make = (options: object) => () => new TieredCache(options as TieredCacheOptions<unknown>);
+    expect(make({ l1: new Map() })).toThrow("l1.lookup must be a function");
+    expect(make({ l1, l2: new NaiveCache({ clock: new ManualClock() }) })).toThrow("l2.reserve must be a function");
+    expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
+  });
+});
+
+it("leaves no rejection unhandled when a later entry of setMany is refused", async () => {
+  const clock = new ManualClock();
+  const { cache } = setUp({ clock, l2: new NaiveStore({ clock }), bus: new MemoryInvalidationBus() });
+  const unhandled: unknown[] = [];
+  const listen = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", listen);
+  // The first is refused by the second tier, later; the second at once.
+  expect(() =>
+    cache.setMany([
+      ["a", 10n],
+      ["b", undefined],
+    ]),
+  ).toThrow("undefined");
+  await settle();
+  await settle();
+  process.off("unhandledRejection", listen);
+  expect(unhandled).toEqual([]);
+});
