@@ -50,7 +50,7 @@ export function zeroNumbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, zeroNumbers(inner)]));
 }
 
-/** A finite number, else 0. */
+/** A finite number that is not negative, else 0. */
 export function countOf(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+  return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : 0;
 }

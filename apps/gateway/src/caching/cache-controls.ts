@@ -31,6 +31,8 @@ export interface CacheControls {
 
 /** Longest time to live that a request may ask for: a year. */
 const MAX_TTL_SECONDS = 31_536_000;
+/** The same in milliseconds. */
+export const MAX_TTL_MS: number = MAX_TTL_SECONDS * 1000;
 const MODES: ReadonlySet<string> = new Set(["on", "off", "read-only", "write-only", "refresh"]);
 const CONTROL_HEADERS = [
   "cache-control",

@@ -1,5 +1,5 @@
 import type { TokenUsage } from "../answers/family.ts";
-import { isObject, parseObject } from "../answers/json.ts";
+import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 
 /** What is known about a stored answer beside its bytes. */
 export interface AnswerMeta {
@@ -51,10 +51,25 @@ export class StoredAnswer {
   static decode(bytes: Buffer): StoredAnswer {
     const end = bytes.indexOf(0x0a);
     const meta = end < 0 ? undefined : parseObject(bytes.toString("utf8", 0, end));
-    if (!meta || typeof meta.owner !== "string" || typeof meta.createdAt !== "number" || typeof meta.ttlMs !== "number")
-      throw new Error("not a stored answer");
-    if (meta.usage !== undefined && !isObject(meta.usage)) throw new Error("not a stored answer");
+    if (!meta || !isMeta(meta)) throw new Error("not a stored answer");
     // A copy: what comes from a socket is a view of a larger buffer that would be kept alive.
     return new StoredAnswer(meta as unknown as AnswerMeta, Buffer.from(bytes.subarray(end + 1)));
   }
+}
+
+/** A provider's name goes into a header; printable, it can be sent. */
+const PROVIDER = /^[\x21-\x7e]{1,512}$/;
+const FORMATS: ReadonlySet<unknown> = new Set(["json", "f32", "f64"]);
+
+/** Whether what was read describes an answer: it may have been written by another version, or by whoever can write to the second tier. */
+function isMeta({ owner, model, upstreamModel, provider, createdAt, ttlMs, upstreamMs, usage, format }: JsonObject): boolean {
+  if (typeof owner !== "string" || owner === "" || typeof model !== "string" || !FORMATS.has(format)) return false;
+  if (typeof provider !== "string" || !PROVIDER.test(provider)) return false;
+  if (upstreamModel !== undefined && typeof upstreamModel !== "string") return false;
+  if (!isCount(createdAt) || !isCount(ttlMs) || !isCount(upstreamMs)) return false;
+  return usage === undefined || (isObject(usage) && isCount(usage.inputTokens) && isCount(usage.outputTokens));
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }

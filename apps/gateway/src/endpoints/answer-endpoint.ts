@@ -150,7 +150,7 @@ export class AnswerEndpoint {
       },
       this.#options(active, target, isForced),
     );
-    if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer);
+    if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer, isForced);
     return this.#await(active, target, answer, isForced, wasLoading);
   }
 
@@ -173,7 +173,11 @@ export class AnswerEndpoint {
       else if (value !== undefined && active.made === value) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
       else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !isPastItsTime(value))
         this.#tell(active, target, value, "COALESCED");
-      else return this.#tellStored(active, target, value);
+      else {
+        // Another attempt attaches by itself, and one caller must not be told a stream twice.
+        detach?.();
+        return await this.#tellStored(active, target, value, isForced);
+      }
       return "answered";
     } catch (error) {
       if (streamed) {
@@ -194,10 +198,15 @@ export class AnswerEndpoint {
     return isLive ? "COALESCED" : "HIT";
   }
 
-  /** Tells an answer that was found rather than made. Whose it is was settled by the key; it is compared once more all the same. */
-  #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined): Attempt {
+  /**
+   * Tells an answer that was found rather than made. Whose it is was settled by the key; it is compared once more all the same, and somebody
+   * else's is none: another is made in its place.
+   */
+  #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined, isForced: boolean): Attempt | Promise<Attempt> {
     if (answer === undefined || !isOwnedBy(answer, active))
-      return new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true });
+      return isForced
+        ? new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true })
+        : this.#attempt(active, target, true);
     this.#tell(active, target, answer, isPastItsTime(answer) ? "STALE" : "HIT");
     return "answered";
   }

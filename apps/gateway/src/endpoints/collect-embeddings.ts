@@ -33,13 +33,15 @@ async function collectAndStore(parts: GatewayParts, request: EmbeddingsRequest, 
 }
 
 async function collectItem(
-  { answers, settings }: GatewayParts,
-  { controls, plan, identity, ttlMs, departure }: EmbeddingsRequest,
+  parts: GatewayParts,
+  request: EmbeddingsRequest,
   target: PlannedTarget,
   key: string,
   position: number,
   batch: ItemBatch<StoredAnswer>,
 ): Promise<Item> {
+  const { answers, settings } = parts;
+  const { controls, plan, identity, ttlMs, departure } = request;
   let isDecided = false;
   const decide = (): void => {
     if (!isDecided) batch.decide();
@@ -73,7 +75,11 @@ async function collectItem(
   if (wasLoading || !(read instanceof Promise)) decide();
   const answer = await read;
   decide();
-  if (!answer || answer.meta.owner !== identity.tenant) throw new UpstreamFailure("The stored answer could not be used.", { status: 502 });
+  if (!answer || answer.meta.owner !== identity.tenant) {
+    if (isForced) throw new UpstreamFailure("The stored answer could not be used.", { status: 502 });
+    // Somebody else's is none: another is computed in its place.
+    return collectItem(parts, { ...request, controls: { ...controls, isRead: false } }, target, key, position, batch);
+  }
   if (answer === computed) return { answer, origin: "computed", isRefreshed: isForced };
   if (isPastItsTime(answer)) return { answer, origin: "stale", isRefreshed: false };
   return { answer, origin: wasLoading && read instanceof Promise ? "shared" : "stored", isRefreshed: false };

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { readSseEvent, SseSplitter } from "./splitter.ts";
 
 const line = fc.string({ unit: fc.constantFrom("a", "ü", "😀", " ", ":", "{", "}") });
@@ -32,5 +32,36 @@ describe("SseSplitter", () => {
   it("passes comments over and joins the lines of one event", () => {
     const [event] = new SseSplitter().push(Buffer.from(": keep-alive\nevent: note\ndata: one\ndata:two\n\n"));
     expect(readSseEvent(event as Buffer)).toEqual({ name: "note", data: "one\ntwo" });
+  });
+
+  it("copies and looks at a long event a few times in all, however small the chunks are that it comes in", () => {
+    const chunk = Buffer.alloc(1024, "a");
+    const chunks = 2048;
+    let bytes = 0;
+    const copy = vi.spyOn(Buffer.prototype, "copy").mockImplementation(function (this: Buffer, target: Uint8Array, start = 0) {
+      bytes += this.length;
+      target.set(this, start);
+      return this.length;
+    });
+    const search = vi.spyOn(Buffer.prototype, "indexOf");
+    try {
+      const splitter = new SseSplitter();
+      for (let index = 0; index < chunks; index += 1) splitter.push(chunk);
+      const [event] = splitter.push(Buffer.from("\n\n"));
+      expect(event?.length).toBe(chunk.length * chunks + 2);
+      for (const { length } of search.mock.contexts) bytes += length;
+    } finally {
+      copy.mockRestore();
+      search.mockRestore();
+    }
+    expect(bytes).toBeLessThan(chunk.length * chunks * 6);
+  });
+
+  it("refuses an event that does not end within its bound, in whatever chunks it comes", () => {
+    const splitter = new SseSplitter();
+    const chunk = Buffer.alloc(64 * 1024, "a");
+    expect(() => {
+      for (let index = 0; index <= 256; index += 1) splitter.push(chunk);
+    }).toThrow(RangeError);
   });
 });

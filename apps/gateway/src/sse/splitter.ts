@@ -8,15 +8,18 @@ const CARRIAGE_RETURN = 0x0d;
  * ends and the closing blank line. Works on bytes: an event's end is ASCII, so characters cut by a chunk border stay whole.
  */
 export class SseSplitter {
+  /** The event that has begun and not ended. */
   #rest: Buffer | undefined;
+  /** Where it stands once it has come in several chunks, with room to grow: each byte of a long event is copied a few times, not with every chunk. */
+  #room: Buffer | undefined;
   #heldReturn = false;
 
   /** Takes the next chunk and gives the events that it completes. @throws {RangeError} when an event is longer than 16 MiB */
   push(chunk: Uint8Array): Buffer[] {
-    let bytes = this.#normalize(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    if (this.#rest) bytes = Buffer.concat([this.#rest, bytes]);
+    const bytes = this.#normalize(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     const events: Buffer[] = [];
-    let start = 0;
+    let start = this.#finishRest(bytes, events);
+    if (start < 0) return events;
     for (;;) {
       const end = bytes.indexOf("\n\n", start);
       if (end < 0) break;
@@ -24,12 +27,41 @@ export class SseSplitter {
       start = end + 2;
     }
     this.#rest = start < bytes.length ? bytes.subarray(start) : undefined;
-    if (this.#rest && this.#rest.length > MAX_EVENT_BYTES) throw new RangeError("a server-sent event is longer than 16 MiB");
     return events;
   }
 
   /** What came after the last blank line: an event that was never ended, which the standard says to drop. */
   get rest(): Buffer | undefined {
+    return this.#rest;
+  }
+
+  /** Looks for the end of the event that has begun. @returns where the next one begins; -1 when it has not ended */
+  #finishRest(bytes: Buffer, events: Buffer[]): number {
+    if (!this.#rest) return 0;
+    const endsInBorder = this.#rest[this.#rest.length - 1] === LINE_FEED && bytes[0] === LINE_FEED;
+    const end = endsInBorder ? 1 : bytes.indexOf("\n\n") + 2;
+    if (!endsInBorder && end < 2) {
+      this.#append(bytes);
+      return -1;
+    }
+    const event = this.#append(bytes.subarray(0, end));
+    if (event.length > 2) events.push(event);
+    this.#rest = undefined;
+    this.#room = undefined;
+    return end;
+  }
+
+  #append(bytes: Buffer): Buffer {
+    const rest = this.#rest as Buffer;
+    const length = rest.length + bytes.length;
+    if (length > MAX_EVENT_BYTES) throw new RangeError("a server-sent event is longer than 16 MiB");
+    if (!this.#room || this.#room.length < length) {
+      const room = Buffer.allocUnsafe(this.#room ? Math.max(length, this.#room.length * 2) : length);
+      rest.copy(room);
+      this.#room = room;
+    }
+    bytes.copy(this.#room, rest.length);
+    this.#rest = this.#room.subarray(0, length);
     return this.#rest;
   }
 

@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { StoredAnswer } from "../src/caching/stored-answer.ts";
+import { createSettings } from "../src/config/read-settings.ts";
+import { createGatewayCore, type GatewayCore } from "../src/gateway-core.ts";
+import { FetchExchange } from "../src/http/fetch-exchange.ts";
+import { createLog } from "../src/telemetry/log.ts";
+import { PooledUpstream } from "../src/upstream/pooled-upstream.ts";
+import { operatorProviders } from "../src/upstream/provider-directory.ts";
+import { ProviderTable } from "../src/upstream/provider-table.ts";
+import { type Bed, chat, startBed } from "./support/start.ts";
+import { FixtureUpstream } from "./support/upstream.ts";
+
+describe("an entry that is another tenant's, under whatever key it came to stand", () => {
+  let fixture: FixtureUpstream;
+  let upstream: PooledUpstream;
+  let core: GatewayCore;
+  beforeAll(async () => {
+    fixture = await FixtureUpstream.start();
+    const settings = createSettings({ openaiBaseUrl: fixture.url, openaiApiKey: "sk-upstream-0000" });
+    upstream = new PooledUpstream({ connections: 4 });
+    const { providers, fallback, anthropic } = operatorProviders(settings, upstream);
+    const table = new ProviderTable(settings, providers, fallback, anthropic);
+    const ann = { tenant: "ann", keyId: undefined, limits: {}, upstreamKey: undefined };
+    core = createGatewayCore({
+      settings,
+      log: createLog("silent"),
+      authenticator: { identify: () => ann },
+      directory: { table: () => table },
+    });
+  });
+  afterAll(async () => {
+    await core.close();
+    await upstream.close();
+    await fixture.close();
+  });
+
+  const ask = (path: string, body: unknown): Promise<Response> => {
+    const exchange = new FetchExchange(new Request(`http://app${path}`, { method: "POST", body: JSON.stringify(body) }));
+    void core.api.handle(exchange);
+    return exchange.response;
+  };
+
+  it.each([
+    ["a whole answer", "/v1/chat/completions", chat("foreign")],
+    ["a stream", "/v1/chat/completions", chat("foreign stream", { stream: true })],
+    ["an embedding", "/v1/embeddings", { model: "fixture-model", input: ["foreign"] }],
+  ])("is no answer to %s: another is made in its place", async (_, path, body) => {
+    const first = await ask(path, body);
+    await first.text();
+    const key = /key="([^"]+)"/.exec(first.headers.get("cache-status") ?? "")?.[1] as string;
+    const found = await core.parts.answers.lookup(key);
+    if (found.status === "miss") throw new Error("the first answer was not stored");
+    const { meta, body: bytes } = found.value;
+    const secret = Buffer.from(bytes.toString("latin1").replace("fixture", "bob-own"), "latin1");
+    await core.parts.answers.set(key, new StoredAnswer({ ...meta, owner: "bob" }, secret), { ttlMs: 60_000, tags: [] });
+    const calls = fixture.calls;
+    const again = await ask(path, body);
+    expect([again.status, again.headers.get("x-larder-cache"), fixture.calls - calls]).toEqual([200, "REFRESH", 1]);
+    expect(await again.text()).not.toContain("bob-own");
+    expect((await ask(path, body)).headers.get("x-larder-cache")).toBe("HIT");
+  });
+});
+
+describe("imported lines", () => {
+  let bed: Bed;
+  let line: { key: string; tags: string[]; expiresAt: number; entry: string };
+  let meta: Record<string, unknown>;
+  let body: Buffer;
+  beforeAll(async () => {
+    bed = await startBed();
+    await (await bed.post("/v1/chat/completions", chat("imported"))).text();
+    line = JSON.parse((await (await bed.admin("GET", "/admin/cache/export")).text()).trim());
+    const bytes = Buffer.from(line.entry, "base64");
+    const end = bytes.indexOf("\n");
+    meta = JSON.parse(bytes.toString("utf8", 0, end));
+    body = bytes.subarray(end + 1);
+  });
+  afterAll(() => bed.close());
+
+  const importOne = async (changes: { meta?: object; body?: Buffer; line?: object }): Promise<Record<string, number>> => {
+    const entry = Buffer.concat([Buffer.from(`${JSON.stringify({ ...meta, ...changes.meta })}\n`), changes.body ?? body]);
+    const text = JSON.stringify({ ...line, entry: entry.toString("base64"), ...changes.line });
+    const report = await bed.admin("POST", "/admin/cache/import", `${text}\n`);
+    return (await report.json()) as Record<string, number>;
+  };
+
+  it.each([
+    ["a provider's name that no header can carry", { meta: { provider: "a\r\nx-evil: 1" } }],
+    ["no provider", { meta: { provider: undefined } }],
+    ["usage that is no number", { meta: { usage: { inputTokens: "a\r\nb", outputTokens: 1 } } }],
+    ["an owner other than the key's", { meta: { owner: "somebody-else" } }],
+    ["a time to live below zero", { meta: { ttlMs: -5 } }],
+    ["a time to live of ages", { meta: { ttlMs: 1e15 }, line: { expiresAt: 1e15 } }],
+    ["an embedding where an answer belongs", { meta: { format: "f32" } }],
+    ["an answer that is no JSON", { body: Buffer.from("hello") }],
+    ["an error", { body: Buffer.from('{"error":{"message":"boom"}}') }],
+    ["an answer that has not ended", { body: Buffer.from('{"choices":[{"index":0,"message":{},"finish_reason":null}]}') }],
+    ["a key of another endpoint", { line: { key: `1:0000000000000000:embedding:m:${"0".repeat(64)}` } }],
+  ])("are refused with %s", async (_, changes) => {
+    expect(await importOne(changes)).toEqual({ imported: 0, expired: 0, refused: 1 });
+  });
+
+  it("are dropped with their tenant and model, whatever tags they came with", async () => {
+    expect(await importOne({ line: { tags: [] } })).toMatchObject({ imported: 1 });
+    expect((await bed.post("/v1/chat/completions", chat("imported"))).headers.get("x-larder-cache")).toBe("HIT");
+    await bed.admin("POST", "/admin/cache/invalidate", { tenant: "default" });
+    expect((await bed.post("/v1/chat/completions", chat("imported"))).headers.get("x-larder-cache")).toBe("MISS");
+  });
+
+  it("may end without a line end, or with two characters, and be blank", async () => {
+    const text = `\r\n${JSON.stringify(line)}\r\n\n${JSON.stringify(line)}`;
+    const report = await bed.admin("POST", "/admin/cache/import", text);
+    expect(await report.json()).toEqual({ imported: 2, expired: 0, refused: 0 });
+  });
+});
