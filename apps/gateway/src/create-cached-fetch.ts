@@ -41,8 +41,11 @@ export interface CachedFetch {
   close(): Promise<void>;
 }
 
-/** Endpoints by the end of their path, whatever base URL stands before it. */
-const ENDPOINT = /^(.*?)(\/(?:chat\/completions|completions|embeddings|responses|messages|images\/generations))$/;
+/**
+ * Endpoints by the end of their path, whatever base URL stands before it. Messages of something else (`/threads/{id}/messages`) are no
+ * answers: what is posted there changes it.
+ */
+const ENDPOINT = /^(.*?)(\/(?:chat\/completions|completions|embeddings|responses|images\/generations)|(?<!\/threads\/[^/]+)\/messages)$/;
 /** Headers about one connection or about this cache: not sent on. */
 const OWN_HEADERS = /^(host|connection|content-length|transfer-encoding|accept-encoding|cache-control|x-larder-.*|x-openrouter-cache.*)$/;
 /**

@@ -82,7 +82,10 @@ describe("createCachedFetch", () => {
       },
     });
     expect(await (await cached("http://127.0.0.1:9/v1/models")).text()).toBe("as it is");
-    expect(seen).toEqual(["http://127.0.0.1:9/v1/models"]);
+    // What is posted to a thread is kept there: it is no request for an answer.
+    const said = { method: "POST", body: JSON.stringify({ role: "user", content: "hello" }) };
+    expect(await (await cached("http://127.0.0.1:9/v1/threads/thread_1/messages", said)).text()).toBe("as it is");
+    expect(seen).toEqual(["http://127.0.0.1:9/v1/models", "http://127.0.0.1:9/v1/threads/thread_1/messages"]);
     await cached.close();
   });
 

@@ -270,11 +270,26 @@ const BLOCKS: ReadonlyArray<readonly [begin: Told & { readonly type: string }, .
   [{ type: "container_upload", file_id: "file_1" }],
 ];
 
-function liveMessage(): string {
+/** Kinds that only the beta client knows. */
+const BETA_BLOCKS: typeof BLOCKS = [
+  [
+    { type: "compaction", content: null, encrypted_content: null },
+    { type: "compaction_delta", content: "what was said before", encrypted_content: "sealed" },
+  ],
+  [{ type: "fallback", from: { model: "m" }, to: { model: "m-other" }, trigger: { type: "refusal" } }],
+  [
+    { type: "mcp_tool_use", id: "mcptoolu_1", name: "find", server_name: "s", input: {} },
+    { type: "input_json_delta", partial_json: '{"a":1}' },
+  ],
+  [{ type: "mcp_tool_result", tool_use_id: "mcptoolu_1", is_error: false, content: [{ type: "text", text: "t", citations: null }] }],
+  [{ type: "advisor_tool_result", tool_use_id: "srvtoolu_1", content: { type: "advisor_result", text: "t" } }],
+];
+
+function liveMessage(blocks = BLOCKS, besideDelta: Told = {}): string {
   const usage = { input_tokens: 11, cache_read_input_tokens: 3, output_tokens: 1 };
   const head = { id: "msg_1", type: "message", role: "assistant", model: "m", content: [], stop_reason: null, stop_sequence: null };
   const events: Told[] = [{ type: "message_start", message: { ...head, stop_details: null, container: null, usage } }];
-  for (const [index, [block, ...deltas]] of BLOCKS.entries()) {
+  for (const [index, [block, ...deltas]] of blocks.entries()) {
     events.push({ type: "content_block_start", index, content_block: block });
     for (const delta of deltas) events.push({ type: "content_block_delta", index, delta });
     events.push({ type: "content_block_stop", index });
@@ -285,7 +300,7 @@ function liveMessage(): string {
     stop_details: { type: "refusal", category: null, explanation: "no" },
     container: { id: "c", expires_at: "later" },
   };
-  events.push({ type: "message_delta", delta, usage: { output_tokens: 7, server_tool_use: { web_search_requests: 1 } } });
+  events.push({ type: "message_delta", delta, usage: { output_tokens: 7, server_tool_use: { web_search_requests: 1 } }, ...besideDelta });
   events.push({ type: "message_stop" });
   return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("");
 }
@@ -318,5 +333,32 @@ describe("/v1/messages", () => {
     expect(replayed).toEqual(live);
     expect(live.final.stop_details).toMatchObject({ explanation: "no" });
     expect(live.told).toMatchObject({ thinking: "let me see", text: "plainwith a source" });
+  });
+
+  it("the beta client hears the same of what only it knows, and both it and a whole answer end with the same message", async () => {
+    const beside = {
+      context_management: { applied_edits: [{ type: "clear_tool_uses_20250919", cleared_tool_uses: 2 }] },
+      input_transformations: [],
+    };
+    const edits = { edits: [{ type: "clear_tool_uses_20250919" as const }] };
+    let ask = { model: "m", max_tokens: 9, messages: [{ role: "user" as const, content: "" }], context_management: edits };
+    const [live, replayed] = await liveAndReplayed(liveMessage([...BLOCKS, ...BETA_BLOCKS], beside), async (verdicts, content) => {
+      const client = new Anthropic({ baseURL: bed.url, apiKey: "any", fetch: noting(verdicts) });
+      ask = { ...ask, messages: [{ role: "user", content }] };
+      const stream = client.beta.messages.stream(ask);
+      const heard: unknown[] = [];
+      for (const event of ["compaction", "contentBlock", "message"] as const)
+        stream.on(event, (value: unknown) => void heard.push([event, structuredClone(value)]));
+      const deltas: Told[] = [];
+      stream.on("streamEvent", (event) => {
+        if (event.type === "message_delta") deltas.push(event as unknown as Told);
+      });
+      return { heard, final: await stream.finalMessage(), edited: deltas.map((event) => event.context_management) };
+    });
+    expect(replayed).toEqual(live);
+    expect(live.edited).toEqual([beside.context_management]);
+    const whole = await new Anthropic({ baseURL: bed.url, apiKey: "any" }).beta.messages.create(ask);
+    expect(live.final).toMatchObject({ ...whole });
+    expect(whole).toMatchObject({ ...beside, model: "m-other" });
   });
 });

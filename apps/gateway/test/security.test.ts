@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createAdminApp } from "../src/admin/admin-app.ts";
 import type { AdminParts } from "../src/admin/admin-parts.ts";
@@ -114,8 +115,31 @@ describe("S5, S22: tenants", () => {
     expect([shown(second).sort(), shown(anthropic)]).toEqual([["Bearer sk-USER-OWN-KEY", "Bearer sk-own"], []]);
     passing.upstream.seen.length = 0;
     await models({ "anthropic-version": "2023-06-01" });
-    expect([shown(passing.upstream), shown(anthropic)]).toEqual([[], ["sk-USER-OWN-KEY"]]);
+    expect([shown(passing.upstream), shown(anthropic)]).toEqual([[], [authorization]]);
     await Promise.all([passing.close(), second.close(), anthropic.close()]);
+  });
+
+  it("in passthrough, Anthropic's upstream gets the caller's key in the header in which it came", async () => {
+    const anthropic = await FixtureUpstream.start();
+    const passing = await startBed({ auth: "passthrough", anthropicBaseUrl: anthropic.url });
+    for (const client of [
+      { apiKey: "sk-ant-key" },
+      { authToken: "sk-ant-oat-token" },
+      { defaultHeaders: { "x-api-key": "sk-ant-old-client" } },
+    ]) {
+      const messages = new Anthropic({ apiKey: null, authToken: null, ...client, baseURL: passing.url }).messages;
+      await messages.create({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "whose" }] });
+      await messages.countTokens({ model: "m", messages: [] }).catch(() => undefined);
+    }
+    const came = anthropic.seen.map(({ headers }) => [headers.authorization, headers["x-api-key"]]);
+    const once = [
+      ["Bearer sk-ant-key", undefined],
+      ["Bearer sk-ant-oat-token", undefined],
+      [undefined, "sk-ant-old-client"],
+    ];
+    expect(came.filter((_, index) => index % 2 === 0)).toEqual(once);
+    expect(came.filter((_, index) => index % 2 === 1)).toEqual(once);
+    await Promise.all([passing.close(), anthropic.close()]);
   });
 
   it.each([

@@ -164,6 +164,42 @@ describe("the query of a request", () => {
   });
 });
 
+it("a provider that does not know how to tell a stream's usage is asked in the caller's own words, and from then on at once", async () => {
+  const old = await startBed();
+  old.upstream.behaviour = ({ body }, response) => {
+    if (body.stream_options === undefined) return false;
+    response
+      .writeHead(422, { "content-type": "application/json" })
+      .end('{"detail":[{"loc":["body","stream_options"],"type":"extra_forbidden"}]}');
+    return true;
+  };
+  const ask = async (text: string): Promise<unknown[]> => {
+    const response = await old.post(CHAT, chat(text, { stream: true }));
+    return [response.status, (await response.text()).trim().endsWith("data: [DONE]"), response.headers.get("x-larder-cache")];
+  };
+  expect([await ask("old"), old.upstream.calls]).toEqual([[200, true, "MISS"], 2]);
+  expect([await ask("old"), old.upstream.calls]).toEqual([[200, true, "HIT"], 2]);
+  expect([await ask("older"), old.upstream.calls]).toEqual([[200, true, "MISS"], 3]);
+  // Whoever asks for the usage by name hears that there is none.
+  expect((await old.post(CHAT, chat("named", { stream: true, stream_options: { include_usage: true } }))).status).toBe(422);
+  await old.close();
+});
+
+it.each([{ stream: true }, {}])("a provider that begins an answer and goes silent is a 504 past the cache, too: %o", async (more) => {
+  const bed = await startBed({ upstreamTimeout: "100ms" });
+  bed.upstream.behaviour = (_seen, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+    return true;
+  };
+  const { status } = await bed.post(CHAT, chat("silent", more));
+  expect(status).toBe(504);
+  if ("stream" in more) {
+    expect((await bed.post(CHAT, chat("silent", more), { "cache-control": "no-store" })).status).toBe(504);
+    expect(bed.logs.filter((line) => line.includes('"level":50'))).toEqual([]);
+  }
+  await bed.close();
+});
+
 it("what a caller says of a stream goes on, with the usage that the cache needs", async () => {
   await (await bed.post(CHAT, chat("padded", { stream: true, stream_options: { include_obfuscation: false } }))).text();
   expect(bed.upstream.seen.at(-1)?.body.stream_options).toEqual({ include_obfuscation: false, include_usage: true });

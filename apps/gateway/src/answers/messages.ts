@@ -1,6 +1,6 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
-import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
+import { isObject, type JsonObject, objectsOf, parseObject, setField } from "./json.ts";
 import { cutText } from "./pieces.ts";
 
 /** Anthropic's `/v1/messages`: `message` objects and their content-block events. */
@@ -39,11 +39,17 @@ class MessagesAssembler implements StreamAssembler {
     }
     if (parsed.type === "message_start" && isObject(parsed.message)) this.#message = { ...parsed.message };
     else if (parsed.type === "content_block_start" && isObject(parsed.content_block))
-      this.#blocks.set(countOf(parsed.index), { ...parsed.content_block });
+      this.#beginBlock(countOf(parsed.index), parsed.content_block);
     else if (parsed.type === "content_block_delta" && isObject(parsed.delta)) this.#addDelta(countOf(parsed.index), parsed.delta);
     else if (parsed.type === "content_block_stop") this.#endBlock(countOf(parsed.index));
     else if (parsed.type === "message_delta") this.#endMessage(parsed);
     else if (parsed.type === "message_stop") this.#isDone = true;
+  }
+
+  #beginBlock(index: number, block: JsonObject): void {
+    this.#blocks.set(index, { ...block });
+    // Another model has gone on: a whole answer bears its name, and a stream's beginning could not know it.
+    if (block.type === "fallback" && isObject(block.to) && this.#message) this.#message.model = block.to.model ?? this.#message.model;
   }
 
   #addDelta(index: number, delta: JsonObject): void {
@@ -53,6 +59,8 @@ class MessagesAssembler implements StreamAssembler {
       return;
     }
     if (delta.type === "input_json_delta") this.#inputs.set(index, `${this.#inputs.get(index) ?? ""}${delta.partial_json ?? ""}`);
+    // A summary of the conversation comes in one piece, which is the whole.
+    else if (delta.type === "compaction_delta") Object.assign(block, delta, { type: block.type });
     else if (delta.type === "citations_delta")
       block.citations = [...(Array.isArray(block.citations) ? block.citations : []), delta.citation];
     else
@@ -72,8 +80,10 @@ class MessagesAssembler implements StreamAssembler {
   #endMessage(event: JsonObject): void {
     if (!this.#message) return;
     const usage = isObject(this.#message.usage) ? this.#message.usage : {};
-    if (isObject(event.delta)) Object.assign(this.#message, event.delta);
-    if (isObject(event.usage)) this.#message.usage = { ...usage, ...event.usage };
+    const { type: _type, delta, usage: told, ...beside } = event;
+    if (isObject(delta)) Object.assign(this.#message, delta);
+    for (const [field, value] of Object.entries(beside)) if (value !== null) setField(this.#message, field, value);
+    if (isObject(told)) this.#message.usage = { ...usage, ...told };
   }
 
   finish(): JsonObject | undefined {
@@ -85,6 +95,8 @@ class MessagesAssembler implements StreamAssembler {
 
 /** What a message tells at its end; clients take it from there, and what is not told there is gone. */
 const ENDING = ["stop_details", "container"] as const;
+/** What the same event tells beside its delta. */
+const BESIDE_ENDING = ["context_management", "input_transformations"] as const;
 
 function replayMessages(answer: JsonObject): string {
   const lines: string[] = [];
@@ -94,7 +106,8 @@ function replayMessages(answer: JsonObject): string {
   const usage = isObject(answer.usage) ? answer.usage : {};
   const ending: JsonObject = { stop_reason: null, stop_sequence: null };
   for (const field of ENDING) if (field in answer) ending[field] = null;
-  const begun = { ...answer, ...ending, content: [], usage: { ...usage, output_tokens: 0 } };
+  const begun: JsonObject = { ...answer, ...ending, content: [], usage: { ...usage, output_tokens: 0 } };
+  for (const field of BESIDE_ENDING) if (field in answer) begun[field] = null;
   for (const field in ending) ending[field] = answer[field] ?? null;
   tell("message_start", { message: begun });
   objectsOf(answer.content).forEach((block, index) => {
@@ -103,7 +116,8 @@ function replayMessages(answer: JsonObject): string {
     for (const delta of deltas) tell("content_block_delta", { index, delta });
     tell("content_block_stop", { index });
   });
-  tell("message_delta", { delta: ending, usage });
+  const beside = Object.fromEntries(BESIDE_ENDING.filter((field) => field in answer).map((field) => [field, answer[field]]));
+  tell("message_delta", { delta: ending, usage, ...beside });
   tell("message_stop", {});
   return lines.join("");
 }
@@ -113,12 +127,20 @@ function toDeltas(block: JsonObject): { begin: JsonObject; deltas: JsonObject[] 
   if (block.type === "text") {
     const citations = Array.isArray(block.citations) ? block.citations.map((citation) => ({ type: "citations_delta", citation })) : [];
     const deltas = cutText(String(block.text ?? "")).map((text) => ({ type: "text_delta", text }));
-    return { begin: { ...block, text: "", ...("citations" in block ? { citations: null } : {}) }, deltas: [...deltas, ...citations] };
+    const begin = { ...block, text: "", ...("citations" in block ? { citations: Array.isArray(block.citations) ? [] : null } : {}) };
+    return { begin, deltas: [...deltas, ...citations] };
   }
   if (block.type === "thinking") {
     const deltas: JsonObject[] = cutText(String(block.thinking ?? "")).map((thinking) => ({ type: "thinking_delta", thinking }));
     if (typeof block.signature === "string") deltas.push({ type: "signature_delta", signature: block.signature });
     return { begin: { ...block, thinking: "", signature: "" }, deltas };
+  }
+  if (block.type === "compaction") {
+    const whole = Object.fromEntries(
+      ["content", "encrypted_content"].filter((field) => field in block).map((field) => [field, block[field]]),
+    );
+    const empty = Object.fromEntries(Object.keys(whole).map((field) => [field, null]));
+    return { begin: { ...block, ...empty }, deltas: [{ type: "compaction_delta", ...whole }] };
   }
   if (isObject(block.input)) {
     // An input without fields is told as an empty text.

@@ -9,7 +9,7 @@ import type { Identity } from "../security/authenticator.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
-import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
+import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
@@ -21,6 +21,9 @@ import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Headers that change the answer and are part of the key, those that providers use to know an application by, and the caller's trace. */
 const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-referer|x-title|traceparent|tracestate)$/;
+
+/** Providers that have refused a stream for the usage that was asked for with it: some older ones do not know the field. */
+const refusesUsage = new WeakSet<Provider>();
 
 /** One request on its way to a provider. */
 export interface AnswerRequest {
@@ -64,7 +67,7 @@ export function upstreamBody(request: Pick<AnswerRequest, "family" | "plan" | "b
   let { body } = request;
   if (target.model !== plan.model) body = setMember(body, "model", target.model);
   const needsUsage = isKept && plan.isStream && !plan.includeUsage && (family.kind === "chat" || family.kind === "completion");
-  if (!needsUsage) return body;
+  if (!needsUsage || refusesUsage.has(target.provider)) return body;
   const told = plan.hasStreamOptions ? parseObject(request.body.toString("utf8"))?.stream_options : undefined;
   return setMember(body, "stream_options", Object.assign(isObject(told) ? told : {}, { include_usage: true }));
 }
@@ -102,8 +105,10 @@ export async function loadAnswer(
       request.onRefused?.(stored.refusal);
     }
     parts.meter.called(target.provider.id, "success");
-    countSpent(parts, request.identity, stored.answer.meta.usage);
-    trace?.succeeded({ status: answer.status, answer: stored.parsed, usage: stored.answer.meta.usage });
+    const { usage } = stored.answer.meta;
+    countSpent(parts, request.identity, usage);
+    if (!usage && stream) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
+    trace?.succeeded({ status: answer.status, answer: stored.parsed, usage });
     return stored.answer;
   } catch (error) {
     // A caller who leaves just before the end has had the answer, and the provider has its price.
@@ -116,8 +121,18 @@ export async function loadAnswer(
     const failure = toUpstreamFailure(error);
     trace?.failed(failure);
     parts.meter.called(target.provider.id, "failure");
+    if (isUsageRefusal(request, target, failure)) {
+      refusesUsage.add(target.provider);
+      return loadAnswer(parts, request, target, load);
+    }
     throw failure;
   }
+}
+
+/** Whether a provider refuses what it was asked for beside the caller's own words: asked in those alone it answers, without telling usage. */
+function isUsageRefusal({ plan }: AnswerRequest, { provider }: PlannedTarget, { status, body }: UpstreamFailure): boolean {
+  if ((status !== 400 && status !== 422) || !plan.isStream || plan.includeUsage || refusesUsage.has(provider)) return false;
+  return body?.includes("stream_options") ?? false;
 }
 
 /** Begins to watch a call; `undefined` where telemetry is off. */

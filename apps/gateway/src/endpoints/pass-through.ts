@@ -97,7 +97,9 @@ function call(
 /** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */
 async function refuseUnstreamed(request: Omit<AnswerRequest, "ttlMs">, answer: UpstreamAnswer): Promise<UpstreamAnswer> {
   if (!/^application\/json\b/.test(headerOf(answer.headers, "content-type") ?? "")) return answer;
-  const bytes = await answer.bytes(MAX_ANSWER_BYTES);
+  const bytes = await answer.bytes(MAX_ANSWER_BYTES).catch((error: unknown) => {
+    throw toUpstreamFailure(error);
+  });
   const parsed = parseObject(bytes.toString("utf8"));
   if (parsed) refuseNoAnswer(request, parsed, request.family.refusalToStore(parsed), answer, bytes);
   const { status, headers } = answer;

@@ -7,7 +7,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { GatewayStore } from "../storage/gateway-store.ts";
 import { ProxyTrust } from "./proxy-trust.ts";
-import { Secret } from "./secret.ts";
+import { CallersKey } from "./secret.ts";
 
 /** Who asks. */
 export interface Identity {
@@ -17,7 +17,7 @@ export interface Identity {
   readonly keyId: string | undefined;
   readonly limits: KeyLimits;
   /** The caller's own upstream key, in passthrough. */
-  readonly upstreamKey: Secret | undefined;
+  readonly upstreamKey: CallersKey | undefined;
   /** Headers that go upstream as they are: those of a caller in this very process. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -73,14 +73,15 @@ export class Authenticator {
       if (this.#isLocalOnly) checkLocal(exchange, this.#trust);
       return ANYONE;
     }
-    const token = tokenOf(exchange);
+    const bearer = bearerOf(exchange);
+    const token = bearer ?? tokenOf(exchange);
     if (token === undefined) throw unauthorized("No API key was sent: use the Authorization header, as `Bearer <key>`, or x-api-key.");
     if (this.#mode === "passthrough")
       return {
         tenant: `key-${createHash("sha256").update(token).digest("hex")}`,
         keyId: undefined,
         limits: NO_LIMITS,
-        upstreamKey: new Secret(token),
+        upstreamKey: new CallersKey(token, bearer !== undefined),
       };
     const found = this.#keys.getOrSet(hashKey(token), ({ key }) => this.#load(key));
     return found instanceof Promise ? found.then(orRefuse, refuseForTrouble) : orRefuse(found);
@@ -119,8 +120,13 @@ function unauthorized(message: string): HttpError {
 /** The caller's key. Anthropic's client sends one of the two, depending on its version. */
 export function tokenOf(exchange: Exchange): string | undefined {
   const authorization = exchange.header("authorization");
-  if (authorization && /^bearer /i.test(authorization)) return authorization.slice(7).trim() || undefined;
+  if (authorization && /^bearer /i.test(authorization)) return bearerOf(exchange);
   return exchange.header("x-api-key")?.trim() || undefined;
+}
+
+function bearerOf(exchange: Exchange): string | undefined {
+  const authorization = exchange.header("authorization");
+  return authorization && /^bearer /i.test(authorization) ? authorization.slice(7).trim() || undefined : undefined;
 }
 
 /**

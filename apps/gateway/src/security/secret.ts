@@ -25,3 +25,14 @@ export class Secret {
     return "[redacted]";
   }
 }
+
+/** A caller's own key for a provider. */
+export class CallersKey extends Secret {
+  /** Whether it came as a bearer token: it goes on as it came, since Anthropic takes tokens of accounts and sessions only so. */
+  readonly isBearer: boolean;
+
+  constructor(value: string, isBearer: boolean) {
+    super(value);
+    this.isBearer = isBearer;
+  }
+}

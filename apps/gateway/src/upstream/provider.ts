@@ -1,4 +1,4 @@
-import type { Secret } from "../security/secret.ts";
+import { CallersKey, type Secret } from "../security/secret.ts";
 import type { Upstream } from "./upstream.ts";
 
 /**
@@ -36,9 +36,13 @@ export function endpointUrl(provider: Pick<Provider, "baseUrl" | "kind">, path: 
   return provider.baseUrl + path.replace(/^\/v1(?=\/)/, "");
 }
 
-/** The headers that carry the credential: the provider's own, or in passthrough the caller's where the provider is one for it. */
-export function credentialHeaders(provider: Provider, callersKey: Secret | undefined): Record<string, string> {
+/**
+ * The headers that carry the credential: the provider's own, in the header that its API is used with, or in passthrough the caller's where the
+ * provider is one for it, in the header in which it came if the API has both.
+ */
+export function credentialHeaders(provider: Provider, callersKey: CallersKey | undefined): Record<string, string> {
   const key = provider.passthrough === "callers-key" ? (callersKey ?? provider.apiKey) : provider.apiKey;
   if (!key) return {};
-  return provider.kind === "anthropic" ? { "x-api-key": key.reveal() } : { authorization: `Bearer ${key.reveal()}` };
+  const isBearer = provider.kind !== "anthropic" || (key instanceof CallersKey && key.isBearer);
+  return isBearer ? { authorization: `Bearer ${key.reveal()}` } : { "x-api-key": key.reveal() };
 }
