@@ -5,14 +5,27 @@
  * - A new epoch empties the log, because stream ids begin again at 1.
  * - Everything here is deterministic but for TIME: Redis >= 5 replicates effects, not scripts.
  * - Numbers are formatted with %.0f: Lua turns 1e15 into "1e+15".
+ * - A record or a log that somebody put something else in place of is made anew, as one that is lost.
  */
 
 /**
+ * `larder_touch(record)`: a write that changes nothing, before anything else. Gives the error of a server that takes no writes, as a replica
+ * or a master without enough of them: others may be told of invalidations elsewhere, and what it answers proves nothing. One that cannot
+ * save (MISCONF) is the right one all the same. Being the script's first write, it lets the rest finish when memory is full.
  * `larder_run()`: the server's run id, false where INFO is forbidden. `larder_epoch(record, log, fresh)`: the lane's epoch, made now when
  * the record is lost. A record is bound to its server from its first moment: one that no check had seen before a failover would pass for
  * the new server's own (found by the simulator).
  */
 const EPOCH = `
+local function larder_touch(record)
+  local touched = redis.pcall('HDEL', record, 'none')
+  if type(touched) ~= 'table' or not touched.err then return nil end
+  if string.find(touched.err, 'WRONGTYPE', 1, true) then
+    redis.call('DEL', record)
+  elseif not string.find(touched.err, 'MISCONF', 1, true) then
+    return touched
+  end
+end
 local function larder_run()
   local info = redis.pcall('INFO', 'server')
   return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or false
@@ -31,12 +44,19 @@ local function larder_epoch(record, log, fresh)
 end
 `;
 
-/** `larder_append(record, log, channel, publish, fresh, limit, body)`: next seq, log entry, publication. Gives epoch and seq. */
+/**
+ * `larder_append(record, log, channel, publish, fresh, limit, body)`: next seq, log entry, publication. Gives epoch and seq. A log that does not
+ * take the entry is no log of ours: it begins anew, and who missed something finds that it does not reach back.
+ */
 const APPEND = `
 local function larder_append(record, log, channel, publish, fresh, limit, body)
   local epoch = larder_epoch(record, log, fresh)
   local seq = string.format('%.0f', redis.call('HINCRBY', record, 'seq', 1))
-  redis.call('XADD', log, 'MAXLEN', '~', limit, seq .. '-0', 'b', body)
+  local added = redis.pcall('XADD', log, 'MAXLEN', '~', limit, seq .. '-0', 'b', body)
+  if type(added) == 'table' then
+    redis.call('DEL', log)
+    redis.call('XADD', log, 'MAXLEN', '~', limit, seq .. '-0', 'b', body)
+  end
   redis.call(publish, channel, '1 ' .. epoch .. ' ' .. seq .. ' ' .. body)
   return epoch, seq
 end
@@ -83,9 +103,12 @@ end
  * forbidden the lane trusts epoch and seq alone.
  */
 const CHECK = `
+local refusal = larder_touch(KEYS[1])
+if refusal then return refusal end
 local run = larder_run()
-local known = redis.call('HGET', KEYS[1], 'run')
-if run and known and known ~= run then redis.call('DEL', KEYS[1]) end
+local held = redis.call('HMGET', KEYS[1], 'run', 'seq')
+local known = held[1]
+if run and known and known ~= run or not string.match(held[2] or '', '^%d+$') then redis.call('DEL', KEYS[1]) end
 local epoch = larder_epoch(KEYS[1], KEYS[2], ARGV[1])
 if run and known ~= run then redis.call('HSET', KEYS[1], 'run', run) end
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clearedAt', 'taggedAt', 'patterns')

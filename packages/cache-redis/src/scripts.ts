@@ -106,20 +106,8 @@ local function larder_wake(lease, held, channel, outcome)
 end
 `;
 
-/**
- * KEYS record, log; ARGV as `checkScript`. The HDEL makes a replica refuse it: a master that was demoted in place still answers reads,
- * and old ones. A record of another type is made anew.
- */
-export const check: RedisScript = {
-  name: "check",
-  source: `
-local touched = redis.pcall('HDEL', KEYS[1], 'none')
-if type(touched) == 'table' and touched.err then
-  if not string.find(touched.err, 'WRONGTYPE', 1, true) then return touched end
-  redis.call('DEL', KEYS[1])
-end
-${checkScript}`,
-};
+/** KEYS record, log; ARGV as `checkScript`. */
+export const check: RedisScript = { name: "check", source: checkScript };
 
 /**
  * The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
@@ -243,7 +231,8 @@ return { epoch, seq, string.format('%.0f', larder_now()) }
 export const mark: RedisScript = {
   name: "mark",
   source: `${luaPrelude.epoch}${luaPrelude.append}${luaPrelude.mark}${luaPrelude.now}
-redis.call('HDEL', KEYS[1], 'none')
+local refusal = larder_touch(KEYS[1])
+if refusal then return refusal end
 local epoch, seq = larder_append(KEYS[1], KEYS[2], ARGV[3], ARGV[2], ARGV[1], ARGV[4], ARGV[5])
 larder_mark(KEYS[1], ARGV[6], ARGV[7], seq, KEYS[3], ARGV[8], epoch)
 return { epoch, seq, string.format('%.0f', larder_now()) }

@@ -9,13 +9,14 @@ export const check: BusScript = { name: "check", text: checkScript };
  * KEYS record, log, tag; ARGV fresh epoch, publish command, channel, log length, body, kind, subject, tag's time to live in ms.
  * Answers { epoch, seq }.
  *
- * The HDEL of a field that is never there comes first because Redis refuses a script whose *first* write could need memory when memory
+ * The touch comes first because Redis refuses a script whose *first* write could need memory when memory
  * is full, and lets it finish once it has written anything (src/script.c, scriptVerifyOOM): an invalidation must never fail for that.
  */
 export const append: BusScript = {
   name: "append",
   text: `${luaPrelude.epoch}${luaPrelude.append}${luaPrelude.mark}
-redis.call('HDEL', KEYS[1], 'none')
+local refusal = larder_touch(KEYS[1])
+if refusal then return refusal end
 local epoch, seq = larder_append(KEYS[1], KEYS[2], ARGV[3], ARGV[2], ARGV[1], ARGV[4], ARGV[5])
 larder_mark(KEYS[1], ARGV[6], ARGV[7], seq, KEYS[3], ARGV[8], epoch)
 return { epoch, seq }
@@ -24,12 +25,14 @@ return { epoch, seq }
 
 /**
  * A page of the log. KEYS record, log; ARGV first seq wanted, entries at most.
- * Answers { epoch, seq, entries }, epoch false when the record is lost. One script, so that the entries belong to that epoch.
+ * Answers { epoch, seq, entries }, epoch false when the record is lost. One script, so that the entries belong to that epoch. What is no
+ * record is a lost one, what is no log an empty one.
  */
 export const replay: BusScript = {
   name: "replay",
   text: `
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
-return { state[1], state[2], redis.call('XRANGE', KEYS[2], ARGV[1] .. '-0', '+', 'COUNT', ARGV[2]) }
+local state = redis.pcall('HMGET', KEYS[1], 'epoch', 'seq')
+local entries = redis.pcall('XRANGE', KEYS[2], ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])
+return { state[1] or false, state[2] or false, entries.err and {} or entries }
 `,
 };

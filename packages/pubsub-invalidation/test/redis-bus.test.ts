@@ -292,7 +292,7 @@ describe("RedisInvalidationBus", () => {
     opened.push(() => server.stop());
     const channel = open({ url: server.url }).join("secret", new BusRecorder());
     await channel.ready();
-    await server.command("SET", "larder:{secret.0}:version", "not a hash");
+    await server.command("ACL", "SETUSER", "default", "-xadd");
     const refusal: unknown = await channel.invalidate(key("sk-canary"), call()).catch((error: unknown) => error);
     expect(CacheError.is(refusal) && refusal.code).toBe("ERR_CACHE_BACKEND");
     expect(inspect(refusal, { depth: 10 })).not.toContain("sk-canary");
