@@ -11,6 +11,9 @@ export interface FlightHost<V> {
   forget(flight: Flight<V>): void;
 }
 
+/** Gives a lease back and tells those who wait for it how it ended. */
+type ReleaseLease = (outcome: "not-stored" | "failed") => void;
+
 /** The result of a load that has not come back from its first step. */
 interface EarlyResult<V> {
   readonly promise: Promise<V | undefined>;
@@ -58,6 +61,7 @@ export class Flight<V> {
   #stale: StoredEntry<V> | undefined;
   #result: Promise<V | undefined> | undefined;
   #early: EarlyResult<V> | undefined;
+  #releaseLease: ReleaseLease | undefined;
   #waiters = 0;
 
   constructor(key: string, captured: Pick<Flight<V>, "generation" | "epoch" | "capturedAt">, host: FlightHost<V>) {
@@ -111,6 +115,18 @@ export class Flight<V> {
     if (this.#waiters > 0 || this.isSettled) return;
     this.#host.forget(this);
     this.abort(reason);
+  }
+
+  /** The load runs under a lease, for which other processes wait. */
+  holdLease(release: ReleaseLease): void {
+    this.#releaseLease = release;
+  }
+
+  /** Gives the lease back, if there is one and it has not been: nothing will be stored, and nobody need wait for that. */
+  endLease(outcome: "not-stored" | "failed"): void {
+    const release = this.#releaseLease;
+    this.#releaseLease = undefined;
+    release?.(outcome);
   }
 
   /** Cancels the load. */

@@ -101,15 +101,18 @@ export class Flights<V> {
     return this.#byKey.get(key)?.cancellation;
   }
 
-  /** The key was invalidated: nobody joins its load any more, nothing of it is kept, and an error held back is forgotten. */
+  /**
+   * The key was invalidated: nobody joins its load any more, nothing of it is kept, and an error held back is forgotten. The second tier ends the
+   * key's lease in the same step in which it drops its entry.
+   */
   invalidate(key: string): void {
     this.#detach(key);
     this.#failures.delete(key);
   }
 
-  /** As `invalidate`, of every key. */
+  /** As `invalidate`, of every key. The second tier does not know which leases that ends: their holders do. */
   invalidateAll(): void {
-    for (const key of [...this.#byKey.keys()]) this.#detach(key);
+    for (const key of [...this.#byKey.keys()]) this.#detach(key)?.endLease("not-stored");
     this.#failures.clear();
   }
 
@@ -128,7 +131,7 @@ export class Flights<V> {
     const running = this.#byKey.get(key);
     if (running?.isAnswered) return undefined;
     if (!running || this.#options.proof.covers(running.capturedAt, this.#options.clock.now())) return running;
-    this.#detach(key);
+    this.#detach(key)?.endLease("not-stored");
     return undefined;
   }
 
@@ -141,7 +144,7 @@ export class Flights<V> {
   ): Flight<V> {
     if (reason === "forced") {
       this.#options.generations.advance(key);
-      this.#detach(key);
+      this.#detach(key)?.endLease("not-stored");
     }
     const flight = new Flight<V>(key, this.capture(key), this.#host);
     flight.stale = stale;
@@ -176,12 +179,14 @@ export class Flights<V> {
     if (this.#byKey.get(flight.key) === flight) this.#byKey.delete(flight.key);
   }
 
-  #detach(key: string): void {
+  /** @returns the load that was detached, when there was one */
+  #detach(key: string): Flight<V> | undefined {
     const flight = this.#byKey.get(key);
-    if (!flight || ablated.has("detach")) return;
+    if (!flight || ablated.has("detach")) return undefined;
     flight.isDetached = true;
     flight.stale = undefined;
     this.#byKey.delete(key);
+    return flight;
   }
 }
 

@@ -136,6 +136,7 @@ export class LoadRunner<V> {
         if (reservation.lease === "owned") this.#options.trackWrite(l2.release(reservation, "not-stored"));
         return { found };
       }
+      if (reservation.lease === "owned") flight.holdLease((outcome) => this.#options.trackWrite(l2.release(reservation, outcome)));
       if (reservation.lease !== "held") return { reservation };
       this.#missReads(flight);
       const outcome = await l2.awaitFill(reservation, call);
@@ -154,6 +155,8 @@ export class LoadRunner<V> {
   async #load(request: LoadRequest<V>, reservation: Reservation<V> | undefined): Promise<V | undefined> {
     const { clock, counters, l2 } = this.#options;
     const { flight } = request;
+    // Detached while the reservation was on its way: who comes now must not wait for a lease under which nothing will be stored.
+    if (flight.isDetached) flight.endLease("not-stored");
     this.#missReads(flight);
     counters.loads += 1;
     const startedAt = clock.now();
@@ -162,7 +165,7 @@ export class LoadRunner<V> {
       loaded = await runLoad({ flight, loader: request.loader, reason: request.reason, clock });
     } catch (error) {
       counters.loadErrors += 1;
-      if (l2 && reservation) this.#options.trackWrite(l2.release(reservation, "failed"));
+      flight.endLease("failed");
       this.#tell(flight, startedAt, "failed");
       throw error;
     }
@@ -179,7 +182,7 @@ export class LoadRunner<V> {
     const isCurrent = this.#isCurrent(flight);
     if (!isWanted || !isCurrent) {
       if (isWanted) counters.rejectedFills += 1;
-      if (l2 && reservation) this.#options.trackWrite(l2.release(reservation, "not-stored"));
+      flight.endLease("not-stored");
       return isWanted ? "rejected" : "not-stored";
     }
     const value = loaded.value as V;

@@ -188,7 +188,11 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   async fill(reservation: Reservation<V>, value: V, options: FillOptions): Promise<FillOutcome> {
     const { key, version } = reservation;
-    const json = this.#encode(key, value);
+    const json = this.#encodeLoaded(key, value);
+    if (json === undefined) {
+      this.#endLease(reservation, "not-stored");
+      return "failed";
+    }
     const fill = (): FillOutcome => {
       const isOverdue = this.#shared.log.slice(version.seq).some((target) => covers(target, key, options.tags));
       if (isOverdue) this.#counters.rejectedFills += 1;
@@ -236,6 +240,8 @@ export class NaiveStore<V> implements FencedStore<V> {
     this.#counters.invalidations += 1;
     this.#shared.log.push(target);
     for (const [key, { tags }] of this.#shared.records) if (covers(target, key, tags)) this.#shared.records.delete(key);
+    // Which loads a tag or a pattern is of, their holders know.
+    if (target.kind === "key" || target.kind === "all") this.#voidLeases(target);
     return this.#version;
   }
 
@@ -279,11 +285,30 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   #encode(key: string, value: V): string {
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined");
-    try {
-      return JSON.stringify(value);
-    } catch {
+    const refuse = (): never => {
       throw new CacheError("ERR_CACHE_CODEC", `the value of a key of ${key.length} characters has no JSON`);
+    };
+    try {
+      return (JSON.stringify(value) as string | undefined) ?? refuse();
+    } catch {
+      return refuse();
     }
+  }
+
+  /** A load's value: who loaded has it, and need not hear that the store cannot keep it. */
+  #encodeLoaded(key: string, value: V): string | undefined {
+    try {
+      return this.#encode(key, value);
+    } catch {
+      this.#counters.errors += 1;
+      return undefined;
+    }
+  }
+
+  /** What is loaded under a lease from before an invalidation will not be stored: nobody need wait for it. */
+  #voidLeases(target: InvalidationTarget): void {
+    for (const [key, { token }] of [...this.#shared.leases])
+      if (covers(target, key, [])) this.#endLease({ key, fence: token }, "not-stored");
   }
 
   /** Ends a lease that has not ended yet. The one whose end was lost on the way ends as well: that stands for its expiry. */

@@ -196,6 +196,58 @@ describe("reads are counted by what answered them", () => {
   });
 });
 
+describe("a load that an invalidation overtook, and that does not end", () => {
+  const endings: ReadonlyArray<readonly [string, (cache: TieredCache<unknown>) => unknown, string]> = [
+    ["its key", (cache) => cache.invalidate("key"), "new"],
+    ["its tag", (cache) => cache.invalidateTag("tag"), "new"],
+    ["a pattern", (cache) => cache.invalidateMatching("k*"), "new"],
+    ["all", (cache) => cache.invalidateAll(), "new"],
+    ["clear", (cache) => cache.clear(), "new"],
+    ["delete", (cache) => cache.delete("key"), "new"],
+    ["a forced load", (cache) => cache.getOrSet("key", () => "forced", { forceRefresh: true }), "forced"],
+  ];
+  const never = (): Promise<unknown> => new Promise(() => {});
+
+  for (const [what, end, answer] of endings) {
+    it(`holds up nobody who asks after it, after an invalidation of ${what}`, async () => {
+      const { a, b } = setUp();
+      void Promise.resolve(a.getOrSet("key", never, { tags: ["tag"] })).catch(() => {});
+      await settle();
+      await end(a);
+      await settle();
+      // The lease under which it runs says that this process will store: it never will.
+      expect(await Promise.race([a.getOrSet("key", () => "new"), settle()])).toBe(answer);
+      expect(await b.get("key")).toBe(answer);
+      await a.close();
+    });
+  }
+
+  it("lets the other processes load that waited for it", async () => {
+    const { a, b } = setUp();
+    void Promise.resolve(a.getOrSet("key", never, { tags: ["tag"] })).catch(() => {});
+    await settle();
+    const waiting = b.getOrSet("key", () => "theirs");
+    await settle();
+    await a.invalidateTag("tag");
+    await settle();
+    expect(await Promise.race([waiting, settle()])).toBe("theirs");
+    await a.close();
+  });
+});
+
+describe("the naive store", () => {
+  it("gives a lease back whose load made what it cannot keep, and does not reject", async () => {
+    const { a, b } = setUp();
+    for (const value of [10n, () => "no JSON"]) {
+      expect(await a.getOrSet("key", () => value)).toBe(value);
+      await settle();
+      expect(await Promise.race([b.getOrSet("key", () => "kept"), settle()])).toBe("kept");
+      await a.invalidate("key");
+    }
+    await expect(a.set("key", () => "no JSON")).rejects.toMatchObject({ code: "ERR_CACHE_CODEC" });
+  });
+});
+
 describe("arguments of another kind", () => {
   it("are refused by name before a loader runs", async () => {
     const { a } = setUp();
