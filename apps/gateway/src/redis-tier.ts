@@ -24,9 +24,25 @@ const answerCodec: ValueCodec<StoredAnswer> = {
 const CLUSTER_LANES = 16;
 /** Milliseconds that a request waits for a shared counter. */
 const COUNTER_TIMEOUT_MS = 25;
-/** Adds to a counter and sets its end in one step, so that a crash in between cannot leave one that never ends. */
-const ADD =
-  "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return n";
+/**
+ * Adds to a counter of the last window's length, unless that would bring it above a limit (negative: none). By the time of Redis, so that all
+ * processes speak of the same window, and in one step, so that a crash in between cannot leave a counter that never ends.
+ */
+const ADD = `
+local window = tonumber(ARGV[2])
+local time = redis.call('TIME')
+local at = time[1] * 1000 + math.floor(time[2] / 1000)
+local turn = math.floor(at / window)
+local known = redis.call('HMGET', KEYS[1], 'turn', 'now', 'former')
+local passed = turn - (tonumber(known[1]) or turn)
+local now, former = tonumber(known[2]) or 0, tonumber(known[3]) or 0
+if passed == 1 then now, former = 0, now elseif passed ~= 0 then now, former = 0, 0 end
+local amount, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
+local total = now + amount + math.ceil(former * (1 - (at % window) / window) - 0.5)
+if amount == 0 or (limit >= 0 and total > limit) then return total end
+redis.call('HSET', KEYS[1], 'turn', turn, 'now', now + amount, 'former', former)
+redis.call('PEXPIRE', KEYS[1], window * 2)
+return total`;
 
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
 export async function openRedisTier(
@@ -64,11 +80,9 @@ export async function openRedisTier(
   // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
   const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
   const counter: SharedCounter = {
-    add: async (name, amount, windowMs) => {
+    add: async (name, amount, windowMs, limit = -1) => {
       if (client.status !== "ready") return undefined;
-      const window = Math.floor(Date.now() / windowMs);
-      const key = `${settings.redisPrefix}:limits:${window}:${name}`;
-      return withTimeout(client.eval(ADD, 1, key, amount, windowMs * 2) as Promise<number>);
+      return withTimeout(client.eval(ADD, 1, `${settings.redisPrefix}:limits:${name}`, amount, windowMs, limit) as Promise<number>);
     },
   };
   const close = async (): Promise<void> => {

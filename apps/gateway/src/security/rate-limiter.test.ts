@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { HttpError } from "../http/http-error.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 
 const enter = (limiter: RateLimiter, address: string | undefined, limits = { requestsPerMinute: 1 }): boolean => {
@@ -10,13 +11,61 @@ const enter = (limiter: RateLimiter, address: string | undefined, limits = { req
   }
 };
 
+/** What a refusal says; `undefined` when the request may come in. */
+function refusal(limiter: RateLimiter, limits: { requestsPerMinute?: number; tokensPerMinute?: number }): HttpError | undefined {
+  try {
+    (limiter.enter({ keyId: "key", limits }) as () => void)();
+    return undefined;
+  } catch (error) {
+    return error as HttpError;
+  }
+}
+
+describe("limits per minute", () => {
+  it.each([1, 2, 3, 10, 60])(
+    "let %i requests in within any sixty seconds, the turn of the minute included, and half a request more at most",
+    (limit) => {
+      let now = 30_000;
+      const limiter = new RateLimiter(undefined, 10, () => now);
+      const taken: number[] = [];
+      for (; now < 400_000; now += 250) if (!refusal(limiter, { requestsPerMinute: limit })) taken.push(now);
+      const most = Math.max(...taken.map((start) => taken.filter((at) => at >= start && at < start + 60_000).length));
+      // All of them at once and then as they grow old; a window's share is taken to lie evenly in it.
+      expect(most).toBeLessThanOrEqual(Math.ceil(limit * 1.5));
+      expect(taken.length).toBeGreaterThanOrEqual(limit * 5);
+    },
+  );
+
+  it("are not met twice around the turn of a minute", () => {
+    let now = 59_900;
+    const limiter = new RateLimiter(undefined, 10, () => now);
+    const take = (): number => Array.from({ length: 200 }, () => refusal(limiter, { requestsPerMinute: 100 })).filter((no) => !no).length;
+    expect(take()).toBe(100);
+    now = 60_100;
+    expect(take()).toBeLessThanOrEqual(1);
+  });
+
+  it("say when to come back: not before, and then at once, however often it was tried meanwhile", () => {
+    for (const limits of [{ requestsPerMinute: 1 }, { requestsPerMinute: 7 }, { tokensPerMinute: 500 }])
+      for (const begin of [60_000, 75_500, 119_000]) {
+        let now = begin;
+        const limiter = new RateLimiter(undefined, 10, () => now);
+        const identity = { tenant: "t", keyId: "key", limits, upstreamKey: undefined };
+        while (!refusal(limiter, limits)) limiter.charge(identity, 100);
+        const wait = Number(refusal(limiter, limits)?.headers["retry-after"]) * 1000;
+        now = begin + wait - 1_001;
+        expect(refusal(limiter, limits), `${begin} before`).toBeDefined();
+        now = begin + wait;
+        expect(refusal(limiter, limits), `${begin} after`).toBeUndefined();
+      }
+  });
+});
+
 describe("limits of addresses", () => {
   it("count IPv6 by its /64, and everybody unknown together", () => {
-    const limiter = new RateLimiter();
+    const limiter = new RateLimiter(undefined, 100, () => 0);
     const addresses = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.1", "192.0.2.2", undefined, undefined];
-    // Taken again when the minute has turned in between: every count then begins anew.
-    const rounds = [1, 2].map(() => addresses.map((address) => enter(limiter, address)));
-    expect(rounds).toContainEqual([true, false, true, true, false, true, true, false]);
+    expect(addresses.map((address) => enter(limiter, address))).toEqual([true, false, true, true, false, true, true, false]);
   });
 
   it("hold a bounded number of addresses, and none of those that are being answered is forgotten", () => {
