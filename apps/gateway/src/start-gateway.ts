@@ -110,6 +110,7 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const metrics = new Metrics({ meter, answers, backends, watcher: watcher && (() => watcher.stats()), worker });
   survey.answer("metrics", () => metrics.render());
   survey.answer("stats", () => takeStats(parts));
+  survey.answer("recent-requests", () => parts.planner.recent.all);
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
   const server = new GatewayServer({
     api,

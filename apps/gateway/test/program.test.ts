@@ -164,7 +164,10 @@ describe("larder-gateway", () => {
       expect(new Set(text.match(/^larder_request_duration_seconds_count\{source="hit",worker="\d+"\}/gm)).size).toBe(2);
       return [series.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0), (await stats()).requests.total];
     };
-    for (let round = 0; round < 3; round += 1) expect(await sums()).toEqual([6, 6]);
+    for (let round = 0; round < 3; round += 1) {
+      expect(await sums()).toEqual([6, 6]);
+      expect(await (await get("/admin/cache/near-misses")).json()).toEqual({ fields: [{ field: "messages", requests: 6, entries: 1 }] });
+    }
     program.child.kill("SIGTERM");
     expect(await program.exited).toBe(0);
   });

@@ -1,6 +1,7 @@
 import type { Endpoint } from "@larder/cache-core/keys";
 import { Hono } from "hono";
 import { z } from "zod";
+import { nearMisses, type RecentRequest } from "../caching/recent-requests.ts";
 import { withSearch } from "../caching/request-plan.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { AdminParts } from "./admin-parts.ts";
@@ -35,7 +36,8 @@ const inputSchema = z
 /** `POST /admin/cache/explain`: why a request has the key it has; `GET /admin/cache/near-misses`: which fields keep requests apart. */
 export function explainRoutes(admin: AdminParts): Hono {
   const app = new Hono();
-  const { directory } = admin;
+  const { directory, survey } = admin;
+  const recentOfAll = async (): Promise<RecentRequest[]> => ((await survey.ask("recent-requests")) as RecentRequest[][]).flat();
   const { planner, answers } = admin.parts;
 
   app.post("/explain", async (context) => {
@@ -48,7 +50,7 @@ export function explainRoutes(admin: AdminParts): Hono {
     const bytes = Buffer.from(JSON.stringify(body));
     try {
       const table = await directory.table();
-      const { itemKeys, ...explained } = planner.explain(endpoint, tenant, namespace, headers, bytes, table);
+      const { itemKeys, ...explained } = planner.explain(endpoint, tenant, namespace, headers, bytes, table, await recentOfAll());
       if (endpoint !== "embedding") return context.json({ ...explained, entry: await entryOf(answers, explained.key) });
       const items = await Promise.all(itemKeys.map(async (key) => ({ key, entry: await entryOf(answers, key) })));
       const worst = items.find(({ entry }) => entry.status === "miss") ?? items.find(({ entry }) => entry.status === "stale") ?? items[0];
@@ -59,7 +61,7 @@ export function explainRoutes(admin: AdminParts): Hono {
     }
   });
 
-  app.get("/near-misses", (context) => context.json({ fields: planner.recent.nearMisses() }));
+  app.get("/near-misses", async (context) => context.json({ fields: nearMisses(await recentOfAll()) }));
 
   return app;
 }

@@ -1,7 +1,7 @@
 import { KeyScopes, readRequest } from "@larder/cache-core/keys";
 import { expect, it } from "vitest";
 import { OTHER_FIELDS } from "./field-digests.ts";
-import { RecentRequests } from "./recent-requests.ts";
+import { nearestRequest, nearMisses, RecentRequests } from "./recent-requests.ts";
 
 const scopes = new KeyScopes();
 const scope = scopes.of({ endpoint: "chat", tenant: "t" });
@@ -18,7 +18,7 @@ it("counts the requests that one field alone keeps apart, those that lack it inc
     ["d", { messages: [2], seed: 3, top_p: 1 }],
   ] as const)
     recent.add(scope, request(fields), key);
-  expect(recent.nearMisses()).toEqual([{ field: "seed", requests: 3, entries: 1 }]);
+  expect(nearMisses(recent.all)).toEqual([{ field: "seed", requests: 3, entries: 1 }]);
 });
 
 it("does not blame a field for what the namespace, the tenant or a second field keeps apart, nor count one request twice", () => {
@@ -28,14 +28,14 @@ it("does not blame a field for what the namespace, the tenant or a second field 
   recent.add(scopes.of({ endpoint: "chat", tenant: "t", namespace: "n" }), request({ seed: 2 }), "b");
   recent.add(scopes.of({ endpoint: "chat", tenant: "u" }), request({ seed: 3 }), "c");
   recent.add(scope, request({ seed: 4, top_p: 0.5 }), "d");
-  expect(recent.nearMisses()).toEqual([]);
+  expect(nearMisses(recent.all)).toEqual([]);
 });
 
 it("does not confuse two fields that have swapped their values", () => {
   const recent = new RecentRequests();
   recent.add(scope, request({ a: "x", b: "y", seed: 1 }), "a");
   recent.add(scope, request({ a: "y", b: "x", seed: 2 }), "b");
-  expect(recent.nearMisses()).toEqual([]);
+  expect(nearMisses(recent.all)).toEqual([]);
 });
 
 // 20,000 fields each, and the process ended for want of memory after some 60 requests of 250 KB.
@@ -43,8 +43,16 @@ it("tells what lies beyond the fields of the API as one, so that a request takes
   const recent = new RecentRequests();
   recent.add(scope, request({ messages: [1], ...unknownFields(500, 1), [`n${"x".repeat(300)}`]: 1 }), "a");
   recent.add(scope, request({ messages: [1], ...unknownFields(499, 1), field_499: 2, [`n${"x".repeat(300)}`]: 1 }), "b");
-  expect(recent.nearMisses()).toEqual([{ field: OTHER_FIELDS, requests: 2, entries: 1 }]);
-  const nearest = recent.nearest(scope.partition, "chat", request({ messages: [2], ...unknownFields(500, 3) }), "c");
+  expect(nearMisses(recent.all)).toEqual([{ field: OTHER_FIELDS, requests: 2, entries: 1 }]);
+  const nearest = nearestRequest(recent.all, scope, request({ messages: [2], ...unknownFields(500, 3) }), "c");
   expect(nearest?.differs).toHaveLength(32);
   expect(nearest?.differs).toEqual(expect.arrayContaining(["messages", OTHER_FIELDS]));
+});
+
+it("counts a request once that several workers remember, and compares those of one with those of another", () => {
+  const workers = [new RecentRequests(), new RecentRequests()] as const;
+  for (const recent of workers) recent.add(scope, request({ messages: [1], seed: 1 }), "a");
+  workers[1].add(scope, request({ messages: [1], seed: 2 }), "b");
+  const told = JSON.parse(JSON.stringify(workers.flatMap((recent) => recent.all)));
+  expect(nearMisses(told)).toEqual([{ field: "seed", requests: 2, entries: 1 }]);
 });

@@ -5,8 +5,8 @@ import { boundedFieldDigests } from "./field-digests.ts";
 /** Requests remembered at most: with all the fields that one may have, about 8 MB. */
 const MAX_REQUESTS = 2_000;
 
-/** A request as it is remembered: what it was about, by digest. Prompts are not kept. */
-interface RecentRequest {
+/** A request as it is remembered, and as workers tell each other of it: what it was about, by digest. Prompts are not kept. */
+export interface RecentRequest {
   readonly key: string;
   readonly partition: string;
   readonly endpoint: string;
@@ -47,33 +47,38 @@ export class RecentRequests {
     this.#next = (this.#next + 1) % MAX_REQUESTS;
   }
 
-  /** The remembered request of the same tenant and endpoint that has the fewest other fields, and which those are. */
-  nearest(
-    partition: string,
-    endpoint: string,
-    request: CanonicalRequest,
-    key: string,
-  ): { readonly key: string; readonly differs: string[] } | undefined {
-    const fields = boundedFieldDigests(request);
-    let best: { key: string; differs: string[] } | undefined;
-    for (const known of this.#requests) {
-      if (known.key === key || known.partition !== partition || known.endpoint !== endpoint) continue;
-      const differs = differingFields(fields, known.fields);
-      if (!best || differs.length < best.differs.length) best = { key: known.key, differs };
-    }
-    return best;
+  /** Those remembered, in no order. */
+  get all(): readonly RecentRequest[] {
+    return this.#requests;
   }
+}
 
-  /** For each field, how many of the remembered requests it alone keeps apart; the worst first. */
-  nearMisses(): NearMisses[] {
-    const groups: Groups = new Map();
-    const wholes = new Map<number, number>();
-    for (const request of new Map(this.#requests.map((known) => [known.key, known])).values()) countIn(request, groups, wholes);
-    return [...groups]
-      .map(([field, rests]) => countApart(field, rests, wholes))
-      .filter((found) => found.requests > 0)
-      .sort((left, right) => right.requests - left.requests);
+/** Of `known`, the request of the same tenant and endpoint that has the fewest other fields, and which those are. */
+export function nearestRequest(
+  known: readonly RecentRequest[],
+  { partition, endpoint }: Pick<KeyScope, "partition" | "endpoint">,
+  request: CanonicalRequest,
+  key: string,
+): { readonly key: string; readonly differs: string[] } | undefined {
+  const fields = boundedFieldDigests(request);
+  let best: { key: string; differs: string[] } | undefined;
+  for (const other of known) {
+    if (other.key === key || other.partition !== partition || other.endpoint !== endpoint) continue;
+    const differs = differingFields(fields, other.fields);
+    if (!best || differs.length < best.differs.length) best = { key: other.key, differs };
   }
+  return best;
+}
+
+/** For each field, how many of the requests it alone keeps apart; the worst first. One that several workers remember counts once. */
+export function nearMisses(known: readonly RecentRequest[]): NearMisses[] {
+  const groups: Groups = new Map();
+  const wholes = new Map<number, number>();
+  for (const request of new Map(known.map((each) => [each.key, each])).values()) countIn(request, groups, wholes);
+  return [...groups]
+    .map(([field, rests]) => countApart(field, rests, wholes))
+    .filter((found) => found.requests > 0)
+    .sort((left, right) => right.requests - left.requests);
 }
 
 function countIn({ scopeBits, fields }: RecentRequest, groups: Groups, wholes: Map<number, number>): void {

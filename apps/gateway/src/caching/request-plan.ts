@@ -19,7 +19,7 @@ import type { Identity } from "../security/authenticator.ts";
 import { digestOf } from "../security/digest.ts";
 import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
-import { RecentRequests } from "./recent-requests.ts";
+import { nearestRequest, type RecentRequest, RecentRequests } from "./recent-requests.ts";
 
 /** One place where a request may be answered. */
 export interface PlannedTarget extends RoutedTarget {
@@ -114,7 +114,10 @@ export class RequestPlanner {
     return plan;
   }
 
-  /** Tells why a request has the key it has, and which remembered one is nearest. @throws {HttpError} 400 as `plan` */
+  /**
+   * Tells why a request has the key it has, and which remembered one is nearest. `known`: the requests that other workers remember count too.
+   * @throws {HttpError} 400 as `plan`
+   */
   explain(
     endpoint: Endpoint,
     tenant: string,
@@ -122,6 +125,7 @@ export class RequestPlanner {
     headers: Readonly<Record<string, string | undefined>>,
     body: Buffer,
     table: ProviderTable,
+    known: readonly RecentRequest[] = this.recent.all,
   ): ExplainedRequest {
     const scope = this.#scopes.of({ endpoint, tenant, namespace, headers });
     const request = readBody(endpoint, body);
@@ -145,7 +149,7 @@ export class RequestPlanner {
       model: target.model,
       normalized: changes,
       skippedNormalizers,
-      nearest: this.recent.nearest(scope.partition, endpoint, keyed, key),
+      nearest: nearestRequest(known, scope, keyed, key),
     };
   }
 
