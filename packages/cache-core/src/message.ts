@@ -2,8 +2,10 @@ import type { Invalidation, InvalidationTarget } from "./invalidation.ts";
 
 /** The version of the wire format. A message of another one is counted and ignored: the proof's sequence check then asks the log. */
 const FORMAT = "1";
-/** Longest message taken in: a key is never near it. */
-const MAX_LENGTH = 65_536;
+/** Longest message taken in, in characters: a key, or what it becomes in JSON, is seldom near it. */
+const MAX_LENGTH = 1_048_576;
+/** Room for what a message has beside its body: format, epoch, seq, signature. */
+const HEAD_LENGTH = 1_024;
 
 /** What a body tells. */
 export interface DecodedBody extends Pick<Invalidation, "origin" | "target"> {
@@ -12,12 +14,20 @@ export interface DecodedBody extends Pick<Invalidation, "origin" | "target"> {
 }
 
 /**
- * The part of a message that its sender knows before the script gives it a place in the order. JSON keeps lone surrogates apart.
+ * The part of a message that its sender knows before the script gives it a place in the order. JSON keeps lone surrogates apart. A subject
+ * that is too long to be told is told as all: nobody would take the message in, and each would drop everything later, when it finds the hole.
  * @param signature proof of the sender over the body as it is without it; `undefined` = none
  */
 export function encodeBody(origin: string, target: InvalidationTarget, signature?: string): string {
   const subject = target.kind === "key" ? target.key : target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
-  return JSON.stringify(signature === undefined ? [origin, target.kind, subject] : [origin, target.kind, subject, signature]);
+  const told: readonly string[] = isTellable(subject) ? [target.kind, subject] : ["all", ""];
+  return JSON.stringify(signature === undefined ? [origin, ...told] : [origin, ...told, signature]);
+}
+
+/** Whether a message can carry a subject. A character takes six at most, as `\u0000` does. */
+function isTellable(subject: string): boolean {
+  const longest = MAX_LENGTH - HEAD_LENGTH;
+  return subject.length <= longest / 6 || JSON.stringify(subject).length <= longest;
 }
 
 /** A whole message: format, epoch, seq and body, as the scripts compose it. */

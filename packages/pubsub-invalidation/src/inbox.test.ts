@@ -55,4 +55,20 @@ describe("Inbox", () => {
     inbox.push("c", "afterwards");
     expect(handled.at(-1)).toBe("afterwards");
   });
+
+  it("takes long messages for as much work as many short ones, and bounds what they hold", () => {
+    const { turn, inbox, handled, overflows } = makeInbox();
+    const long = "x".repeat(300_000);
+    for (let index = 0; index < 10; index += 1) inbox.push("c", long);
+    expect([handled.length, overflows()]).toEqual([1, 0]);
+    turn();
+    expect(handled.length).toBe(2);
+    for (let index = 0; index < 6; index += 1) inbox.push("c", long);
+    expect(overflows()).toBe(1);
+    turn();
+    turn();
+    expect(handled.length).toBe(2);
+    for (let index = 0; index < 13; index += 1) inbox.push("c", long);
+    expect(overflows()).toBe(1);
+  });
 });
