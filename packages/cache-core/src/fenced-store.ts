@@ -83,6 +83,11 @@ export interface FencedStore<V> extends Cache<V>, Invalidator {
    * told by the very target object that `invalidate` was given. Absent, or `false`: nobody knows.
    */
   hasReached?(target: InvalidationTarget, key: string): boolean;
+  /**
+   * Whether the channel speaks of this very store, as far as both have told. `false`, as when bus and store are on different servers or
+   * databases: what the channel proves says nothing about invalidations that go through the store. Absent: always `true`.
+   */
+  isOnChannel?(): boolean;
   /** Hands over the channel whose versions values are judged by while its proof is fresh (`maxStalenessMs`). Without one, each batch reads the version. */
   attach(channel: InvalidationChannel, maxStalenessMs: number): void;
 }

@@ -437,7 +437,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
         publishEvent("entries-reset", () => ({ namespace: this.#namespace, reason }));
       },
       onProof: (provenAt) => {
-        this.#proof.renew(provenAt);
+        // A bus on another server or database than the second tier's does not hear what goes through it, and its proof is worth nothing.
+        if (this.#l2?.isOnChannel?.() !== false) this.#proof.renew(provenAt);
         // The backend answers: what it would not take before need not wait for its next try.
         if (this.#pending?.size > 0) void this.#pending.flush();
       },

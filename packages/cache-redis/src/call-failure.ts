@@ -31,10 +31,15 @@ const UNUSABLE: ReadonlySet<string> = new Set([
   "NOREPLICAS",
 ]);
 
+/** What ioredis says of a command that was not answered within its own `commandTimeout`. */
+const COMMAND_TIMEOUT = "Command timed out";
+
 /** Reads a client's error down to what may be kept of it. */
 export function toCallFailure(error: unknown): CallFailure {
   const { message = "", code } = (typeof error === "object" && error !== null ? error : {}) as { message?: unknown; code?: unknown };
   const text = String(message);
+  // A client that was handed over may have a `commandTimeout` shorter than ours: the server hangs, and the connection is there.
+  if (text === COMMAND_TIMEOUT) return { kind: "timeout", word: "" };
   const word = /^(?:-)?([A-Z][A-Z_]+)\b/.exec(text)?.[1];
   if (word !== undefined && text.includes(" ")) return { kind: "refused", word };
   return { kind: "lost", word: typeof code === "string" ? code : "" };

@@ -23,6 +23,9 @@ export function judge({ record, own }: Judge, version: Version, key: string, tag
   return own.judge(version, key, tags) === "invalid" ? "invalid" : judgement;
 }
 
+/** Epochs remembered after they were left. */
+const MAX_LEFT = 16;
+
 /** A record without a mark. */
 const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({ epoch, seq, clearedAt: 0, taggedAt: 0, patterns: [] });
 
@@ -33,6 +36,10 @@ const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({
  * each batch. The channel may lag in two ways that a reader of this process must not see. It has not heard an invalidation that this
  * process has just been acknowledged: so those are kept here as well (`own`). Or the lane has a new epoch: so a channel that speaks of
  * another epoch than the last one seen here is not asked, until the two agree. That also covers a bus that sits on another Redis.
+ *
+ * A record may also come back: databases are swapped and swapped again, a client that is shared selects another one and returns, a key is
+ * renamed or restored. Whatever was invalidated in between is missing in it. So an epoch that was left once is as suspect as a seq that went
+ * backwards: nothing is judged by it, until a check has put a new epoch in its place.
  */
 export class LaneVersions {
   readonly #lane: number;
@@ -43,6 +50,8 @@ export class LaneVersions {
   #seenSeq = 0;
   #own: VersionRecord | undefined;
   #read: VersionRecord | undefined;
+  readonly #left: Set<string> = new Set();
+  #isSuspect = false;
   /** What was given out last: every read asks, and the answer seldom changes. */
   #judge: Judge | undefined;
 
@@ -53,6 +62,22 @@ export class LaneVersions {
   /** The epoch as the server last told; empty before. */
   get epoch(): string {
     return this.#epoch;
+  }
+
+  /** Whether the server last told of a version that went backwards. */
+  get isSuspect(): boolean {
+    return this.#isSuspect;
+  }
+
+  /** Whether the channel, as far as it and the server have told, speaks of the server's record. */
+  get isOnChannel(): boolean {
+    const record = this.#channel?.version(this.#lane);
+    return record === undefined || this.#epoch === "" || record.epoch === this.#epoch;
+  }
+
+  /** Whether there is a channel whose proof is too old. */
+  isBlind(now: number): boolean {
+    return this.#channel !== undefined && now > this.#channel.lastProofAt + this.#maxStalenessMs;
   }
 
   attach(channel: InvalidationChannel, maxStalenessMs: number): void {
@@ -70,27 +95,31 @@ export class LaneVersions {
     return this.#judge;
   }
 
-  /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost: then nothing is valid. */
+  /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost or went backwards: then nothing is valid. */
   fromReply(reply: readonly unknown[]): Judge | undefined {
     if (reply[0] === null || reply[0] === undefined) return undefined;
     const state = toVersionState(reply.slice(0, 5));
-    this.see(state);
+    if (this.see(state)) return undefined;
     // The same seq means that nothing was invalidated in between: what is known of tags still holds.
     if (this.#read?.epoch !== state.epoch || this.#read.seq !== state.seq) this.#read = new VersionRecord(state);
     return { record: this.#read, own: undefined };
   }
 
-  /** Takes in a version that the server told. @returns whether it went backwards inside its epoch: acknowledged invalidations are lost */
+  /** Takes in a version that the server told. @returns whether it went backwards: acknowledged invalidations are lost */
   see(version: Version): boolean {
-    if (version.epoch !== this.#epoch) {
-      this.#epoch = version.epoch;
-      this.#seenSeq = version.seq;
-      this.#own = undefined;
-      return false;
-    }
-    if (version.seq < this.#seenSeq) return true;
-    this.#seenSeq = version.seq;
-    return false;
+    if (version.epoch !== this.#epoch && !this.#left.has(version.epoch)) this.#enter(version);
+    this.#isSuspect = version.epoch !== this.#epoch || version.seq < this.#seenSeq;
+    if (!this.#isSuspect) this.#seenSeq = version.seq;
+    return this.#isSuspect;
+  }
+
+  #enter({ epoch, seq }: Version): void {
+    if (this.#epoch !== "") this.#left.add(this.#epoch);
+    const oldest = this.#left.values().next();
+    if (this.#left.size > MAX_LEFT && !oldest.done) this.#left.delete(oldest.value);
+    this.#epoch = epoch;
+    this.#seenSeq = seq;
+    this.#own = undefined;
   }
 
   /** Takes in an invalidation by this process that the server has acknowledged. */

@@ -12,10 +12,14 @@ import { ServerTime } from "./server-time.ts";
 const CHECK_TIMEOUT_MS = 250;
 /** How old a check may be while the lane is in use. It bounds how long a server that was swapped behind an open connection goes unnoticed. */
 const CHECK_EVERY_MS = 1_000;
+/** The same, while there is doubt: no proof on the bus, a version that went backwards, a bus that speaks of another epoch. */
+const CHECK_IN_DOUBT_MS = 250;
 const RECORD_FIELDS: readonly string[] = ["epoch", "seq", "clearedAt", "taggedAt", "patterns"];
 const BYPASSED: CallFailure = { kind: "bypassed", word: "" };
 const DOWN: CallFailure = { kind: "down", word: "" };
 const BUSY: CallFailure = { kind: "busy", word: "" };
+/** Somebody has a transaction open on the client: the call waits for its end, or is thrown away with it. */
+const QUEUED: CallFailure = { kind: "lost", word: "QUEUED" };
 
 /** What a lane works with. */
 export interface LaneOptions {
@@ -50,6 +54,8 @@ export class Lane implements CallObserver {
   /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
   #waiting: JudgeDone[] | undefined;
   #checkedAt = -Infinity;
+  /** When it is asked again whether there is doubt: every read asks for the check. */
+  #doubtAt = -Infinity;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -123,7 +129,11 @@ export class Lane implements CallObserver {
           () => this.#options.port.run(script, keys, args),
           bytes,
           timeoutMs,
-          (failure, reply) => (failure ? reject(failure) : resolve(reply)),
+          (failure, reply) => {
+            if (failure) reject(failure);
+            else if (isQueued(reply)) reject(QUEUED);
+            else resolve(reply);
+          },
         );
     });
   }
@@ -146,7 +156,7 @@ export class Lane implements CallObserver {
       timeoutMs,
       (_, reply) => {
         this.endTurn(waiting);
-        const found = reply && this.versions.fromReply(reply.map(toText));
+        const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText)) : undefined;
         for (const tell of waiting) tell(found);
       },
     );
@@ -175,10 +185,27 @@ export class Lane implements CallObserver {
   /** Checks the server again, behind the calls, when the last check is too old. */
   refresh(): void {
     const now = this.#options.clock.now();
-    if (now - this.#checkedAt < CHECK_EVERY_MS || !this.isOpen) return;
+    if (now < this.#doubtAt || !this.isOpen) return;
+    this.#doubtAt = now + CHECK_IN_DOUBT_MS;
+    if (now - this.#checkedAt < CHECK_EVERY_MS && !this.#isInDoubt(now)) return;
     this.#checkedAt = now;
     // A failure has been counted by the breaker, as that of any call.
     this.#check().catch(() => {});
+  }
+
+  /**
+   * Whether the bus's channel speaks of the record that this lane's server has, as far as both have told. If not, the server is asked again:
+   * one of the two may not know of a new epoch yet, or they may be on different servers or databases.
+   */
+  isOnChannel(): boolean {
+    if (!this.isOpen || this.versions.isOnChannel) return true;
+    this.refresh();
+    return false;
+  }
+
+  #isInDoubt(now: number): boolean {
+    const { versions } = this;
+    return versions.isSuspect || !versions.isOnChannel || versions.isBlind(now);
   }
 
   /** The server's deadline for an effect that a caller waits for this long. */
@@ -246,10 +273,18 @@ export class Lane implements CallObserver {
         () => port.run(script, keys, args),
         0,
         CHECK_TIMEOUT_MS,
-        (failure, reply) => (failure ? reject(toCacheError(script.name, failure)) : resolve(reply)),
+        (failure, reply) => {
+          const why = failure ?? (isQueued(reply) ? QUEUED : undefined);
+          if (why) reject(toCacheError(script.name, why));
+          else resolve(reply);
+        },
       );
     });
   }
+}
+
+function isQueued(reply: unknown): boolean {
+  return !Array.isArray(reply) && toText(reply) === "QUEUED";
 }
 
 /** Text that a client gave as bytes. */

@@ -53,6 +53,12 @@ export class Lanes {
     return toKey(redisKey.slice(`${this.#options.keySpace.base(lane.index)}v:`.length));
   }
 
+  /** Whether the bus's channel speaks of the records of all lanes, as far as anyone has told. Where not, their server is asked. */
+  areOnChannel(): boolean {
+    // Each of them is asked: the first that is not would keep the others from being checked.
+    return this.all.filter((lane) => !lane.isOnChannel()).length === 0;
+  }
+
   connect(): void {
     for (const lane of this.all) lane.connect();
   }

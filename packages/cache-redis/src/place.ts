@@ -11,9 +11,12 @@ export interface Place {
 
 const UTF16_MARK = "\u0000utf16:";
 
-/** How a key is spelt in Redis. UTF-8 has no lone surrogates: two keys that differ in them alone would be one there. */
+/**
+ * How a key is spelt in Redis. UTF-8 has no lone surrogates: two keys that differ in them alone would be one there. A key that looks like such
+ * a name is spelt the same way, or it would be one with the key that the name stands for.
+ */
 export function toName(key: string): string {
-  return isWellFormed(key) ? key : UTF16_MARK + Buffer.from(key, "utf16le").toString("hex");
+  return isWellFormed(key) && !key.startsWith(UTF16_MARK) ? key : UTF16_MARK + Buffer.from(key, "utf16le").toString("hex");
 }
 
 /** The key behind the name that it has in Redis. */

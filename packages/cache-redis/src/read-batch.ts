@@ -10,6 +10,9 @@ const HALVED_FROM = 8;
 /** How much the last reply counts in the mean size of values. */
 const NEWEST_SHARE = 1 / 8;
 
+/** The client answered with something else, as it does while its user has a transaction open on it. */
+const NO_LIST: CallFailure = { kind: "lost", word: "" };
+
 type Read = PendingCall<Buffer | null>;
 type Replies = ReadonlyArray<Buffer | null>;
 
@@ -118,6 +121,10 @@ export class ReadBatch {
   }
 
   #deliver(reads: readonly Read[], replies: Replies): void {
+    if (!Array.isArray(replies)) {
+      settleAll(reads, NO_LIST, undefined);
+      return;
+    }
     let bytes = 0;
     let found = 0;
     for (const reply of replies) {

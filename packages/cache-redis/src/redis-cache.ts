@@ -301,6 +301,10 @@ export class RedisCache<V> implements FencedStore<V> {
     return version;
   }
 
+  isOnChannel(): boolean {
+    return this.#lanes.areOnChannel();
+  }
+
   hasReached(target: InvalidationTarget, key: string): boolean {
     return this.#writer.hasReached(target, this.#lanes.locate(key).lane);
   }

@@ -172,7 +172,8 @@ test("the first write of each kind finds its script on the server", async () => 
 test("no error, event or stat carries a value, though the client's own errors do", async () => {
   await using server = await startRedisServer();
   const cache = await openCache<string>({ url: server.url, keyPrefix: "p" });
-  await server.command("SET", "p:{test.0}:log", "not a stream");
+  await server.command("DEL", "p:{test.0}:version");
+  await server.command("SET", "p:{test.0}:version", "not a hash");
   const told: unknown[] = [];
   const { subscribe } = await import("node:diagnostics_channel");
   for (const name of ["redis-state", "redis-entry-refused", "redis-call-failed"])
