@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ManualClock } from "@larder/cache-testing";
+import { ManualClock, waitUntil } from "@larder/cache-testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { SqlDatabase } from "./sql/sql-database.ts";
+import { openSqliteDriver } from "./sql/sqlite-driver.ts";
 import { createSqliteStore, openSqliteDatabase } from "./sqlite.ts";
 
 function folder(): string {
@@ -48,6 +49,29 @@ describe("the runner's lock in SQLite", () => {
     expect(signal.aborted).toBe(false);
     for (let renewals = 0; renewals < 2; renewals += 1) await clock.advanceAsync(ttlMs / 3);
     expect(signal.aborted).toBe(true);
+  });
+});
+
+describe("a SQLite file that another process is making or writing to", () => {
+  it("is waited for when it is opened, as later", async () => {
+    const clock = new ManualClock();
+    const path = join(folder(), "catalog.db");
+    const other = await openSqliteDriver(path);
+    other.execute("BEGIN EXCLUSIVE");
+    const opening = createSqliteStore({ path, clock });
+    await waitUntil("it waits", () => clock.pendingTimers > 0);
+    other.execute("COMMIT");
+    other.close();
+    await clock.advanceAsync(100);
+    const store = await opening;
+    expect(await store.head()).toBe(undefined);
+    await store.close();
+  });
+
+  it("is not made for bad options", async () => {
+    const path = join(folder(), "catalog.db");
+    await expect(createSqliteStore({ path, busyTimeoutMs: 0 })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
+    expect(existsSync(path)).toBe(false);
   });
 });
 

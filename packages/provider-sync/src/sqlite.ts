@@ -1,9 +1,10 @@
 import { CacheError, type Clock, checkDurationMs, checkName, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import { keepAlive } from "./keep-alive.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 import { SerialQueue } from "./sql/serial-queue.ts";
 import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
 import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
-import { openSqliteDriver, type SqliteDriver } from "./sql/sqlite-driver.ts";
+import { openSqliteDriver, type SqliteDriver, setUpSqliteFile } from "./sql/sqlite-driver.ts";
 import { sqlitePath } from "./sql/sqlite-path.ts";
 
 /** Where the embedded store lives. */
@@ -37,12 +38,25 @@ class SqliteDatabase implements SqlDatabase {
   /** A transaction spans several turns of the event loop; nothing else may run on its connection meanwhile. */
   readonly #queue: SerialQueue = new SerialQueue();
 
-  constructor(driver: SqliteDriver, options: SqliteStoreOptions) {
+  private constructor(
+    driver: SqliteDriver,
+    options: Required<Pick<SqliteStoreOptions, "busyTimeoutMs" | "lockTtlMs">> & SqliteStoreOptions,
+  ) {
     this.#driver = driver;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
-    this.#busyTimeoutMs = checkDurationMs("busyTimeoutMs", options.busyTimeoutMs ?? 10_000);
-    this.#lockTtlMs = checkDurationMs("lockTtlMs", options.lockTtlMs ?? 30_000);
+    this.#busyTimeoutMs = options.busyTimeoutMs;
+    this.#lockTtlMs = options.lockTtlMs;
+  }
+
+  static async open(options: SqliteStoreOptions): Promise<SqliteDatabase> {
+    const path = sqlitePath(checkName("path", options.path));
+    const busyTimeoutMs = checkDurationMs("busyTimeoutMs", options.busyTimeoutMs ?? 10_000);
+    const lockTtlMs = checkDurationMs("lockTtlMs", options.lockTtlMs ?? 30_000);
+    const driver = await openSqliteDriver(path);
+    const database = new SqliteDatabase(driver, { ...options, busyTimeoutMs, lockTtlMs });
+    await setUpSqliteFile(driver, path, (attempt) => database.#whenFree(attempt));
+    return database;
   }
 
   readonly query: SqlQuery = (statement, parameters = []) => this.#queue.run(() => this.#whenFree(() => this.#run(statement, parameters)));
@@ -131,16 +145,15 @@ class SqliteDatabase implements SqlDatabase {
         return attempt();
       } catch (error) {
         if (!isBusy(error) || this.#clock.now() >= giveUpAt) throw error;
-        await new Promise<void>((resolve) => this.#clock.setTimer(resolve, BUSY_RETRY_MS));
+        await keepAlive(() => new Promise<void>((resolve) => void this.#clock.setTimer(resolve, BUSY_RETRY_MS)));
       }
     }
   }
 }
 
 /** Opens the database alone, without the store's schema: for tests of the store. */
-export async function openSqliteDatabase(options: SqliteStoreOptions): Promise<SqlDatabase> {
-  const path = sqlitePath(checkName("path", options.path));
-  return new SqliteDatabase(await openSqliteDriver(path), options);
+export function openSqliteDatabase(options: SqliteStoreOptions): Promise<SqlDatabase> {
+  return SqliteDatabase.open(options);
 }
 
 /**

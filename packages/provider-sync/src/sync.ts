@@ -4,6 +4,7 @@ import { diffModels } from "./diff-models.ts";
 import { type BodyFetcher, createBodyFetcher, type FetchOptions } from "./fetch-body.ts";
 import { type GuardPolicy, guardPolicy } from "./guard-policy.ts";
 import { type GuardedRun, guardSources } from "./guard-sources.ts";
+import { keepAlive } from "./keep-alive.ts";
 import { mergeModels } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { publishVersion, type VersionPublisher } from "./publish-version.ts";
@@ -79,8 +80,15 @@ interface Committed {
   readonly error?: string;
 }
 
-/** Runs a sync once. Never rejects for trouble of upstreams, store, mirror or bus: the report tells. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
-export async function syncOnce(options: SyncOptions): Promise<RunReport> {
+/**
+ * Runs a sync once, and keeps the process alive meanwhile. Never rejects for trouble of upstreams, store, mirror or bus: the report tells.
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION
+ */
+export function syncOnce(options: SyncOptions): Promise<RunReport> {
+  return keepAlive(() => runOnce(options));
+}
+
+async function runOnce(options: SyncOptions): Promise<RunReport> {
   const { clock = systemClock, random = systemRandom, onEvent } = options;
   const run: Run = { id: random.token(), startedAt: clock.wallNow(), options, clock, ...checkSyncOptions(options) };
   tell(onEvent, { type: "run-started", runId: run.id, startedAt: run.startedAt });

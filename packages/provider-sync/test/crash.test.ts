@@ -4,8 +4,9 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { mergeModels, type Snapshot, syncOnce } from "../src/index.ts";
 import { createRedisMirror } from "../src/redis-mirror.ts";
+import { bundleChild } from "./support/bundle-child.ts";
 import { listings, ScriptedSource } from "./support/listings.ts";
-import { bundleCrashChild, type CrashPlan, runCrashChild } from "./support/run-crash-child.ts";
+import { type CrashPlan, runCrashChild } from "./support/run-crash-child.ts";
 import { createTestDatabase } from "./support/stores.ts";
 
 // F24 of the fault list: kill -9 at each step of commit and mirror. The first version holds 100 models at 1 dollar; the run that dies
@@ -16,7 +17,7 @@ let bundle = "";
 let redis: Redis;
 beforeAll(async () => {
   if (!redisUrl) throw new Error("these tests need a Redis: run them through `node scripts/with-redis.mjs`");
-  bundle = await bundleCrashChild();
+  bundle = await bundleChild("crash-child");
   redis = new Redis(redisUrl);
 });
 afterAll(() => {

@@ -69,24 +69,42 @@ class ConnectionDriver implements SqliteDriver {
   }
 }
 
+/** What the file refused, without its path. */
+function cannotOpen(error: unknown): CacheError {
+  // libsql's code may be an empty text, and its message names the path.
+  const { code } = error as { code?: unknown };
+  const told = typeof code === "string" && code !== "" ? ` (${code})` : "";
+  return new CacheError(
+    "ERR_CACHE_BACKEND",
+    `cannot open the SQLite file${told}: is it a database, in a folder that exists and may be written to?`,
+  );
+}
+
 /** Opens a file with whichever driver is there. @throws {CacheError} ERR_CACHE_BACKEND when there is none, or the file cannot be opened */
 export async function openSqliteDriver(path: string): Promise<SqliteDriver> {
   const Connection = await loadConnectionClass();
   try {
-    const driver = new ConnectionDriver(new Connection(path));
-    // One writer and readers that do not wait for it; a commit that was answered survives a power cut.
-    if (path !== ":memory:") driver.run("SELECT 1", []);
-    driver.execute("PRAGMA busy_timeout = 0");
-    if (path !== ":memory:") driver.execute("PRAGMA journal_mode = WAL");
-    driver.execute("PRAGMA synchronous = FULL");
-    return driver;
+    return new ConnectionDriver(new Connection(path));
   } catch (error) {
-    // libsql's code may be an empty text, and its message names the path.
-    const { code } = error as { code?: unknown };
-    const told = typeof code === "string" && code !== "" ? ` (${code})` : "";
-    throw new CacheError(
-      "ERR_CACHE_BACKEND",
-      `cannot open the SQLite file${told}: is it a database, in a folder that exists and may be written to?`,
-    );
+    throw cannotOpen(error);
+  }
+}
+
+/**
+ * Settles how the file is written: one writer and readers that do not wait for it; a commit that was answered survives a power cut. The first
+ * to come changes the file itself, alone: `whenFree` has the others wait for that.
+ * @throws {CacheError} ERR_CACHE_BACKEND when it is no database, or may not be written to
+ */
+export async function setUpSqliteFile(driver: SqliteDriver, path: string, whenFree: (attempt: () => void) => Promise<void>): Promise<void> {
+  const statements = [
+    "PRAGMA busy_timeout = 0",
+    ...(path === ":memory:" ? [] : ["PRAGMA journal_mode = WAL"]),
+    "PRAGMA synchronous = FULL",
+  ];
+  try {
+    for (const statement of statements) await whenFree(() => driver.execute(statement));
+  } catch (error) {
+    driver.close();
+    throw cannotOpen(error);
   }
 }
