@@ -72,8 +72,12 @@ function stopOnSignal(gateway: Pick<RunningGateway, "drain" | "close">): void {
 
 function describeStartError(error: unknown): string {
   if (error instanceof SettingsError) return error.message;
-  const { code, port, address } = error as { code?: string; port?: number; address?: string };
+  const { code, port, address, hostname, syscall, path } = error as NodeJS.ErrnoException &
+    Record<"port" | "address" | "hostname", unknown>;
   if (code === "EADDRINUSE") return `${address}:${port} is in use by another program: choose another PORT`;
-  if (code === "EACCES") return `${address ?? ""}:${port ?? ""} may not be listened on: choose a PORT above 1023`;
+  if (code === "EACCES" && syscall === "listen") return `${address}:${port} may not be listened on: choose a PORT above 1023`;
+  if (code === "EADDRNOTAVAIL" || syscall === "getaddrinfo") return `HOST ${address ?? hostname} is not an address of this machine`;
+  // Secrets that were not configured, and the database, are made in the folder of the one.
+  if (path !== undefined) return `${path} cannot be read or made (${code}): DATABASE_URL tells where the gateway keeps its files`;
   return error instanceof Error ? error.message : "the gateway could not start";
 }

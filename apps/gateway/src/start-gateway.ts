@@ -65,7 +65,10 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   const telemetrySettings = readTelemetrySettings();
   const secrets = obtainSecrets(settings, directory);
   const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets, log));
-  const store = new GatewayStore(settings.databaseUrl, directory);
+  const store = new GatewayStore(settings.databaseUrl, directory, (isUp, code) => {
+    if (isUp) log.info("the database of record is there");
+    else log.warn({ code }, "the database of record cannot be used: what is known of providers and keys goes on being used");
+  });
   const guard = new AddressGuard(settings.allowedPrivateHosts);
   const sealer = new Sealer(secrets.masterKey, secrets.previousMasterKeys);
   const { upstreamConnections: connections } = settings;
@@ -123,7 +126,10 @@ export async function startGateway(settings: Settings, options: StartOptions = {
   await store.check();
   const port = await server.listen(settings.port, settings.host);
   // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.
-  void Promise.resolve(directoryOfProviders.table()).catch(() => undefined);
+  void Promise.resolve(directoryOfProviders.table()).then(
+    ({ providers }) => warnOfUnknownTargets(settings, providers, log),
+    () => undefined,
+  );
   const close = async (): Promise<void> => {
     state.isDraining = true;
     await server.close(settings.drain);
@@ -151,6 +157,14 @@ export async function startGateway(settings: Settings, options: StartOptions = {
     drain,
     close: closeOnce,
   };
+}
+
+/** A provider that a route names may be saved later; until then the route's requests go elsewhere, and a mistake in its name would look just so. */
+function warnOfUnknownTargets({ routes }: Settings, providers: ReadonlyMap<string, unknown>, log: Log): void {
+  for (const { model, targets, fallbacks } of routes)
+    for (const { provider } of [...targets, ...fallbacks])
+      if (!providers.has(provider))
+        log.warn({ route: model, provider }, "a route names a provider that there is not: its requests go past it");
 }
 
 /** Asks the other processes whether invalidations have arrived, where that is wanted and there are others. */

@@ -1,4 +1,4 @@
-import { rmSync, statSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { freePort } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleProgram, Program } from "./support/program.ts";
@@ -46,6 +46,28 @@ describe("larder-gateway", () => {
     const program = start({ LARDER_MASTER_KEY: "short-canary" });
     expect(await program.exited).toBe(2);
     expect([program.output.includes("LARDER_MASTER_KEY"), program.output.includes("canary")]).toEqual([true, false]);
+  });
+
+  it.each([
+    ["HOST", { HOST: "999.1.1.1" }, 1],
+    ["HOST", { HOST: "192.0.2.1" }, 1],
+    ["REDIS_URL", { REDIS_URL: "http://user:canary@host" }, 2],
+    ["DATABASE_URL", { DATABASE_URL: "file:/dev/null/canary/gateway.db" }, 1],
+  ])("does not start where %s leads nowhere, and names it: %j", async (name, environment, code) => {
+    const program = start(environment);
+    expect(await program.exited).toBe(code);
+    expect(program.output.trim().split("\n").length).toBeLessThan(3);
+    expect([program.output.includes(name), program.output.includes("user:canary")]).toEqual([true, false]);
+  });
+
+  it("says why its database cannot be used, and once", async () => {
+    const program = start({ DATABASE_URL: "file:broken.db", LARDER_AUTH: "keys" });
+    writeFileSync(`${program.directory}/broken.db`, "this is no database, and never was one: it is a text".repeat(20));
+    const url = await program.listening();
+    await vi.waitUntil(() => program.output.includes("the database of record cannot be used"));
+    for (let round = 0; round < 3; round += 1) expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    const told = program.output.split("\n").filter((line) => line.includes("the database of record"));
+    expect(told.map((line) => (JSON.parse(line) as { code: string }).code)).toEqual(["SQLITE_NOTADB"]);
   });
 
   it("keeps the generated secrets for their owner alone, and does not print them into a log", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Bed, chat, startBed } from "./support/start.ts";
+import { type Bed, chat, startBed, until } from "./support/start.ts";
 import { FixtureUpstream } from "./support/upstream.ts";
 
 let bed: Bed;
@@ -186,4 +186,13 @@ describe("explain", () => {
     expect((await other.post("/v1/chat/completions", chat("carried"))).headers.get("x-larder-cache")).toBe("HIT");
     await other.close();
   });
+});
+
+it("says at the start which providers of routes there are not", async () => {
+  const routes = [{ model: "typed", targets: [{ provider: "opnai" }, { provider: "openai" }] }];
+  const mistaken = await startBed({ routes });
+  await until(() => mistaken.logs.some((line) => line.includes("opnai")));
+  const warned = mistaken.logs.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ route }) => route !== undefined);
+  expect(warned).toEqual([expect.objectContaining({ level: 40, route: "typed", provider: "opnai" })]);
+  await mistaken.close();
 });

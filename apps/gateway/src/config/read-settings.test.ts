@@ -55,9 +55,25 @@ describe("readSettings", () => {
     ["OPENAI_API_KEY", "canary with spaces"],
     ["DATABASE_URL", "mysql://canary"],
     ["LARDER_REDIS_PREFIX", "{canary}"],
+    ["LARDER_TRUST_PROXY", "10/8"],
+    // Timers of Node take what is longer for no time at all.
+    ["LARDER_BODY_TIMEOUT", "25d"],
+    ["LARDER_DRAIN", "30d"],
+    ["LARDER_DRAIN_GRACE", "30d"],
+    ["LARDER_UPSTREAM_TIMEOUT", "100d"],
+    ["LARDER_SYNC_INTERVAL", "30d"],
   ])("refuses %s=%j, naming the variable and not quoting it", (name, value) => {
     const message = String(read({ [name]: value }));
     expect([message.includes(name), message.includes("canary")]).toEqual([true, false]);
+  });
+
+  it("says of a number that is too small what it must be", () => {
+    expect(read({ LARDER_CACHE_MAX_ENTRIES: "0" })).toContain("LARDER_CACHE_MAX_ENTRIES must be more than 0");
+    expect(read({ LARDER_WORKERS: "0", PORT: "-1" })).toContain("PORT must be at least 0");
+  });
+
+  it("takes a time to live of any length", () => {
+    expect(read({ LARDER_CACHE_TTL: "400d", LARDER_STALE_IF_ERROR: "400d" })).toMatchObject({ cacheTtl: 34_560_000_000 });
   });
 
   it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {

@@ -111,7 +111,10 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_type") return `must be of type ${issue.expected}`;
   if (issue.code === "unrecognized_keys") return `has unknown settings: ${issue.keys.map((key) => key.slice(0, 40)).join(", ")}`;
   if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
-  if (issue.code === "too_small") return issue.message.startsWith("must") ? issue.message : `must be at least ${issue.minimum}`;
+  if (issue.code === "too_small")
+    return issue.message.startsWith("must")
+      ? issue.message
+      : `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
   if (issue.code === "too_big") return `must be at most ${issue.maximum}`;
   if (issue.code === "invalid_format" && issue.message.startsWith("must")) return issue.message;
   return "is not of the expected form";

@@ -10,6 +10,10 @@ const durationMs = z
     if (value === undefined) context.addIssue({ code: "custom", message: "must be a duration with a unit, such as 30s, 10m or 1h" });
     return value ?? 0;
   });
+/** Milliseconds that a timer can wait at most; beyond, Node takes it for none. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** A duration that is waited for. */
+const waitMs = durationMs.refine((value) => value <= LONGEST_TIMER_MS, { message: "must be at most 24d" });
 /** A window may be switched off with `0s`; a time to live may not. */
 const windowMs = z.union([z.literal(["0", "0s", "0ms"]).transform(() => 0), durationMs]);
 const bytes = z.union([z.number().int().positive(), z.string()]).transform((value, context) => {
@@ -91,7 +95,7 @@ const provider = z
       description: "What it is called with where callers bring their own keys (LARDER_AUTH=passthrough); default: not called for them.",
     }),
     headers: headers.default({}),
-    timeout: durationMs.optional(),
+    timeout: waitMs.optional(),
   })
   .strict();
 
@@ -130,14 +134,14 @@ export const settingsSchema = z
     cacheMode: z.enum(["on", "off", "read-only", "write-only"]).default("on"),
     providerConfigTtlMs: z.coerce.number().int().positive().default(60_000),
     allowedPrivateHosts: z.array(z.string().min(1)).default([]),
-    syncInterval: durationMs.default(600_000),
+    syncInterval: waitMs.default(600_000),
     syncSources: z
       .array(z.string().min(1))
       .optional()
       .meta({ description: "Names of sources, each with an address of its own where wanted (name=URL); none switches sync off." }),
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
-    bodyTimeout: durationMs.default(30_000).meta({ description: "In which time a request body must have come; slower ones are 408." }),
+    bodyTimeout: waitMs.default(30_000).meta({ description: "In which time a request body must have come; slower ones are 408." }),
     openPaths: z
       .array(z.string().regex(/^(all|\/v1\/[\x21-\x7e]+)$/, { message: "must hold paths below /v1/, or all" }))
       .max(100)
@@ -164,17 +168,20 @@ export const settingsSchema = z
         "Share of invalidations by key about which the other processes are asked whether they still hold something old; 0 asks about none.",
     }),
     logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-    drainGrace: windowMs.default(1_000).meta({
-      description: "How long it goes on taking requests after SIGTERM, told as not ready, so that a load balancer stops sending them.",
-    }),
-    drain: durationMs.default(30_000).meta({ description: "How long answers in flight may take to end after SIGTERM." }),
+    drainGrace: windowMs
+      .refine((value) => value <= LONGEST_TIMER_MS, { message: "must be at most 24d" })
+      .default(1_000)
+      .meta({
+        description: "How long it goes on taking requests after SIGTERM, told as not ready, so that a load balancer stops sending them.",
+      }),
+    drain: waitMs.default(30_000).meta({ description: "How long answers in flight may take to end after SIGTERM." }),
     staleWhileRevalidate: windowMs.default(0),
     staleIfError: windowMs.default(0),
     usageOnHit: z.enum(["original", "zero", "headers"]).default("original"),
     deterministicOnly: z.boolean().default(false).meta({
       description: "Cache only requests with temperature 0 or a seed, unless the client asks for the cache by header.",
     }),
-    upstreamTimeout: durationMs.default(600_000),
+    upstreamTimeout: waitMs.default(600_000),
     upstreamRetries: z.coerce.number().int().min(0).max(10).default(2),
     upstreamConnections: z.coerce.number().int().min(1).max(10_000).default(256),
     providers: z.record(name, provider).default({}),

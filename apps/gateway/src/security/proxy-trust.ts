@@ -83,9 +83,10 @@ export function isTrustEntry(text: string): boolean {
 
 function readRange(text: string): Range | undefined {
   try {
-    if (text.includes("/")) return ipaddr.parseCIDR(text);
     // "10" and "0x7f000001" are addresses to the C library, and mistakes here.
-    if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) return undefined;
+    const [base = ""] = text.split("/", 1);
+    if (!ipaddr.IPv4.isValidFourPartDecimal(base) && !ipaddr.IPv6.isValid(base)) return undefined;
+    if (text.includes("/")) return ipaddr.parseCIDR(text);
     const address = ipaddr.process(text);
     return [address, address.kind() === "ipv4" ? 32 : 128];
   } catch {

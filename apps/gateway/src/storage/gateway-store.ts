@@ -48,19 +48,22 @@ const REOPEN_AFTER_MS = 2_000;
 export class GatewayStore {
   readonly #databaseUrl: string;
   readonly #directory: string;
+  readonly #onChange: (isUp: boolean, code: unknown) => void;
   #sql: Promise<Sql> | undefined;
   #retryAt = 0;
-  #isUp = false;
+  #isUp: boolean | undefined;
   #hasBeenUp = false;
 
-  constructor(databaseUrl: string, directory: string) {
+  /** @param onChange told whenever it begins or ceases to work, with the driver's code for the reason: its texts may quote what is secret */
+  constructor(databaseUrl: string, directory: string, onChange: (isUp: boolean, code: unknown) => void = () => undefined) {
     this.#databaseUrl = databaseUrl;
     this.#directory = directory;
+    this.#onChange = onChange;
   }
 
   /** Whether the last use worked. */
   get isUp(): boolean {
-    return this.#isUp;
+    return this.#isUp ?? false;
   }
 
   /** Whether any use has worked. */
@@ -136,7 +139,7 @@ export class GatewayStore {
     try {
       await this.#run("SELECT 1 AS one");
     } catch {}
-    return this.#isUp;
+    return this.isUp;
   }
 
   async close(): Promise<void> {
@@ -149,14 +152,20 @@ export class GatewayStore {
   async #run(statement: string, values?: ReadonlyArray<string | number | null>): Promise<readonly Row[]> {
     try {
       const rows = await (await this.#open()).run(statement, values);
-      this.#isUp = true;
+      this.#tell(true);
       this.#hasBeenUp = true;
       return rows;
-    } catch {
-      this.#isUp = false;
+    } catch (error) {
+      this.#tell(false, (error as { code?: unknown } | undefined)?.code);
       // The driver's own error may quote the statement's values.
       throw new Error("the database of record is not available");
     }
+  }
+
+  #tell(isUp: boolean, code?: unknown): void {
+    if (this.#isUp === isUp) return;
+    this.#isUp = isUp;
+    this.#onChange(isUp, code);
   }
 
   #open(): Promise<Sql> {
