@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@larder/cache-core";
+import { checkReading } from "./check-reading.ts";
 import type { BodyFetcher } from "./fetch-body.ts";
 import { publicUrl } from "./public-url.ts";
 import type { RawBody } from "./snapshot-store.ts";
@@ -141,7 +142,7 @@ async function readOne(source: Source, context: SourceContext, options: ReadSour
   const begun = clock.now();
   let outcome: ReadOutcome;
   try {
-    const reading = await unlessAborted(source.read(context), options, SUM_UP_MS);
+    const reading = checkReading(await unlessAborted(source.read(context), options, SUM_UP_MS));
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "read", reading };
   } catch (error) {
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "failed", ...explain(error) };

@@ -239,7 +239,15 @@ function failedReport(run: Run, error: unknown): RunReport {
 
 /** Checks everything that a run is given, so that a scheduler refuses it at once and not run by run. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export function checkSyncOptions(options: SyncOptions): Pick<Run, "policy" | "fetcher" | "limits"> {
-  const { sources, fetch, clock = systemClock } = options;
+  const { sources, store, fetch, clock = systemClock } = options;
+  const isSource = (source: Source | undefined): boolean => typeof source?.read === "function" && typeof source.name === "string";
+  if (!Array.isArray(sources) || !sources.every(isSource))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must be an array of sources, such as [openRouterModels(), modelsDev()]");
+  if (typeof store?.commit !== "function")
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "store must be a snapshot store, such as createSqliteStore() makes when it is awaited",
+    );
   if (sources.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must name at least one source, got none");
   const names = sources.map((source) => source.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
