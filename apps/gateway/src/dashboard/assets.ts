@@ -30,6 +30,8 @@ export function findAsset(path: string): Promise<Asset> | undefined {
   if (!known) return undefined;
   const asset = loaded.get(path) ?? readAsset(known[0], known[1]);
   loaded.set(path, asset);
+  // What could not be read for a moment is read again.
+  asset.catch(() => loaded.delete(path));
   return asset;
 }
 

@@ -163,9 +163,10 @@ export class GatewayStore {
   }
 
   #tell(isUp: boolean, code?: unknown): void {
-    if (this.#isUp === isUp) return;
+    const wasUp = this.#isUp;
     this.#isUp = isUp;
-    this.#onChange(isUp, code);
+    // That it works from the beginning is nothing to tell.
+    if (wasUp !== isUp && (wasUp !== undefined || !isUp)) this.#onChange(isUp, code);
   }
 
   #open(): Promise<Sql> {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ADMIN_TOKEN, type Bed, chat, startBed } from "../support/start.ts";
+import { ADMIN_TOKEN, type Bed, chat, gate, startBed } from "../support/start.ts";
 
 // A browser is 400 MB to install: this runs where LARDER_BROWSER=1 asks for it, as CI does, and then a missing one is a failure.
 const isWanted = process.env.LARDER_BROWSER === "1";
@@ -71,6 +71,41 @@ describe.skipIf(!isWanted)("the dashboard in Chromium", () => {
     await page.getByRole("button", { name: "Forget the token" }).click();
     expect(await page.evaluate("sessionStorage.length")).toBe(0);
     await page.close();
+  });
+
+  it("shows nothing and complains of nothing when it is left while it asks for numbers", async () => {
+    const page = await open();
+    await enter(page);
+    const held = gate();
+    const asked = gate();
+    await page.route("**/admin/cache/stats", async (route) => {
+      asked.open();
+      await held.opened;
+      await route.continue();
+    });
+    await asked.opened;
+    await page.getByRole("button", { name: "Forget the token" }).click();
+    const answered = page.waitForResponse("**/admin/cache/stats");
+    held.open();
+    await answered;
+    // Long enough for what would ask again.
+    await page.waitForTimeout(3000);
+    expect([await page.locator("#enter-problem").textContent(), await page.locator("#state").textContent()]).toEqual(["", "Not connected"]);
+    expect(await page.locator("#board").isVisible()).toBe(false);
+    await page.close();
+  });
+
+  it("keeps its rows low on a phone, however many models a provider has", async () => {
+    const models = Array.from({ length: 30 }, (_, index) => `a-model-with-a-long-name-${index}`);
+    const crowded = await startBed({ providers: { crowded: { baseUrl: "https://a-provider.example/openai/deployments/v1", models } } });
+    const page = await browser.newPage({ viewport: { width: 360, height: 740 } });
+    await page.goto(crowded.url);
+    await enter(page);
+    const row = page.locator("#providers tr", { hasText: "crowded" });
+    await row.waitFor();
+    expect((await row.boundingBox())?.height).toBeLessThan(160);
+    await page.close();
+    await crowded.close();
   });
 
   it("is readable on a phone and in the dark", async () => {

@@ -2,6 +2,7 @@
 
 (() => {
   const REFRESH_MS = 2000;
+  const PATIENCE_MS = 10_000;
   const POINTS = 300;
   const TOKEN = "larder-admin-token";
   const byId = (id) => document.getElementById(id);
@@ -16,7 +17,8 @@
   const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 
   async function read(path) {
-    const response = await fetch(path, { headers: { authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` } });
+    const headers = { authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` };
+    const response = await fetch(path, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
     if (response.status === 401) throw Object.assign(new Error("The token is not right."), { isRefused: true });
     if (!response.ok) throw new Error(`The gateway answered ${response.status}.`);
     return response.json();
@@ -90,6 +92,12 @@
     ]);
   }
 
+  // Written only when it changes: it is read out, and nobody wants to hear "Live" every two seconds.
+  function tellState(text) {
+    const state = byId("state");
+    if (state.textContent !== text) state.textContent = text;
+  }
+
   function showHealth({ health }) {
     const down = Object.entries(health.backends ?? {})
       .filter(([, isUp]) => !isUp)
@@ -98,7 +106,7 @@
     banner.hidden = down.length === 0 && !health.isDegraded;
     const bus = health.isDegraded ? " Invalidations by other processes may be missed until it is back; answers say so." : "";
     banner.textContent = `Degraded: ${down.join(", ") || "bus"} not available.${bus}`;
-    byId("state").textContent = banner.hidden ? "Live" : "Live, degraded";
+    tellState(banner.hidden ? "Live" : "Live, degraded");
   }
 
   function addPoint(stats) {
@@ -146,7 +154,9 @@
   }
 
   async function showSlowThings() {
+    const mine = showing;
     const [{ providers }, sync] = await Promise.all([read("/admin/providers"), read("/admin/sync")]);
+    if (mine !== showing) return;
     fillRows(
       byId("providers").tBodies[0],
       providers.map((provider) => [
@@ -169,15 +179,18 @@
             ["Last run", sync.lastReport ? `${sync.lastReport.outcome}, ${when(sync.lastReport.finishedAt)}` : "not yet"],
             ["Next run", when(sync.nextRunAt)],
           ]
-        : [["State", "off: no upstream is configured"]],
+        : [["State", "off: no upstream is configured, or LARDER_SYNC_SOURCES is none"]],
     );
   }
 
   let round = 0;
-  async function refresh() {
+  // Which showing of the board this is: what was asked for in an earlier one comes too late and is not shown.
+  let showing = 0;
+  async function refresh(mine) {
     clearTimeout(timer);
     try {
       const stats = await read("/admin/cache/stats");
+      if (mine !== showing) return;
       showTiles(stats);
       showTables(stats);
       showHealth(stats);
@@ -186,19 +199,22 @@
       round += 1;
       byId("state").dataset.live = "true";
     } catch (error) {
+      if (mine !== showing) return;
       if (error.isRefused) return showEntrance(error.message);
-      byId("state").textContent = "The gateway does not answer";
+      tellState("The gateway does not answer");
     }
-    timer = setTimeout(refresh, REFRESH_MS);
+    if (mine === showing) timer = setTimeout(refresh, REFRESH_MS, mine);
   }
 
   function showEntrance(problem) {
+    showing += 1;
+    clearTimeout(timer);
     sessionStorage.removeItem(TOKEN);
     byId("board").hidden = true;
     byId("leave").hidden = true;
     byId("enter").hidden = false;
     byId("enter-problem").textContent = problem;
-    byId("state").textContent = "Not connected";
+    tellState("Not connected");
   }
 
   function showBoard() {
@@ -206,7 +222,8 @@
     byId("board").hidden = false;
     byId("leave").hidden = false;
     round = 0;
-    refresh();
+    showing += 1;
+    refresh(showing);
   }
 
   byId("enter").addEventListener("submit", (event) => {
@@ -217,7 +234,6 @@
     showBoard();
   });
   byId("leave").addEventListener("click", () => {
-    clearTimeout(timer);
     showEntrance("");
     byId("token").focus();
   });
