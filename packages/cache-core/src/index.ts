@@ -39,6 +39,7 @@ export { CacheError, cacheErrorCodes } from "./errors.ts";
 export type { CacheEvents } from "./events.ts";
 export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Replacement, Reservation, StoreEntry } from "./fenced-store.ts";
 export { escapeGlob, matchesGlob } from "./glob.ts";
+export { inSlices } from "./in-slices.ts";
 export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
 export type { KeySpaceOptions } from "./key-space.ts";
 export { KeySpace } from "./key-space.ts";

@@ -18,6 +18,7 @@ import { publishEvent } from "./events.ts";
 import type { FencedStore } from "./fenced-store.ts";
 import { Flights } from "./flights.ts";
 import { Generations } from "./generations.ts";
+import { inSlices } from "./in-slices.ts";
 import type { BackendCall, InvalidationTarget, Invalidator } from "./invalidation.ts";
 import { InvalidationMarks } from "./invalidation-marks.ts";
 import { type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
@@ -193,17 +194,17 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   getMany(keys: readonly string[]): MaybePromise<Array<V | undefined>> {
     this.#checkOpen();
-    return forEach(keys, (key) => this.get(key));
+    return inSlices(keys, (key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): MaybePromise<boolean[]> {
     this.#checkOpen();
-    return forEach(entries, ([key, value]) => this.set(key, value, options));
+    return inSlices(entries, ([key, value]) => this.set(key, value, options));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
     this.#checkOpen();
-    const answers = await forEach(keys, (key) => this.delete(key));
+    const answers = await inSlices(keys, (key) => this.delete(key));
     return answers.filter(Boolean).length;
   }
 
@@ -491,19 +492,6 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   #checkOpen(): void {
     if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
   }
-}
-
-/** One answer per item; at once when all of them are. */
-function forEach<T, R>(items: readonly T[], call: (item: T) => MaybePromise<R>): MaybePromise<R[]> {
-  const answers: Array<MaybePromise<R>> = [];
-  try {
-    for (const item of items) answers.push(call(item));
-  } catch (error) {
-    // Who gets this error never sees what began before it: none of that may end as an unhandled rejection.
-    void Promise.allSettled(answers);
-    throw error;
-  }
-  return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as R[]);
 }
 
 /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when the target's name is no name */

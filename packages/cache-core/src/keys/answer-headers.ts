@@ -41,14 +41,15 @@ function joinPairs(pairs: Iterable<readonly [name: string, value: string]>): Rec
 /** The headers that are part of the key, as JSON of sorted pairs of lower-case name and value; `""` when there are none. */
 export function selectAnswerHeaders(headers: RequestHeaders): string {
   const record: Readonly<Record<string, string | readonly string[] | undefined>> = isPairs(headers) ? joinPairs(headers) : headers;
-  let selected: Array<readonly [name: string, value: string | readonly string[]]> | undefined;
+  let selected: Array<readonly [name: string, value: string]> | undefined;
   for (const name in record) {
     if (!mayCount(name)) continue;
     const value = record[name];
     const lower = name.toLowerCase();
     if (value !== undefined && isAnswerHeader(lower)) {
       selected ??= [];
-      selected.push([lower, value]);
+      // Values given one by one mean what they mean joined.
+      selected.push([lower, typeof value === "string" ? value : value.join(", ")]);
     }
   }
   if (selected === undefined) return "";

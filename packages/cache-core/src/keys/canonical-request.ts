@@ -1,8 +1,6 @@
-import { describeValue } from "../check-option.ts";
-import { CacheError } from "../errors.ts";
 import { fromByteText } from "./byte-text.ts";
 import { joinMembers } from "./canonical-reader.ts";
-import { endpoints, type FieldRole, fieldPolicy } from "./field-roles.ts";
+import { checkEndpoint, type FieldRole, fieldPolicy } from "./field-roles.ts";
 import { readBytes, readParsed } from "./read-source.ts";
 import type { Endpoint } from "./request-fields.ts";
 import type { Member } from "./sort-members.ts";
@@ -109,8 +107,7 @@ function utf8(bytes: Uint8Array): string {
 
 /** Reads a body under normalizers that have already run. */
 export function readNormalized(endpoint: Endpoint, source: RequestSource, normalizers: readonly string[]): CanonicalRequest {
-  if (!endpoints.includes(endpoint))
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", `endpoint must be one of ${endpoints.join(", ")}, got ${describeValue(endpoint)}`);
+  checkEndpoint(endpoint);
   const reader = source instanceof Uint8Array ? readBytes(source) : readParsed(source);
   const members = reader.readMembers();
   return new CanonicalRequest(endpoint, members, reader.isExact, source, normalizers);

@@ -24,14 +24,15 @@ export function checkJsonValue(value: unknown, depth = 1): void {
   }
   if (typeof value !== "object") refuse(`of type ${typeof value}`, "use a string, a number or null");
   if (depth > MAX_DEPTH) throw invalidRequest(`it is nested deeper than ${MAX_DEPTH} levels, or contains itself`);
-  if (Array.isArray(value)) {
+  const isArray = Array.isArray(value);
+  if (!isArray && !isPlain(value)) refuse("an instance of a class", "use a plain object");
+  if (typeof (value as { readonly toJSON?: unknown }).toJSON === "function")
+    refuse("an object with a toJSON method", "pass what it returns");
+  if (isArray) {
     // By index: `for...of` and `forEach` would not tell a hole from `undefined`, and both are refused.
     for (let index = 0; index < value.length; index += 1) checkJsonValue(value[index], depth + 1);
     return;
   }
-  if (!isPlain(value)) refuse("an instance of a class", "use a plain object");
-  if (typeof (value as { readonly toJSON?: unknown }).toJSON === "function")
-    refuse("an object with a toJSON method", "pass what it returns");
   for (const name of Object.keys(value)) {
     const property = (value as Readonly<Record<string, unknown>>)[name];
     if (property !== undefined) checkJsonValue(property, depth + 1);

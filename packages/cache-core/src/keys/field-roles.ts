@@ -1,3 +1,5 @@
+import { describeValue } from "../check-option.ts";
+import { CacheError } from "../errors.ts";
 import type { Endpoint, EndpointFields } from "./request-fields.ts";
 
 /**
@@ -165,6 +167,13 @@ export const fieldRoles: { readonly [Name in Endpoint]: FieldRoles<EndpointField
 
 /** The endpoints, for exhaustive handling. */
 export const endpoints: readonly Endpoint[] = ["chat", "completion", "embedding", "image", "responses", "messages", "exact"];
+
+/** Passes one of `endpoints`. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkEndpoint(endpoint: Endpoint): Endpoint {
+  if (!endpoints.includes(endpoint))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `endpoint must be one of ${endpoints.join(", ")}, got ${describeValue(endpoint)}`);
+  return endpoint;
+}
 
 /** What the tables say about one field. */
 export interface FieldPolicy {

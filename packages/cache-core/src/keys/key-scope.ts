@@ -1,6 +1,8 @@
-import { checkCount, checkName } from "../check-option.ts";
+import { checkCount, checkName, describeValue } from "../check-option.ts";
+import { CacheError } from "../errors.ts";
 import { type RequestHeaders, selectAnswerHeaders } from "./answer-headers.ts";
 import { toByteText } from "./byte-text.ts";
+import { checkEndpoint } from "./field-roles.ts";
 import type { Endpoint } from "./request-fields.ts";
 import { sha256OfByteText } from "./sha256.ts";
 
@@ -101,7 +103,11 @@ export class KeyScopes {
     this.#maxScopes = checkCount("maxScopes", maxScopes);
   }
 
-  /** The scope of a request. @throws {CacheError} ERR_CACHE_INVALID_OPTION when the tenant is not a string of at least one character */
+  /**
+   * The scope of a request.
+   * @throws {CacheError} ERR_CACHE_INVALID_OPTION when the tenant is not a string of at least one character, the endpoint none of `endpoints`, or the
+   * namespace no string
+   */
   of(parts: KeyScopeParts): KeyScope {
     const { endpoint, tenant, namespace = "" } = parts;
     const headers = parts.headers === undefined ? "" : selectAnswerHeaders(parts.headers);
@@ -113,7 +119,9 @@ export class KeyScopes {
   }
 
   #make(endpoint: Endpoint, tenant: string, namespace: string, headers: string): KeyScope {
-    const scope = new KeyScope(endpoint, checkName("tenant", tenant), namespace, headers, this.#configVersion);
+    if (typeof namespace !== "string")
+      throw new CacheError("ERR_CACHE_INVALID_OPTION", `namespace must be a string, got ${describeValue(namespace)}`);
+    const scope = new KeyScope(checkEndpoint(endpoint), checkName("tenant", tenant), namespace, headers, this.#configVersion);
     // Namespaces and headers are the caller's: a list that they have made long is begun anew, or finding would cost more than making.
     const listed = this.#byTenant.get(tenant);
     if (listed !== undefined && listed.length >= MAX_PER_TENANT) this.#forget(tenant, listed);

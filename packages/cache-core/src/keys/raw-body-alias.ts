@@ -1,13 +1,17 @@
 import { checkCount } from "../check-option.ts";
+import { CacheError } from "../errors.ts";
 import type { KeyScope } from "./key-scope.ts";
 import { sha256OfBytes } from "./sha256.ts";
 
 /** Entries a digest may take: the places of one bucket. */
 const WAYS = 4;
 
+/** The places are made at once: a table without bound is none. */
+const MAX_PLACES = 2 ** 24;
+
 /** How many aliases are kept. */
 export interface RawBodyAliasOptions {
-  /** Aliases held at most, >= 4; rounded down to a power of two. About 150 bytes each, and what the values hold. @default 16384 */
+  /** Aliases held at most, an integer from 4 to 16777216; rounded down to a power of two. About 150 bytes each, and what the values hold. @default 16384 */
   readonly maxEntries?: number;
 }
 
@@ -34,7 +38,9 @@ export class RawBodyAlias<V> {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when `maxEntries` is not an integer from 4 to 2^24 */
   constructor(options: RawBodyAliasOptions = {}) {
     const { maxEntries = 16_384 } = options;
-    const places = 2 ** Math.floor(Math.log2(Math.min(checkCount("maxEntries", maxEntries, WAYS), 2 ** 24)));
+    if (checkCount("maxEntries", maxEntries, WAYS) > MAX_PLACES)
+      throw new CacheError("ERR_CACHE_INVALID_OPTION", `maxEntries must be an integer from ${WAYS} to ${MAX_PLACES}, got ${maxEntries}`);
+    const places = 2 ** Math.floor(Math.log2(maxEntries));
     this.#bucketMask = places / WAYS - 1;
     this.#digests = new Array<string>(places).fill("");
     this.#scopes = new Array<string>(places).fill("");

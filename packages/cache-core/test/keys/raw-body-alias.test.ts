@@ -57,3 +57,7 @@ test("never holds more than its bound, and never answers for another body", () =
 test.each([0, 3, 1.5, Number.NaN, "9" as unknown as number])("refuses %s entries", (maxEntries) => {
   expect(() => new RawBodyAlias({ maxEntries })).toThrow("maxEntries must be an integer >= 4");
 });
+
+test.each([2 ** 24 + 1, Number.POSITIVE_INFINITY])("refuses %s entries: their places are made at once", (maxEntries) => {
+  expect(() => new RawBodyAlias({ maxEntries })).toThrow("maxEntries must be an integer from 4 to 16777216");
+});

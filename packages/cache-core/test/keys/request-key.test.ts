@@ -204,6 +204,7 @@ describe("refused with ERR_CACHE_INVALID_REQUEST", () => {
       new Map([[1, 2]]),
       new Date(0),
       { toJSON: () => 1 },
+      Object.assign([1], { toJSON: () => "another" }),
       [undefined],
       new Array(1),
       cyclic,
@@ -326,6 +327,7 @@ describe("besides the body a key depends on", () => {
     ] as const;
     const joined = key({ headers: { "anthropic-beta": "a, b" } });
     expect(key({ headers: twice })).toBe(joined);
+    expect(key({ headers: { "anthropic-beta": ["a", "b"] } })).toBe(joined);
     expect(key({ headers: new Headers(twice.map(([name, value]): [string, string] => [name, value])) })).toBe(joined);
     for (const value of ["a", "b", "b, a"]) expect(key({ headers: { "anthropic-beta": value } })).not.toBe(joined);
   });
@@ -359,6 +361,10 @@ describe("scopes", () => {
 
   test("refuse an empty tenant", () => {
     expect(() => new KeyScopes().of({ endpoint: "chat", tenant: "" })).toThrow("tenant must be a string of at least one character");
+    expect(() => new KeyScopes().of({ endpoint: "chats" as "chat", tenant: "a" })).toThrow("endpoint must be one of chat, ");
+    expect(() => new KeyScopes().of({ endpoint: "chat", tenant: "a", namespace: 5 as unknown as string })).toThrow(
+      "namespace must be a string",
+    );
     expect(() => new KeyScopes({ maxScopes: 0 })).toThrow("maxScopes");
   });
 });
