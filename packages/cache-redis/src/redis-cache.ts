@@ -1,5 +1,6 @@
 import {
   type BackendCall,
+  Budget,
   CacheError,
   checkDurationMs,
   checkKey,
@@ -9,6 +10,7 @@ import {
   type FillOutcome,
   type InvalidationChannel,
   type InvalidationTarget,
+  inSlices,
   KeySpace,
   type LeaseOutcome,
   type Lookup,
@@ -67,6 +69,7 @@ export class RedisCache<V> implements FencedStore<V> {
   readonly #sweeper: Sweeper;
   readonly #ownWrites: OwnWrites<V>;
   readonly #timeoutMs: number;
+  #channel: InvalidationChannel | undefined;
   #isClosed = false;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
@@ -134,8 +137,8 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
     this.#checkOpen();
-    // One GET each: they leave in one write, and a cluster has no multi-key read over slots.
-    return Promise.all(keys.map((key) => this.get(key)));
+    // Those of one lane leave as MGETs (`read-batch.ts`): a cluster has no multi-key read over slots.
+    return inSlices(keys, (key) => this.get(key));
   }
 
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
@@ -157,7 +160,7 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): Promise<boolean[]> {
     this.#checkOpen();
-    return Promise.all(entries.map(([key, value]) => this.set(key, value, options)));
+    return inSlices(entries, ([key, value]) => this.set(key, value, options));
   }
 
   async delete(key: string): Promise<boolean> {
@@ -167,7 +170,7 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async deleteMany(keys: readonly string[]): Promise<number> {
     this.#checkOpen();
-    const answers = await Promise.all(keys.map((key) => this.delete(key)));
+    const answers = await inSlices(keys, (key) => this.delete(key));
     return answers.filter(Boolean).length;
   }
 
@@ -180,6 +183,7 @@ export class RedisCache<V> implements FencedStore<V> {
   async clear(): Promise<void> {
     this.#checkOpen();
     await this.#ownWrites.clear();
+    await this.#tellApart({ kind: "all" }, { budget: new Budget(this.#settings.writeTimeoutMs, this.#settings.clock) }).catch(() => {});
     this.#sweeper.sweepSoon();
   }
 
@@ -238,6 +242,7 @@ export class RedisCache<V> implements FencedStore<V> {
   // What a tiered cache asks for.
 
   attach(channel: InvalidationChannel, maxStalenessMs: number): void {
+    this.#channel = channel;
     this.#writer.attach(channel);
     for (const lane of this.#lanes.all) lane.versions.attach(channel, maxStalenessMs);
   }
@@ -291,13 +296,16 @@ export class RedisCache<V> implements FencedStore<V> {
     const entry = this.#values.encode(key, value, options);
     if (this.#isTooLarge(entry)) return { version: await this.invalidate({ kind: "key", key }, call), isStored: false };
     this.#counters.base.invalidations += 1;
-    return this.#writer.tell(() => this.#writer.replace(place, entry, options, call), "replace");
+    const replacement = await this.#writer.tell(() => this.#writer.replace(place, entry, options, call), "replace");
+    await this.#tellApart({ kind: "key", key }, call);
+    return replacement;
   }
 
   async invalidate(target: InvalidationTarget, call: BackendCall): Promise<Version> {
     this.#checkOpen();
     const version = await this.#writer.invalidate(target, target.kind === "key" ? this.#lanes.locate(target.key) : undefined, call);
     if (target.kind === "all") this.#sweeper.sweepSoon();
+    await this.#tellApart(target, call);
     return version;
   }
 
@@ -307,6 +315,15 @@ export class RedisCache<V> implements FencedStore<V> {
 
   hasReached(target: InvalidationTarget, key: string): boolean {
     return this.#writer.hasReached(target, this.#lanes.locate(key).lane);
+  }
+
+  /**
+   * Tells a channel that does not hear what the scripts publish: one within this process or this machine, or on another server. Those on it follow
+   * at once; it proves nothing all the same where it can be seen to be apart (`isOnChannel`).
+   */
+  async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
+    const channel = this.#channel;
+    if (channel && (channel.lastProofAt === Infinity || !this.#lanes.areOnChannel())) await channel.invalidate(target, call);
   }
 
   /** Finds an entry and answers with what `pick` makes of it. */

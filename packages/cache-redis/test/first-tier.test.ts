@@ -58,3 +58,16 @@ test("a caller's timeoutMs ends its wait for another process's load", async () =
   expect(await loading).toBe("from a");
   await expect.poll(() => b.get("key")).toBe("from a");
 });
+
+test("lists longer than what may be under way at one time are stored, found and deleted whole", async () => {
+  const [a, b] = await openPair();
+  const keys = Array.from({ length: 5_000 }, (_, index) => `key ${index}`);
+  const values = keys.map((key) => `value of ${key}`);
+  expect((await a.setMany(keys.map((key, index) => [key, values[index]]))).every(Boolean)).toBe(true);
+  expect(await b.getMany(keys)).toEqual(values);
+  const l2 = await openCache<unknown>({ client });
+  expect((await l2.setMany(keys.map((key, index) => [key, values[index]]))).every(Boolean)).toBe(true);
+  expect(await l2.getMany(keys)).toEqual(values);
+  expect(await l2.deleteMany(keys)).toBe(keys.length);
+  expect(l2.stats().errors).toBe(0);
+});

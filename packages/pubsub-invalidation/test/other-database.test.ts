@@ -1,8 +1,10 @@
+import { type InvalidationBus, MemoryInvalidationBus } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { startRedisServer, waitUntil } from "@larder/cache-testing";
 import { afterEach, expect, it } from "vitest";
 import { type CoherentCache, createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
+import { WorkerBusHub } from "../src/worker.ts";
 
 const opened: Array<() => unknown> = [];
 afterEach(async () => {
@@ -51,3 +53,50 @@ it("on the same database it is, also after the server was emptied", async () => 
     return [a, b].every((cache) => !cache.isDegraded);
   });
 });
+
+it.each([
+  ["within this process", () => new MemoryInvalidationBus(), (bus: InvalidationBus) => bus],
+  ["within this machine", () => new WorkerBusHub(), (hub: WorkerBusHub) => hub.createBus({ heartbeatMs: 50 })],
+] as ReadonlyArray<[string, () => { close(): unknown }, (shared: never) => InvalidationBus]>)(
+  "a bus %s is told what goes through the second tier, which publishes elsewhere",
+  async (_, createShared, join) => {
+    const server = await startRedisServer();
+    const shared = createShared();
+    opened.push(() => server.stop());
+    opened.push(() => shared.close());
+    const openOn = async (): Promise<CoherentCache<string>> => {
+      const bus = join(shared as never);
+      const l2 = new RedisCache<string>({ url: server.url, namespace: "apart" });
+      const cache = createCoherentCache<string>({
+        l1: new MemoryCache({ maxEntries: 100 }),
+        l2,
+        bus,
+        namespace: "apart",
+        maxStalenessMs: 60_000,
+      });
+      opened.push(async () => {
+        await cache.close();
+        await bus.close();
+        await l2.close();
+      });
+      await Promise.all([cache.ready(), l2.ready()]);
+      return cache;
+    };
+    const [a, b] = [await openOn(), await openOn()];
+    const changes: ReadonlyArray<(value: string) => unknown> = [
+      () => a.invalidate("k"),
+      () => a.invalidateTag("t"),
+      () => a.invalidateAll(),
+      () => a.clear(),
+      (value) => a.set("k", value),
+    ];
+    let value = "0";
+    const load = async (): Promise<string> => value;
+    for (const [index, change] of changes.entries()) {
+      await waitUntil("b has it", async () => (await b.get("k", load, { tags: ["t"] })) === value);
+      value = String(index + 1);
+      await change(value);
+      await waitUntil("b follows", async () => (await b.get("k", load, { tags: ["t"] })) === value, 2_000);
+    }
+  },
+);
