@@ -78,6 +78,8 @@ const MAX_MODEL = 512;
 const MAX_REMEMBERED_ITEMS = 16;
 /** Bytes of the cache for each alias: even when all places are taken, aliases are small beside the answers. */
 const BYTES_PER_ALIAS = 4_096;
+/** What an alias table may hold at most. */
+const MAX_ALIASES = 2 ** 24;
 
 /** Turns request bodies into plans. */
 export class RequestPlanner {
@@ -91,7 +93,7 @@ export class RequestPlanner {
   constructor(settings: Settings) {
     this.#scopes = new KeyScopes();
     const aliases = Math.min(settings.cacheMaxEntries * 2, Math.floor(settings.cacheMaxBytes / BYTES_PER_ALIAS));
-    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.max(1024, aliases) });
+    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.min(Math.max(1024, aliases), MAX_ALIASES) });
     this.#normalizers = settings.normalizers;
   }
 
