@@ -28,6 +28,9 @@ const FAMILIES: ReadonlyArray<readonly [path: string, family: AnswerFamily]> = [
   ["/v1/images/generations", imageFamily],
 ];
 
+/** Methods that are passed on. TRACE is not: a provider that obeys it would tell the caller the credential that it was asked with. */
+const PASSED_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 /** The API's part of the gateway: everything under `/v1/`, whatever it is mounted in. */
 export class ApiRouter {
   readonly #parts: GatewayParts;
@@ -99,6 +102,8 @@ export class ApiRouter {
     if (handler) return handler;
     if (method === "GET" && (path === "/v1/models" || path.startsWith("/v1/models/")))
       return (exchange, identity) => this.#models.handle(exchange, identity);
+    if (!PASSED_METHODS.has(method))
+      throw new HttpError(405, "This method is not used by the API.", { headers: { allow: [...PASSED_METHODS].join(", ") } });
     if (isAmbiguous(path)) throw new HttpError(404, "There is no such path.", { code: "not_found" });
     if (this.#openPaths && !this.#openPaths.allows(method, path))
       throw new HttpError(

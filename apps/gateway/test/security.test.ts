@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
@@ -18,10 +19,10 @@ let strict: Bed;
 /** With virtual keys, made when first asked for. */
 let keyed: Bed | undefined;
 let tenantKey: string | undefined;
-const keyedBed = async (): Promise<{ url: string; key: string }> => {
+const keyedBed = async (): Promise<{ url: string; key: string; upstream: FixtureUpstream }> => {
   keyed ??= await startBed({ auth: "keys", openPaths: ["/v1/opened", "/v1/opened/*"] });
   tenantKey ??= ((await (await keyed.admin("POST", "/admin/keys", { tenant: "tb" })).json()) as { key: string }).key;
-  return { url: keyed.url, key: tenantKey };
+  return { url: keyed.url, key: tenantKey, upstream: keyed.upstream };
 };
 beforeAll(async () => {
   strict = await startBed();
@@ -182,6 +183,22 @@ describe("S5, S22: tenants", () => {
     expect((await fetch(`${single.url}/v1/files`)).status).toBe(200);
   });
 
+  it("passes on no method that would have the provider tell its credential, and no path that ends elsewhere than it reads", async () => {
+    const { url, key, upstream } = await keyedBed();
+    const send = (method: string, path: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const sent = request(url, { method, path, headers: { authorization: `Bearer ${key}` } }, (answer) => {
+          answer.resume().on("end", () => resolve(answer.statusCode));
+        });
+        sent.on("error", reject).end();
+      });
+    const before = upstream.seen.length;
+    // `#` and what follows would not be sent on: this would delete what may only be read.
+    expect(await send("DELETE", "/v1/opened/a#/b")).toBe(404);
+    for (const method of ["TRACE", "PROPFIND", "SEARCH"]) expect(await send(method, "/v1/opened")).toBe(405);
+    expect(upstream.seen.length).toBe(before);
+  });
+
   it("S7: a revoked key is refused at the next request", async () => {
     const keyed = await startBed({ auth: "keys" });
     const { id, key } = (await (await keyed.admin("POST", "/admin/keys", { tenant: "t" })).json()) as { id: string; key: string };
@@ -223,6 +240,8 @@ describe("S8: SSRF", () => {
     "https://0/v1",
     "https://localhost./v1",
     "https://169.254.169.254/v1",
+    "https://168.63.129.16/v1",
+    "https://[::ffff:168.63.129.16]/v1",
     "https://[fd00:ec2::254]/v1",
     "https://10.0.0.1/v1",
     "https://[64:ff9b::7f00:1]/v1",

@@ -47,5 +47,6 @@ export function isAmbiguous(path: string): boolean {
     .replace(/%(25)*2f/gi, "/")
     .replace(/%(25)*5c/gi, "\\")
     .replace(/%(25)*2e/gi, ".");
-  return /\/\/|\\|(^|\/)\.{1,2}(;[^/]*)?(\/|$)|[^\x21-\x7e]/.test(decoded);
+  // A fragment would stay behind here: what was judged would not be what is asked for. Nor does a path have a control character in it.
+  return /\/\/|\\|#|%(25)*([01][0-9a-f]|7f)|(^|\/)\.{1,2}(;[^/]*)?(\/|$)|[^\x21-\x7e]/i.test(decoded);
 }

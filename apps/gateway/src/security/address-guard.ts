@@ -88,10 +88,13 @@ function portOf(url: URL): number {
   return Number(url.port) || (url.protocol === "https:" ? 443 : 80);
 }
 
+/** Addresses that look public and are a cloud's own: Azure's machines are told their secrets there. */
+const OF_CLOUDS: ReadonlySet<string> = new Set(["168.63.129.16"]);
+
 /** Whether an address is globally routable unicast. Anything that does not parse is not. */
 export function isPublic(address: string): boolean {
   const bare = address.replace(/%.*$/, "");
-  if (!isValid(bare)) return false;
+  if (!isValid(bare) || OF_CLOUDS.has(ipaddr.process(bare).toString())) return false;
   if (parse(bare).range() === "ipv4Mapped") return ipaddr.process(bare).range() === "unicast";
   return parse(bare).range() === "unicast";
 }

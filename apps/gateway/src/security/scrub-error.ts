@@ -14,6 +14,11 @@ export function scrubError(bytes: Buffer, secrets: ReadonlyArray<Secret | undefi
   return Buffer.from(scrub(bytes.toString("utf8"), secrets));
 }
 
+/** Whether `scrubError` may change any of the events in a text, which is at one byte a character. Asked once for all of a packet's events. */
+export function mayTellError(events: string): boolean {
+  return events.includes('"error"') || events.includes("event: error");
+}
+
 /** Whether JSON has a member or a value named error that is not null. In a text of the model's its quotes would be escaped. */
 function tellsError(bytes: Buffer): boolean {
   for (let at = bytes.indexOf(ERROR); at >= 0; at = bytes.indexOf(ERROR, at + ERROR.length))
