@@ -6,6 +6,7 @@ import { imageFamily } from "./answers/image.ts";
 import { messagesFamily } from "./answers/messages.ts";
 import { responsesFamily } from "./answers/responses.ts";
 import { AnswerEndpoint } from "./endpoints/answer-endpoint.ts";
+import { countTokens } from "./endpoints/count-tokens.ts";
 import { EmbeddingsEndpoint } from "./endpoints/embeddings-endpoint.ts";
 import { type ModelCatalog, ModelsEndpoint } from "./endpoints/models-endpoint.ts";
 import { isAmbiguous, OpenPaths } from "./endpoints/open-paths.ts";
@@ -54,6 +55,7 @@ export class ApiRouter {
     }
     const embeddings = new EmbeddingsEndpoint(parts);
     handlers.set("POST /v1/embeddings", (exchange, identity) => embeddings.handle(exchange, identity));
+    handlers.set("POST /v1/messages/count_tokens", (exchange, identity) => countTokens(parts, exchange, identity));
     this.#handlers = handlers;
   }
 

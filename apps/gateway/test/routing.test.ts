@@ -196,3 +196,37 @@ it("says at the start which providers of routes there are not", async () => {
   expect(warned).toEqual([expect.objectContaining({ level: 40, route: "typed", provider: "opnai" })]);
   await mistaken.close();
 });
+
+it("counts the tokens of a message where the message would go, by the model's name there, and answers errors in Anthropic's shape", async () => {
+  const upstream = await FixtureUpstream.start();
+  const routed = await startBed({
+    providers: { claude: { baseUrl: upstream.url, kind: "anthropic", apiKey: "sk-ant-of-claude", models: ["haiku-by-name"] } },
+    aliases: { fast: "haiku-by-name" },
+    routes: [{ model: "weighed", targets: [{ provider: "claude", model: "haiku-weighed" }] }],
+  });
+  upstream.behaviour = ({ body }, response) => {
+    const isKnown = String(body.model).startsWith("haiku");
+    response.writeHead(isKnown ? 200 : 404, { "content-type": "application/json" });
+    response.end(isKnown ? '{"input_tokens":3}' : '{"type":"error","error":{"type":"not_found_error","message":"model"}}');
+    return true;
+  };
+  const count = (model: unknown): Promise<Response> =>
+    routed.post("/v1/messages/count_tokens?beta=true", { model, messages: [{ role: "user", content: "x" }] });
+  for (const model of ["haiku-by-name", "fast", "claude/haiku-prefixed", "weighed"])
+    expect(await (await count(model)).json()).toEqual({ input_tokens: 3 });
+  expect(upstream.seen.map(({ path, body, headers }) => [path, body.model, headers["x-api-key"]])).toEqual(
+    ["haiku-by-name", "haiku-by-name", "haiku-prefixed", "haiku-weighed"].map((model) => [
+      "/v1/messages/count_tokens?beta=true",
+      model,
+      "sk-ant-of-claude",
+    ]),
+  );
+  const unknown = await count("claude/unknown");
+  expect([unknown.status, await unknown.json()]).toMatchObject([404, { type: "error" }]);
+  for (const model of [undefined, 5, ""]) {
+    const refused = await count(model);
+    expect([refused.status, await refused.json()]).toMatchObject([400, { type: "error", error: { type: "invalid_request_error" } }]);
+  }
+  await routed.close();
+  await upstream.close();
+});
