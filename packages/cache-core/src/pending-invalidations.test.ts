@@ -102,3 +102,32 @@ describe("draining pending invalidations", () => {
     expect(pending.size).toBe(0);
   });
 });
+
+describe("many invalidations in one loop", () => {
+  it("are sent 256 at a time, in order, and cover their keys while they wait", async () => {
+    const { pending } = queue();
+    const sent: number[] = [];
+    const answers = Array.from({ length: 1_000 }, () => held());
+    const runs = answers.map(({ promise }, index) =>
+      pending.run(key(String(index)), () => {
+        sent.push(index);
+        return promise;
+      }),
+    );
+    expect(sent.length).toBe(256);
+    expect([pending.covers("999"), pending.covers("another")]).toEqual([true, false]);
+    answers[3]?.resolve();
+    answers[5]?.reject(away);
+    await turn();
+    expect(sent.slice(256)).toEqual([256, 257]);
+    for (const { resolve } of answers) resolve();
+    const told = await Promise.all(runs);
+    expect(told.map((isSent, index) => (isSent ? -1 : index)).filter((index) => index >= 0)).toEqual([5]);
+    expect(sent).toEqual(answers.map((_, index) => index));
+    expect([pending.covers("999"), pending.covers("5")]).toEqual([false, true]);
+    const late = held();
+    const last = pending.run(key("late"), () => late.promise);
+    late.resolve();
+    expect(await last).toBe(true);
+  });
+});

@@ -6,6 +6,11 @@ import type { InvalidationTarget } from "./invalidation.ts";
 /** First and longest pause between retries, in milliseconds. */
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
+/**
+ * Calls of `run` that are sent at one time; further ones wait for their turn. Ten thousand keys invalidated in one loop would time out behind
+ * each other, open the breaker of a backend in good health, and end as one invalidation of all.
+ */
+const AT_ONCE = 256;
 /** Invalidations sent at one time while the backlog is worked off. */
 const BATCH = 64;
 /** The pause after a batch of which some failed, in milliseconds: a breaker answers at once, and a long queue must not hold the process up. */
@@ -63,6 +68,9 @@ export class PendingInvalidations {
   #broadInFlight = 0;
   /** Those of `#waiting` that cover more than one key. */
   readonly #broadWaiting: Set<InvalidationTarget> = new Set();
+  /** How many are being sent, and who waits for a turn. */
+  #sending = 0;
+  readonly #turns: Set<() => void> = new Set();
   /** The calls of `run` that are under way, each until it is known whether it must be sent again. */
   readonly #underWay: Set<Promise<void>> = new Set();
   /** The round of sending again that is under way, or the last one. */
@@ -132,6 +140,8 @@ export class PendingInvalidations {
     this.#inFlight.set(name, (this.#inFlight.get(name) ?? 0) + 1);
     if (target.kind !== "key") this.#broadInFlight += 1;
     try {
+      if (this.#sending < AT_ONCE) this.#sending += 1;
+      else await new Promise<void>((resolve) => this.#turns.add(resolve));
       await send();
       // What failed before this call is covered by it; what failed while it ran is not.
       if (older && this.#waiting.get(name) === older) this.#drop(name);
@@ -142,11 +152,22 @@ export class PendingInvalidations {
       this.#keep(name, this.#waiting.get(name) === older ? target : { ...target });
       return false;
     } finally {
+      this.#passTurn();
       if (target.kind !== "key") this.#broadInFlight -= 1;
       const others = (this.#inFlight.get(name) ?? 1) - 1;
       if (others > 0) this.#inFlight.set(name, others);
       else this.#inFlight.delete(name);
     }
+  }
+
+  #passTurn(): void {
+    const next = this.#turns.values().next();
+    if (next.done) {
+      this.#sending -= 1;
+      return;
+    }
+    this.#turns.delete(next.value);
+    next.value();
   }
 
   #isCoveredBroadly(key: string): boolean {
