@@ -185,6 +185,32 @@ it("a provider that does not know how to tell a stream's usage is asked in the c
   await old.close();
 });
 
+it.each([
+  [
+    "plain words",
+    "no such model:\r\n\tnope, and sk-upstream-canary-7f3a9c",
+    "The provider answered with an error: no such model: nope, and [redacted]",
+    "upstream_error",
+  ],
+  ["a list of one, as Google does", '[{"error":{"code":404,"message":"not found","status":"NOT_FOUND"}}]', "not found", 404],
+  ["a text in JSON", '"not here"', 'The provider answered with an error: "not here"', "upstream_error"],
+  ["a page for browsers", " <html><h1>nginx on 10.0.0.7</h1></html>", "The provider answered with an error.", "upstream_error"],
+  ["nothing", "", "The provider answered with an error.", "upstream_error"],
+  ["very many words", "word ".repeat(1000), `The provider answered with an error: ${"word ".repeat(100)}`, "upstream_error"],
+])("an error that a provider tells as %s is told in the API's shape, with its words", async (_, body, message, code) => {
+  const bed = await startBed();
+  bed.upstream.behaviour = (_seen, response) => {
+    response.writeHead(404, { "content-type": "text/plain" }).end(body);
+    return true;
+  };
+  const client = new OpenAI({ baseURL: `${bed.url}/v1`, apiKey: "any", maxRetries: 0 });
+  for (const headers of [{}, { "cache-control": "no-store" }]) {
+    const raised = await client.chat.completions.create({ model: "m", messages: [] }, { headers }).catch((error: unknown) => error);
+    expect(raised).toMatchObject({ status: 404, code, error: { message } });
+  }
+  await bed.close();
+});
+
 it.each([{ stream: true }, {}])("a provider that begins an answer and goes silent is a 504 past the cache, too: %o", async (more) => {
   const bed = await startBed({ upstreamTimeout: "100ms" });
   bed.upstream.behaviour = (_seen, response) => {

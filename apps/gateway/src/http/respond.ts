@@ -1,4 +1,5 @@
 import type { AnswerFamily } from "../answers/family.ts";
+import { isObject } from "../answers/json.ts";
 import type { CacheControls } from "../caching/cache-controls.ts";
 import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
@@ -66,25 +67,44 @@ export function sendFailure(
     ...passedOnHeaders(failure.headers),
     ...["x-larder-cache", verdict, "cache-status", cacheStatus(verdict, { forwardStatus: failure.status })],
   ];
-  if (!isJsonObject(text)) {
-    const error = new HttpError(failure.status, failure.message, { code: "upstream_error" });
-    sendError(exchange, error, shape, told);
+  const body = jsonErrorOf(text);
+  if (body === undefined) {
+    const words = wordsOf(text);
+    const message = words === "" ? failure.message : `${failure.message.replace(/\.$/, "")}: ${words}`;
+    sendError(exchange, new HttpError(failure.status, message, { code: "upstream_error" }), shape, told);
     return;
   }
   exchange.begin(failure.status, [
-    ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
+    ...["content-type", "application/json", "content-length", String(Buffer.byteLength(body))],
     ...requestIdHeaders(exchange, shape),
     ...told,
   ]);
-  exchange.end(text);
+  exchange.end(body);
 }
 
-function isJsonObject(text: string): boolean {
+/** An error that clients can read as it is; Google sends its own as a list of one. */
+function jsonErrorOf(text: string): string | undefined {
   try {
-    return text.startsWith("{") && typeof JSON.parse(text) === "object";
+    const parsed: unknown = JSON.parse(text);
+    if (isObject(parsed)) return text;
+    const only = Array.isArray(parsed) && parsed.length === 1 && isObject(parsed[0]) ? parsed[0] : undefined;
+    return only && isObject(only.error) ? JSON.stringify(only) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+/** Characters of an error in plain words that are told at most. */
+const MAX_WORDS = 500;
+
+/** What a provider says without JSON, as one line; a page for a browser says nothing to a program. */
+function wordsOf(text: string): string {
+  return /^\s*</.test(text)
+    ? ""
+    : text
+        .replace(/[\p{Cc}\s]+/gu, " ")
+        .trim()
+        .slice(0, MAX_WORDS);
 }
 
 /** An answer and everything that decides how it is told. */
