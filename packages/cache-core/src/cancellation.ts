@@ -7,6 +7,8 @@ import type { AbortSignalLike } from "./cache.ts";
 export class Cancellation implements AbortSignalLike {
   #isAborted = false;
   #reason: unknown;
+  /** Most have one listener, which costs no list. */
+  #listener: (() => void) | undefined;
   #listeners: Set<() => void> | undefined;
   #controller: AbortController | undefined;
 
@@ -29,11 +31,16 @@ export class Cancellation implements AbortSignalLike {
 
   /** Called once, when it is aborted; never when it was before. */
   addEventListener(_type: "abort", listener: () => void): void {
+    if (this.#listener === undefined || this.#listener === listener) {
+      this.#listener = listener;
+      return;
+    }
     this.#listeners ??= new Set();
     this.#listeners.add(listener);
   }
 
   removeEventListener(_type: "abort", listener: () => void): void {
+    if (this.#listener === listener) this.#listener = undefined;
     this.#listeners?.delete(listener);
   }
 
@@ -42,9 +49,12 @@ export class Cancellation implements AbortSignalLike {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
-    const listeners = this.#listeners;
+    const first = this.#listener;
+    const others = this.#listeners;
+    this.#listener = undefined;
     this.#listeners = undefined;
-    for (const listener of listeners ?? []) tell(listener);
+    if (first) tell(first);
+    if (others) for (const listener of others) if (listener !== first) tell(listener);
     this.#controller?.abort(reason);
   }
 }

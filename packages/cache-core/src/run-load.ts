@@ -82,10 +82,18 @@ export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
     const onAbort = (): void => reject(cancellation.reason);
     if (cancellation.aborted) return onAbort();
     cancellation.addEventListener("abort", onAbort);
-    callLoader(loader, context).then((value) => {
-      const { options, isSkipped } = asked;
-      resolve({ value, ttlMs: options.ttlMs, tags: options.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
-    }, reject);
+    callLoader(loader, context).then(
+      (value) => {
+        // What has ended holds nothing of the caller's: a Map that has been rehashed, such as that of the flights, keeps what was in it until a full collection.
+        cancellation.removeEventListener("abort", onAbort);
+        const { options, isSkipped } = asked;
+        resolve({ value, ttlMs: options.ttlMs, tags: options.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
+      },
+      (error: unknown) => {
+        cancellation.removeEventListener("abort", onAbort);
+        reject(error);
+      },
+    );
   });
 }
 

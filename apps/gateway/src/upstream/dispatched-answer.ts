@@ -25,7 +25,13 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
   readonly #onFailure: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | undefined;
   #use: Use = "undecided";
-  #chunks: Buffer[] = [];
+  /**
+   * What has come and waits for its reader. Two fields, since most answers come in one piece: V8 takes a list that each call makes for a lasting
+   * thing, allocates it among the old objects at once, and keeps with it, until the next full collection, all that the request has made (measured
+   * in misses: 6 KB of each outlived the request).
+   */
+  #first: Buffer | undefined;
+  #rest: Buffer[] | undefined;
   #waitingBytes = 0;
   #maxBytes = Infinity;
   #hasEnded = false;
@@ -65,7 +71,9 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
       controller.abort(new RangeError(`the upstream's answer is larger than ${this.#maxBytes} bytes`));
       return;
     }
-    this.#chunks.push(chunk);
+    if (this.#first === undefined) this.#first = chunk;
+    else if (this.#rest) this.#rest.push(chunk);
+    else this.#rest = [chunk];
     if (this.#use !== "collected" && this.#waitingBytes > MAX_WAITING_BYTES) controller.pause();
     if (this.#use === "iterated") this.#onChange?.();
   }
@@ -85,14 +93,14 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
     if (Math.max(Number(this.headers["content-length"] ?? 0), this.#waitingBytes) > maxBytes) {
       // It may have come whole already: then there is nothing to break off any more, and it is refused all the same.
       const error = new RangeError(`the upstream's answer is larger than ${maxBytes} bytes`);
-      this.#chunks = [];
+      this.#forget();
       this.#controller?.abort(error);
       return Promise.reject(error);
     }
     return new Promise((resolve, reject) => {
       this.#onChange = () => {
         if (this.#failure) reject(this.#failure.error);
-        else if (this.#hasEnded) resolve(join(this.#chunks, this.#waitingBytes));
+        else if (this.#hasEnded) resolve(this.#takeCopy());
       };
       this.#controller?.resume();
       this.#onChange();
@@ -105,7 +113,7 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
 
   discard(): void {
     this.#use = "discarded";
-    this.#chunks = [];
+    this.#forget();
     this.#controller?.resume();
   }
 
@@ -113,10 +121,9 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
     this.#use = "iterated";
     try {
       for (;;) {
-        const chunk = this.#chunks.shift();
-        if (chunk) {
-          this.#waitingBytes -= chunk.length;
-          if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#controller?.resume();
+        if (this.#first) {
+          const chunk = this.#take(this.#first);
+          this.#controller?.resume();
           yield chunk;
         } else if (this.#failure) throw this.#failure.error;
         else if (this.#hasEnded) return;
@@ -129,6 +136,28 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
       // Whoever stops reading early wants no more of it: the connection cannot be used again.
       if (!this.#hasEnded && !this.#failure) this.#controller?.abort(new Error("the rest of the answer is not wanted"));
     }
+  }
+
+  /** All that waits, as one piece: what came in one packet goes on in one. */
+  #take(first: Buffer): Buffer {
+    const whole = this.#rest ? Buffer.concat([first, ...this.#rest], this.#waitingBytes) : first;
+    this.#forget();
+    this.#waitingBytes = 0;
+    return whole;
+  }
+
+  /** All that has come, copied: what undici hands out is a view of the socket's buffer, which a stored answer would keep alive whole. */
+  #takeCopy(): Buffer {
+    const whole = Buffer.allocUnsafeSlow(this.#waitingBytes);
+    let offset = this.#first?.copy(whole) ?? 0;
+    for (const chunk of this.#rest ?? []) offset += chunk.copy(whole, offset);
+    this.#forget();
+    return whole;
+  }
+
+  #forget(): void {
+    this.#first = undefined;
+    this.#rest = undefined;
   }
 
   readonly #abort = (): void => {
@@ -152,12 +181,4 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
 
 function toError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error("the call was cancelled", { cause: reason });
-}
-
-/** A copy: what undici hands out is a view of the socket's buffer, which a stored answer would keep alive whole. */
-function join(chunks: readonly Buffer[], length: number): Buffer {
-  const whole = Buffer.allocUnsafeSlow(length);
-  let offset = 0;
-  for (const chunk of chunks) offset += chunk.copy(whole, offset);
-  return whole;
 }
