@@ -8,8 +8,8 @@ import { cutText } from "./pieces.ts";
 const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] as const;
 /** Noise of random length with which OpenAI hides how long a chunk's text is. */
 export const PADDING = "obfuscation";
-const EMPTY_CHOICES = Buffer.from('"choices":[]');
-const EMPTY_CHOICES_SPACED = Buffer.from('"choices": []');
+const EMPTY_CHOICES = '"choices":[]';
+const EMPTY_CHOICES_SPACED = '"choices": []';
 
 /** `/v1/chat/completions`: `chat.completion` objects and their chunks. */
 export const chatFamily: AnswerFamily = {
@@ -20,6 +20,7 @@ export const chatFamily: AnswerFamily = {
   usageOf: usageOfChoices,
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: isUsageChunk,
+  mayTellUsage: mayTellNoChoices,
 };
 
 /** Shared with `/v1/completions`: choices are there, each has ended, and nothing in the answer is an error. */
@@ -43,9 +44,15 @@ export function usageOfChoices(answer: JsonObject): TokenUsage | undefined {
 
 /** The closing chunk with usage has no choices. Looked for in the bytes: parsing every chunk on its way through would cost the stream. */
 export function isUsageChunk(event: Buffer): boolean {
-  if (event.indexOf(EMPTY_CHOICES) < 0 && event.indexOf(EMPTY_CHOICES_SPACED) < 0) return false;
-  const chunk = parseObject(event.toString("utf8").replace(/^data: ?/, ""));
+  const text = event.toString("utf8");
+  if (!mayTellNoChoices(text)) return false;
+  const chunk = parseObject(text.replace(/^data: ?/, ""));
   return chunk !== undefined && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage);
+}
+
+/** Whether a chunk without choices may be in a text. */
+export function mayTellNoChoices(events: string): boolean {
+  return events.includes(EMPTY_CHOICES) || events.includes(EMPTY_CHOICES_SPACED);
 }
 
 class ChatAssembler implements StreamAssembler {

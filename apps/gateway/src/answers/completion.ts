@@ -1,5 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { isUsageChunk, PADDING, refusalToStoreChoices, usageOfChoices } from "./chat.ts";
+import { isUsageChunk, mayTellNoChoices, PADDING, refusalToStoreChoices, usageOfChoices } from "./chat.ts";
 import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { replaceFields } from "./merge-delta.ts";
@@ -14,6 +14,7 @@ export const completionFamily: AnswerFamily = {
   usageOf: usageOfChoices,
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: isUsageChunk,
+  mayTellUsage: mayTellNoChoices,
 };
 
 class CompletionAssembler implements StreamAssembler {

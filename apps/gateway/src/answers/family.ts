@@ -37,6 +37,8 @@ export interface AnswerFamily {
   withZeroUsage(answer: JsonObject): JsonObject;
   /** Whether an event is the closing usage chunk that a caller who did not ask for it must not see. */
   isUsageEvent(event: Buffer): boolean;
+  /** Whether one of the events in a text, which is at one byte a character, may be one: asked once for all of a packet's events. */
+  mayTellUsage(events: string): boolean;
 }
 
 /** Refusals of what is no answer at all: an error, or an object of another kind. There is nothing in it to be told as a stream. */

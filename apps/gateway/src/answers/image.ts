@@ -19,4 +19,5 @@ export const imageFamily: AnswerFamily = {
       : undefined,
   withZeroUsage: (answer) => ("usage" in answer ? { ...answer, usage: zeroNumbers(answer.usage) } : answer),
   isUsageEvent: () => false,
+  mayTellUsage: () => false,
 };

@@ -21,6 +21,7 @@ export const messagesFamily: AnswerFamily = {
       : undefined,
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: () => false,
+  mayTellUsage: () => false,
 };
 
 class MessagesAssembler implements StreamAssembler {

@@ -19,6 +19,7 @@ export const responsesFamily: AnswerFamily = {
       : undefined,
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: () => false,
+  mayTellUsage: () => false,
 };
 
 /** Stopped by the caller's own `max_output_tokens`: a complete answer to that request, as `finish_reason: "length"` is. */

@@ -14,7 +14,7 @@ import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { StreamReading } from "./read-stream.ts";
+import { StreamReading, type WholeAnswer } from "./read-stream.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 
 /** Largest answer taken in. */
@@ -97,9 +97,9 @@ export async function loadAnswer(
     request.onHead?.(passedOnHeaders(answer.headers));
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
     if (isStream) stream = new StreamReading(request.family, secrets, trace);
-    const body = stream ? await stream.read(answer, load) : await answer.bytes(MAX_ANSWER_BYTES);
-    const stored = toStoredAnswer(request, target, body, performance.now() - startedAt, secrets);
-    refuseNoAnswer(request, stored.parsed, stored.refusal, answer, body);
+    const whole = stream ? await stream.read(answer, load) : readWhole(await answer.bytes(MAX_ANSWER_BYTES));
+    const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets);
+    refuseNoAnswer(request, whole.answer, stored.refusal, answer, whole.body);
     if (stored.refusal !== undefined) {
       context.skipStore();
       request.onRefused?.(stored.refusal);
@@ -108,7 +108,7 @@ export async function loadAnswer(
     const { usage } = stored.answer.meta;
     countSpent(parts, request.identity, usage);
     if (!usage && stream) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
-    trace?.succeeded({ status: answer.status, answer: stored.parsed, usage });
+    trace?.succeeded({ status: answer.status, answer: whole.answer, usage });
     return stored.answer;
   } catch (error) {
     // A caller who leaves just before the end has had the answer, and the provider has its price.
@@ -149,15 +149,20 @@ export function onRetryOf(trace: CallTrace | undefined): Pick<UpstreamCall, "onR
   return trace ? { onRetry: (status) => trace.retried(status) } : {};
 }
 
+/** Reads an answer that came in one. @throws {UpstreamFailure} when it is no JSON object */
+function readWhole(body: Buffer): WholeAnswer {
+  const answer = parseObject(body.toString("utf8"));
+  if (!answer) throw new UpstreamFailure("The provider's answer is not a JSON object.", { status: 502 });
+  return { answer, body };
+}
+
 function toStoredAnswer(
   request: AnswerRequest,
   target: PlannedTarget,
-  body: Buffer,
+  { answer, body }: WholeAnswer,
   upstreamMs: number,
   secrets: ReadonlyArray<Secret | undefined>,
-): { readonly answer: StoredAnswer; readonly parsed: JsonObject; readonly refusal: string | undefined } {
-  const parsed = parseObject(body.toString("utf8"));
-  if (!parsed) throw new UpstreamFailure("The provider's answer is not a JSON object.", { status: 502 });
+): { readonly answer: StoredAnswer; readonly refusal: string | undefined } {
   const meta: AnswerMeta = {
     owner: request.identity.tenant,
     model: request.plan.model,
@@ -166,11 +171,11 @@ function toStoredAnswer(
     createdAt: Date.now(),
     ttlMs: request.ttlMs,
     upstreamMs: Math.round(upstreamMs),
-    usage: request.family.usageOf(parsed),
+    usage: request.family.usageOf(answer),
     format: "json",
   };
-  const refusal = request.family.refusalToStore(parsed);
-  return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), parsed, refusal };
+  const refusal = request.family.refusalToStore(answer);
+  return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), refusal };
 }
 
 /**

@@ -1,15 +1,24 @@
 import type { AnswerFamily } from "../answers/family.ts";
+import type { JsonObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
-import { scrubError } from "../security/scrub-error.ts";
+import { mayTellError, scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
-import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
+import { readSseEvents, SseSplitter } from "../sse/splitter.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 
 /** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
 const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
+
+/** An answer that has come whole, be it as a stream. */
+export interface WholeAnswer {
+  /** As it would have come without streaming. */
+  readonly answer: JsonObject;
+  /** The same, written down. */
+  readonly body: Buffer;
+}
 
 /** A stream from a provider while it is read. */
 export class StreamReading {
@@ -32,7 +41,7 @@ export class StreamReading {
   }
 
   /** Passes a stream on as it comes, and gives what it amounts to. @throws {UpstreamFailure} */
-  async read(answer: UpstreamAnswer, load: AnswerLoad): Promise<Buffer> {
+  async read(answer: UpstreamAnswer, load: AnswerLoad): Promise<WholeAnswer> {
     const live = new LiveStream();
     load.startLive(live);
     try {
@@ -57,22 +66,30 @@ export class StreamReading {
 
   /** Writes down what has come. @returns it as it goes on: without credentials in errors */
   #record(come: readonly Buffer[]): EventBatch {
-    const events = come.map((event) => scrubError(event, this.#secrets));
-    for (const event of events) this.bytes += event.length;
+    const joined = join(come);
+    // One look at all of them: what is looked for is in hardly any.
+    const text = joined.toString("latin1");
+    const events = mayTellError(text) ? come.map((event) => scrubError(event, this.#secrets)) : come;
+    const all = events === come ? joined : join(events);
+    this.bytes += all.length;
     this.events += events.length;
     if (this.bytes > MAX_ASSEMBLED_BYTES) this.#kept = undefined;
-    this.#kept?.push(...events);
-    const all = events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events);
+    this.#kept?.push(all);
+    if (!this.#family.mayTellUsage(text)) return { all, lean: all };
     const lean = events.filter((event) => !this.#family.isUsageEvent(event));
     return { all, lean: lean.length === events.length ? all : Buffer.concat(lean) };
   }
 
   /** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */
-  #assemble(): Buffer {
+  #assemble(): WholeAnswer {
     const assembler = this.#family.assemble();
-    for (const event of this.#kept ?? []) assembler.push(readSseEvent(event));
-    const whole = this.#kept && assembler.finish();
-    if (!whole) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
-    return Buffer.from(JSON.stringify(whole));
+    for (const event of readSseEvents(join(this.#kept ?? []).toString("utf8"))) assembler.push(event);
+    const answer = this.#kept && assembler.finish();
+    if (!answer) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
+    return { answer, body: Buffer.from(JSON.stringify(answer)) };
   }
+}
+
+function join(pieces: readonly Buffer[]): Buffer {
+  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
 }

@@ -93,15 +93,34 @@ export interface SseEvent {
 
 /** Reads one event as the splitter gives it. */
 export function readSseEvent(bytes: Buffer): SseEvent {
+  const text = bytes.toString("utf8");
+  return readEvent(text, 0, text.length);
+}
+
+/** Reads events that follow each other, as the splitter gives them, to their end. */
+export function* readSseEvents(text: string): Generator<SseEvent, void, undefined> {
+  for (let from = 0; from < text.length; ) {
+    const blank = text.indexOf("\n\n", from);
+    const to = blank < 0 ? text.length : blank;
+    yield readEvent(text, from, to);
+    from = to + 2;
+  }
+}
+
+/** Line by line where they stand: a list of lines for each event of a stream would cost more than what is in them. */
+function readEvent(text: string, from: number, to: number): SseEvent {
   let name = "";
   let data: string | undefined;
-  for (const line of bytes.toString("utf8").split("\n")) {
-    if (line.startsWith("data:")) {
-      const value = line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5);
+  for (let at = from; at < to; ) {
+    const feed = text.indexOf("\n", at);
+    const end = feed < 0 || feed > to ? to : feed;
+    if (text.startsWith("data:", at)) {
+      const value = text.slice(text.charCodeAt(at + 5) === 0x20 ? at + 6 : at + 5, end);
       data = data === undefined ? value : `${data}\n${value}`;
-    } else if (line.startsWith("event:")) {
-      name = line.slice(6).trim();
+    } else if (text.startsWith("event:", at)) {
+      name = text.slice(at + 6, end).trim();
     }
+    at = end + 1;
   }
   return { name, data };
 }
