@@ -1,5 +1,3 @@
-import { ablated } from "./ablation.ts";
-import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
 import type {
   AbortSignalLike,
   GetOrSetOptions,
@@ -19,11 +17,11 @@ import type { FencedStore } from "./fenced-store.ts";
 import { Flights } from "./flights.ts";
 import { Generations } from "./generations.ts";
 import { inSlices } from "./in-slices.ts";
-import type { BackendCall, InvalidationTarget, Invalidator } from "./invalidation.ts";
+import type { InvalidationTarget } from "./invalidation.ts";
+import { InvalidationDesk } from "./invalidation-desk.ts";
 import { InvalidationMarks } from "./invalidation-marks.ts";
 import { type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
 import { LoadRunner } from "./load-runner.ts";
-import { PendingInvalidations } from "./pending-invalidations.ts";
 import { Proof } from "./proof.ts";
 import { type RandomSource, systemRandom } from "./random.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "./stats.ts";
@@ -55,21 +53,18 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   readonly #namespace: string;
   readonly #l1: SyncCache<StoredEntry<V>>;
   readonly #l2: FencedStore<V> | undefined;
-  readonly #channel: InvalidationChannel | undefined;
-  /** Where invalidations go: the second tier does it in one step with dropping its entry; without one the bus does. */
-  readonly #remote: Invalidator | undefined;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #policy: LoadPolicy;
   readonly #counters: MutableCounters = createCounters();
   readonly #generations: Generations = new Generations();
   readonly #marks: InvalidationMarks = new InvalidationMarks();
-  readonly #pending: PendingInvalidations;
   readonly #proof: Proof;
   readonly #flights: Flights<V>;
   readonly #runner: LoadRunner<V>;
+  readonly #desk: InvalidationDesk<V>;
   readonly #writes: Set<Promise<unknown>> = new Set();
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: TieredCacheOptions<V>) {
@@ -83,7 +78,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     }
     // A name that neither a Map nor a Redis client has.
     checkFunction("l1.lookup", l1?.lookup);
-    const limit = checkCount("maxPendingInvalidations", maxPendingInvalidations);
+    const maxPending = checkCount("maxPendingInvalidations", maxPendingInvalidations);
     this.#l1 = l1;
     this.#l2 = l2;
     this.#clock = clock;
@@ -92,16 +87,9 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     this.#proof = this.#createProof(checkDurationMs("maxStalenessMs", maxStalenessMs));
     this.#runner = this.#createRunner(checkDurationMs("backendBudgetMs", backendBudgetMs));
     this.#flights = this.#createFlights();
-    this.#pending = new PendingInvalidations({
-      clock,
-      limit,
-      send: async (target) => this.#remote?.invalidate(target, { ...this.#runner.createCall(), isRepeat: true }),
-      isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
-    });
+    this.#desk = this.#createDesk(maxPending);
     // Last, when nothing can be refused any more: who joined and then threw would go on hearing, and nobody could make it leave.
-    this.#channel = bus && this.#join(bus);
-    this.#remote = l2 ?? this.#channel;
-    if (l2 && this.#channel) l2.attach(this.#channel, maxStalenessMs);
+    if (bus) this.#desk.join(bus, maxStalenessMs);
   }
 
   get(key: string): MaybePromise<V | undefined> {
@@ -165,11 +153,11 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     checkOptions(options);
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const tags = checkTags(options.tags);
-    this.#dropLocally({ kind: "key", key });
+    this.#desk.drop({ kind: "key", key });
     const isKept = this.#l1.set(key, createStoredEntry(value, { now: this.#clock.now(), ttlMs, epoch: this.#marks.epoch, tags }), {
       ttlMs,
     });
-    if (this.#remote) return this.#publishSet(key, value, { ttlMs, tags, isKept });
+    if (this.#desk.hasRemote) return this.#desk.publishSet(key, value, { ttlMs, tags, isKept });
     this.#countSet(isKept);
     return isKept;
   }
@@ -177,7 +165,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   has(key: string): MaybePromise<boolean> {
     this.#checkOpen();
     if (this.#find(key, this.#l1.get(key))?.status === "hit") return true;
-    return this.#l2 && !this.#pending.covers(key) ? this.#l2.has(key) : false;
+    return this.#l2 && !this.#desk.covers(key) ? this.#l2.has(key) : false;
   }
 
   /**
@@ -187,7 +175,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   delete(key: string): MaybePromise<boolean> {
     this.#checkOpen();
     const wasHere = this.#find(key, this.#l1.get(key))?.status === "hit";
-    this.#dropLocally({ kind: "key", key });
+    this.#desk.drop({ kind: "key", key });
     if (!this.#l2) return wasHere;
     return Promise.resolve(this.#l2.delete(key)).then((wasThere) => wasHere || wasThere);
   }
@@ -214,7 +202,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
    */
   clear(): MaybePromise<void> {
     this.#checkOpen();
-    this.#dropLocally({ kind: "all" });
+    this.#desk.drop({ kind: "all" });
     return this.#l2?.clear();
   }
 
@@ -256,7 +244,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   /** Resolves when the bus has proven itself once; at once without one. @throws {CacheError} ERR_CACHE_CLOSED when closed before */
   async ready(): Promise<void> {
     this.#checkOpen();
-    await this.#channel?.ready();
+    await this.#desk.ready();
   }
 
   stats(): CacheStats {
@@ -276,15 +264,9 @@ export class TieredCache<V> implements ReadThroughCache<V> {
    * Waits for invalidations on their way, sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus
    * stay open: they were handed in.
    */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#proof.stop();
-    await Promise.allSettled([...this.#writes]);
-    await this.#pending.drain();
-    this.#pending.close();
-    this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
-    this.#channel?.leave();
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -323,7 +305,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   async #readStore(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
     const captured = this.#flights.capture(key);
-    const found = this.#pending.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
+    const found = this.#desk.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
     return found && { status: found.freshMs > 0 ? "hit" : "stale", entry: this.#runner.adopt(captured, found) };
   }
 
@@ -369,82 +351,16 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     return weight > 0 && now - entry.loadMs * weight * Math.log(1 - this.#random.next()) >= entry.staleAt;
   }
 
-  async #invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
-    this.#checkOpen();
-    checkTarget(target);
-    this.#counters.invalidations += 1;
-    this.#dropLocally(target);
-    const isPropagated = await this.#send(target, (remote, call) => remote.invalidate(target, call));
-    publishEvent("invalidation-sent", () => ({ namespace: this.#namespace, target, isPropagated }));
-    return { propagated: isPropagated, pending: this.#pending.size };
+  #invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
+    return this.#closing ? Promise.reject(wasClosed()) : this.#desk.invalidate(target);
   }
 
-  async #publishSet(key: string, value: V, { isKept, ...options }: Required<SetOptions> & { readonly isKept: boolean }): Promise<boolean> {
-    const l2 = this.#l2;
-    const generation = this.#generations.of(key);
-    let isStored = true;
-    try {
-      const isSent = await this.#send({ kind: "key", key }, async (remote, call) => {
-        if (l2) ({ isStored } = await l2.replace(key, value, { ...options, staleMs: 0 }, call));
-        else await remote.invalidate({ kind: "key", key }, call);
-      });
-      this.#countSet(isKept);
-      return isKept && isSent && isStored;
-    } catch (error) {
-      // Refused by the second tier before anything was sent: what this process alone has must go, too.
-      this.#l1.delete(key);
-      throw error;
-    } finally {
-      // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
-      if (this.#generations.of(key) !== generation) this.#l1.delete(key);
-    }
-  }
-
-  async #send(target: InvalidationTarget, send: (remote: Invalidator, call: BackendCall) => Promise<unknown>): Promise<boolean> {
-    const remote = this.#remote;
-    if (!remote) return true;
-    const isSent = await this.#pending.run(target, () => send(remote, this.#runner.createCall()));
-    if (!isSent) this.#counters.errors += 1;
-    return isSent;
-  }
-
-  #dropLocally(target: InvalidationTarget): void {
-    if (target.kind === "key") {
-      if (!ablated.has("local-generation")) this.#generations.advance(target.key);
-      this.#flights.invalidate(target.key);
-      this.#l1.delete(target.key);
-      return;
-    }
-    this.#flights.invalidateAll();
-    if (target.kind === "tag") this.#marks.markTag(target.tag);
-    else if (target.kind === "pattern") this.#marks.markPattern(target.pattern);
-    else {
-      this.#marks.markAll();
-      this.#l1.clear();
-    }
-  }
-
-  #join(bus: InvalidationBus): InvalidationChannel {
-    if (!ablated.has("proof")) this.#proof.require();
-    return bus.join(this.#namespace, {
-      onInvalidation: ({ target, origin }) => {
-        this.#counters.remoteInvalidations += 1;
-        this.#dropLocally(target);
-        publishEvent("invalidation-received", () => ({ namespace: this.#namespace, target, origin }));
-      },
-      onReset: (reason) => {
-        if (ablated.has("reset")) return;
-        this.#dropLocally({ kind: "all" });
-        publishEvent("entries-reset", () => ({ namespace: this.#namespace, reason }));
-      },
-      onProof: (provenAt) => {
-        // A bus on another server or database than the second tier's does not hear what goes through it, and its proof is worth nothing.
-        if (this.#l2?.isOnChannel?.() !== false) this.#proof.renew(provenAt);
-        // The backend answers: what it would not take before need not wait for its next try.
-        if (this.#pending?.size > 0) void this.#pending.flush();
-      },
-      onProofLost: () => this.#proof.revoke(),
-    });
+  async #shutDown(): Promise<void> {
+    this.#proof.stop();
+    await Promise.allSettled([...this.#writes]);
+    await this.#desk.drain();
+    this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
+    this.#desk.leave();
   }
 
   #createProof(maxStalenessMs: number): Proof {
@@ -469,7 +385,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       counters: this.#counters,
       backendBudgetMs,
       asOf: (askedAt) => this.#proof.asOf(askedAt),
-      isBypassed: (key) => this.#pending.covers(key),
+      isBypassed: (key) => this.#desk.covers(key),
       followWithLoad: (key, entry) => this.#flights.followWithLoad(key, entry),
       trackWrite: (write) => {
         const tracked = write.catch(() => {}).finally(() => this.#writes.delete(tracked));
@@ -489,16 +405,29 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     });
   }
 
+  #createDesk(maxPending: number): InvalidationDesk<V> {
+    return new InvalidationDesk<V>({
+      namespace: this.#namespace,
+      l1: this.#l1,
+      l2: this.#l2,
+      clock: this.#clock,
+      generations: this.#generations,
+      marks: this.#marks,
+      proof: this.#proof,
+      flights: this.#flights,
+      counters: this.#counters,
+      maxPending,
+      createCall: () => this.#runner.createCall(),
+    });
+  }
+
   #checkOpen(): void {
-    if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
+    if (this.#closing) throw wasClosed();
   }
 }
 
-/** @throws {CacheError} ERR_CACHE_INVALID_OPTION when the target's name is no name */
-function checkTarget(target: InvalidationTarget): void {
-  if (target.kind === "key") checkKey(target.key);
-  else if (target.kind === "tag") checkName("tag", target.tag);
-  else if (target.kind === "pattern") checkName("pattern", target.pattern);
+function wasClosed(): CacheError {
+  return new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
 }
 
 /** Whether a call's options leave a live first-tier entry as the answer. */

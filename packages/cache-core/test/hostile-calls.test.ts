@@ -127,3 +127,21 @@ it("leaves no rejection unhandled when a later entry of setMany is refused", asy
   process.off("unhandledRejection", listen);
   expect(unhandled).toEqual([]);
 });
+
+it("has who closes it again wait for the end of the first close, too", async () => {
+  const clock = new ManualClock();
+  let arrive: (() => void) | undefined;
+  const travel = (): Promise<void> => new Promise((resolve) => (arrive = resolve));
+  const { cache } = setUp({ clock, l2: new NaiveStore({ clock, travel }) });
+  const invalidated = cache.invalidate("key");
+  const closed: string[] = [];
+  const closing = Promise.all(["first", "second"].map((name) => cache.close().then(() => closed.push(name))));
+  await settle();
+  expect(closed).toEqual([]);
+  for (let leg = 0; leg < 2; leg += 1) {
+    arrive?.();
+    await settle();
+  }
+  await closing;
+  expect(await invalidated).toMatchObject({ propagated: true });
+});

@@ -1,0 +1,176 @@
+import { ablated } from "./ablation.ts";
+import type { InvalidationBus, InvalidationChannel } from "./bus.ts";
+import type { InvalidationResult, SetOptions, SyncCache } from "./cache.ts";
+import { checkKey, checkName } from "./check-option.ts";
+import type { Clock } from "./clock.ts";
+import { publishEvent } from "./events.ts";
+import type { FencedStore } from "./fenced-store.ts";
+import type { Flights } from "./flights.ts";
+import type { Generations } from "./generations.ts";
+import type { BackendCall, InvalidationTarget, Invalidator } from "./invalidation.ts";
+import type { InvalidationMarks } from "./invalidation-marks.ts";
+import { PendingInvalidations } from "./pending-invalidations.ts";
+import type { Proof } from "./proof.ts";
+import type { MutableCounters } from "./stats.ts";
+import type { StoredEntry } from "./stored-entry.ts";
+
+/** What the invalidations of one cache work on. Shared with its `TieredCache`. */
+export interface InvalidationDeskOptions<V> {
+  readonly namespace: string;
+  readonly l1: SyncCache<StoredEntry<V>>;
+  readonly l2: FencedStore<V> | undefined;
+  readonly clock: Clock;
+  readonly generations: Generations;
+  readonly marks: InvalidationMarks;
+  readonly proof: Proof;
+  readonly flights: Flights<V>;
+  readonly counters: MutableCounters;
+  /** Failed invalidations held for retry at most. */
+  readonly maxPending: number;
+  readonly createCall: () => BackendCall;
+}
+
+/** Passes a target with a name of its kind. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+function checkTarget(target: InvalidationTarget): void {
+  if (target.kind === "key") checkKey(target.key);
+  else if (target.kind === "tag") checkName("tag", target.tag);
+  else if (target.kind === "pattern") checkName("pattern", target.pattern);
+}
+
+/**
+ * Where the invalidations of one cache come together: those called here are taken effect of at once and sent, those of other processes are
+ * heard and take effect the same way. What has not got through waits and is sent again.
+ */
+export class InvalidationDesk<V> {
+  readonly #options: InvalidationDeskOptions<V>;
+  readonly #pending: PendingInvalidations;
+  #channel: InvalidationChannel | undefined;
+  /** Where invalidations go: the second tier does it in one step with dropping its entry; without one the bus does. */
+  #remote: Invalidator | undefined;
+
+  constructor(options: InvalidationDeskOptions<V>) {
+    const { l2, clock, maxPending, createCall } = options;
+    this.#options = options;
+    this.#remote = l2;
+    this.#pending = new PendingInvalidations({
+      clock,
+      limit: maxPending,
+      send: async (target) => this.#remote?.invalidate(target, { ...createCall(), isRepeat: true }),
+      isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
+    });
+  }
+
+  /** Whether anybody beyond this process is told. */
+  get hasRemote(): boolean {
+    return this.#remote !== undefined;
+  }
+
+  /** Joins the caches of this name in other processes. */
+  join(bus: InvalidationBus, maxStalenessMs: number): void {
+    const { namespace, l2, proof, counters } = this.#options;
+    if (!ablated.has("proof")) proof.require();
+    const channel = bus.join(namespace, {
+      onInvalidation: ({ target, origin }) => {
+        counters.remoteInvalidations += 1;
+        this.drop(target);
+        publishEvent("invalidation-received", () => ({ namespace, target, origin }));
+      },
+      onReset: (reason) => {
+        if (ablated.has("reset")) return;
+        this.drop({ kind: "all" });
+        publishEvent("entries-reset", () => ({ namespace, reason }));
+      },
+      onProof: (provenAt) => {
+        // A bus on another server or database than the second tier's does not hear what goes through it, and its proof is worth nothing.
+        if (l2?.isOnChannel?.() !== false) proof.renew(provenAt);
+        // The backend answers: what it would not take before need not wait for its next try.
+        if (this.#pending.size > 0) void this.#pending.flush();
+      },
+      onProofLost: () => proof.revoke(),
+    });
+    this.#channel = channel;
+    this.#remote ??= channel;
+    l2?.attach(channel, maxStalenessMs);
+  }
+
+  /** Resolves when the bus has proven itself once; at once without one. */
+  async ready(): Promise<void> {
+    await this.#channel?.ready();
+  }
+
+  /** Whether the second tier must not be read for a key: an invalidation by this process has not reached it yet. */
+  covers(key: string): boolean {
+    return this.#pending.covers(key);
+  }
+
+  /** Takes effect in this process: nothing of the target is served, joined or kept any more. */
+  drop(target: InvalidationTarget): void {
+    const { l1, generations, marks, flights } = this.#options;
+    if (target.kind === "key") {
+      if (!ablated.has("local-generation")) generations.advance(target.key);
+      flights.invalidate(target.key);
+      l1.delete(target.key);
+      return;
+    }
+    flights.invalidateAll();
+    if (target.kind === "tag") marks.markTag(target.tag);
+    else if (target.kind === "pattern") marks.markPattern(target.pattern);
+    else {
+      marks.markAll();
+      l1.clear();
+    }
+  }
+
+  /** Drops the target here and in the second tier, and tells the other processes. */
+  async invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
+    const { namespace, counters } = this.#options;
+    checkTarget(target);
+    counters.invalidations += 1;
+    this.drop(target);
+    const isPropagated = await this.#send(target, (remote, call) => remote.invalidate(target, call));
+    publishEvent("invalidation-sent", () => ({ namespace, target, isPropagated }));
+    return { propagated: isPropagated, pending: this.#pending.size };
+  }
+
+  /** Brings a value that the first tier has taken (`isKept`), or not, to the second, and has the others drop theirs. @returns whether all have it */
+  async publishSet(key: string, value: V, { isKept, ...options }: Required<SetOptions> & { readonly isKept: boolean }): Promise<boolean> {
+    const { l1, l2, generations, counters } = this.#options;
+    const generation = generations.of(key);
+    let isStored = true;
+    try {
+      const isSent = await this.#send({ kind: "key", key }, async (remote, call) => {
+        if (l2) ({ isStored } = await l2.replace(key, value, { ...options, staleMs: 0 }, call));
+        else await remote.invalidate({ kind: "key", key }, call);
+      });
+      counters[isKept ? "sets" : "rejectedSets"] += 1;
+      return isKept && isSent && isStored;
+    } catch (error) {
+      // Refused by the second tier before anything was sent: what this process alone has must go, too.
+      l1.delete(key);
+      throw error;
+    } finally {
+      // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
+      if (generations.of(key) !== generation) l1.delete(key);
+    }
+  }
+
+  /** Waits for what is on its way, and sends what failed once more. Nothing is retried afterwards. */
+  async drain(): Promise<void> {
+    await this.#pending.drain();
+    this.#pending.close();
+  }
+
+  /** Leaves the bus. */
+  leave(): void {
+    this.#channel?.leave();
+  }
+
+  async #send(target: InvalidationTarget, send: (remote: Invalidator, call: BackendCall) => Promise<unknown>): Promise<boolean> {
+    const remote = this.#remote;
+    if (!remote) return true;
+    const { createCall, counters } = this.#options;
+    const isSent = await this.#pending.run(target, () => send(remote, createCall()));
+    if (!isSent) counters.errors += 1;
+    return isSent;
+  }
+}
