@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
 
 let bed: Bed | undefined;
@@ -178,3 +178,30 @@ describe("deterministicOnly", () => {
 function numberIn(text: string): string | undefined {
   return /"id":"(?:chatcmpl|msg)[-_](\d+)"/.exec(text)?.[1];
 }
+
+describe("a wall clock that is set while answers are held", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it.each([
+    ["chat completions", "/v1/chat/completions", chat("clock")],
+    ["embeddings", "/v1/embeddings", { model: "m", input: "clock" }],
+  ])("makes them neither older nor younger: %s", async (_, path, body) => {
+    bed = await startBed();
+    const tell = async (headers = {}): Promise<unknown[]> => {
+      const answer = await (bed as Bed).post(path, body, headers);
+      await answer.text();
+      const left = Number(/ttl=(-?\d+)/.exec(answer.headers.get("cache-status") ?? "")?.[1]);
+      return [answer.headers.get("x-larder-cache"), Number(answer.headers.get("age")) < 60, left > 3500 && left <= 3600];
+    };
+    await tell();
+    const now = Date.now();
+    for (const jumpMs of [7_200_000, -7_200_000, 400 * 86_400_000]) {
+      vi.useFakeTimers({ toFake: ["Date"], now: now + jumpMs });
+      expect(await tell(), `${jumpMs}`).toEqual(["HIT", true, true]);
+      expect(await tell({ "cache-control": "max-age=600" }), `${jumpMs}`).toEqual(["HIT", true, true]);
+      vi.useRealTimers();
+    }
+  });
+});

@@ -29,12 +29,20 @@ export interface AnswerMeta {
 export class StoredAnswer {
   readonly meta: AnswerMeta;
   readonly body: Buffer;
+  /** Monotonic milliseconds when it was made: the wall clock may be set while it is held. Of one from elsewhere, as far as its maker's clock was right. */
+  readonly #bornAt: number;
   /** Rendered forms by name; filled and emptied by `RenderedForms` alone. */
   readonly forms: Map<string, Buffer> = new Map();
 
   constructor(meta: AnswerMeta, body: Buffer) {
     this.meta = meta;
     this.body = body;
+    this.#bornAt = performance.now() - Math.max(0, Date.now() - meta.createdAt);
+  }
+
+  /** Whole milliseconds since it was made. */
+  get ageMs(): number {
+    return Math.floor(performance.now() - this.#bornAt);
   }
 
   /** Bytes held, for `maxBytes`: the body and a bound on what describes it. */

@@ -99,7 +99,7 @@ export class AnswerEndpoint {
     for (const target of controls.isRead ? plan.targets : []) {
       const found = await this.#parts.answers.lookup(target.key);
       if (found.status === "miss" || found.value.meta.owner !== active.identity.tenant) continue;
-      const ageMs = Date.now() - found.value.meta.createdAt;
+      const { ageMs } = found.value;
       // One past its time is no answer here either, and must not come back as a stale one when it is older than the caller will have.
       if (ageMs > (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) isTooOld = true;
       else if (found.status === "hit") return this.#tell(active, target, found.value, "HIT");
@@ -309,6 +309,6 @@ function isOwnedBy(answer: StoredAnswer, active: Active): boolean {
   return answer.meta.owner === active.identity.tenant;
 }
 
-function isPastItsTime({ meta }: StoredAnswer): boolean {
-  return Date.now() - meta.createdAt > meta.ttlMs;
+function isPastItsTime({ ageMs, meta }: StoredAnswer): boolean {
+  return ageMs > meta.ttlMs;
 }

@@ -87,11 +87,11 @@ async function collectItem(
 
 async function isOlder(lookup: ReturnType<GatewayParts["answers"]["lookup"]>, maxAgeMs: number): Promise<boolean> {
   const found = await lookup;
-  return found.status !== "miss" && Date.now() - found.value.meta.createdAt > maxAgeMs;
+  return found.status !== "miss" && found.value.ageMs > maxAgeMs;
 }
 
-function isPastItsTime({ meta }: StoredAnswer): boolean {
-  return Date.now() - meta.createdAt > meta.ttlMs;
+function isPastItsTime({ ageMs, meta }: StoredAnswer): boolean {
+  return ageMs > meta.ttlMs;
 }
 
 /** What may be read, and the rest computed without a trace in the cache; or, when the caller wants nothing else, not at all. */
@@ -102,7 +102,7 @@ async function collectUnstored(parts: GatewayParts, request: EmbeddingsRequest, 
     target.itemKeys.map(async (key) => {
       const found = controls.isRead ? await parts.answers.lookup(key) : undefined;
       if (found?.status !== "hit" || found.value.meta.owner !== identity.tenant) return undefined;
-      return Date.now() - found.value.meta.createdAt <= maxAgeMs ? found.value : undefined;
+      return found.value.ageMs <= maxAgeMs ? found.value : undefined;
     }),
   );
   const missing = stored.flatMap((answer, position) => (answer ? [] : [position]));

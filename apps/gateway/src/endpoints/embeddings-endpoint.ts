@@ -81,8 +81,8 @@ export class EmbeddingsEndpoint {
       return { object: "embedding", index, embedding: writeVector(vector, plan.encodingFormat) };
     });
     const text = JSON.stringify({ object: "list", data, model: target.model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
-    const ageMs = Math.max(0, ...hits.map(({ answer }) => Date.now() - answer.meta.createdAt));
-    const ttlMs = Math.min(...items.map(({ answer }) => answer.meta.createdAt + answer.meta.ttlMs - Date.now()));
+    const ageMs = Math.max(0, ...hits.map(({ answer }) => answer.ageMs));
+    const ttlMs = Math.min(...items.map(({ answer }) => answer.meta.ttlMs - answer.ageMs));
     const detail = hits.length > 0 && this.#parts.answers.isDegraded ? "degraded" : undefined;
     const isStored = controls.isWrite && items.some((item) => item.origin === "computed");
     exchange.begin(200, [

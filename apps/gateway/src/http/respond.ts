@@ -132,7 +132,7 @@ export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: T
   const { isStream } = plan;
   const form = { isStream, includeUsage: isStream && plan.includeUsage, isZeroUsage: isHit && controls.usage === "zero" };
   const bytes = parts.answers.forms.render(answer, family, form);
-  const ageMs = Math.max(0, Date.now() - answer.meta.createdAt);
+  const { ageMs } = answer;
   const status = cacheStatus(verdict, {
     key: target.key,
     ttlMs: isHit || telling.isStored ? answer.meta.ttlMs - ageMs : undefined,
