@@ -18,6 +18,8 @@ import { StoredAnswer } from "./stored-answer.ts";
 
 /** The name of the answers' cache on the bus and in Redis. */
 export const ANSWERS_NAMESPACE = "answers";
+/** Bytes of a tag beside its characters. Tags are the caller's, and may be larger than the answer. */
+const TAG_BYTES = 32;
 /** Share of the bytes that rendered streams may take. */
 const FORMS_SHARE = 0.25;
 
@@ -86,7 +88,7 @@ export class AnswerCache {
       name: ANSWERS_NAMESPACE,
       maxEntries,
       maxBytes: Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE))),
-      sizeOf: (entry, key) => entry.value.size + key.length * 2,
+      sizeOf: (entry, key) => entry.tags.reduce((size, tag) => size + TAG_BYTES + tag.length, entry.value.size + key.length * 2),
     });
     this.#cache = new TieredCache<StoredAnswer>({
       l1: this.#l1,

@@ -47,7 +47,8 @@ export class StoredAnswer {
 
   /** Bytes held, for `maxBytes`: the body and a bound on what describes it. */
   get size(): number {
-    return this.body.length + 512;
+    const { model, upstreamModel = "" } = this.meta;
+    return this.body.length + model.length + upstreamModel.length + 512;
   }
 
   /** The bytes that go into a second tier: meta as one line of JSON, then the body. */
