@@ -1,5 +1,4 @@
 import { CacheError } from "@larder/cache-core";
-import { ManualClock } from "@larder/cache-testing";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
   acceptQuarantined,
@@ -15,25 +14,18 @@ import {
   SourceError,
   syncOnce,
 } from "../src/index.ts";
-import { createSqliteStore } from "../src/sqlite.ts";
+import { type GuardRig, startGuardRig } from "./support/guard-rig.ts";
 import { listing, listings, ScriptedSource } from "./support/listings.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-let clock: ManualClock;
-let store: SnapshotStore;
-let source: ScriptedSource;
+let { clock, store, source } = {} as GuardRig;
 let catalog: Catalog;
 beforeEach(async () => {
-  clock = new ManualClock();
-  store = await createSqliteStore({ path: ":memory:", clock });
-  source = new ScriptedSource(listings(200));
+  ({ clock, store, source } = await startGuardRig(200));
   catalog = createCatalog({ readers: [store], clock });
-  onTestFinished(async () => {
-    catalog.close();
-    await store.close();
-  });
+  onTestFinished(() => catalog.close());
 });
 
 async function run(policy: Partial<GuardPolicy> = {}, others: readonly ScriptedSource[] = []): Promise<RunReport> {

@@ -1,41 +1,26 @@
-import { ManualClock } from "@larder/cache-testing";
 import fc from "fast-check";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import {
   acceptQuarantined,
   defaultGuardPolicy,
-  type GuardPolicy,
   type GuardVerdict,
   guardLayer,
   type ModelListing,
   type ProviderRecord,
-  type RunReport,
   rollBack,
-  type SnapshotStore,
-  syncOnce,
 } from "../src/index.ts";
-import { createSqliteStore } from "../src/sqlite.ts";
-import { listing, listings, ScriptedSource } from "./support/listings.ts";
+import { type GuardRig, startGuardRig } from "./support/guard-rig.ts";
+import { listing, listings } from "./support/listings.ts";
 
 // A list that was refused as a whole is believed for what was looked at, and for nothing else (I11).
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-let clock: ManualClock;
-let store: SnapshotStore;
-let source: ScriptedSource;
+let { clock, store, source, run } = {} as GuardRig;
 beforeEach(async () => {
-  clock = new ManualClock();
-  store = await createSqliteStore({ path: ":memory:", clock });
-  source = new ScriptedSource(listings(1000));
-  onTestFinished(() => store.close());
+  ({ clock, store, source, run } = await startGuardRig(1000));
 });
-
-async function run(policy: Partial<GuardPolicy> = {}, sources: readonly ScriptedSource[] = [source]): Promise<RunReport> {
-  clock.advance(60_000);
-  return syncOnce({ sources, store, policy, clock });
-}
 
 async function served(): Promise<{ readonly models: number; readonly vanished: number }> {
   const models = (await store.state()).content.layers.flatMap((layer) => layer.models);

@@ -1,40 +1,27 @@
 import { ManualClock } from "@larder/cache-testing";
 import fc from "fast-check";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import {
   acceptQuarantined,
-  type GuardPolicy,
   type GuardVerdict,
   guardLayer,
   guardPolicy,
   type ModelEndpoint,
   type ModelListing,
   mergeModels,
-  type RunReport,
-  type SnapshotStore,
   SourceError,
   syncOnce,
   type TokenPrices,
 } from "../src/index.ts";
-import { createSqliteStore } from "../src/sqlite.ts";
+import { type GuardRig, startGuardRig } from "./support/guard-rig.ts";
 import { listing, listings, ScriptedSource } from "./support/listings.ts";
 
 const DAY_MS = 86_400_000;
 
-let clock: ManualClock;
-let store: SnapshotStore;
-let source: ScriptedSource;
+let { clock, store, source, run } = {} as GuardRig;
 beforeEach(async () => {
-  clock = new ManualClock();
-  store = await createSqliteStore({ path: ":memory:", clock });
-  source = new ScriptedSource(listings(200));
-  onTestFinished(() => store.close());
+  ({ clock, store, source, run } = await startGuardRig(200));
 });
-
-async function run(policy: Partial<GuardPolicy> = {}, sources: readonly ScriptedSource[] = [source]): Promise<RunReport> {
-  clock.advance(60_000);
-  return syncOnce({ sources, store, policy, clock });
-}
 
 async function model(id: string): Promise<ReturnType<typeof mergeModels>[number] | undefined> {
   return mergeModels((await store.state()).content).find((found) => found.id === id);
