@@ -45,6 +45,7 @@ export type { KeySpaceOptions } from "./key-space.ts";
 export { KeySpace } from "./key-space.ts";
 export type { LoadDefaults } from "./load-policy.ts";
 export { checkScript, luaPrelude } from "./lua.ts";
+export { markOf } from "./mark-of.ts";
 export { MemoryInvalidationBus } from "./memory-bus.ts";
 export type { DecodedBody } from "./message.ts";
 export { decodeBody, decodeMessage, encodeBody, encodeMessage } from "./message.ts";

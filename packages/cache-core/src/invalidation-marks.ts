@@ -1,4 +1,5 @@
 import { matchesGlob } from "./glob.ts";
+import { MAX_PATTERN_LENGTH } from "./mark-of.ts";
 
 /** Tags told apart at most; beyond, one mark stands for all of the older ones. */
 const MAX_TAGS = 10_000;
@@ -40,7 +41,7 @@ export class InvalidationMarks {
 
   /** Drops entries whose keys match and that were captured so far. */
   markPattern(pattern: string): void {
-    if (this.#patterns.length >= MAX_PATTERNS) {
+    if (this.#patterns.length >= MAX_PATTERNS || pattern.length > MAX_PATTERN_LENGTH) {
       this.markAll();
       return;
     }

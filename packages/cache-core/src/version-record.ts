@@ -1,5 +1,6 @@
 import { matchesGlob } from "./glob.ts";
 import type { InvalidationTarget, Version } from "./invalidation.ts";
+import { markOf } from "./mark-of.ts";
 
 /** Tags told apart at most; beyond, the oldest knowledge is given up and entries that need it are read anew. */
 const MAX_TAGS = 10_000;
@@ -78,7 +79,9 @@ export class VersionRecord {
       this.#clearedAt = Math.max(this.#clearedAt, seq);
       this.#patterns = this.#patterns.filter((record) => record.seq > seq);
     } else if (target.kind === "pattern") {
-      this.#addPattern(seq, target.pattern);
+      const [kind, pattern] = markOf(target);
+      if (kind === "all") this.apply(seq, { kind });
+      else this.#addPattern(seq, pattern);
     } else if (target.kind === "tag") {
       this.#taggedAt = Math.max(this.#taggedAt, seq);
       this.learnTag(target.tag, seq);

@@ -8,6 +8,7 @@ import {
   type InvalidationChannel,
   type InvalidationTarget,
   type KeySpace,
+  markOf,
   type RandomSource,
   type Replacement,
   type Version,
@@ -234,7 +235,7 @@ export class EntryWriter {
    */
   async mark(target: InvalidationTarget, operation: RedisOperation, isRepeat: boolean, call?: BackendCall): Promise<Version> {
     const { keySpace, random, logLength, lanes } = this.#options;
-    const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
+    const [kind, subject] = markOf(target);
     const body = this.#encode(target);
     const reached = (isRepeat ? this.#reached.get(target) : undefined) ?? new Map<Lane, Version>();
     this.#reached.set(target, reached);
@@ -242,7 +243,7 @@ export class EntryWriter {
       lanes.map(async (lane) => {
         if (reached.has(lane)) return;
         const keys = [keySpace.record(lane.index), keySpace.log(lane.index), keySpace.tag(lane.index, subject)];
-        const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, target.kind, subject, TAG_MS];
+        const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, kind, subject, TAG_MS];
         reached.set(lane, this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target));
       }),
     );

@@ -98,3 +98,17 @@ test("keys that look like the names of others are others", async () => {
   for await (const [key] of cache.entries()) found.push(key);
   expect(found.sort()).toEqual([lone, alike].sort());
 });
+
+test.each([
+  ["with a lone surrogate", "\ud800*", "\ud800x"],
+  ["of thousands of characters", `k${"*".repeat(5_000)}`, "key"],
+])("a pattern %s drops what it matches for those who read it from Redis, too", async (_, pattern, key) => {
+  const { client, cache } = await open();
+  const other = new RedisCache<string>({ client, namespace: cache.namespace });
+  opened.push(() => other.close());
+  await other.ready();
+  await cache.set(key, "value");
+  expect(await other.get(key)).toBe("value");
+  await cache.invalidate({ kind: "pattern", pattern }, call());
+  expect([await cache.get(key), await other.get(key)]).toEqual([undefined, undefined]);
+});

@@ -5,6 +5,7 @@ import {
   type InvalidationChannel,
   type InvalidationListener,
   type InvalidationTarget,
+  markOf,
   type Version,
   type VersionRecord,
 } from "@larder/cache-core";
@@ -156,11 +157,11 @@ export class BusChannel implements InvalidationChannel {
   async #append(lane: number, target: InvalidationTarget, body: string, timeoutMs: number): Promise<Version> {
     const { keySpace, port, random, logLength, tagMs, counters } = this.#context;
     if (this.lanes[lane]?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
-    const subject = target.kind === "tag" ? target.tag : target.kind === "pattern" ? target.pattern : "";
-    const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, target.kind === "tag" ? subject : "")];
+    const [kind, subject] = markOf(target);
+    const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, kind === "tag" ? subject : "")];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     try {
-      const reply = await port.run(append, keys, [...settings, target.kind, subject, String(tagMs)], timeoutMs);
+      const reply = await port.run(append, keys, [...settings, kind, subject, String(tagMs)], timeoutMs);
       this.lanes[lane]?.onCallSettled(true);
       if (!Array.isArray(reply)) throw new CacheError("ERR_CACHE_BACKEND", "the server answered a script with something else");
       return { epoch: String(reply[0]), seq: Number(reply[1]) };

@@ -6,7 +6,7 @@ import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 
 /** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given. */
 export interface RedisInvalidationBusOptions extends PortBusOptions {
-  /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. */
+  /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. It must have no `keyPrefix` of its own. */
   readonly client?: IoredisClient;
   /** Where to connect, as `RedisCache` takes it: `redis://[user:password@]host[:port][/db]`, `rediss://…`, `redis://host,host,…` for a cluster, `redis+sentinel://host,host/name`. */
   readonly url?: string;
@@ -28,6 +28,11 @@ function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; r
   if (port !== undefined) return { port, isCluster: false };
   if (client !== undefined && typeof client?.duplicate !== "function")
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `client must be a Redis or Cluster of ioredis, got ${describeValue(client)}`);
+  if (client?.options?.keyPrefix)
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "client must have no keyPrefix: channels would not carry it, and its keys would be others than those of the second tier; use the bus's own keyPrefix",
+    );
   const target = client ?? parseRedisUrl(url as string);
   const isCluster = "addresses" in target ? target.kind === "cluster" : target.isCluster === true;
   return { port: createIoredisPort(target, { isSharded, timeoutMs, clock, random }), isCluster };

@@ -47,6 +47,10 @@ describe("RedisInvalidationBus", () => {
     }
     expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
     expect(() => new RedisInvalidationBus({ client: {} as Redis })).toThrow(/client must be a Redis or Cluster/);
+    const prefixed = new Redis(url, { lazyConnect: true, keyPrefix: "app:" });
+    expect(() => new RedisInvalidationBus({ client: prefixed })).toThrow(/client must have no keyPrefix/);
+    const cluster = new Cluster([url], { lazyConnect: true, redisOptions: { keyPrefix: "app:" } });
+    expect(() => new RedisInvalidationBus({ client: cluster })).toThrow(/client must have no keyPrefix/);
   });
 
   // Each of them ended the process, by an unhandled rejection, or was taken for a path to a socket.
