@@ -20,6 +20,9 @@ export class EntryColumns<V> {
   bytes: Float64Array | undefined;
   #storedAt: Uint16Array;
   #unitMs = 1;
+  /** The last stamp and its instant: many entries are stored at the same one. */
+  #stamp = 0;
+  #stampedAt = Number.NaN;
   readonly #birthAt: number;
   #free: Uint32Array;
   #freeCount = 0;
@@ -72,9 +75,8 @@ export class EntryColumns<V> {
 
   /** Notes when the entry was stored. */
   stamp(slot: number, now: number): void {
-    while (now - this.#birthAt > LATEST_STAMP * this.#unitMs) this.#coarsen();
-    // An entry restored from a dump may be older than these columns.
-    this.#storedAt[slot] = Math.max(0, now - this.#birthAt) / this.#unitMs;
+    if (now !== this.#stampedAt) this.#takeStamp(now);
+    this.#storedAt[slot] = this.#stamp;
   }
 
   /** When the entry was stored, in monotonic milliseconds: not later than it really was. */
@@ -96,6 +98,13 @@ export class EntryColumns<V> {
     this.bytes?.fill(0, 0, this.#used);
     this.#used = 0;
     this.#freeCount = 0;
+  }
+
+  #takeStamp(now: number): void {
+    while (now - this.#birthAt > LATEST_STAMP * this.#unitMs) this.#coarsen();
+    this.#stampedAt = now;
+    // An entry restored from a dump may be older than these columns.
+    this.#stamp = (Math.max(0, now - this.#birthAt) / this.#unitMs) | 0;
   }
 
   #coarsen(): void {

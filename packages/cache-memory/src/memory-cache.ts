@@ -39,7 +39,11 @@ export class MemoryCache<V> implements SyncCache<V> {
   readonly #policy: EvictionPolicy;
   readonly #clock: Clock;
   readonly #isShared: boolean;
+  /** Bits of a state that say more than that the entry has a deadline. */
+  readonly #special: number;
   readonly #options: ResolvedOptions<V>;
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
   readonly #removals: RemovalNotifier<V>;
   readonly #counters: MutableCounters = createCounters();
   /** Reads that hit: apart from the other counters, since every read writes it. */
@@ -53,14 +57,17 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range, or none bounds the cache */
   constructor(options: MemoryCacheOptions<V> = {}) {
     this.#options = resolveOptions(options);
-    const { maxEntries, sizeOf, clock, name, onRemoved } = this.#options;
+    const { maxEntries, maxBytes, sizeOf, clock, name, onRemoved } = this.#options;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
     this.#clock = clock;
     this.#columns = new EntryColumns(maxEntries, sizeOf !== undefined, clock.now());
     const index = createKeyIndex(this.#options, this.#columns);
     this.#index = index;
     this.#map = index.map;
     this.#isShared = this.#options.values === "shared";
-    this.#policy = new EvictionPolicy(this.#columns, (key) => index.hash(key));
+    this.#special = this.#isShared ? SAMPLED : NEEDS_CARE;
+    this.#policy = new EvictionPolicy(this.#columns, index);
     this.#removals = new RemovalNotifier(name, onRemoved);
   }
 
@@ -102,7 +109,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   set(key: string, value: V, options?: SetOptions): boolean {
     checkKey(key);
     if (options?.tags !== undefined) checkTags(options.tags);
-    this.#index.check?.(key);
+    if (this.#map === undefined) this.#index.check?.(key);
     if (value === undefined) throw invalid("value", "anything but undefined, which is the miss", value);
     const ttlMs = options?.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const isStored = this.#store(key, value, ttlMs);
@@ -248,7 +255,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** Whether an entry that has a deadline is before it, and that is all there is to see. */
   #isPlain(slot: number, state: number): boolean {
     const { expiresAt } = this.#columns;
-    return (state & SAMPLED) === 0 && this.#isShared && expiresAt !== undefined && expiresAt[slot]! > this.#clock.now();
+    return (state & this.#special) === 0 && expiresAt !== undefined && expiresAt[slot]! > this.#clock.now();
   }
 
   /** The read of an entry whose hit is more than one byte. */
@@ -269,51 +276,82 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   #store(key: string, value: V, ttlMs: number): boolean {
-    const { values, sizeOf, maxBytes } = this.#options;
+    const { values, sizeOf } = this.#options;
     let held = value;
-    let isCopied = false;
-    if (values !== "shared") ({ value: held, isCopied } = storeValue(value, values));
-    const bytes = sizeOf ? this.#measure(sizeOf, held, key) : 0;
-    // Looked up after the caller's own code has run, which may have set or dropped the key.
-    const former = this.#index.find(key);
-    if (bytes > maxBytes || bytes === Number.POSITIVE_INFINITY) {
-      if (former !== undefined) this.#remove(former, "replaced");
-      this.#counters.rejectedSets += 1;
-      return false;
+    let care = ttlMs === Number.POSITIVE_INFINITY ? 0 : CARE;
+    if (!this.#isShared) {
+      const stored = storeValue(value, values);
+      held = stored.value;
+      if (stored.isCopied) care = CARE;
     }
-    const slot = this.#claim(key, former, bytes);
-    const columns = this.#columns;
-    const now = this.#clock.now();
-    columns.values[slot] = held;
-    columns.stamp(slot, now);
-    if (columns.expiresAt || ttlMs !== Number.POSITIVE_INFINITY) columns.setDeadline(slot, now + ttlMs);
-    if (ttlMs !== Number.POSITIVE_INFINITY || isCopied) columns.states[slot]! |= CARE;
-    else columns.states[slot]! &= ~CARE;
-    this.#counters.sets += 1;
-    if (this.#columns.expiresAt) this.#sweepSome();
+    const bytes = sizeOf === undefined ? 0 : this.#measure(sizeOf, held, key);
+    if (bytes > this.#maxBytes || bytes === Number.POSITIVE_INFINITY) return this.#refuse(key);
+    this.#put(key, held, bytes, ttlMs, care);
     return true;
   }
 
-  /** Finds the slot for a value of so many bytes: the key's former one, or a new one after room was made. */
-  #claim(key: string, former: number | undefined, bytes: number): number {
-    if (former !== undefined) {
-      if (this.#fits(former, bytes)) return this.#replace(former, bytes);
-      this.#remove(former, this.#isExpired(former) ? "expired" : "replaced");
-    }
-    const { maxEntries, maxBytes } = this.#options;
+  /** A value that is too large also ends the one before it. */
+  #refuse(key: string): false {
+    const former = this.#index.find(key);
+    if (former !== undefined) this.#remove(former, "replaced");
+    this.#counters.rejectedSets += 1;
+    return false;
+  }
+
+  /**
+   * The key is looked up here, after the caller's own code has run, which may have set or dropped it.
+   * @param care the state's bit of that name, or 0
+   */
+  #put(key: string, value: V, bytes: number, ttlMs: number, care: number): void {
+    const map = this.#map;
+    const former = map === undefined ? this.#index.find(key) : map.get(key);
+    const slot = former === undefined ? this.#insert(key, bytes) : this.#overwrite(former, key, bytes);
     const columns = this.#columns;
-    let freed = -1;
-    while (this.#size >= maxEntries || this.#bytes + bytes > maxBytes) {
-      if (freed >= 0) columns.give(freed);
-      freed = this.#evict();
-    }
-    const slot = freed >= 0 ? freed : columns.take();
+    const now = this.#clock.now();
+    columns.values[slot] = value;
+    columns.stamp(slot, now);
+    columns.states[slot] = (columns.states[slot]! & ~CARE) | care;
+    this.#counters.sets += 1;
+    if (columns.expiresAt === undefined && ttlMs === Number.POSITIVE_INFINITY) return;
+    columns.setDeadline(slot, now + ttlMs);
+    this.#sweepSome();
+  }
+
+  /** Finds the slot for a value of so many bytes: the key's former one, or another where the bytes do not fit. */
+  #overwrite(former: number, key: string, bytes: number): number {
+    if (this.#fits(former, bytes)) return this.#replace(former, bytes);
+    this.#remove(former, this.#isExpired(former) ? "expired" : "replaced");
+    return this.#insert(key, bytes);
+  }
+
+  /** Brings a key in that is not there, after room was made. @returns its slot */
+  #insert(key: string, bytes: number): number {
+    const state = this.#policy.count(key);
+    const columns = this.#columns;
+    const slot = this.#isFull(bytes) ? this.#makeRoom(bytes) : columns.take();
     columns.keys[slot] = key;
-    this.#index.add(key, slot);
+    const map = this.#map;
+    if (map === undefined) this.#index.add(key, slot);
+    else map.set(key, slot);
     this.#size += 1;
     this.#insertions += 1;
-    this.#account(slot, bytes);
-    this.#policy.added(slot, key);
+    if (bytes !== 0) this.#account(slot, bytes);
+    columns.states[slot] = state;
+    this.#policy.added(slot);
+    return slot;
+  }
+
+  #isFull(bytes: number): boolean {
+    return this.#size >= this.#maxEntries || this.#bytes + bytes > this.#maxBytes;
+  }
+
+  /** Evicts until an entry of so many bytes fits. @returns a slot, empty and nobody's */
+  #makeRoom(bytes: number): number {
+    let slot = this.#evict();
+    while (this.#isFull(bytes)) {
+      this.#columns.give(slot);
+      slot = this.#evict();
+    }
     return slot;
   }
 
@@ -336,10 +374,13 @@ export class MemoryCache<V> implements SyncCache<V> {
   /** Drops what the policy chooses. @returns the slot, empty and nobody's */
   #evict(): number {
     const slot = this.#policy.evict(this.#hits, this.#insertions);
-    const isExpired = this.#isExpired(slot);
-    if (isExpired) this.#counters.expirations += 1;
-    else this.#counters.evictions += 1;
-    this.#empty(slot, isExpired ? "expired" : "size");
+    if (this.#isExpired(slot)) {
+      this.#counters.expirations += 1;
+      this.#empty(slot, "expired");
+    } else {
+      this.#counters.evictions += 1;
+      this.#empty(slot, "size");
+    }
     return slot;
   }
 
@@ -347,14 +388,18 @@ export class MemoryCache<V> implements SyncCache<V> {
   #remove(slot: number, cause: RemovalCause): void {
     if (cause === "expired") this.#counters.expirations += 1;
     this.#empty(slot, cause);
-    this.#policy.removed(slot);
+    this.#policy.removed();
   }
 
   #empty(slot: number, cause: RemovalCause): void {
     this.#release(slot, cause);
     this.#account(slot, 0);
-    this.#index.remove(this.#columns.keys[slot]!);
-    this.#columns.empty(slot);
+    const columns = this.#columns;
+    const key = columns.keys[slot]!;
+    const map = this.#map;
+    if (map === undefined) this.#index.remove(key);
+    else map.delete(key);
+    columns.empty(slot);
     this.#size -= 1;
   }
 

@@ -55,7 +55,10 @@ export class RemovalNotifier<V> {
   }
 
   flush(): void {
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length > 0) this.#tell();
+  }
+
+  #tell(): void {
     const told = this.#waiting;
     this.#waiting = [];
     for (const { key, value, cause } of told) {

@@ -27,11 +27,12 @@ export class SimulatedCache implements PolicyHost {
       this.states[found] = afterHit[this.states[found]!]!;
       return;
     }
+    const state = this.#policy.count(hash);
     const slot = this.#slots.size < this.states.length ? this.#slots.size : this.#makeRoom();
-    this.states[slot] = 0;
     this.#hashes[slot] = hash;
     this.#slots.set(hash, slot);
-    this.#policy.added(slot, hash);
+    this.states[slot] = state;
+    this.#policy.added(slot);
   }
 
   /** The hits since it was last asked. */
@@ -52,7 +53,8 @@ export class SimulatedCache implements PolicyHost {
   recycle(_slot: number): void {}
 
   #makeRoom(): number {
-    const slot = this.#policy.evict(this.#accesses);
+    this.#policy.prepare(this.states, this.#accesses);
+    const slot = this.#policy.evict(this.states);
     this.#slots.delete(this.#hashes[slot]!);
     return slot;
   }

@@ -19,13 +19,25 @@ export class SlotQueue {
     this.#length += 1;
   }
 
+  /** The oldest slot. The queue is not empty. */
+  get oldest(): number {
+    return this.#ring[this.#head]!;
+  }
+
+  /** Takes the oldest slot out, for another one to be pushed. */
+  drop(): void {
+    const next = this.#head + 1;
+    this.#head = next === this.#ring.length ? 0 : next;
+    this.#length -= 1;
+  }
+
   /** The oldest slot, taken out. The queue is not empty. */
   shift(): number {
     const slot = this.#ring[this.#head]!;
     this.#head = this.#head + 1 === this.#ring.length ? 0 : this.#head + 1;
     this.#length -= 1;
     // A window that held everything before the first eviction, and a tenth of it from then on, would keep its ring for ever.
-    if (this.#length < this.#ring.length >> 2 && this.#length >= FIRST_PLACES) this.#resize(this.#ring.length >> 1);
+    if (this.#length < this.#ring.length >> 1 && this.#length >= FIRST_PLACES) this.#resize(this.#length + (this.#length >> 2));
     return slot;
   }
 
