@@ -348,3 +348,41 @@ describe("requests that are passed on", () => {
     expect([heard.range, heard["x-kept"], heard["x-hop"]]).toEqual(["bytes=0-3", "2", undefined]);
   });
 });
+
+it("tells by what id the provider knows the request, to whoever made the call, errors included", async () => {
+  const bed = await startBed();
+  let status = 200;
+  bed.upstream.behaviour = (seen, response) => {
+    response.setHeader(seen.path.startsWith("/v1/messages") ? "request-id" : "x-request-id", `req_of_provider_${bed.upstream.calls}`);
+    if (status === 200) return false;
+    response.writeHead(status, { "content-type": "application/json" }).end('{"error":{"message":"no"}}');
+    return true;
+  };
+  const idOf = async (path: string, body: unknown, headers = {}): Promise<string | null> => {
+    const answer = await bed.post(path, body, headers);
+    await answer.text();
+    expect(answer.headers.get("x-request-id")).not.toContain("provider");
+    return answer.headers.get("x-larder-upstream-request-id");
+  };
+  expect([await idOf(CHAT, chat("id")), await idOf(CHAT, chat("id"))]).toEqual(["req_of_provider_1", null]);
+  expect(await idOf(CHAT, chat("id", { stream: true }), { "cache-control": "no-cache" })).toBe("req_of_provider_2");
+  expect(await idOf(CHAT, chat("id"), { "cache-control": "no-store" })).toBe("req_of_provider_3");
+  expect(await idOf("/v1/messages", { model: "m", max_tokens: 1, messages: [] })).toBe("req_of_provider_4");
+  status = 400;
+  expect(await idOf(CHAT, chat("id refused"))).toBe("req_of_provider_5");
+  await bed.close();
+});
+
+it("a provider whose list of models does not come is not asked for it by every caller", async () => {
+  const bed = await startBed();
+  let asked = 0;
+  bed.upstream.behaviour = ({ path }, response) => {
+    if (!path.startsWith("/v1/models")) return false;
+    asked += 1;
+    response.writeHead(500).end();
+    return true;
+  };
+  for (let round = 0; round < 3; round += 1) expect((await fetch(`${bed.url}/v1/models`)).status).toBe(200);
+  expect(asked).toBe(1);
+  await bed.close();
+});

@@ -20,6 +20,8 @@ export interface ModelCatalog {
 const LIST_TTL_MS = 60_000;
 /** Milliseconds that a list may take: a slow provider must not hold the others up. */
 const LIST_TIMEOUT_MS = 5_000;
+/** Milliseconds for which a list that could not be had is not asked for again: it may have taken its whole time. */
+const LIST_PAUSE_MS = 5_000;
 const MAX_LIST_BYTES = 16 * 1024 * 1024;
 const CREATED = 1_735_689_600;
 
@@ -75,7 +77,8 @@ export class ModelsEndpoint {
     // Providers beside the default one are reached as `provider/model`.
     const prefix = provider === table.fallback || provider.id === "anthropic" ? "" : `${provider.id}/`;
     try {
-      const list = await this.#lists.getOrSet(`${provider.id} ${provider.baseUrl} ${tenant}`, () => this.#fetch(provider, identity));
+      const load = (): Promise<readonly JsonObject[]> => this.#fetch(provider, identity);
+      const list = await this.#lists.getOrSet(`${provider.id} ${provider.baseUrl} ${tenant}`, load, { errorTtlMs: LIST_PAUSE_MS });
       return (list ?? []).map((model) => ({ ...model, id: prefix + String(model.id) }));
     } catch {
       return [];

@@ -15,13 +15,17 @@ import { type ErrorShape, errorBody, HttpError } from "./http-error.ts";
 /** Headers of an upstream's answer that clients act on. */
 const PASSED_ON = /^(retry-after(-ms)?|x-should-retry|x-ratelimit-.*|anthropic-ratelimit-.*|openai-(processing-ms|version|model))$/;
 
-/** The upstream's headers that go on to the caller, as a flat list. */
+const SENDABLE = /^[\t\x20-\x7e]*$/;
+
+/** The upstream's headers that go on to the caller, as a flat list, and under a name of its own the id by which the provider knows the request. */
 export function passedOnHeaders(headers: UpstreamAnswer["headers"]): string[] {
   const passed: string[] = [];
   for (const name in headers) {
     const value = PASSED_ON.test(name) ? headerOf(headers, name) : undefined;
-    if (value !== undefined && /^[\t\x20-\x7e]*$/.test(value)) passed.push(name, value);
+    if (value !== undefined && SENDABLE.test(value)) passed.push(name, value);
   }
+  const id = headerOf(headers, "request-id") ?? headerOf(headers, "x-request-id");
+  if (id !== undefined && SENDABLE.test(id)) passed.push("x-larder-upstream-request-id", id);
   return passed;
 }
 
