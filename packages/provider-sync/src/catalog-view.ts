@@ -17,7 +17,7 @@ export interface ModelPrice {
 
 /** How names are resolved. */
 export interface CatalogViewOptions {
-  /** Providers asked first when a name without provider is sold by several, in this order; others follow by name. */
+  /** Providers asked first when a name without provider is sold by several, in this order; others follow by name. @default `defaultPreferredProviders`: those who make models, then those who sell them on */
   readonly preferredProviders?: readonly string[];
   /** Names of providers that stand for several: asked for the virtual one, the catalog answers with its members. @default none */
   readonly virtualProviders?: Readonly<Record<string, readonly string[]>>;

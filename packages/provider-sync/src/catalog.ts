@@ -121,7 +121,10 @@ export class Catalog implements VersionPublisher {
     return this.#head === undefined || Math.abs(this.#clock.wallNow() - this.#head.checkedAt) > this.#staleAfterMs;
   }
 
-  /** Resolves when there is a first version. It never rejects: a gateway starts without a catalog and gets it when there is one. */
+  /**
+   * Resolves when there is a first version. It never rejects, nor keeps the process alive: a gateway starts without a catalog and gets it when there
+   * is one.
+   */
   ready(): Promise<void> {
     return this.#firstView;
   }
