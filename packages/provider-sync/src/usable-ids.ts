@@ -18,6 +18,11 @@ function problemOf(name: string): string | undefined {
   return name.trim() === name ? undefined : "id: white space";
 }
 
+/** Ids of listings are provider, slash and model: a slash in the provider would make another provider's model of it. */
+function problemOfProvider(provider: string): string | undefined {
+  return provider.includes("/") ? "provider: slash" : undefined;
+}
+
 function firstProblem(names: readonly string[]): string | undefined {
   for (const name of names) {
     const problem = problemOf(name);
@@ -41,20 +46,27 @@ function withUsableAliases(listing: ModelListing): ModelListing {
 /** The reading without what has no usable name; that is among the rejected items then. */
 export function withUsableIds(reading: SourceReading): SourceReading {
   const rejected: RejectedItem[] = [];
-  const keep = <Item>(items: readonly Item[], namesOf: (item: Item) => readonly string[]): Item[] =>
+  const keep = <Item>(items: readonly Item[], namesOf: (item: Item) => readonly string[], providerOf?: (item: Item) => string): Item[] =>
     items.filter((item) => {
       const names = namesOf(item);
-      const problem = firstProblem(names);
+      const problem = firstProblem(names) ?? (providerOf && problemOfProvider(providerOf(item)));
       if (problem !== undefined) rejected.push({ id: shown(names.join("/")), problem });
       return problem === undefined;
     });
   const { models, providers, endpoints } = reading;
   const usable: { models?: ModelListing[]; providers?: ProviderRecord[]; endpoints?: Map<string, ModelEndpoint[]> } = {};
   if (models)
-    usable.models = keep(models, ({ provider, model, author, sourceId }) => [provider, model, author ?? "-", sourceId ?? "-"]).map(
-      withUsableAliases,
+    usable.models = keep(
+      models,
+      ({ provider, model, author, sourceId }) => [provider, model, author ?? "-", sourceId ?? "-"],
+      ({ provider }) => provider,
+    ).map(withUsableAliases);
+  if (providers)
+    usable.providers = keep(
+      providers,
+      ({ id }) => [id],
+      ({ id }) => id,
     );
-  if (providers) usable.providers = keep(providers, ({ id }) => [id]);
   if (endpoints)
     usable.endpoints = new Map(
       [...endpoints].map(([id, hosts]) => [id, keep(hosts, ({ provider, tag, variant }) => [provider, tag, variant ?? "-"])]),

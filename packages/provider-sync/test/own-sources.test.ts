@@ -47,6 +47,7 @@ describe("a source of one's own", () => {
     ["a bad tier", odd({ priceTiers: [{ aboveTokens: -5, usdPerMillion: {} }] }), "acme/odd", "priceTiers.0.aboveTokens: too_small"],
     ["aliases that are no list", odd({ aliases: "abc" }), "acme/odd", "aliases: invalid_type"],
     ["a bigint", odd({ contextTokens: 5n }), "acme/odd", "contextTokens: invalid_type"],
+    ["a provider that reads as another one's model", odd({ provider: "acme/odd", model: "1" }), "acme/odd/1/-/-", "provider: slash"],
     ["a date", odd({ releasedAt: new Date(0) }), "acme/odd", "releasedAt: invalid_type"],
   ])("loses a model with %s alone", async (_what, model, id, problem) => {
     const { report, own } = await syncBeside({

@@ -289,6 +289,7 @@ describe("an OpenAI-compatible server", () => {
 
   it("refuses a provider without name and an address that is none", () => {
     expect(() => openAiCompatible({ provider: "", baseUrl: "http://host" })).toThrow(/provider/);
+    expect(() => openAiCompatible({ provider: "a/b", baseUrl: "http://host" })).toThrow(/provider must have no slash/);
     expect(() => openAiCompatible({ provider: "x", baseUrl: "not a url" })).toThrow(/baseUrl/);
   });
 });

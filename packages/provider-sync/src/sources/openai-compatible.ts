@@ -26,7 +26,7 @@ const model = z.looseObject({
 
 /** Which server is asked. */
 export interface OpenAiCompatibleOptions {
-  /** The provider's slug in the catalog, lower case: `openai`, `groq`, or a name of your own. */
+  /** The provider's slug in the catalog, lower case and without a slash: `openai`, `groq`, or a name of your own. */
   readonly provider: string;
   /** Base URL ending in `/v1` as clients are given it, or the full URL of the list. */
   readonly baseUrl: string;
@@ -67,6 +67,8 @@ export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
   const { apiKey, role = "ancillary", minModels = 1 } = options;
   checkCount("minModels", minModels, 0);
   const provider = checkName("provider", options.provider).toLowerCase();
+  if (provider.includes("/"))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "provider must have no slash: ids are provider, slash and model");
   const url = listUrl(checkName("baseUrl", options.baseUrl));
   if (!URL.canParse(url)) throw new CacheError("ERR_CACHE_INVALID_OPTION", "baseUrl must be a URL such as https://host/v1");
   return {
