@@ -3,8 +3,8 @@
 export { BusRecorder } from "./bus-recorder.ts";
 export type { BusPair, DescribeBusOptions, MissingBusCapability } from "./describe-bus.ts";
 export { describeBus } from "./describe-bus.ts";
-export type { DescribeCacheOptions, MissingCapability } from "./describe-cache.ts";
 export { describeCache } from "./describe-cache.ts";
+export type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
 // Servers and faults.
 export type { Fault, FaultProxy } from "./fault-proxy.ts";
 export { startFaultProxy } from "./fault-proxy.ts";

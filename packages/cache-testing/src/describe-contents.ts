@@ -1,0 +1,217 @@
+import type { Cache } from "@larder/cache-core";
+import type { CacheSuite } from "./cache-suite.ts";
+
+/** Values that a cache must give back as they were. */
+const VALUES: ReadonlyArray<readonly [string, unknown]> = [
+  ["null", null],
+  ["false", false],
+  ["0", 0],
+  ["the empty string", ""],
+  ["a string", "text with ünïcödé, 𝄞 and \u0000"],
+  ["an object", { role: "user", content: [1, 2, { deep: true }] }],
+  ["an array", [1, "two", null]],
+];
+
+/** Keys that a careless implementation mixes up or mangles. */
+const KEYS = [
+  "a",
+  "a:b",
+  "a b",
+  "*",
+  "a*",
+  "[ab]",
+  "a?",
+  "\\",
+  "__proto__",
+  "constructor",
+  "toString",
+  "é",
+  "e\u0301",
+  "\u0000",
+  "{tag}:x",
+  "{",
+  "}",
+  "{}",
+  "a".repeat(1000),
+];
+
+/** A call of each method that takes a key. */
+export const KEYED_CALLS: ReadonlyArray<readonly [string, (cache: Cache<unknown>, key: string) => unknown]> = [
+  ["get", (cache, key) => cache.get(key)],
+  ["lookup", (cache, key) => cache.lookup(key)],
+  ["set", (cache, key) => cache.set(key, 1)],
+  ["has", (cache, key) => cache.has(key)],
+  ["delete", (cache, key) => cache.delete(key)],
+  ["getMany", (cache, key) => cache.getMany([key])],
+  ["setMany", (cache, key) => cache.setMany([[key, 1]])],
+  ["deleteMany", (cache, key) => cache.deleteMany([key])],
+];
+
+/** What is stored comes back, and undefined is not stored. */
+function describeValues({ describe, it, expect, when, withCache, options }: CacheSuite): void {
+  describe("values", () => {
+    it("answers undefined for what was never stored", () => withCache(async (cache) => expect(await cache.get("absent")).toBe(undefined)));
+    for (const [kind, value] of VALUES) {
+      it(`gives ${kind} back, and tells it from a miss`, () =>
+        withCache(async (cache) => {
+          expect(await cache.set("key", value)).toBe(true);
+          expect(await cache.get("key")).toEqual(value);
+          expect(await cache.has("key")).toBe(true);
+          expect(await cache.lookup("key")).toMatchObject({ status: "hit" });
+        }));
+    }
+    it("replaces a value", () =>
+      withCache(async (cache) => {
+        await cache.set("key", "old");
+        await cache.set("key", "new");
+        expect(await cache.get("key")).toBe("new");
+      }));
+    when("undefined-refused", "refuses undefined as a value", () =>
+      withCache(async (cache) => {
+        await expect((async () => cache.set("key", undefined))()).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
+        expect(await cache.get("key")).toBe(undefined);
+      }),
+    );
+    const refuses = "answers false for a value that is too large, counts it, and has dropped the former value";
+    const refusedSet = (): Promise<void> =>
+      withCache(async (cache) => {
+        await cache.set("key", "former");
+        expect(await cache.set("key", options.tooLarge)).toBe(false);
+        expect(await cache.get("key")).toBe(undefined);
+        expect(await cache.has("key")).toBe(false);
+        expect(cache.stats()).toMatchObject({ sets: 1, rejectedSets: 1 });
+        expect(
+          await cache.setMany([
+            ["other", "small"],
+            ["key", options.tooLarge],
+          ]),
+        ).toEqual([true, false]);
+      });
+    if (options.tooLarge === undefined) it.skip(`${refuses} (no value is: tooLarge was not given)`, refusedSet);
+    else it(refuses, refusedSet);
+  });
+}
+
+/** Keys are kept apart. */
+function describeKeys({ describe, it, expect, withCache }: CacheSuite): void {
+  describe("keys", () => {
+    it("keeps odd keys apart and gives each its own value", () =>
+      withCache(async (cache) => {
+        for (const [index, key] of KEYS.entries()) await cache.set(key, index);
+        for (const [index, key] of KEYS.entries()) expect(await cache.get(key), JSON.stringify(key)).toBe(index);
+      }));
+    it("deletes only the key that was named", () =>
+      withCache(async (cache) => {
+        for (const key of KEYS) await cache.set(key, key);
+        expect(await cache.delete("a*")).toBe(true);
+        expect(await cache.get("a*")).toBe(undefined);
+        for (const key of KEYS.filter((other) => other !== "a*")) expect(await cache.get(key), JSON.stringify(key)).toBe(key);
+      }));
+  });
+}
+
+/** What is no key or tag is refused. */
+function describeBadNames({ describe, expect, when, withCache }: CacheSuite): void {
+  describe("keys and tags of another kind", () => {
+    for (const [method, call] of KEYED_CALLS) {
+      when("bad-names-refused", `are refused by ${method}, which names the key`, () =>
+        withCache(async (cache) => {
+          for (const key of [5, undefined, null, {}] as unknown[]) {
+            await expect((async () => call(cache, key as string))()).rejects.toMatchObject({
+              code: "ERR_CACHE_INVALID_OPTION",
+              message: expect.stringContaining("key must be a string"),
+            });
+          }
+        }),
+      );
+    }
+    when("bad-names-refused", "are refused by set, which names the tags and stores nothing", () =>
+      withCache(async (cache) => {
+        for (const tags of ["abc", 5, [5], {}] as unknown[]) {
+          await expect((async () => cache.set("key", 1, { tags: tags as string[] }))()).rejects.toMatchObject({
+            code: "ERR_CACHE_INVALID_OPTION",
+            message: expect.stringContaining("tags"),
+          });
+        }
+        expect(await cache.get("key")).toBe(undefined);
+      }),
+    );
+  });
+}
+
+/** What is dropped is gone, and nothing else. */
+function describeRemoval({ describe, it, expect, when, withCache }: CacheSuite): void {
+  describe("delete, has and clear", () => {
+    it("tells whether a deleted entry was there", () =>
+      withCache(async (cache) => {
+        await cache.set("key", 1);
+        expect(await cache.delete("key")).toBe(true);
+        expect(await cache.delete("key")).toBe(false);
+        expect(await cache.has("key")).toBe(false);
+      }));
+    it("clears everything, and can be filled again", () =>
+      withCache(async (cache) => {
+        await cache.setMany([
+          ["a", 1],
+          ["b", 2],
+        ]);
+        await cache.clear();
+        expect(await cache.getMany(["a", "b"])).toEqual([undefined, undefined]);
+        await cache.set("a", 3);
+        expect(await cache.get("a")).toBe(3);
+      }));
+    when("size", "counts what it holds", () =>
+      withCache(async (cache) => {
+        expect(await cache.size()).toBe(0);
+        await cache.setMany([
+          ["a", 1],
+          ["b", 2],
+        ]);
+        await cache.set("a", 3);
+        expect(await cache.size()).toBe(2);
+        await cache.delete("a");
+        expect(await cache.size()).toBe(1);
+        await cache.clear();
+        expect(await cache.size()).toBe(0);
+      }),
+    );
+  });
+}
+
+/** Lists are answered item by item. */
+function describeLists({ describe, it, expect, withCache }: CacheSuite): void {
+  describe("many keys at once", () => {
+    it("answers getMany in the order of the keys, undefined for each miss, and repeats included", () =>
+      withCache(async (cache) => {
+        expect(
+          await cache.setMany([
+            ["a", 1],
+            ["b", null],
+          ]),
+        ).toEqual([true, true]);
+        expect(await cache.getMany(["b", "absent", "a", "b"])).toEqual([null, undefined, 1, null]);
+      }));
+    it("answers empty lists with empty answers", () =>
+      withCache(async (cache) => {
+        expect(await cache.getMany([])).toEqual([]);
+        expect(await cache.setMany([])).toEqual([]);
+        expect(await cache.deleteMany([])).toBe(0);
+      }));
+    it("counts what deleteMany dropped", () =>
+      withCache(async (cache) => {
+        await cache.set("a", 1);
+        await cache.set("b", 2);
+        expect(await cache.deleteMany(["a", "absent", "b"])).toBe(2);
+        expect(await cache.getMany(["a", "b"])).toEqual([undefined, undefined]);
+      }));
+  });
+}
+
+/** What a cache holds: values, keys, what is refused, what is dropped. */
+export function describeContents(suite: CacheSuite): void {
+  describeValues(suite);
+  describeKeys(suite);
+  describeBadNames(suite);
+  describeRemoval(suite);
+  describeLists(suite);
+}
