@@ -2,8 +2,8 @@ import { type IncomingHttpHeaders, request } from "node:http";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Bed, chat, startBed } from "./support/start.ts";
-import { FixtureUpstream } from "./support/upstream.ts";
+import { type Bed, chat, gate, startBed } from "./support/start.ts";
+import { chatEvents, FixtureUpstream } from "./support/upstream.ts";
 
 let bed: Bed;
 let anthropic: FixtureUpstream;
@@ -180,6 +180,17 @@ it("a provider that does not know how to tell a stream's usage is asked in the c
   expect([await ask("old"), old.upstream.calls]).toEqual([[200, true, "MISS"], 2]);
   expect([await ask("old"), old.upstream.calls]).toEqual([[200, true, "HIT"], 2]);
   expect([await ask("older"), old.upstream.calls]).toEqual([[200, true, "MISS"], 3]);
+  // An error that speaks of the field because the caller does says nothing about the provider.
+  const other = await startBed();
+  other.upstream.behaviour = ({ body }, response) => {
+    if ((body.messages as Array<{ content: string }>)[0]?.content !== "poison") return false;
+    response.writeHead(400, { "content-type": "application/json" }).end('{"error":{"message":"no such role: stream_options"}}');
+    return true;
+  };
+  expect((await other.post(CHAT, chat("poison", { stream: true }))).status).toBe(400);
+  await (await other.post(CHAT, chat("sane", { stream: true }))).text();
+  expect(other.upstream.seen.at(-1)?.body.stream_options).toEqual({ include_usage: true });
+  await other.close();
   // Whoever asks for the usage by name hears that there is none.
   expect((await old.post(CHAT, chat("named", { stream: true, stream_options: { include_usage: true } }))).status).toBe(422);
   await old.close();
@@ -384,5 +395,24 @@ it("a provider whose list of models does not come is not asked for it by every c
   };
   for (let round = 0; round < 3; round += 1) expect((await fetch(`${bed.url}/v1/models`)).status).toBe(200);
   expect(asked).toBe(1);
+  await bed.close();
+});
+
+it("a stream that does not say that it is one is passed on as it comes, and kept", async () => {
+  const bed = await startBed();
+  const rest = gate();
+  bed.upstream.behaviour = async ({ body }, response) => {
+    const [first, ...others] = chatEvents(body, 1);
+    response.writeHead(200).write(first as string);
+    await rest.opened;
+    response.end(others.join(""));
+    return true;
+  };
+  const live = await bed.post(CHAT, chat("untold", { stream: true }));
+  const reader = (live.body as ReadableStream<Uint8Array>).getReader();
+  expect(Buffer.from((await reader.read()).value as Uint8Array).toString()).toContain("data: ");
+  rest.open();
+  while (!(await reader.read()).done);
+  expect(cacheOf(await bed.post(CHAT, chat("untold")))).toBe("HIT");
   await bed.close();
 });

@@ -72,12 +72,16 @@ export function upstreamBody(request: Pick<AnswerRequest, "family" | "plan" | "b
   return setMember(body, "stream_options", Object.assign(isObject(told) ? told : {}, { include_usage: true }));
 }
 
-/** Asks a provider and gives the answer to be stored; a stream is handed out as it comes. @throws {UpstreamFailure} */
+/**
+ * Asks a provider and gives the answer to be stored; a stream is handed out as it comes. @param asksUsage whether a stream is asked for its usage
+ * though the caller did not @throws {UpstreamFailure}
+ */
 export async function loadAnswer(
   parts: GatewayParts,
   request: AnswerRequest,
   target: PlannedTarget,
   load: AnswerLoad,
+  asksUsage = true,
 ): Promise<StoredAnswer> {
   const startedAt = performance.now();
   const { context } = load;
@@ -89,13 +93,14 @@ export async function loadAnswer(
       method: "POST",
       url: endpointUrl(target.provider, request.path) + request.search,
       headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
-      body: upstreamBody(request, target, true),
+      body: upstreamBody(request, target, asksUsage),
       signal: context.cancellation,
       timeoutMs: target.provider.timeoutMs,
       ...onRetryOf(trace),
     });
     request.onHead?.(passedOnHeaders(answer.headers));
-    const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? false;
+    // Small servers send streams without saying so: no official client looks at it.
+    const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? request.plan.isStream;
     if (isStream) stream = new StreamReading(request.family, secrets, trace);
     const whole = stream ? await stream.read(answer, load) : readWhole(await answer.bytes(MAX_ANSWER_BYTES));
     const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets);
@@ -121,17 +126,18 @@ export async function loadAnswer(
     const failure = toUpstreamFailure(error);
     trace?.failed(failure);
     parts.meter.called(target.provider.id, "failure");
-    if (isUsageRefusal(request, target, failure)) {
-      refusesUsage.add(target.provider);
-      return loadAnswer(parts, request, target, load);
-    }
-    throw failure;
+    if (!asksUsage || !isUsageRefusal(request, target, failure)) throw failure;
+    const plain = await loadAnswer(parts, request, target, load, false);
+    // Only now is it known: an error may speak of the field because the caller does.
+    refusesUsage.add(target.provider);
+    return plain;
   }
 }
 
-/** Whether a provider refuses what it was asked for beside the caller's own words: asked in those alone it answers, without telling usage. */
-function isUsageRefusal({ plan }: AnswerRequest, { provider }: PlannedTarget, { status, body }: UpstreamFailure): boolean {
-  if ((status !== 400 && status !== 422) || !plan.isStream || plan.includeUsage || refusesUsage.has(provider)) return false;
+/** Whether a provider may have refused what it was asked for beside the caller's own words. */
+function isUsageRefusal({ family, plan }: AnswerRequest, { provider }: PlannedTarget, { status, body }: UpstreamFailure): boolean {
+  const wasAsked = plan.isStream && !plan.includeUsage && (family.kind === "chat" || family.kind === "completion");
+  if (!wasAsked || (status !== 400 && status !== 422) || refusesUsage.has(provider)) return false;
   return body?.includes("stream_options") ?? false;
 }
 
