@@ -252,15 +252,18 @@ export class Lane implements CallObserver {
     await this.#readState();
   }
 
-  /** @returns the epoch whose seq went backwards, if one did */
+  /** @returns the epoch that nothing can be judged by any more, because its seq or the server's clock went backwards, if that is so */
   async #readState(): Promise<string | undefined> {
     const { random, clock } = this.#options;
     this.#checkedAt = clock.now();
     const sentAt = clock.now();
     const reply = (await this.#run(check, [random.token(), "PUBLISH", "", ""])) as unknown[];
     const state = reply.map(toText);
-    this.time.learn(Number(state[5]), sentAt, clock.now());
     const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
+    const sample = [Number(state[5]), sentAt, clock.now()] as const;
+    // The offset that entries were judged by stands until they are void. In an epoch that is new to us they are already.
+    if (version.epoch === this.versions.epoch && this.time.wasSetBack(...sample)) return version.epoch;
+    this.time.learn(...sample);
     return this.versions.see(version) ? version.epoch : undefined;
   }
 

@@ -90,7 +90,8 @@ export class Leases {
         if (!(await wakes.listen(channel, wait.hear, LISTEN_TIMEOUT_MS))) return "failed";
         const leftMs = await this.#look(lane, key, holder);
         if (leftMs === undefined || wait.isOver) return "failed";
-        if (leftMs > 0) await wait.pause(this.#options.clock, leftMs + MARGIN_MS);
+        // Never longer than a lease: the server's clock may have been set back, and then a dead holder's has hours left.
+        if (leftMs > 0) await wait.pause(this.#options.clock, Math.min(leftMs, LEASE_MS) + MARGIN_MS);
         const heard = wait.heard as Wake | undefined;
         if (wait.isOver) return "failed";
         if (heard !== undefined && heard !== "look" && heard !== "gone") return heard;

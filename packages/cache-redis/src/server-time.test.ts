@@ -29,3 +29,17 @@ test("gives up narrow bounds when they are old, because clocks drift", () => {
   time.learn(21_000, 20_000, 20_040);
   expect(time.latest(20_040) - time.earliest(20_040)).toBeGreaterThan(30);
 });
+
+test("tells a clock that was set back from one that drifts, and from one that was set forward", () => {
+  const time = new ServerTime();
+  expect(time.wasSetBack(0, 0, 1)).toBe(false);
+  time.learn(1_000_000, 0, 10);
+  expect(time.wasSetBack(1_001_000, 1_000, 1_001)).toBe(false);
+  expect(time.wasSetBack(1_000_950, 1_000, 1_040)).toBe(false);
+  expect(time.wasSetBack(4_601_000, 1_000, 1_001)).toBe(false);
+  expect(time.wasSetBack(1_000_500, 1_000, 1_001)).toBe(true);
+  expect(time.wasSetBack(Number.NaN, 1_000, 1_001)).toBe(false);
+  // An hour later clocks may be more than a second apart.
+  expect(time.wasSetBack(4_599_000, 3_600_000, 3_600_001)).toBe(false);
+  expect(time.wasSetBack(4_595_000, 3_600_000, 3_600_001)).toBe(true);
+});

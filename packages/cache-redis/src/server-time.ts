@@ -1,6 +1,11 @@
 /** Milliseconds for which an estimate stands before a new sample replaces it: clocks drift apart by about 1 ms in 10 s. */
 const KEEP_MS = 10_000;
 
+/** A clock that is back by more than this, in milliseconds, was set back. */
+const STEP_MS = 100;
+/** How fast clocks drift apart at most, by a correction that slews them included: half a millisecond a second. */
+const DRIFT = 0.0005;
+
 /**
  * The server's clock, from the times that scripts report. A sample bounds the offset between its clock and ours by the round trip it
  * took: the reply was written after the call left and before it came back. Bounds that overlap are narrowed; bounds that do not mean
@@ -36,6 +41,15 @@ export class ServerTime {
     this.#low = low;
     this.#high = high;
     this.#learntAt = receivedAt;
+  }
+
+  /**
+   * Whether a sample shows that the server's clock was set back since the last ones. What was stored before is dated in a future then, and would
+   * live for as much longer: nothing of it can be judged any more.
+   */
+  wasSetBack(serverAt: number, sentAt: number, receivedAt: number): boolean {
+    if (!this.isKnown || !Number.isFinite(serverAt)) return false;
+    return serverAt + 1 - sentAt < this.#low - STEP_MS - DRIFT * (receivedAt - this.#learntAt);
   }
 
   /** The server's time now, rather too late than too early: what an entry's age is judged by, so that it is never served past its time. */
