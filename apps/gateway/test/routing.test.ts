@@ -141,6 +141,16 @@ describe("explain", () => {
     expect(fields.map(({ field }) => field)).toContain("messages");
   });
 
+  it("takes headers in whatever case they are written, as a request does", async () => {
+    const body = chat("explained with headers");
+    const stored = await bed.post("/v1/chat/completions", body, { "OpenAI-Beta": "a-beta" });
+    await stored.text();
+    for (const name of ["OpenAI-Beta", "openai-beta"]) {
+      const explained = await bed.admin("POST", "/admin/cache/explain", { body, headers: { [name]: "a-beta" } });
+      expect(await explained.json(), name).toMatchObject({ entry: { status: "hit" } });
+    }
+  });
+
   it("tells of embeddings item by item what is stored, by the keys that they have", async () => {
     const body = { model: "fixture-model", input: ["explained a", "explained b"] };
     const [first] = body.input;

@@ -21,20 +21,18 @@ type Invalidation = z.output<typeof invalidationSchema>;
 /** `GET /admin/cache/stats` and `POST /admin/cache/invalidate`. */
 export function cacheRoutes(admin: AdminParts): Hono {
   const app = new Hono();
-  const { answers } = admin.parts;
 
   app.get("/stats", async (context) => context.json(await readStats(admin)));
 
   app.post("/invalidate", async (context) => {
     const read = await readJson(context, invalidationSchema);
     if ("response" in read) return read.response;
-    const entriesBefore = answers.stats().entries;
     const results = await invalidate(admin, read.value);
     const dropped = describe(read.value);
     const propagated = results.every((result) => result.propagated);
     const pending = results.at(-1)?.pending ?? 0;
     await audit(admin, context, "cache.invalidate", { ...dropped, propagated });
-    return context.json({ dropped, propagated, pending, localEntries: { before: entriesBefore, after: answers.stats().entries } });
+    return context.json({ dropped, propagated, pending });
   });
 
   return app;

@@ -44,7 +44,9 @@ export function explainRoutes(admin: AdminParts): Hono {
     const bare = await readBare(context.req.raw.clone());
     const read = bare ? { value: inputSchema.parse({ body: bare }) } : await readJson(context, inputSchema);
     if ("response" in read) return read.response;
-    const { endpoint: path, tenant, headers, query, body } = read.value;
+    const { endpoint: path, tenant, query, body } = read.value;
+    // As they arrive in a request, however somebody has written them here.
+    const headers = Object.fromEntries(Object.entries(read.value.headers).map(([name, value]) => [name.toLowerCase(), value]));
     const namespace = withSearch(read.value.namespace, query);
     const endpoint = ENDPOINTS.get(path) as Endpoint;
     const bytes = Buffer.from(JSON.stringify(body));
