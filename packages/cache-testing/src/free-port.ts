@@ -1,24 +1,33 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** Cluster nodes also listen on port + 10000, so ports above this one are no use to them. */
-const HIGHEST_PORT = 55_535;
+/**
+ * Ports below those that systems give to outgoing connections (from 32768 on, elsewhere from 49152), the cluster bus included: a server that is
+ * killed and started again must find its port free, and on a busy machine some client had taken it.
+ */
+const LOWEST_PORT = 12_000;
+const HIGHEST_PORT = 22_000;
+/** Cluster nodes also listen on this much above their port. */
 const CLUSTER_BUS_OFFSET = 10_000;
 
-function listenOn(port: number): Promise<number | undefined> {
+/** Ports given lately: who asked for one may not listen on it yet. */
+const given: Set<number> = new Set();
+const REMEMBERED = 1_000;
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = createServer().once("error", () => resolve(undefined));
-    probe.listen(port, "127.0.0.1", () => {
-      const address = probe.address();
-      const bound = typeof address === "object" && address !== null ? address.port : undefined;
-      probe.close(() => resolve(bound));
-    });
+    const probe = createServer().once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }
 
-/** A TCP port on 127.0.0.1 that nobody listens on now, and whose cluster bus port (+ 10000) is free too. */
+/** A TCP port on 127.0.0.1 that nobody listens on now, nor was given lately, and whose cluster bus port (+ 10000) is free too. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = await listenOn(0);
-    if (port !== undefined && port <= HIGHEST_PORT && (await listenOn(port + CLUSTER_BUS_OFFSET)) !== undefined) return port;
+    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+    if (given.has(port)) continue;
+    if (given.size >= REMEMBERED) given.clear();
+    given.add(port);
+    if ((await isFree(port)) && (await isFree(port + CLUSTER_BUS_OFFSET))) return port;
   }
 }
