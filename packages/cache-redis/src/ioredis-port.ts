@@ -115,6 +115,11 @@ export class IoredisPort implements RedisPort {
     await this.#subscriptions().subscribe(channel);
   }
 
+  dropSubscriptions(): void {
+    // While it connects it has a timeout of its own. A cluster's client looks after its connection itself.
+    if (this.#subscriber?.status === "ready") this.#subscriber.stream.destroy();
+  }
+
   unsubscribe(channel: string): void {
     this.#subscriptions().unsubscribe(channel).catch(ignore);
   }
@@ -209,6 +214,7 @@ export class IoredisPort implements RedisPort {
         enableOfflineQueue: true,
         maxRetriesPerRequest: null,
         lazyConnect: false,
+        connectTimeout: 2_000,
         retryStrategy: (times) => Math.min(50 * 2 ** times, 2_000),
       });
       this.#listenOnce(this.#subscriber);

@@ -35,6 +35,8 @@ export interface RedisPort {
   scan(node: number, cursor: string, match: string, count: number): Promise<readonly [cursor: string, keys: readonly string[]]>;
   /** Resolves when the subscription is acknowledged. Opens a connection for it at the first call. */
   subscribe(channel: string): Promise<void>;
+  /** A subscription was not acknowledged in time: gives the connection for subscriptions up, so that the next one is made on another. */
+  dropSubscriptions?(): void;
   /** Ends a subscription. Never rejects. */
   unsubscribe(channel: string): void;
   /**

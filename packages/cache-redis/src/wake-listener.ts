@@ -29,7 +29,11 @@ export class WakeListener {
     this.#waits.set(channel, waits);
     waits.add(hear);
     return new Promise((resolve) => {
-      const cancel = this.#clock.setTimer(() => resolve(false), timeoutMs);
+      const cancel = this.#clock.setTimer(() => {
+        // It may have lost its way, which nobody else would notice: a connection that only listens sends nothing that could fail.
+        this.#port.dropSubscriptions?.();
+        resolve(false);
+      }, timeoutMs);
       const finish = (isHeard: boolean): void => {
         cancel();
         resolve(isHeard);

@@ -1,8 +1,8 @@
-import { type RedisServer, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { type RedisServer, startFaultProxy, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis, type RedisOptions } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { RedisCache } from "../src/index.ts";
-import { call } from "./support.ts";
+import { call, plain } from "./support.ts";
 
 /*
  * A client that was handed over is the caller's, who uses it for other things too: what that may do to the cache. Found by an audit.
@@ -111,4 +111,35 @@ test.each([
   expect(await other.get(key)).toBe("value");
   await cache.invalidate({ kind: "pattern", pattern }, call());
   expect([await cache.get(key), await other.get(key)]).toEqual([undefined, undefined]);
+});
+
+test("a connection for wakes that lost its way is replaced", async () => {
+  const proxy = await startFaultProxy(server.port);
+  opened.push(() => proxy.close());
+  const client = new Redis(server.url);
+  const duplicate = client.duplicate.bind(client);
+  client.duplicate = (options) => duplicate({ ...options, port: Number(new URL(proxy.url).port) });
+  const [holder, waiter] = [client, client].map((shared) => new RedisCache<string>({ client: shared, namespace: "wakes" }));
+  if (!holder || !waiter) throw new Error("no caches");
+  opened.push(async () => {
+    await Promise.all([holder.close(), waiter.close()]);
+    client.disconnect();
+  });
+  await Promise.all([holder.ready(), waiter.ready()]);
+  let waits = 0;
+  /** How a wait ends that another cache's fill should end. */
+  const wait = async (): Promise<string> => {
+    waits += 1;
+    const held = await holder.reserve(`key ${waits}`, true, call());
+    const reservation = await waiter.reserve(`key ${waits}`, true, call());
+    if (!held || !reservation) throw new Error("no reservation");
+    const outcome = waiter.awaitFill(reservation, call());
+    setTimeout(() => void holder.fill(held, "value", plain), 100);
+    return outcome;
+  };
+  expect(await wait()).toBe("stored");
+  await proxy.set({ kind: "black-hole" });
+  expect(await wait()).toBe("failed");
+  await proxy.heal();
+  await waitUntil("it hears again", async () => (await wait()) === "stored", 10_000);
 });
