@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import type { CacheStats } from "@larder/cache-core";
 import { createSettings } from "./config/read-settings.ts";
@@ -72,7 +73,9 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     staleWhileRevalidate: options.staleWhileRevalidateMs ?? 0,
     staleIfError: options.staleIfErrorMs ?? 0,
   };
-  const tables = new BaseUrlTables(new FetchUpstream(next), settings.upstreamTimeout);
+  // A call is made by the first of those who share it, and goes the way that one has named: through a proxy, say.
+  const extras = new AsyncLocalStorage<RequestInit>();
+  const tables = new BaseUrlTables(new FetchUpstream(next, () => extras.getStore()), settings.upstreamTimeout);
   const callers = new WeakMap<object, Caller>();
   const core = createGatewayCore({
     settings,
@@ -88,7 +91,8 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     const request = new Request(input, init);
     const exchange = new FetchExchange(request, `/v1${match[2]}`);
     callers.set(exchange, { baseUrl: `${url.origin}${match[1]}`, tenant: await tenantOf?.(request) });
-    void core.api.handle(exchange);
+    const { method: _method, headers: _headers, body: _body, signal: _signal, ...rest } = init ?? {};
+    void extras.run(rest, () => core.api.handle(exchange));
     return exchange.response;
   };
   const clear = async (): Promise<void> => {

@@ -89,6 +89,28 @@ describe("createCachedFetch", () => {
     await cached.close();
   });
 
+  it("hands on what a call says beside its request, such as the dispatcher that leads through a proxy", async () => {
+    const heard: unknown[] = [];
+    const cached = createCachedFetch({
+      fetch: (input, init) => {
+        const { dispatcher, ...rest } = init as RequestInit & { dispatcher?: unknown };
+        heard.push(dispatcher);
+        return fetch(input, rest as RequestInit);
+      },
+    });
+    for (const [name, text] of [
+      ["first", "through a proxy"],
+      ["second", "through a proxy"],
+      ["third", "through another proxy"],
+    ]) {
+      const fetchOptions = { dispatcher: name } as never;
+      const client = new OpenAI({ baseURL: upstream.url, apiKey: "any", fetch: cached, fetchOptions });
+      await client.chat.completions.create({ model: "m", messages: [{ role: "user", content: text as string }] });
+    }
+    expect(heard).toEqual(["first", "third"]);
+    await cached.close();
+  });
+
   it("rejects when the caller aborts, and frees the upstream", async () => {
     const cached = createCachedFetch();
     upstream.behaviour = () => new Promise<boolean>(() => undefined);

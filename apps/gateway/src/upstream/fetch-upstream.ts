@@ -4,9 +4,12 @@ import { collect, type Upstream, type UpstreamAnswer, type UpstreamCall } from "
 /** Calls providers through a given `fetch`: what `createCachedFetch` puts the cache in front of. */
 export class FetchUpstream implements Upstream {
   readonly #fetch: typeof fetch;
+  readonly #extrasOf: () => RequestInit | undefined;
 
-  constructor(fetchImplementation: typeof fetch) {
+  /** @param extrasOf what the caller's own call says beside what a request is made of, such as undici's `dispatcher` */
+  constructor(fetchImplementation: typeof fetch, extrasOf: () => RequestInit | undefined = () => undefined) {
     this.#fetch = fetchImplementation;
+    this.#extrasOf = extrasOf;
   }
 
   async call(call: UpstreamCall): Promise<UpstreamAnswer> {
@@ -16,7 +19,7 @@ export class FetchUpstream implements Upstream {
     const signal = call.signal ? AbortSignal.any([toAbortSignal(call.signal), timeout.signal]) : timeout.signal;
     // A fetch settles the encoding by itself, decodes, and leaves the headers as they were.
     const { "accept-encoding": _, ...headers } = call.headers;
-    const init: RequestInit = { method: call.method, headers, signal, redirect: "manual" };
+    const init: RequestInit = { ...this.#extrasOf(), method: call.method, headers, signal, redirect: "manual" };
     if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
     try {
       const response = await this.#fetch(call.url, init);
