@@ -49,6 +49,7 @@ export class Lane implements CallObserver {
   readonly versions: LaneVersions;
   readonly time: ServerTime = new ServerTime();
   readonly #options: LaneOptions;
+  readonly #keys: readonly [record: string, log: string];
   readonly #breaker: Breaker;
   readonly #reads: ReadBatch;
   /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
@@ -59,6 +60,7 @@ export class Lane implements CallObserver {
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    this.#keys = [options.keySpace.record(options.index), options.keySpace.log(options.index)];
     this.versions = new LaneVersions(options.index);
     const { port, desk } = options;
     const fetchOne = port.get?.bind(port);
@@ -138,9 +140,12 @@ export class Lane implements CallObserver {
     });
   }
 
-  /** Tells by what entries are judged now: at once where the channel knows, else from the record, read once for all calls of this turn. */
+  /**
+   * Tells by what entries are judged now: from the record, read once for all calls of this turn. Where a channel has lost its proof the check reads it:
+   * a master that was demoted answers reads, and old ones, and others may go on with another one.
+   */
   judge(timeoutMs: number, done: JudgeDone): void {
-    const { port, keySpace, index } = this.#options;
+    const { port, keySpace, index, clock, random } = this.#options;
     if (this.#waiting) {
       this.#waiting.push(done);
       return;
@@ -150,16 +155,16 @@ export class Lane implements CallObserver {
     process.nextTick(() => this.endTurn(waiting));
     // An MGET follows in this turn for certain: the two leave together.
     port.batch(1);
-    this.#send(
-      () => port.fields(keySpace.record(index), RECORD_FIELDS),
-      0,
-      timeoutMs,
-      (_, reply) => {
-        this.endTurn(waiting);
-        const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText)) : undefined;
-        for (const tell of waiting) tell(found);
-      },
-    );
+    const isBlind = this.versions.isBlind(clock.now());
+    const readRecord = (): Promise<unknown> => {
+      if (!isBlind) return port.fields(keySpace.record(index), RECORD_FIELDS);
+      return port.run(check, this.#keys, [random.token(), "PUBLISH", "", ""]);
+    };
+    this.#send(readRecord, 0, timeoutMs, (_, reply) => {
+      this.endTurn(waiting);
+      const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText)) : undefined;
+      for (const tell of waiting) tell(found);
+    });
   }
 
   /** Asks whether the server still answers, whatever it says; an answer that does not come counts for the breaker as that of any call. */
@@ -269,11 +274,10 @@ export class Lane implements CallObserver {
 
   /** Runs one of the lane's own scripts whatever the breaker's state. */
   #run(script: RedisScript, args: readonly string[]): Promise<unknown> {
-    const { keySpace, index, port } = this.#options;
-    const keys = [keySpace.record(index), keySpace.log(index)];
+    const { port } = this.#options;
     return new Promise((resolve, reject) => {
       this.#send(
-        () => port.run(script, keys, args),
+        () => port.run(script, this.#keys, args),
         0,
         CHECK_TIMEOUT_MS,
         (failure, reply) => {

@@ -214,7 +214,8 @@ describe("without a second tier", () => {
       `1 ${epoch} 99999999999999999999 ["x","all",""]`,
       `9 ${epoch} 1 ["x","all",""]`,
       `1 ${epoch} 1 ${"[".repeat(10_000)}`,
-      `1 ${epoch} 1 ["x","key","${"k".repeat(100_000)}"]`,
+      `1 ${epoch} 1 ["x","key","${"k".repeat(1_100_000)}"]`,
+      `1 ${epoch} 1 ${"[".repeat(1_000_000)}`,
     ];
     for (const text of garbage) await server.command("PUBLISH", "larder:{fleet.0}:bus", text);
     await waitUntil("all of it", () => b.bus.stats().malformed === garbage.length);

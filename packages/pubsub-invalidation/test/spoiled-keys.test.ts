@@ -95,4 +95,24 @@ describe("a master that was demoted in place", () => {
     await waitUntil("it has asked again", () => bus.stats().heartbeats > 20, 5_000);
     expect(bus.stats().proofs).toBe(proofs);
   });
+
+  it("gives nothing of its second tier to those who have no proof any more", async () => {
+    const demoted = await startRedisServer();
+    opened.push(() => demoted.stop());
+    const bus = new RedisInvalidationBus({ url: demoted.url, heartbeatMs: 50 });
+    const l2 = new RedisCache<string>({ url: demoted.url, namespace: "n" });
+    const cache = createCoherentCache<string>({ l1: new MemoryCache({ maxEntries: 10 }), l2, bus, namespace: "n", maxStalenessMs: 300 });
+    opened.push(async () => {
+      await cache.close();
+      bus.close();
+      await l2.close();
+    });
+    await Promise.all([cache.ready(), l2.ready()]);
+    expect(await cache.get("k", async () => "v1")).toBe("v1");
+    await waitUntil("the second tier has it", () => l2.has("k"));
+    await demoted.command("REPLICAOF", "127.0.0.1", "1");
+    await waitUntil("the last proof is past the bound", () => bus.stats().lastProofAgeMs > 300);
+    // The first read that asks the second tier: it must not be answered beside the check that finds out.
+    expect(await cache.get("k", async () => "v2")).toBe("v2");
+  });
 });
