@@ -44,15 +44,19 @@ export async function computeEmbeddings(
   const described = { provider, endpoint: "embedding", method: "POST", model: target.model, isStream: false, body: undefined } as const;
   const trace = parts.telemetry?.startCall(described, request.exchange.trace);
   try {
-    const answer = await parts.caller.call(provider, {
-      method: "POST",
-      url: endpointUrl(provider, PATH) + request.exchange.search,
-      headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
-      body,
-      signal,
-      timeoutMs: provider.timeoutMs,
-      ...onRetryOf(trace),
-    });
+    const answer = await parts.caller.call(
+      provider,
+      {
+        method: "POST",
+        url: endpointUrl(provider, PATH) + request.exchange.search,
+        headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
+        body,
+        signal,
+        timeoutMs: provider.timeoutMs,
+        ...onRetryOf(trace),
+      },
+      request.identity.tenant,
+    );
     const parsed = parseObject((await answer.bytes(MAX_ANSWER_BYTES)).toString("utf8"));
     const made = parsed && toAnswers(parts, request, target, inputs, parsed, performance.now() - startedAt);
     if (!made) throw new UpstreamFailure("The provider did not answer with one embedding for each input.", { status: 502 });

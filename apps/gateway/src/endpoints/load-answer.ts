@@ -89,15 +89,19 @@ export async function loadAnswer(
   const trace = startCall(parts, request, target);
   let stream: StreamReading | undefined;
   try {
-    const answer = await parts.caller.call(target.provider, {
-      method: "POST",
-      url: endpointUrl(target.provider, request.path) + request.search,
-      headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
-      body: upstreamBody(request, target, asksUsage),
-      signal: context.cancellation,
-      timeoutMs: target.provider.timeoutMs,
-      ...onRetryOf(trace),
-    });
+    const answer = await parts.caller.call(
+      target.provider,
+      {
+        method: "POST",
+        url: endpointUrl(target.provider, request.path) + request.search,
+        headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
+        body: upstreamBody(request, target, asksUsage),
+        signal: context.cancellation,
+        timeoutMs: target.provider.timeoutMs,
+        ...onRetryOf(trace),
+      },
+      request.identity.tenant,
+    );
     request.onHead?.(passedOnHeaders(answer.headers));
     // Small servers send streams without saying so: no official client looks at it.
     const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? request.plan.isStream;

@@ -83,15 +83,19 @@ function call(
   signal: AbortSignalLike,
   trace: CallTrace | undefined,
 ): Promise<UpstreamAnswer> {
-  return parts.caller.call(target.provider, {
-    method: "POST",
-    url: endpointUrl(target.provider, request.path) + request.search,
-    headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
-    body: upstreamBody(request, target, false),
-    signal,
-    timeoutMs: target.provider.timeoutMs,
-    ...onRetryOf(trace),
-  });
+  return parts.caller.call(
+    target.provider,
+    {
+      method: "POST",
+      url: endpointUrl(target.provider, request.path) + request.search,
+      headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
+      body: upstreamBody(request, target, false),
+      signal,
+      timeoutMs: target.provider.timeoutMs,
+      ...onRetryOf(trace),
+    },
+    request.identity.tenant,
+  );
 }
 
 /** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */

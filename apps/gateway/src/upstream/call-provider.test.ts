@@ -28,7 +28,7 @@ describe("ProviderCaller", () => {
     const caller = new ProviderCaller(0);
     for (let client = 0; client < 20; client += 1) {
       const leaving = new AbortController();
-      const call = caller.call(providerWith(untilAborted), callOf(leaving.signal));
+      const call = caller.call(providerWith(untilAborted), callOf(leaving.signal), "ann");
       leaving.abort(new CacheError("ERR_CACHE_ABORTED", "the last waiter has left"));
       await expect(call).rejects.toThrow("the last waiter has left");
     }
@@ -37,6 +37,7 @@ describe("ProviderCaller", () => {
       await caller.call(
         providerWith(async () => answered),
         callOf(),
+        "ann",
       ),
     ).toBe(answered);
   });
@@ -44,8 +45,24 @@ describe("ProviderCaller", () => {
   it("takes it for down after five failures in a row of its own", async () => {
     const caller = new ProviderCaller(0);
     const failing = providerWith(() => Promise.reject(new Error("connection refused")));
-    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf())).rejects.toThrow("could not be reached");
+    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
     expect(caller.isOpen("one")).toBe(true);
-    await expect(caller.call(failing, callOf())).rejects.toThrow("has failed repeatedly");
+    await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
+  });
+
+  it("takes it for down for the tenant alone whose requests fail: they may be why", async () => {
+    const caller = new ProviderCaller(0);
+    let calls = 0;
+    const failing = providerWith(() => {
+      calls += 1;
+      return Promise.reject(new Error("connection refused"));
+    });
+    for (let call = 0; call < 9; call += 1) await expect(caller.call(failing, callOf(), "mallory")).rejects.toThrow();
+    expect([calls, caller.isOpen("one"), caller.isOpen("on")]).toEqual([5, true, false]);
+    const sound = providerWith(async () => answered);
+    expect(await caller.call(sound, callOf(), "ann")).toBe(answered);
+    await expect(caller.call(sound, callOf(), "mallory")).rejects.toThrow("has failed repeatedly");
+    caller.reset("one");
+    expect([await caller.call(sound, callOf(), "mallory"), caller.isOpen("one")]).toEqual([answered, false]);
   });
 });

@@ -15,15 +15,18 @@ const HALF_OPEN_AFTER_MS = 10_000;
 const MAX_RETRY_AFTER_MS = 8_000;
 /** First pause without a `retry-after`; doubled each time, and shortened at random by up to half. */
 const FIRST_PAUSE_MS = 200;
-/** Breakers held at most: one per provider, and providers come and go. */
-const MAX_BREAKERS = 1_000;
+/** Breakers held at most: providers and tenants come and go. */
+const MAX_BREAKERS = 10_000;
 /** Largest error body taken in. */
 const MAX_ERROR_BYTES = 1024 * 1024;
 
 /** Below 500, so no fault of the provider's; never sent, since nobody is there to read it. */
 const CLIENT_LEFT = 499;
 
-/** Calls providers with retries and a circuit breaker each. */
+/**
+ * Calls providers with retries, and a circuit breaker for each tenant of each: what makes a provider fail may be in the requests, and nobody shall be able
+ * to have it taken for down by others.
+ */
 export class ProviderCaller {
   readonly #breakers = new Map<string, CircuitBreakerPolicy>();
   readonly #retries: number;
@@ -37,12 +40,12 @@ export class ProviderCaller {
 
   /**
    * Calls until an answer with a success status has begun. Never retries once a body has been handed out.
-   * @throws {UpstreamFailure} with the last answer's status and body
+   * @param tenant who asks @throws {UpstreamFailure} with the last answer's status and body
    */
-  async call(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
+  async call(provider: Provider, call: UpstreamCall, tenant: string): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#breakerOf(provider.id).execute(() => callUntilLeft(provider, call));
+        return await this.#breakerOf(nameOf(provider.id, tenant)).execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
         const failure = isBrokenCircuitError(error)
@@ -56,18 +59,19 @@ export class ProviderCaller {
     }
   }
 
-  /** Whether a provider is taken for down now. */
+  /** Whether a provider is taken for down now, for any tenant. */
   isOpen(providerId: string): boolean {
-    return this.#breakers.get(providerId)?.state === CircuitState.Open;
+    for (const [name, { state }] of this.#breakers) if (state === CircuitState.Open && name.startsWith(nameOf(providerId, ""))) return true;
+    return false;
   }
 
   /** Forgets a provider's failures: its configuration has changed. */
   reset(providerId: string): void {
-    this.#breakers.delete(providerId);
+    for (const name of this.#breakers.keys()) if (name.startsWith(nameOf(providerId, ""))) this.#breakers.delete(name);
   }
 
-  #breakerOf(providerId: string): CircuitBreakerPolicy {
-    const known = this.#breakers.get(providerId);
+  #breakerOf(name: string): CircuitBreakerPolicy {
+    const known = this.#breakers.get(name);
     if (known) return known;
     const breaker = circuitBreaker(
       handleWhen((error) => toUpstreamFailure(error).isProviderFault),
@@ -75,9 +79,14 @@ export class ProviderCaller {
     );
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);
-    this.#breakers.set(providerId, breaker);
+    this.#breakers.set(name, breaker);
     return breaker;
   }
+}
+
+/** No id of a provider has a line feed in it. */
+function nameOf(providerId: string, tenant: string): string {
+  return `${providerId}\n${tenant}`;
 }
 
 /** Clients that leave are no fault of the provider's, whatever the reason of their abort is: its breaker must not count them. */
