@@ -1,4 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
+import { ChunkPattern } from "./chunk-pattern.ts";
 import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, type TokenUsage, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { mergeDelta, replaceFields } from "./merge-delta.ts";
@@ -8,6 +9,8 @@ import { cutText } from "./pieces.ts";
 const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] as const;
 /** Noise of random length with which OpenAI hides how long a chunk's text is. */
 export const PADDING = "obfuscation";
+/** What a chunk tells in pieces, or for the stream alone. */
+const NOT_REPLACED: ReadonlySet<string> = new Set(["delta", "index", "logprobs"]);
 const EMPTY_CHOICES = '"choices":[]';
 const EMPTY_CHOICES_SPACED = '"choices": []';
 
@@ -58,37 +61,50 @@ export function mayTellNoChoices(events: string): boolean {
 class ChatAssembler implements StreamAssembler {
   readonly #answer: JsonObject = {};
   readonly #choices = new Map<number, JsonObject>();
+  readonly #pattern = new ChunkPattern(PADDING);
+  /** The message that was added to last: those whose chunks the pattern knows go on with it. */
+  #told: JsonObject = {};
   #isDone = false;
   #hasFailed = false;
 
   push(event: SseEvent): void {
-    if (event.data === undefined) return;
-    if (event.data.trim() === "[DONE]") {
+    const { data, name } = event;
+    if (data === undefined) return;
+    const text = name === "" ? this.#pattern.textOf(data) : undefined;
+    if (text !== undefined) {
+      mergeDelta(this.#told, { content: text });
+      return;
+    }
+    if (data.trim() === "[DONE]") {
       this.#isDone = true;
       return;
     }
-    const chunk = parseObject(event.data);
-    if (!chunk || event.name === "error" || (chunk.error !== undefined && chunk.error !== null)) this.#hasFailed = true;
-    else this.#add(chunk);
+    const chunk = parseObject(data);
+    if (!chunk || name === "error" || (chunk.error !== undefined && chunk.error !== null)) this.#hasFailed = true;
+    else this.#add(chunk, data);
   }
 
-  #add(chunk: JsonObject): void {
-    for (const [field, value] of Object.entries(chunk)) {
+  #add(chunk: JsonObject, data: string): void {
+    for (const field in chunk) {
+      const value = chunk[field];
       if (field === "choices" || field === PADDING || (value === null && this.#answer[field] !== undefined)) continue;
       if (field === "usage" || this.#answer[field] === undefined || this.#answer[field] === null) this.#answer[field] = value;
     }
-    for (const part of objectsOf(chunk.choices)) this.#addChoice(part);
+    const parts = objectsOf(chunk.choices);
+    for (const part of parts) this.#told = this.#addChoice(part).message as JsonObject;
+    this.#pattern.learn(data, parts);
   }
 
-  #addChoice(part: JsonObject): void {
+  #addChoice(part: JsonObject): JsonObject {
     const index = countOf(part.index);
     const choice = this.#choices.get(index) ?? { index, message: {}, logprobs: null, finish_reason: null };
     this.#choices.set(index, choice);
-    const { delta, index: _index, logprobs, ...rest } = part;
+    const { delta, logprobs } = part;
     if (isObject(delta)) mergeDelta(choice.message as JsonObject, delta);
     // The tokens of each chunk are its own.
     if (isObject(logprobs)) mergeDelta(choice, { logprobs });
-    replaceFields(choice, rest);
+    replaceFields(choice, part, NOT_REPLACED);
+    return choice;
   }
 
   finish(): JsonObject | undefined {

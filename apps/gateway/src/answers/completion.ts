@@ -5,6 +5,9 @@ import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { replaceFields } from "./merge-delta.ts";
 import { cutText } from "./pieces.ts";
 
+/** What a chunk tells in pieces, or for the stream alone. */
+const NOT_REPLACED: ReadonlySet<string> = new Set(["text", "logprobs", "index"]);
+
 /** `/v1/completions`: chunks are `text_completion` objects too. */
 export const completionFamily: AnswerFamily = {
   kind: "completion",
@@ -47,10 +50,10 @@ class CompletionAssembler implements StreamAssembler {
       this.#choices.set(index, { ...part, index, text: String(part.text ?? ""), logprobs: part.logprobs ?? null });
       return;
     }
-    const { text, logprobs, index: _index, ...rest } = part;
+    const { text, logprobs } = part;
     known.text = `${known.text}${text ?? ""}`;
     known.logprobs = joinLogprobs(known.logprobs, logprobs);
-    replaceFields(known, rest);
+    replaceFields(known, part, NOT_REPLACED);
   }
 
   finish(): JsonObject | undefined {

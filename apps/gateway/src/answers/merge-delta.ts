@@ -41,9 +41,11 @@ export function mergeDelta(into: JsonObject, delta: JsonObject): void {
   merge(into, delta, (field) => !NAMES.has(field));
 }
 
-/** Takes over what a chunk tells beside its delta: of what was told before, the last word counts. */
-export function replaceFields(into: JsonObject, told: JsonObject): void {
-  for (const [field, value] of Object.entries(told)) {
+/** Takes over what a chunk tells beside its delta: of what was told before, the last word counts. @param except fields that are left out */
+export function replaceFields(into: JsonObject, told: JsonObject, except?: ReadonlySet<string>): void {
+  for (const field in told) {
+    if (except?.has(field)) continue;
+    const value = told[field];
     const known = Object.hasOwn(into, field) ? into[field] : undefined;
     if (value === null || value === undefined || value === "") {
       if (known === undefined) setField(into, field, value);
@@ -53,7 +55,8 @@ export function replaceFields(into: JsonObject, told: JsonObject): void {
 }
 
 function merge(into: JsonObject, delta: JsonObject, isText: (field: string) => boolean): void {
-  for (const [field, value] of Object.entries(delta)) {
+  for (const field in delta) {
+    const value = delta[field];
     const known = Object.hasOwn(into, field) ? into[field] : undefined;
     if (value === null || value === undefined) {
       if (known === undefined) setField(into, field, value);
