@@ -6,6 +6,9 @@ import type { CanonicalRequest, RequestField } from "@larder/cache-core/keys";
 const MAX_FIELDS = 32;
 /** Characters of a name that is told. */
 const MAX_NAME = 64;
+/** Characters up to which a field's text is short, and digests of such texts that are kept. */
+const MAX_SHORT = 64;
+const MAX_KEPT = 512;
 /** Stands for all the fields that are not told by name. */
 export const OTHER_FIELDS = "(other fields)";
 
@@ -35,5 +38,17 @@ export function boundedFieldDigests(request: CanonicalRequest): FieldDigests {
 function digestOf(fields: readonly RequestField[]): string {
   let text = "";
   for (const { name, form } of fields) text += `${JSON.stringify(name)}${form}\n`;
-  return hash("sha256", text, "hex").slice(0, 16);
+  return text.length <= MAX_SHORT ? keptDigestOf(text) : hash("sha256", text, "hex").slice(0, 16);
+}
+
+/** Short fields, such as the model and the temperature, are alike in most requests. */
+const keptDigests = new Map<string, string>();
+
+function keptDigestOf(text: string): string {
+  const known = keptDigests.get(text);
+  if (known !== undefined) return known;
+  const digest = hash("sha256", text, "hex").slice(0, 16);
+  if (keptDigests.size >= MAX_KEPT) keptDigests.clear();
+  keptDigests.set(text, digest);
+  return digest;
 }

@@ -11,8 +11,19 @@ export interface PooledUpstreamOptions {
   readonly guard?: AddressGuard;
 }
 
+/** Where a call goes. */
+interface Destination {
+  readonly origin: string;
+  readonly hostname: string;
+  readonly port: number;
+  /** With the query. */
+  readonly path: string;
+}
+
 /** Origins with an open pool at most: admin-saved providers come and go. */
 const MAX_ORIGINS = 256;
+/** URLs that are kept taken apart. */
+const MAX_URLS = 256;
 /** Milliseconds to connect. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -23,23 +34,25 @@ const CONNECT_TIMEOUT_MS = 10_000;
 export class PooledUpstream implements Upstream {
   readonly #options: PooledUpstreamOptions;
   readonly #agents = new Map<string, Agent>();
+  /** URLs as they were taken apart: there are few, and each call has one. */
+  readonly #urls = new Map<string, Destination>();
 
   constructor(options: PooledUpstreamOptions) {
     this.#options = options;
   }
 
   call(call: UpstreamCall): Promise<UpstreamAnswer> {
-    const url = new URL(call.url);
-    const problem = this.#options.guard?.literalProblem(url.hostname, portOf(url));
+    const to = this.#urls.get(call.url) ?? this.#readUrl(call.url);
+    const problem = this.#options.guard?.literalProblem(to.hostname, to.port);
     if (problem) {
       return Promise.reject(Object.assign(new Error(`the provider's base URL ${problem}`), { code: "ERR_ADDRESS_REFUSED" }));
     }
     return new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(call.signal.reason);
-      this.#agentFor(url).dispatch(
+      this.#agentFor(to).dispatch(
         {
-          origin: url.origin,
-          path: url.pathname + url.search,
+          origin: to.origin,
+          path: to.path,
           method: call.method as Dispatcher.HttpMethod,
           headers: call.headers as Record<string, string>,
           body: (call.body ?? null) as Buffer | null,
@@ -51,18 +64,27 @@ export class PooledUpstream implements Upstream {
     });
   }
 
-  #agentFor(url: URL): Agent {
-    const known = this.#agents.get(url.origin);
+  #readUrl(text: string): Destination {
+    const url = new URL(text);
+    const { origin, hostname } = url;
+    const to = { origin, hostname, port: portOf(url), path: url.pathname + url.search };
+    if (this.#urls.size >= MAX_URLS) this.#urls.clear();
+    this.#urls.set(text, to);
+    return to;
+  }
+
+  #agentFor({ origin, port }: Destination): Agent {
+    const known = this.#agents.get(origin);
     if (known) return known;
     const { connections, guard } = this.#options;
-    const lookup = guard?.lookupFor(portOf(url));
+    const lookup = guard?.lookupFor(port);
     const agent = new Agent({
       connections,
       pipelining: 1,
       keepAliveTimeout: 30_000,
       connect: { timeout: CONNECT_TIMEOUT_MS, ...(lookup ? { lookup } : {}) },
     });
-    this.#agents.set(url.origin, agent);
+    this.#agents.set(origin, agent);
     const oldest = this.#agents.size > MAX_ORIGINS ? this.#agents.entries().next().value : undefined;
     if (oldest) {
       this.#agents.delete(oldest[0]);
