@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { type Clock, checkCount, checkDurationMs, checkWindowMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { followRedirects } from "./follow-redirects.ts";
+import { isPrivateHost } from "./private-host.ts";
 import { publicUrl } from "./public-url.ts";
 import { SourceError } from "./source-error.ts";
 
@@ -10,7 +11,7 @@ import { SourceError } from "./source-error.ts";
  *
  * - One deadline covers a request with its body; a lowest rate ends a drip that keeps the connection busy below it.
  * - Bytes are counted after decompression, as they arrive: a 1 GB body, sent or unpacked, ends at the cap and never sits in memory.
- * - Redirects are followed by hand (follow-redirects): another origin gets a bare request.
+ * - Redirects are followed by hand (follow-redirects): another origin gets a bare request, and none leads from outside into a private network.
  * - The content type must be JSON: a captive portal's or an error page's HTML must not reach the parser with a misleading error.
  * - 408, 425, 429 and 5xx, broken connections and timeouts are tried again with doubled waits and full jitter; `retry-after` is obeyed
  *   while it fits the run, else the source has failed for this time. Other statuses are final.
@@ -76,13 +77,15 @@ const RETRYABLE_STATUS = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 5
 /** Reads `retry-after`: seconds, or a date. */
 export function readRetryAfterMs(value: string | null, wallNow: number): number | undefined {
   if (!value) return undefined;
-  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
+  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
   const at = Date.parse(value);
   return Number.isNaN(at) ? undefined : Math.max(0, at - wallNow);
 }
 
 class LimitedFetcher implements BodyFetcher {
   readonly #fetch: typeof globalThis.fetch;
+  /** Another `fetch` may have another way to the upstream, a proxy's resolver among it. */
+  readonly #resolvesNames: boolean;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #timeoutMs: number;
@@ -99,6 +102,7 @@ class LimitedFetcher implements BodyFetcher {
   constructor(options: FetchOptions) {
     const { clock = systemClock, random = systemRandom, userAgent = "larder-provider-sync", headers = {} } = options;
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    this.#resolvesNames = options.fetch === undefined;
     this.#clock = clock;
     this.#random = random;
     this.#timeoutMs = checkDurationMs("timeoutMs", options.timeoutMs ?? 30_000);
@@ -161,7 +165,8 @@ class LimitedFetcher implements BodyFetcher {
       ];
       const send = (target: string, sent: Record<string, string>): Promise<Response> =>
         this.#untilAborted(this.#fetch(target, { headers: sent, signal: guard.signal, redirect: "manual" }), guard.signal);
-      const response = await followRedirects(url, { send, headers, bareHeaders });
+      const isPrivate = (target: URL): Promise<boolean> => this.#untilAborted(isPrivateHost(target, this.#resolvesNames), guard.signal);
+      const response = await followRedirects(url, { send, isPrivate, headers, bareHeaders });
       if (response.status === 304 && request.validators) {
         await response.body?.cancel();
         return { status: "not-modified" };

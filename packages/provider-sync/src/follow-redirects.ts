@@ -5,6 +5,8 @@ import { SourceError } from "./source-error.ts";
 export interface RedirectOptions {
   /** Sends one request without following anything. */
   send(url: string, headers: Record<string, string>): Promise<Response>;
+  /** Whether a host is on a private network. */
+  isPrivate(url: URL): Promise<boolean>;
   readonly headers: Record<string, string>;
   /** What an origin that was not asked for is told: nothing that could be a key. */
   readonly bareHeaders: Record<string, string>;
@@ -19,6 +21,11 @@ function targetOf(from: string, location: string): URL | undefined {
   const to = new URL(location, from);
   const isAllowed = to.protocol === "https:" || (to.protocol === "http:" && new URL(from).protocol === "http:");
   return isAllowed ? to : undefined;
+}
+
+/** Whether an upstream points from outside into a network of our own: nobody out there is to say what is asked in here. */
+async function leadsInside(from: string, to: URL, { isPrivate }: RedirectOptions): Promise<boolean> {
+  return to.origin !== new URL(from).origin && (await isPrivate(to)) && !(await isPrivate(new URL(from)));
 }
 
 /**
@@ -36,7 +43,7 @@ export async function followRedirects(url: string, options: RedirectOptions): Pr
     if (location === null) return response;
     await response.body?.cancel().catch(() => {});
     const to = targetOf(from, location);
-    if (to === undefined || redirects >= MAX_REDIRECTS)
+    if (to === undefined || redirects >= MAX_REDIRECTS || (await leadsInside(from, to, options)))
       throw new SourceError("http-status", `${publicUrl(url)} redirects more than ${MAX_REDIRECTS} times, or to where it may not`, {
         status,
       });

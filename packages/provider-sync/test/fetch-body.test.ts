@@ -122,6 +122,36 @@ describe("fetching a body", () => {
     expect(asked).toEqual(["https://models.example/list"]);
   });
 
+  it.each([
+    "127.0.0.1",
+    "2130706433",
+    "0x7f.1",
+    "localhost.",
+    "10.1.2.3",
+    "169.254.169.254",
+    "[::1]",
+    "[::ffff:10.1.2.3]",
+    "[fd00:ec2::254]",
+    "[fe80::1]",
+  ])("does not follow a redirect from outside to %s", async (host) => {
+    const asked: string[] = [];
+    const redirecting: typeof fetch = async (input) => {
+      asked.push(String(input));
+      const isFirst = asked.length === 1;
+      return new Response(isFirst ? null : "{}", { status: isFirst ? 302 : 200, headers: { ...json, location: `https://${host}/latest` } });
+    };
+    const fetcher = createBodyFetcher({ ...quick, fetch: redirecting });
+    const signal = new AbortController().signal;
+    await expect(fetcher.fetchBody("https://models.example/list", { signal })).rejects.toMatchObject({
+      reason: "http-status",
+      status: 302,
+    });
+    expect(asked).toHaveLength(1);
+    asked.length = 0;
+    // From one's own network it may lead where it likes.
+    expect((await fetcher.fetchBody("https://192.168.1.1/list", { signal })).status).toBe("ok");
+  });
+
   it("tries a 500 again, and gives up after the retries with the status", async () => {
     const { error, requests } = await failureOf((_request, response) => response.writeHead(500).end("canary"), { retries: 2 });
     expect(error).toMatchObject({ reason: "http-status", status: 500 });
@@ -148,11 +178,14 @@ describe("fetching a body", () => {
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(990);
   });
 
-  it("does not wait for a retry-after that is longer than allowed", async () => {
-    const { error, requests } = await failureOf((_request, response) => response.writeHead(503, { "retry-after": "3600" }).end());
-    expect(error).toMatchObject({ reason: "http-status", status: 503, retryAfterMs: 3_600_000 });
-    expect(requests).toBe(1);
-  });
+  it.each(["3600", "99999999999"])(
+    "does not wait for a retry-after that is longer than allowed, nor ask before it is over: %s",
+    async (seconds) => {
+      const { error, requests } = await failureOf((_request, response) => response.writeHead(503, { "retry-after": seconds }).end());
+      expect(error).toMatchObject({ reason: "http-status", status: 503, retryAfterMs: 3_600_000 });
+      expect(requests).toBe(1);
+    },
+  );
 
   it("ends an answer that does not come with a timeout", async () => {
     const { error } = await failureOf(() => {}, { timeoutMs: 60, retries: 0 });
