@@ -30,6 +30,8 @@ export interface InvalidationListener {
 export interface InvalidationChannel extends Invalidator {
   /** Monotonic milliseconds up to which nothing was missed; `-Infinity` before the first proof, `Infinity` if nothing can be missed. */
   readonly lastProofAt: number;
+  /** Lanes that it follows: what a second tier tells on others is not heard. Absent: there are none to miss. */
+  readonly laneCount?: number;
   /** What is known of the lane's version as of the last proof; `undefined` before the first. A second tier judges its values by it. */
   version(lane: number): VersionRecord | undefined;
   /**

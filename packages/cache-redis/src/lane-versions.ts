@@ -71,8 +71,10 @@ export class LaneVersions {
 
   /** Whether the channel, as far as it and the server have told, speaks of the server's record. */
   get isOnChannel(): boolean {
-    const record = this.#channel?.version(this.#lane);
-    return record === undefined || this.#epoch === "" || record.epoch === this.#epoch;
+    if (this.#channel === undefined) return true;
+    const { laneCount = Infinity } = this.#channel;
+    const record = this.#channel.version(this.#lane);
+    return this.#lane < laneCount && (record === undefined || this.#epoch === "" || record.epoch === this.#epoch);
   }
 
   /** Whether there is a channel whose proof is too old. */

@@ -55,6 +55,10 @@ export class BusChannel implements InvalidationChannel {
     return this.#lastProofAt;
   }
 
+  get laneCount(): number {
+    return this.lanes.length;
+  }
+
   version(lane: number): VersionRecord | undefined {
     return this.#lastProofAt === -Infinity ? undefined : this.lanes[lane]?.record;
   }

@@ -11,9 +11,9 @@ afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close();
 });
 
-async function open(storeUrl: string, busUrl: string): Promise<CoherentCache<string>> {
+async function open(storeUrl: string, busUrl: string, lanes = 1): Promise<CoherentCache<string>> {
   const bus = new RedisInvalidationBus({ url: busUrl, heartbeatMs: 50 });
-  const l2 = new RedisCache<string>({ url: storeUrl, namespace: "apart" });
+  const l2 = new RedisCache<string>({ url: storeUrl, namespace: "apart", lanes });
   const cache = createCoherentCache<string>({ l1: new MemoryCache({ maxEntries: 100 }), l2, bus, namespace: "apart", maxStalenessMs: 300 });
   opened.push(async () => {
     await cache.close();
@@ -40,6 +40,21 @@ it("a bus on another database than the second tier's is no proof: what it misses
   value = "new";
   expect(await a.invalidate("k")).toMatchObject({ propagated: true });
   await waitUntil("b follows", async () => (await b.get("k", load)) === "new", 5_000);
+  await waitUntil("both say so", () => a.isDegraded && b.isDegraded, 5_000);
+});
+
+it("a bus with fewer lanes than the second tier is none either, and is told what it would not hear", async () => {
+  const server = await startRedisServer();
+  opened.push(() => server.stop());
+  const [a, b] = [await open(server.url, server.url, 4), await open(server.url, server.url, 4)];
+  let value = "old";
+  const load = async (): Promise<string> => value;
+  const keys = Array.from({ length: 12 }, (_, index) => `k${index}`);
+  for (const key of keys) await a.get(key, load);
+  for (const key of keys) await waitUntil("b has it", async () => (await b.get(key, load)) === "old");
+  value = "new";
+  for (const key of keys) await a.invalidate(key);
+  for (const key of keys) await waitUntil("b follows", async () => (await b.get(key, load)) === "new", 5_000);
   await waitUntil("both say so", () => a.isDegraded && b.isDegraded, 5_000);
 });
 
