@@ -1,3 +1,4 @@
+import { kMaxLength } from "node:buffer";
 import * as zlib from "node:zlib";
 import { CacheError, checkCount } from "@larder/cache-core";
 
@@ -13,7 +14,7 @@ export interface CompressionOptions {
   readonly method?: CompressionMethod | "auto";
   /** Bodies below this many bytes are left alone, integer >= 1. Below 1 KB what is saved does not pay for the header. @default 1024 */
   readonly minBytes?: number;
-  /** A body that would be larger than this, uncompressed, is refused when read, integer >= 1: it was not stored by us. @default 67108864 (64 MB) */
+  /** A body that would be larger than this, uncompressed, is refused when read, and left uncompressed when stored; integer >= 1. @default 67108864 (64 MB) */
   readonly maxOutputBytes?: number;
 }
 
@@ -84,11 +85,12 @@ export function createCompressor(options: CompressionOptions): Compressor {
   };
   return {
     compress(body) {
-      if (body.length < minBytes) return undefined;
+      // A larger one could be stored, and never be read again.
+      if (body.length < minBytes || body.length > maxOutputBytes) return undefined;
       const chosen = choose(body.length);
       const bytes = compressBy(chosen, body, zstd);
       return bytes.length + 1 > body.length * WORTHWHILE_SHARE ? undefined : { method: chosen, bytes };
     },
-    decompress: (chosen, body) => decompressBy(chosen, body, maxOutputBytes, zstd),
+    decompress: (chosen, body) => decompressBy(chosen, body, Math.min(maxOutputBytes, kMaxLength), zstd),
   };
 }

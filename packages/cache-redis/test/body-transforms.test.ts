@@ -39,6 +39,13 @@ describe("compression", () => {
     expect(() => createCompression().decompress(Buffer.alloc(0))).toThrow(/method/);
   });
 
+  test("leaves alone what it would refuse to read, and reads everything where nothing is too much", async () => {
+    const body = Buffer.alloc(5_000);
+    expect(createCompression({ maxOutputBytes: 4_000 }).compress(body)).toBe(undefined);
+    const unbounded = createCompression({ maxOutputBytes: Infinity });
+    expect(unbounded.decompress(unbounded.compress(body) as Buffer)).toEqual(body);
+  });
+
   test("of one process is a miss for another that has none", async () => {
     const keyPrefix = uniquePrefix();
     const writer = await openCache<string>({ client, keyPrefix, compression: createCompression() });
