@@ -1,5 +1,5 @@
-import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
+import { systemRandom } from "@larder/cache-core";
 
 /**
  * Ports below those that systems give to outgoing connections (from 32768 on, elsewhere from 49152), the cluster bus included: a server that is
@@ -24,7 +24,7 @@ function isFree(port: number): Promise<boolean> {
 /** A TCP port on 127.0.0.1 that nobody listens on now, nor was given lately, and whose cluster bus port (+ 10000) is free too. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+    const port = LOWEST_PORT + Math.floor(systemRandom.next() * (HIGHEST_PORT - LOWEST_PORT));
     if (given.has(port)) continue;
     if (given.size >= REMEMBERED) given.clear();
     given.add(port);
