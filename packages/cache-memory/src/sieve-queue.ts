@@ -1,7 +1,7 @@
 /** Places made at first. */
 const FIRST_PLACES = 16;
 /** The ring grows by this share when it is full and has no gap worth closing. */
-const SLACK = 1 / 8;
+const SLACK = 1 / 16;
 
 /**
  * The queue of SIEVE [4] without links: slots in the order in which they came in, and a hand that walks from the oldest to the newest.

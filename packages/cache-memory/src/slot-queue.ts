@@ -1,5 +1,8 @@
-/** Places made at first. Doubled as needed. */
+/** Places made at first. */
 const FIRST_PLACES = 16;
+/** A ring that is full, or that far from it, is made anew with this share of free places. */
+const SLACK = 1 / 16;
+const LEAST_FULL = 7 / 8;
 
 /** A first-in, first-out queue of slots in a ring: 4 bytes a slot, and no links to follow. */
 export class SlotQueue {
@@ -12,7 +15,7 @@ export class SlotQueue {
   }
 
   push(slot: number): void {
-    if (this.#length === this.#ring.length) this.#resize(this.#length + (this.#length >> 1));
+    if (this.#length === this.#ring.length) this.#resize();
     let place = this.#head + this.#length;
     if (place >= this.#ring.length) place -= this.#ring.length;
     this.#ring[place] = slot;
@@ -24,7 +27,7 @@ export class SlotQueue {
     return this.#ring[this.#head]!;
   }
 
-  /** Takes the oldest slot out, for another one to be pushed. */
+  /** Takes the oldest slot out, for another one to be pushed: the ring keeps its length. */
   drop(): void {
     const next = this.#head + 1;
     this.#head = next === this.#ring.length ? 0 : next;
@@ -37,7 +40,7 @@ export class SlotQueue {
     this.#head = this.#head + 1 === this.#ring.length ? 0 : this.#head + 1;
     this.#length -= 1;
     // A window that held everything before the first eviction, and a tenth of it from then on, would keep its ring for ever.
-    if (this.#length < this.#ring.length >> 1 && this.#length >= FIRST_PLACES) this.#resize(this.#length + (this.#length >> 2));
+    if (this.#length < this.#ring.length * LEAST_FULL && this.#length >= FIRST_PLACES) this.#resize();
     return slot;
   }
 
@@ -46,7 +49,8 @@ export class SlotQueue {
     let kept = 0;
     const ring = new Uint32Array(Math.max(FIRST_PLACES, this.#length));
     while (this.#length > 0) {
-      const slot = this.shift();
+      const slot = this.oldest;
+      this.drop();
       if (isKept(slot)) {
         ring[kept] = slot;
         kept += 1;
@@ -63,8 +67,8 @@ export class SlotQueue {
     this.#length = 0;
   }
 
-  #resize(places: number): void {
-    const ring = new Uint32Array(places);
+  #resize(): void {
+    const ring = new Uint32Array(Math.ceil(this.#length * (1 + SLACK)));
     const first = this.#ring.subarray(this.#head, Math.min(this.#ring.length, this.#head + this.#length));
     ring.set(first);
     ring.set(this.#ring.subarray(0, this.#length - first.length), first.length);
