@@ -49,6 +49,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_USAGE_ON_HIT: "usageOnHit",
   LARDER_UPSTREAM_TIMEOUT: "upstreamTimeout",
   LARDER_UPSTREAM_RETRIES: "upstreamRetries",
+  LARDER_UPSTREAM_CONNECTIONS: "upstreamConnections",
 };
 /** Settings written as a comma list in the environment. */
 const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "previousMasterKeys", "syncSources", "trustProxy", "openPaths"]);

@@ -183,7 +183,9 @@ export const settingsSchema = z
     }),
     upstreamTimeout: waitMs.default(600_000),
     upstreamRetries: z.coerce.number().int().min(0).max(10).default(2),
-    upstreamConnections: z.coerce.number().int().min(1).max(10_000).default(256),
+    upstreamConnections: z.coerce.number().int().min(1).max(10_000).default(1_024).meta({
+      description: "Connections to one provider at most; a call that finds none free waits for half a minute.",
+    }),
     providers: z.record(name, provider).default({}),
     aliases: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}),
     routes: z.array(route).max(1000).default([]),

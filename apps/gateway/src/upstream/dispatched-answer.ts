@@ -1,6 +1,7 @@
 import type { AbortSignalLike } from "@larder/cache-core";
 import type { Dispatcher } from "undici";
 import type { UpstreamAnswer } from "./upstream.ts";
+import type { Waiter, WaitingRoom } from "./waiting-room.ts";
 
 /** Bytes of a body that may wait for their reader before the provider is held up. */
 const MAX_WAITING_BYTES = 128 * 1024;
@@ -17,13 +18,16 @@ type Use = "undecided" | "collected" | "iterated" | "discarded";
  *
  * What a reader does not take holds the provider up: beyond `MAX_WAITING_BYTES` the connection is paused.
  */
-export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAnswer {
+export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAnswer, Waiter {
   status = 0;
+  cameAt = 0;
   headers: UpstreamAnswer["headers"] = {};
   readonly #signal: AbortSignalLike | undefined;
   readonly #onHead: (answer: UpstreamAnswer) => void;
   readonly #onFailure: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | undefined;
+  /** Where it waits for a connection. */
+  #room: WaitingRoom | undefined;
   #use: Use = "undecided";
   /**
    * What has come and waits for its reader. Two fields, since most answers come in one piece: V8 takes a list that each call makes for a lasting
@@ -47,8 +51,20 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
     signal?.addEventListener("abort", this.#abort);
   }
 
+  /** Waits for a connection, unless it has one already. */
+  waitIn(room: WaitingRoom): void {
+    if (this.#controller || this.#failure) return;
+    this.#room = room;
+    room.enter(this);
+  }
+
+  giveUp(): void {
+    this.#fail(noConnection());
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#room?.leave(this);
     if (this.#failure) controller.abort(toError(this.#failure.error));
     else if (this.#signal?.aborted) this.#abort();
   }
@@ -84,6 +100,7 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#room?.leave(this);
     this.#fail(error);
   }
 
@@ -177,6 +194,11 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#onChange?.();
   }
+}
+
+/** No connection to the provider has become free in time. */
+export function noConnection(): Error {
+  return Object.assign(new Error("all connections to the provider are in use"), { code: "ERR_NO_CONNECTION" });
 }
 
 function toError(reason: unknown): Error {

@@ -2,9 +2,11 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Cancellation } from "@larder/cache-core";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PooledUpstream } from "./pooled-upstream.ts";
-import type { UpstreamCall } from "./upstream.ts";
+import type { UpstreamAnswer, UpstreamCall } from "./upstream.ts";
+import { toUpstreamFailure } from "./upstream-failure.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** More than any buffer on the way holds. */
 const LARGE = 16 * 1024 * 1024;
@@ -133,5 +135,60 @@ describe("a call to a provider", () => {
       for await (const _ of answer.body);
     };
     await expect(read()).rejects.toThrow();
+  });
+
+  describe("that finds all connections in use", () => {
+    let hold: ServerResponse[];
+    let asked: number;
+    let crowded: PooledUpstream;
+    const crowd = async (room: WaitingRoom): Promise<UpstreamAnswer> => {
+      hold = [];
+      asked = 0;
+      answerWith = (_, response) => {
+        asked += 1;
+        response.writeHead(200).write("begun");
+        hold.push(response);
+      };
+      crowded = new PooledUpstream({ connections: 1, room });
+      return crowded.call(call);
+    };
+    afterEach(() => crowded.close());
+
+    it("is given up when it has waited for long enough, and never sent; another provider may have room", async () => {
+      await crowd(new WaitingRoom({ tickMs: 5, patience: 3 }));
+      const failure = toUpstreamFailure(await crowded.call(call).catch((error: unknown) => error));
+      expect(failure).toMatchObject({ status: 503, isRetryable: true, isProviderFault: false, headers: { "retry-after": "10" } });
+      answerWith = (_, response) => {
+        asked += 1;
+        response.end("next");
+      };
+      hold[0]?.end();
+      expect((await (await crowded.call(call)).bytes(100)).toString()).toBe("next");
+      expect(asked).toBe(2);
+    });
+
+    it("is made as soon as one is free", async () => {
+      await crowd(new WaitingRoom());
+      const waiting = crowded.call(call);
+      hold[0]?.end();
+      expect((await waiting).status).toBe(200);
+      expect(asked).toBe(2);
+    });
+
+    it("is refused at once when too many wait already, those included that nobody waits for any more", async () => {
+      await crowd(new WaitingRoom({ maxWaiting: 2 }));
+      for (let waiting = 0; waiting < 2; waiting += 1) {
+        const leaving = new AbortController();
+        const left = crowded.call({ ...call, signal: leaving.signal });
+        leaving.abort(new Error("left"));
+        await expect(left).rejects.toThrow("left");
+      }
+      await expect(crowded.call(call)).rejects.toThrow("all connections to the provider are in use");
+      answerWith = (_, response) => void response.end("next");
+      hold[0]?.end();
+      // Those who have left are passed over, and make room.
+      await vi.waitFor(async () => expect((await (await crowded.call(call)).bytes(100)).toString()).toBe("next"));
+      expect(asked).toBe(1);
+    });
   });
 });

@@ -1,7 +1,8 @@
 import { Agent, type Dispatcher } from "undici";
 import type { AddressGuard } from "../security/address-guard.ts";
-import { DispatchedAnswer } from "./dispatched-answer.ts";
+import { DispatchedAnswer, noConnection } from "./dispatched-answer.ts";
 import type { Upstream, UpstreamAnswer, UpstreamCall } from "./upstream.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** How connections to providers are made. */
 export interface PooledUpstreamOptions {
@@ -9,6 +10,8 @@ export interface PooledUpstreamOptions {
   readonly connections: number;
   /** Looks at every address before it is connected to. @default any address may be used: the operator's own configuration */
   readonly guard?: AddressGuard;
+  /** Where calls wait while all connections are in use. @default half a minute, ten thousand calls */
+  readonly room?: WaitingRoom;
 }
 
 /** Where a call goes. */
@@ -37,8 +40,11 @@ export class PooledUpstream implements Upstream {
   /** URLs as they were taken apart: there are few, and each call has one. */
   readonly #urls = new Map<string, Destination>();
 
+  readonly #room: WaitingRoom;
+
   constructor(options: PooledUpstreamOptions) {
     this.#options = options;
+    this.#room = options.room ?? new WaitingRoom();
   }
 
   call(call: UpstreamCall): Promise<UpstreamAnswer> {
@@ -49,6 +55,8 @@ export class PooledUpstream implements Upstream {
     }
     return new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(call.signal.reason);
+      if (this.#room.isFull) return reject(noConnection());
+      const answer = new DispatchedAnswer(call.signal, resolve, reject);
       this.#agentFor(to).dispatch(
         {
           origin: to.origin,
@@ -59,8 +67,9 @@ export class PooledUpstream implements Upstream {
           headersTimeout: call.timeoutMs,
           bodyTimeout: call.timeoutMs,
         },
-        new DispatchedAnswer(call.signal, resolve, reject),
+        answer,
       );
+      answer.waitIn(this.#room);
     });
   }
 
@@ -94,6 +103,7 @@ export class PooledUpstream implements Upstream {
   }
 
   async close(): Promise<void> {
+    this.#room.close();
     await Promise.allSettled([...this.#agents.values()].map((agent) => agent.destroy()));
     this.#agents.clear();
   }

@@ -1,5 +1,16 @@
 import type { UpstreamAnswer } from "./upstream.ts";
 
+/** What is known of a failure beside its message. */
+export interface UpstreamFailureDetails {
+  readonly status: number;
+  readonly body?: Buffer;
+  readonly headers?: UpstreamAnswer["headers"];
+  /** @default whether the status may go away */
+  readonly isRetryable?: boolean;
+  /** @default whether the status is 500 or above */
+  readonly isProviderFault?: boolean;
+}
+
 /** An upstream's answer that is not a success, or its absence. Shared by everyone who waited for the call. */
 export class UpstreamFailure extends Error {
   /** The status to answer with. */
@@ -13,14 +24,14 @@ export class UpstreamFailure extends Error {
   /** Whether it is the provider's fault: what its breaker counts. */
   readonly isProviderFault: boolean;
 
-  constructor(message: string, details: { status: number; body?: Buffer; headers?: UpstreamAnswer["headers"]; isRetryable?: boolean }) {
+  constructor(message: string, details: UpstreamFailureDetails) {
     super(message);
     this.name = "UpstreamFailure";
     this.status = details.status;
     this.body = details.body;
     this.headers = details.headers ?? {};
     this.isRetryable = details.isRetryable ?? isRetryableStatus(details.status);
-    this.isProviderFault = details.status >= 500;
+    this.isProviderFault = details.isProviderFault ?? details.status >= 500;
   }
 }
 
@@ -35,6 +46,13 @@ export function toUpstreamFailure(error: unknown): UpstreamFailure {
   const { code, name } = (typeof error === "object" && error !== null ? error : {}) as { code?: unknown; name?: unknown };
   if (code === "ERR_ADDRESS_REFUSED")
     return new UpstreamFailure("The provider's address is private or reserved and was not called.", { status: 502, isRetryable: false });
+  // Not tried again here, since it has waited already; another provider may have room.
+  if (code === "ERR_NO_CONNECTION")
+    return new UpstreamFailure("All connections to the provider are in use.", {
+      status: 503,
+      headers: { "retry-after": "10" },
+      isProviderFault: false,
+    });
   const isTimeout = /TIMEOUT/.test(String(code)) || name === "TimeoutError";
   if (isTimeout) return new UpstreamFailure("The provider did not answer in time.", { status: 504 });
   if (error instanceof RangeError) return new UpstreamFailure("The provider's answer is too large.", { status: 502, isRetryable: false });
