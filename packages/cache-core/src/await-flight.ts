@@ -1,3 +1,4 @@
+import { listenForAbort } from "./cancellation.ts";
 import type { CancelTimer, Clock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import type { Flight } from "./flight.ts";
@@ -84,7 +85,7 @@ function waitWithPolicy<V>(wait: FlightWait<V>): Promise<V | undefined> {
     const cancelSoft = timer(softTimeoutMs, () => takeStale(softWindowMs));
     const cancelHard = timer(timeoutMs, onTimeout);
     if (signal?.aborted) return onAbort();
-    signal?.addEventListener("abort", onAbort);
+    if (signal) listenForAbort(signal, onAbort);
     flight.result.then(
       (value) => {
         cancelHard?.();

@@ -1,3 +1,4 @@
+import { EventEmitter, getMaxListeners, setMaxListeners } from "node:events";
 import type { AbortSignalLike } from "./cache.ts";
 
 /**
@@ -24,6 +25,8 @@ export class Cancellation implements AbortSignalLike {
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
+      // A loader may make many requests with it, and Node would call more than ten of them a leak.
+      setMaxListeners(0, this.#controller.signal);
       if (this.#isAborted) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
@@ -68,4 +71,14 @@ function tell(listener: () => void): void {
       throw error;
     });
   }
+}
+
+/** Listeners that a caller's signal may have before Node warns of a leak: as many as undici allows. */
+const MANY_LISTENERS = 1_500;
+
+/** Hears of an abort. Many calls may share one signal, each of which takes its listener away again: from the eleventh on Node would call that a leak. */
+export function listenForAbort(signal: AbortSignalLike, listener: () => void): void {
+  if (signal instanceof EventTarget && getMaxListeners(signal) === EventEmitter.defaultMaxListeners)
+    setMaxListeners(MANY_LISTENERS, signal);
+  signal.addEventListener("abort", listener);
 }

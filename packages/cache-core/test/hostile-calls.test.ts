@@ -145,3 +145,20 @@ it("has who closes it again wait for the end of the first close, too", async () 
   await closing;
   expect(await invalidated).toMatchObject({ propagated: true });
 });
+
+it("makes Node warn of no leak when many calls share a signal, or a loader makes many requests with its own", async () => {
+  const { cache } = setUp();
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", listen);
+  const { signal } = new AbortController();
+  const calls = Array.from({ length: 30 }, (_, index) => cache.getOrSet(`key ${index}`, async () => settle(), { signal }));
+  const busy = cache.getOrSet("busy", async (context) => {
+    for (let request = 0; request < 30; request += 1) context.signal.addEventListener("abort", () => {});
+    await settle();
+  });
+  await Promise.all([...calls, busy]);
+  await settle();
+  process.off("warning", listen);
+  expect(warnings).toEqual([]);
+});
