@@ -24,7 +24,7 @@ export function judge({ record, own }: Judge, version: Version, key: string, tag
 }
 
 /** Epochs remembered after they were left. */
-const MAX_LEFT = 16;
+const MAX_LEFT = 64;
 
 /** A record without a mark. */
 const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({ epoch, seq, clearedAt: 0, taggedAt: 0, patterns: [] });
