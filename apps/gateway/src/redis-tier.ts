@@ -8,8 +8,8 @@ import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import { deriveKey } from "./security/derive-key.ts";
-import type { SharedCounter } from "./security/rate-limiter.ts";
 import { keyIdOf, type MasterKeys } from "./security/sealer.ts";
+import { createSharedCounter } from "./security/shared-counter.ts";
 import type { SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
 
@@ -22,28 +22,6 @@ const answerCodec: ValueCodec<StoredAnswer> = {
 
 /** Lanes on a cluster: parts of the cache that may live on different masters. */
 const CLUSTER_LANES = 16;
-/** Milliseconds that a request waits for a shared counter. */
-const COUNTER_TIMEOUT_MS = 25;
-/**
- * Adds to a counter of the last window's length, unless that would bring it above a limit (negative: none). By the time of Redis, so that all
- * processes speak of the same window, and in one step, so that a crash in between cannot leave a counter that never ends.
- */
-const ADD = `
-local window = tonumber(ARGV[2])
-local time = redis.call('TIME')
-local at = time[1] * 1000 + math.floor(time[2] / 1000)
-local turn = math.floor(at / window)
-local known = redis.call('HMGET', KEYS[1], 'turn', 'now', 'former')
-local passed = turn - (tonumber(known[1]) or turn)
-local now, former = tonumber(known[2]) or 0, tonumber(known[3]) or 0
-if passed == 1 then now, former = 0, now elseif passed ~= 0 then now, former = 0, 0 end
-local amount, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
-local total = now + amount + math.ceil(former * (1 - (at % window) / window) - 0.5)
-if amount == 0 or (limit >= 0 and total > limit) then return total end
-redis.call('HSET', KEYS[1], 'turn', turn, 'now', now + amount, 'former', former)
-redis.call('PEXPIRE', KEYS[1], window * 2)
-return total`;
-
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
 export async function openRedisTier(
   settings: Settings,
@@ -79,12 +57,7 @@ export async function openRedisTier(
   const bus = new RedisInvalidationBus({ ...common, ...(masterKeys ? { signer: openSigner(masterKeys) } : {}) });
   // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
   const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
-  const counter: SharedCounter = {
-    add: async (name, amount, windowMs, limit = -1) => {
-      if (client.status !== "ready") return undefined;
-      return withTimeout(client.eval(ADD, 1, `${settings.redisPrefix}:limits:${name}`, amount, windowMs, limit) as Promise<number>);
-    },
-  };
+  const counter = createSharedCounter(client, settings.redisPrefix);
   const close = async (): Promise<void> => {
     await Promise.allSettled([l2.close(), bus.close()]);
     client.disconnect();
@@ -113,20 +86,4 @@ function openSigner({ masterKey, previousMasterKeys }: MasterKeys): BodySigner {
     sign: (namespace, body) => (signers[0] as BodySigner).sign(namespace, body),
     verify: (namespace, body, signature) => signers.some((signer) => signer.verify(namespace, body, signature)),
   };
-}
-
-function withTimeout(answer: Promise<number>): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), COUNTER_TIMEOUT_MS);
-    answer.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      () => {
-        clearTimeout(timer);
-        resolve(undefined);
-      },
-    );
-  });
 }

@@ -1,27 +1,21 @@
 import { uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createSettings } from "../src/config/read-settings.ts";
-import { openRedisTier } from "../src/redis-tier.ts";
 import type { SharedCounter } from "../src/security/rate-limiter.ts";
-import type { SharedTier } from "../src/shared-tier.ts";
-import { createLog } from "../src/telemetry/log.ts";
+import { createSharedCounter } from "../src/security/shared-counter.ts";
 
 const redisUrl = process.env.REDIS_URL as string;
 const redisPrefix = uniquePrefix();
 const MINUTE = 60_000;
 
-let tier: SharedTier;
 let redis: Redis;
 let counter: SharedCounter;
 beforeAll(async () => {
   redis = new Redis(redisUrl);
-  tier = await openRedisTier(createSettings({ redisUrl, redisPrefix }), redisUrl, undefined, createLog("silent"));
-  counter = tier.counter as SharedCounter;
-  while ((await counter.add("ready", 0, MINUTE)) === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+  await redis.ping();
+  counter = createSharedCounter(redis, redisPrefix, 10_000);
 });
-afterAll(async () => {
-  await tier.close();
+afterAll(() => {
   redis.disconnect();
 });
 
@@ -55,6 +49,13 @@ describe("the counter that all processes share", () => {
       expect(count).toBeLessThanOrEqual(Math.ceil(share(from)) + 1);
       expect(count).toBeGreaterThanOrEqual(Math.floor(share(to)));
     }
+  });
+
+  it("is gone without when Redis does not answer in time, or is not there", async () => {
+    const silent = { status: "ready", eval: () => new Promise(() => undefined) };
+    const absent = { status: "reconnecting", eval: () => Promise.reject(new Error("not connected")) };
+    for (const client of [silent, absent, { ...absent, status: "ready" }])
+      expect(await createSharedCounter(client, redisPrefix).add("requests:a", 1, MINUTE)).toBeUndefined();
   });
 
   it("leaves nothing in Redis for ever", async () => {
