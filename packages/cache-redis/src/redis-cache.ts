@@ -323,7 +323,10 @@ export class RedisCache<V> implements FencedStore<V> {
    */
   async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
     const channel = this.#channel;
-    if (channel && (channel.lastProofAt === Infinity || !this.#lanes.areOnChannel())) await channel.invalidate(target, call);
+    if (channel === undefined) return;
+    // Asked at each write, so of its own lane alone: there may be hundreds.
+    const isHeard = target.kind === "key" ? this.#lanes.locate(target.key).lane.isOnChannel() : this.#lanes.areOnChannel();
+    if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
   }
 
   /** Finds an entry and answers with what `pick` makes of it. */
