@@ -67,9 +67,12 @@ export class LoadRunner<V> {
   }
 
   /** Runs a flight to its value. Rejects with the loader's own error, a timeout, or the cancellation. */
-  async run(request: LoadRequest<V>): Promise<V | undefined> {
+  run(request: LoadRequest<V>): Promise<V | undefined> {
     const { l2, isBypassed } = this.#options;
-    if (!l2 || isBypassed(request.flight.key)) return this.#load(request, undefined);
+    return l2 && !isBypassed(request.flight.key) ? this.#runBehind(l2, request) : this.#load(request, undefined);
+  }
+
+  async #runBehind(l2: FencedStore<V>, request: LoadRequest<V>): Promise<V | undefined> {
     const call = this.createCall(request.flight.cancellation);
     if (request.reason === "miss" || request.reason === "stale") {
       const found = this.#take(request, await l2.read(request.flight.key, call));

@@ -30,7 +30,7 @@ export class RenderedForms {
   render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer {
     if (!form.isStream && !form.isZeroUsage) return answer.body;
     const name = `${form.isStream ? "sse" : "json"}${form.includeUsage ? "+usage" : ""}${form.isZeroUsage ? "+zero" : ""}`;
-    const known = answer.forms.get(name);
+    const known = answer.forms?.get(name);
     if (known) return known;
     const rendered = renderForm(answer, family, form);
     this.#keep(answer, name, rendered);
@@ -39,6 +39,7 @@ export class RenderedForms {
 
   #keep(answer: StoredAnswer, name: string, rendered: Buffer): void {
     if (rendered.length > this.#maxBytes / 4) return;
+    answer.forms ??= new Map();
     answer.forms.set(name, rendered);
     this.#queue.push(answer);
     this.#bytes += rendered.length;
@@ -52,8 +53,8 @@ export class RenderedForms {
   #dropOldest(): void {
     const answer = this.#queue[this.#oldest] as StoredAnswer;
     this.#oldest += 1;
-    for (const form of answer.forms.values()) this.#bytes -= form.length;
-    answer.forms.clear();
+    for (const form of answer.forms?.values() ?? []) this.#bytes -= form.length;
+    answer.forms = undefined;
   }
 }
 

@@ -31,8 +31,8 @@ export class StoredAnswer {
   readonly body: Buffer;
   /** Monotonic milliseconds when it was made: the wall clock may be set while it is held. Of one from elsewhere, as far as its maker's clock was right. */
   readonly #bornAt: number;
-  /** Rendered forms by name; filled and emptied by `RenderedForms` alone. */
-  readonly forms: Map<string, Buffer> = new Map();
+  /** Rendered forms by name; filled and emptied by `RenderedForms` alone. Most answers never have one, and are kept by the ten thousand. */
+  forms: Map<string, Buffer> | undefined;
 
   constructor(meta: AnswerMeta, body: Buffer) {
     this.meta = meta;
