@@ -5,7 +5,7 @@ import { type CallFailure, isUnusable, toCacheError, toCallFailure } from "./cal
 import { type Judge, LaneVersions } from "./lane-versions.ts";
 import { ReadBatch } from "./read-batch.ts";
 import type { RedisPort } from "./redis-port.ts";
-import { check, type RedisScript, renewEpoch } from "./scripts.ts";
+import { check, type RedisScript, readRecord, renewEpoch } from "./scripts.ts";
 import { ServerTime } from "./server-time.ts";
 
 /** How long a check may take, in milliseconds: nobody waits for it, and after a stall it stands behind what was sent before. */
@@ -141,11 +141,11 @@ export class Lane implements CallObserver {
   }
 
   /**
-   * Tells by what entries are judged now: from the record, read once for all calls of this turn. Where a channel has lost its proof the check reads it:
-   * a master that was demoted answers reads, and old ones, and others may go on with another one.
+   * Tells by what entries are judged now: from the record, read once for all calls of this turn. Where a channel has lost its proof a script reads it,
+   * which begins with a write: a master that was demoted answers reads, and old ones, and others may go on with another one.
    */
   judge(timeoutMs: number, done: JudgeDone): void {
-    const { port, keySpace, index, clock, random } = this.#options;
+    const { port, keySpace, index, clock } = this.#options;
     if (this.#waiting) {
       this.#waiting.push(done);
       return;
@@ -156,11 +156,9 @@ export class Lane implements CallObserver {
     // An MGET follows in this turn for certain: the two leave together.
     port.batch(1);
     const isBlind = this.versions.isBlind(clock.now());
-    const readRecord = (): Promise<unknown> => {
-      if (!isBlind) return port.fields(keySpace.record(index), RECORD_FIELDS);
-      return port.run(check, this.#keys, [random.token(), "PUBLISH", "", ""]);
-    };
-    this.#send(readRecord, 0, timeoutMs, (_, reply) => {
+    const read = (): Promise<unknown> =>
+      isBlind ? port.run(readRecord, [keySpace.record(index)], []) : port.fields(keySpace.record(index), RECORD_FIELDS);
+    this.#send(read, 0, timeoutMs, (_, reply) => {
       this.endTurn(waiting);
       const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText)) : undefined;
       for (const tell of waiting) tell(found);

@@ -110,6 +110,19 @@ end
 export const check: RedisScript = { name: "check", source: checkScript };
 
 /**
+ * The record, from a server that takes writes: what entries are judged by while the bus has no proof. A sixth of what the check costs the server
+ * (3 us instead of 22), whose INFO is dear. KEYS record. Answers epoch, seq, clearedAt, taggedAt, patterns.
+ */
+export const readRecord: RedisScript = {
+  name: "read-record",
+  source: `${luaPrelude.epoch}
+local refusal = larder_touch(KEYS[1])
+if refusal then return refusal end
+return redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clearedAt', 'taggedAt', 'patterns')
+`,
+};
+
+/**
  * The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
  * KEYS record, log; ARGV fresh, epoch that went backwards.
  */

@@ -49,6 +49,9 @@ export class SimulatedScripts {
         return this.#mark(keys, at);
       case "replay":
         return this.#replay(keys, at);
+      case "read-record":
+        this.#redis.hashDelete(keys[0] as string, "none");
+        return this.#state(keys[0] as string);
       case "renew-epoch":
         if (this.#redis.hashGet(keys[0] as string, "epoch") === at(1)) this.#redis.delete(keys[0] as string);
         return this.#epoch(keys[0] as string, keys[1] as string, at(0));
