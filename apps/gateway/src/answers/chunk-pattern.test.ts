@@ -66,6 +66,15 @@ describe("chunks that are known by the one before", () => {
     expect(assemble([told("a"), told(piece), told("b")])).toBeUndefined();
   });
 
+  it("are refused where one is cut before its end, padded or not", () => {
+    for (const padding of [{}, { obfuscation: "a" }]) {
+      const data = JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: "a" }, finish_reason: "stop" }], ...padding });
+      expect(assemble([data, data])).toMatchObject({ choices: [{ message: { content: "aa" } }] });
+      const cuts = [data.slice(0, -1), `${data}}`, data.replace(',"obfuscation":"a"}', "")];
+      for (const cut of cuts.filter((one) => one !== data)) expect(assemble([data, cut])).toBeUndefined();
+    }
+  });
+
   it("do not hide an error", () => {
     const data = JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: "a" }, finish_reason: "stop" }] });
     const assembler = chatFamily.assemble();

@@ -43,9 +43,9 @@ export class ChunkPattern {
   /** The text of a chunk that is like the one learnt from; `undefined` for any other. */
   textOf(data: string): string | undefined {
     if (this.#before === "" || !data.startsWith(this.#before)) return undefined;
-    const end = this.#endOf(data);
+    const end = this.#isPadded ? this.#endOf(data) : data.length;
     const to = end - this.#after.length;
-    if (end < data.length !== this.#isPadded || to < this.#before.length || !data.endsWith(this.#after, end)) return undefined;
+    if ((this.#isPadded && end === data.length) || to < this.#before.length || !data.endsWith(this.#after, end)) return undefined;
     const text = data.slice(this.#before.length, to);
     return NOT_PLAIN.test(text) ? undefined : text;
   }

@@ -116,7 +116,8 @@ export async function loadAnswer(
     parts.meter.called(target.provider.id, "success");
     const { usage } = stored.answer.meta;
     countSpent(parts, request.identity, usage);
-    if (!usage && stream) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
+    if (!usage && stream && parts.limiter.countsTokens(request.identity))
+      chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
     trace?.succeeded({ status: answer.status, answer: whole.answer, usage });
     return stored.answer;
   } catch (error) {

@@ -94,7 +94,7 @@ export class RateLimiter {
 
   /** Charges tokens that a provider has spent for the key. Hits cost none. */
   charge(identity: Identity, tokens: number): void {
-    if (identity.keyId === undefined || identity.limits.tokensPerMinute === undefined || tokens <= 0) return;
+    if (identity.keyId === undefined || !this.countsTokens(identity) || tokens <= 0) return;
     this.#usageOf(identity.keyId).tokens.now += tokens;
     void this.#shared?.add(`tokens:${identity.keyId}`, tokens, WINDOW_MS);
   }
@@ -102,6 +102,11 @@ export class RateLimiter {
   /** How much of the window before still counts. */
   #share(): number {
     return 1 - (this.#clock() % WINDOW_MS) / WINDOW_MS;
+  }
+
+  /** Whether tokens are counted for the key: where nobody tells them, a whole request is read to estimate them. */
+  countsTokens({ keyId, limits }: Pick<Identity, "keyId" | "limits">): boolean {
+    return keyId !== undefined && limits.tokensPerMinute !== undefined;
   }
 
   #usageOf(keyId: string): Usage {

@@ -48,10 +48,12 @@ export class Meter {
   spentOutputTokens = 0;
   abandoned = 0;
   inFlight = 0;
+  /** The texts that are counted under, by their parts: put together anew, each would have to be hashed with every request. */
+  readonly #labels: Map<string, Map<string, string>> = new Map();
 
   /** Counts an answered request. */
   answered(endpoint: string, verdict: CacheVerdict, ms: number): void {
-    count(this.requests, `${endpoint} ${verdict}`);
+    count(this.requests, this.#labelOf(endpoint, verdict));
     (verdict === "HIT" || verdict === "STALE" ? this.hitLatency : this.missLatency).add(ms);
   }
 
@@ -60,7 +62,15 @@ export class Meter {
   }
 
   called(provider: string, outcome: "success" | "failure"): void {
-    count(this.upstreamCalls, `${provider} ${outcome}`);
+    count(this.upstreamCalls, this.#labelOf(provider, outcome));
+  }
+
+  #labelOf(first: string, second: string): string {
+    const known = this.#labels.get(first)?.get(second);
+    if (known !== undefined) return known;
+    const label = `${first} ${second}`;
+    this.#labels.set(first, new Map(this.#labels.get(first)).set(second, label));
+    return label;
   }
 }
 
