@@ -14,7 +14,8 @@ const MARK_MASK = 0xfff0;
  *
  * A `set` waits for this, so it is one cell, read and written once. Its marks matter for more than the ratio of hits: where counters are shared
  * without them, as in a count-min sketch, keys that nobody has seen before often look as if they were known, and each of them takes the long way
- * through the policy and into the main region, over entries that then lie all over the heap. Measured: a third of the time of an evicting `set`.
+ * through the policy and into the main region. (Measured at a thousand entries: an evicting `set` takes 300 ns, and 320 with the leanest count-min
+ * sketch, of two counters in one word.)
  */
 export class FrequencySketch {
   readonly #cells: Uint16Array;
