@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from "@larder/cache-core";
 import type { Dispatcher } from "undici";
 import type { UpstreamAnswer } from "./upstream.ts";
-import type { Waiter, WaitingRoom } from "./waiting-room.ts";
+import type { Waiter, WaitingPlace, WaitingRoom } from "./waiting-room.ts";
 
 /** Bytes of a body that may wait for their reader before the provider is held up. */
 const MAX_WAITING_BYTES = 128 * 1024;
@@ -20,7 +20,6 @@ type Use = "undecided" | "collected" | "iterated" | "discarded";
  */
 export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAnswer, Waiter {
   status = 0;
-  cameAt = 0;
   headers: UpstreamAnswer["headers"] = {};
   readonly #signal: AbortSignalLike | undefined;
   readonly #onHead: (answer: UpstreamAnswer) => void;
@@ -28,6 +27,7 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
   #controller: Dispatcher.DispatchController | undefined;
   /** Where it waits for a connection. */
   #room: WaitingRoom | undefined;
+  #place: WaitingPlace | undefined;
   #use: Use = "undecided";
   /**
    * What has come and waits for its reader. Two fields, since most answers come in one piece: V8 takes a list that each call makes for a lasting
@@ -55,7 +55,7 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
   waitIn(room: WaitingRoom): void {
     if (this.#controller || this.#failure) return;
     this.#room = room;
-    room.enter(this);
+    this.#place = room.enter(this);
   }
 
   giveUp(): void {
@@ -64,7 +64,7 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    this.#room?.leave(this);
+    this.#leaveRoom();
     if (this.#failure) controller.abort(toError(this.#failure.error));
     else if (this.#signal?.aborted) this.#abort();
   }
@@ -100,8 +100,12 @@ export class DispatchedAnswer implements Dispatcher.DispatchHandler, UpstreamAns
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.#room?.leave(this);
+    this.#leaveRoom();
     this.#fail(error);
+  }
+
+  #leaveRoom(): void {
+    if (this.#place) this.#room?.leave(this.#place);
   }
 
   bytes(maxBytes: number): Promise<Buffer> {

@@ -1,9 +1,15 @@
 /** A call that has no connection yet. */
 export interface Waiter {
-  /** The tick of the room at which it came. */
-  cameAt: number;
   /** It has waited for too long: nobody shall wait for it any more. */
   giveUp(): void;
+}
+
+/** A place in the room. */
+export interface WaitingPlace {
+  /** The tick of the room at which it was taken. */
+  readonly cameAt: number;
+  /** `undefined` once it is left: a Set keeps what was in it until a full collection, and would keep all that a call has made. */
+  waiter: Waiter | undefined;
 }
 
 /** How long calls wait, and how many. */
@@ -24,7 +30,7 @@ export class WaitingRoom {
   readonly #tickMs: number;
   readonly #patience: number;
   readonly #maxWaiting: number;
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new Set<WaitingPlace>();
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -39,15 +45,17 @@ export class WaitingRoom {
     return this.#waiting.size >= this.#maxWaiting;
   }
 
-  enter(waiter: Waiter): void {
+  enter(waiter: Waiter): WaitingPlace {
     this.#timer ??= setInterval(() => this.#look(), this.#tickMs).unref();
-    waiter.cameAt = this.#tick;
-    this.#waiting.add(waiter);
+    const place: WaitingPlace = { cameAt: this.#tick, waiter };
+    this.#waiting.add(place);
+    return place;
   }
 
   /** It has a connection, or undici has given it up by itself. */
-  leave(waiter: Waiter): void {
-    this.#waiting.delete(waiter);
+  leave(place: WaitingPlace): void {
+    place.waiter = undefined;
+    this.#waiting.delete(place);
   }
 
   close(): void {
@@ -58,11 +66,11 @@ export class WaitingRoom {
 
   #look(): void {
     this.#tick += 1;
-    for (const waiter of this.#waiting) {
-      const waited = this.#tick - waiter.cameAt;
+    for (const { cameAt, waiter } of this.#waiting) {
+      const waited = this.#tick - cameAt;
       // They stand in the order in which they came.
       if (waited < this.#patience) return;
-      if (waited === this.#patience) waiter.giveUp();
+      if (waited === this.#patience) waiter?.giveUp();
     }
   }
 }
