@@ -23,11 +23,6 @@ class SystemClock implements Clock {
   #sample = 0;
   #readsLeft = 0;
   #isDropDue = false;
-  readonly #drop = (): void => {
-    this.#readsLeft = 0;
-    this.#isDropDue = false;
-  };
-
   now(): number {
     if (this.#readsLeft > 0) {
       this.#readsLeft -= 1;
@@ -52,9 +47,19 @@ class SystemClock implements Clock {
     this.#readsLeft = READS_PER_SAMPLE;
     if (!this.#isDropDue) {
       this.#isDropDue = true;
-      queueMicrotask(this.#drop);
+      void this.#drop();
     }
     return this.#sample;
+  }
+
+  /**
+   * A function that waits is never inlined. With `queueMicrotask` in its place the whole of it became part of every reader of the clock that
+   * was compiled late, a `get` of a memory cache for one, which took 29 ns then and not 25.
+   */
+  async #drop(): Promise<void> {
+    await undefined;
+    this.#readsLeft = 0;
+    this.#isDropDue = false;
   }
 }
 
