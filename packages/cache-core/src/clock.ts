@@ -23,6 +23,7 @@ class SystemClock implements Clock {
   #sample = 0;
   #readsLeft = 0;
   #isDropDue = false;
+
   now(): number {
     if (this.#readsLeft > 0) {
       this.#readsLeft -= 1;
