@@ -27,6 +27,7 @@ export {
   checkFlag,
   checkKey,
   checkName,
+  checkOptions,
   checkShare,
   checkTags,
   checkWindowMs,

@@ -24,15 +24,38 @@ export interface CacheDump<V> {
   readonly entries: ReadonlyArray<DumpedEntry<V>>;
 }
 
+/** An entry of a dump whose time is not over, with times as of now. */
+export interface RestorableEntry<V> {
+  readonly key: string;
+  readonly value: V;
+  /** Milliseconds that are left, > 0; `Infinity` = never expires. */
+  readonly ttlMs: number;
+  readonly ageMs: number;
+  readonly uses: number;
+}
+
+/**
+ * What of a dump can be restored, the most used last: where not all fit, they are the ones that stay. Damaged entries are left out.
+ * @param now epoch milliseconds @throws {CacheError} ERR_CACHE_CODEC when it is not a dump
+ */
+export function restorableEntries<V>(dump: CacheDump<V>, now: number): ReadonlyArray<RestorableEntry<V>> {
+  const { dumpedAt, entries } = checkDump(dump);
+  const elapsedMs = Math.max(0, now - dumpedAt);
+  const restorable = entries.filter(isDumpedEntry).map(({ key, value, remainingMs = Number.POSITIVE_INFINITY, ageMs, uses }) => {
+    return { key, value, ttlMs: remainingMs - elapsedMs, ageMs: ageMs + elapsedMs, uses };
+  });
+  return restorable.filter(({ ttlMs }) => ttlMs > 0).toSorted((one, other) => one.uses - other.uses);
+}
+
 /** Passes a dump that `restore` can read. @throws {CacheError} ERR_CACHE_CODEC for anything else */
-export function checkDump<V>(dump: CacheDump<V>): CacheDump<V> {
+function checkDump<V>(dump: CacheDump<V>): CacheDump<V> {
   if (typeof dump !== "object" || dump === null || dump.format !== 1 || !Array.isArray(dump.entries) || !Number.isFinite(dump.dumpedAt))
     throw new CacheError("ERR_CACHE_CODEC", "restore needs what dump() gave: an object with format 1, dumpedAt and entries");
   return dump;
 }
 
 /** Whether an entry of a dump is one: damaged ones are left out and the rest is restored. */
-export function isDumpedEntry(entry: unknown): boolean {
+function isDumpedEntry(entry: unknown): boolean {
   if (typeof entry !== "object" || entry === null) return false;
   const { key, value, remainingMs, ageMs } = entry as Partial<DumpedEntry<unknown>>;
   const hasTime = remainingMs === undefined || typeof remainingMs === "number";

@@ -1,3 +1,6 @@
+import type { Clock } from "@larder/cache-core";
+import { CARE } from "./entry-state.ts";
+
 /** Slots made at first where the bound is far away. Doubled as needed. */
 const FIRST_SLOTS = 64;
 /** Up to this many entries all columns are made at once: growing them later would be a long `set`. */
@@ -88,6 +91,17 @@ export class EntryColumns<V> {
   setDeadline(slot: number, expiresAt: number): void {
     this.expiresAt ??= new Float64Array(this.keys.length);
     this.expiresAt[slot] = expiresAt;
+  }
+
+  /** When the entry's time is over, in monotonic milliseconds; `Infinity` = never. */
+  deadlineOf(slot: number): number {
+    return (this.states[slot]! & CARE) === 0 || this.expiresAt === undefined ? Number.POSITIVE_INFINITY : this.expiresAt[slot]!;
+  }
+
+  /** Whether the entry's time is over. The clock is asked only for one that has a deadline. */
+  isExpired(slot: number, clock: Clock): boolean {
+    const { expiresAt } = this;
+    return (this.states[slot]! & CARE) !== 0 && expiresAt !== undefined && expiresAt[slot]! <= clock.now();
   }
 
   /** Drops everything. */
