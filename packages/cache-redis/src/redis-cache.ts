@@ -4,6 +4,7 @@ import {
   CacheError,
   checkDurationMs,
   checkKey,
+  checkOptions,
   checkTags,
   type FencedStore,
   type FillOptions,
@@ -144,6 +145,7 @@ export class RedisCache<V> implements FencedStore<V> {
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    checkOptions(options);
     const fillOptions: FillOptions = {
       ttlMs: options.ttlMs === undefined ? this.#settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
       staleMs: 0,

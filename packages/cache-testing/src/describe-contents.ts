@@ -1,4 +1,4 @@
-import type { Cache } from "@larder/cache-core";
+import type { Cache, SetOptions } from "@larder/cache-core";
 import type { CacheSuite } from "./cache-suite.ts";
 
 /** Values that a cache must give back as they were. */
@@ -112,7 +112,7 @@ function describeKeys({ describe, it, expect, withCache }: CacheSuite): void {
 
 /** What is no key or tag is refused. */
 function describeBadNames({ describe, expect, when, withCache }: CacheSuite): void {
-  describe("keys and tags of another kind", () => {
+  describe("keys, tags and options of another kind", () => {
     for (const [method, call] of KEYED_CALLS) {
       when("bad-names-refused", `are refused by ${method}, which names the key`, () =>
         withCache(async (cache) => {
@@ -136,6 +136,22 @@ function describeBadNames({ describe, expect, when, withCache }: CacheSuite): vo
         expect(await cache.get("key")).toBe(undefined);
       }),
     );
+    for (const [method, set] of [
+      ["set", (cache: Cache<unknown>, options: SetOptions) => cache.set("key", 1, options)],
+      ["setMany", (cache: Cache<unknown>, options: SetOptions) => cache.setMany([["key", 1]], options)],
+    ] as const) {
+      when("bad-names-refused", `are refused by ${method} in place of options: a bare time to live would count for nothing`, () =>
+        withCache(async (cache) => {
+          for (const options of [1_000, "1h", true, null] as unknown[]) {
+            await expect((async () => set(cache, options as SetOptions))()).rejects.toMatchObject({
+              code: "ERR_CACHE_INVALID_OPTION",
+              message: expect.stringContaining("options must be an object such as { ttlMs: 60_000 }"),
+            });
+          }
+          expect(await cache.get("key")).toBe(undefined);
+        }),
+      );
+    }
   });
 }
 

@@ -4,6 +4,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkOptions,
   checkTags,
   createCounters,
   type Lookup,
@@ -59,6 +60,7 @@ export class NaiveCache<V> implements SyncCache<V> {
     this.#checkOpen();
     checkKey(key);
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined");
+    checkOptions(options);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     checkTags(options.tags);
     const now = this.#clock.now();

@@ -6,6 +6,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkOptions,
   checkTags,
   createCounters,
   type FencedStore,
@@ -102,6 +103,7 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
+    checkOptions(options);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const tags = checkTags(options.tags);
     const json = this.#encode(checkKey(key), value);

@@ -1,5 +1,5 @@
 import type { Cache, Lookup, SetOptions } from "../cache.ts";
-import { checkDurationMs, checkKey, checkTags, describeValue } from "../check-option.ts";
+import { checkDurationMs, checkKey, checkOptions, checkTags, describeValue } from "../check-option.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { CacheError } from "../errors.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "../stats.ts";
@@ -73,6 +73,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
     checkKey(key);
+    checkOptions(options);
     checkTags(options.tags);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     if (value === undefined)
