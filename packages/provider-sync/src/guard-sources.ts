@@ -13,6 +13,7 @@ import type { SourceReport } from "./run-report.ts";
 import { layerOf, type SnapshotContent, type SourceLayer } from "./snapshot.ts";
 import type { SyncState } from "./snapshot-store.ts";
 import type { RejectedItem } from "./source.ts";
+import { withSteadyAges } from "./steady-ages.ts";
 import { withUsableIds } from "./usable-ids.ts";
 
 /** The next content and pulse, and what each source contributed. */
@@ -94,7 +95,7 @@ function isOutdated(startedAt: number, { fetchedAt }: SourcePulse, now: number):
 function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource): GuardedSource {
   const { source, durationMs } = outcome;
   const hasFailed = outcome.outcome === "failed";
-  const { absentAt: _absentAt, ...present } = pulse;
+  const { absentAt: _absentAt, absentSeenAt: _seenAt, ...present } = pulse;
   return {
     layer: believed,
     quarantine: held,
@@ -117,7 +118,7 @@ function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource
 /** A source whose list has come: believed where the guards find nothing against it. */
 function judgeSource(
   outcome: ReadOutcome & { outcome: "read" },
-  { believed, pulse, held }: KnownSource,
+  { pulse, ...known }: KnownSource,
   input: Pick<GuardInput, "acceptances" | "policy" | "now" | "otherPrices">,
 ): GuardedSource {
   const { source, reading, startedAt, durationMs } = outcome;
@@ -125,6 +126,7 @@ function judgeSource(
   const policy = { ...input.policy, ...(minModels !== undefined && { minModels }), ...(minProviders !== undefined && { minProviders }) };
   const missedRuns = new Map(pulse.missedRuns);
   const doubted = new Map(pulse.doubted);
+  const { believed, held } = withSteadyAges(known, pulse.judgedAt, policy, input.now);
   const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, doubted, quarantine: held, policy });
   const isAccepted = verdict.refused === undefined;
   return {
@@ -133,6 +135,7 @@ function judgeSource(
     pulse: {
       source: name,
       fetchedAt: isAccepted ? startedAt : pulse.fetchedAt,
+      judgedAt: input.now,
       failures: isAccepted ? 0 : pulse.failures + 1,
       missedRuns: [...verdict.missedRuns],
       ...(verdict.doubted.size > 0 && { doubted: [...verdict.doubted] }),

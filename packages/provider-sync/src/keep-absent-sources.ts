@@ -5,6 +5,7 @@ import type { QuarantineEntry } from "./quarantine.ts";
 import type { ReadOutcome } from "./read-sources.ts";
 import type { SourceLayer } from "./snapshot.ts";
 import type { SyncState } from "./snapshot-store.ts";
+import { steadyInstant } from "./steady-ages.ts";
 
 /** What stays of sources with which a run is not configured. */
 export interface AbsentSources {
@@ -34,13 +35,13 @@ export function keepAbsentSources(outcomes: readonly ReadOutcome[], state: SyncS
     const { source } = layer;
     if (asked.has(source)) continue;
     const pulse = pulseOf(state.pulse, source);
-    const absentAt = Math.min(pulse.absentAt ?? now, now);
+    const absentAt = steadyInstant(pulse.absentAt ?? now, pulse.absentSeenAt, now, policy.groupConfirmMs);
     if (now - absentAt >= policy.groupConfirmMs) {
       forgotten.push(source);
       continue;
     }
     layers.push(marked(layer, absentAt));
-    pulses.push({ ...pulse, absentAt });
+    pulses.push({ ...pulse, absentAt, absentSeenAt: now });
   }
   const kept = new Set(layers.map(({ source }) => source));
   return { layers, pulses, forgotten, quarantine: state.content.quarantine.filter((entry) => kept.has(entry.source)) };

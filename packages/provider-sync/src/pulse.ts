@@ -3,6 +3,8 @@ export interface SourcePulse {
   readonly source: string;
   /** Epoch milliseconds at which the list behind its layer was asked for: an older list never replaces it. */
   readonly fetchedAt: number;
+  /** Epoch milliseconds at which a list of it was last judged, accepted or refused: ages are counted from there. @default not known */
+  readonly judgedAt?: number;
   /** Runs in a row in which it failed or was refused. */
   readonly failures: number;
   /** Runs in a row that missed a model. */
@@ -11,6 +13,8 @@ export interface SourcePulse {
   readonly doubted?: ReadonlyArray<readonly [key: string, ids: readonly string[]]>;
   /** Epoch milliseconds of the first run that was not configured with the source; absent while runs are. */
   readonly absentAt?: number;
+  /** Epoch milliseconds of the last such run. */
+  readonly absentSeenAt?: number;
 }
 
 /**

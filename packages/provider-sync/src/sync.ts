@@ -8,6 +8,7 @@ import { keepAlive } from "./keep-alive.ts";
 import { mergeModels } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { publishVersion, type VersionPublisher } from "./publish-version.ts";
+import { type Pulse, pulseOf } from "./pulse.ts";
 import type { ReadOutcome, ReadSources } from "./read-sources.ts";
 import { readSources } from "./read-sources.ts";
 import type { MirrorOutcome, RunReport } from "./run-report.ts";
@@ -169,8 +170,7 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const committed = await store.commit({
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
       ...(next && { next: { ...next, changes, reason: "sync" as const, createdAt: now } }),
-      // A run without an accepted list confirms nothing: it only counts the failures.
-      pulse: guarded.hasAccepted ? guarded.pulse : { ...state.pulse, sources: guarded.pulse.sources },
+      pulse: pulseAfter(state.pulse, guarded, isWorthKeeping),
       rawBodies: read.rawBodies,
       runId: run.id,
     });
@@ -186,6 +186,13 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     if (guarded.hasAccepted) return { ...told, outcome: next ? "committed" : "unchanged" };
     return { ...told, outcome: "failed", models: state.head?.modelCount ?? 0, error: "no primary source was accepted" };
   }
+}
+
+/** A run without an accepted list confirms nothing; one of which nothing is kept only counts the failures, since its ages and lists are not kept either. */
+function pulseAfter(former: Pulse, { pulse, hasAccepted }: GuardedRun, isKept: boolean): Pulse {
+  if (hasAccepted) return pulse;
+  if (isKept) return { ...former, sources: pulse.sources };
+  return { ...former, sources: pulse.sources.map(({ source, failures }) => ({ ...pulseOf(former, source), failures })) };
 }
 
 function progressOf(outcome: ReadOutcome): SourceProgress {

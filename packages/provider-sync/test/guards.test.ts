@@ -117,7 +117,9 @@ describe("the guard of prices", () => {
     );
     const held = await run();
     expect(held.quarantine.map((entry) => (entry.expiresAt ?? Number.NaN) - entry.since)).toEqual([7 * DAY_MS, Number.NaN]);
-    clock.advance(6 * DAY_MS);
+    clock.advance(3 * DAY_MS);
+    await run();
+    clock.advance(3 * DAY_MS);
     await run();
     expect(priceOf("model-0")).toBe(1);
     clock.advance(DAY_MS);
@@ -185,7 +187,9 @@ describe("the guard of vanished models", () => {
     source.tell(changed({ "model-7": undefined }));
     for (let runs = 0; runs < 4; runs += 1) await run(policy);
     expect(catalog.model("acme/model-7")).toBeDefined();
-    clock.advance(HOUR_MS);
+    clock.advance(HOUR_MS / 2);
+    await run(policy);
+    clock.advance(HOUR_MS / 2);
     expect(await run(policy)).toMatchObject({ changes: [{ id: "acme/model-7", kind: "removed" }] });
     expect(catalog.model("acme/model-7")).toBeUndefined();
   });
@@ -222,7 +226,9 @@ describe("the guard of vanished models", () => {
     await run();
     source.tell(listings(120));
     expect((await run()).sources[0]?.outcome).toBe("refused");
-    clock.advance(DAY_MS);
+    clock.advance(DAY_MS / 2);
+    await run();
+    clock.advance(DAY_MS / 2);
     expect(await run()).toMatchObject({ isComplete: true, models: 200 });
     await acceptQuarantined(["script#models"], { store, clock });
     expect(await run()).toMatchObject({ isComplete: true, models: 120, quarantine: [] });
@@ -373,7 +379,9 @@ describe("the guard of providers", () => {
     tell(30);
     expect((await run()).quarantine).toMatchObject([{ key: "script#providers", reason: "dropped-too-many" }]);
     expect(known()).toBe(40);
-    clock.advance(DAY_MS);
+    clock.advance(DAY_MS / 2);
+    await run();
+    clock.advance(DAY_MS / 2);
     expect((await run()).quarantine).toEqual([]);
     expect(known()).toBe(30);
   });

@@ -18,9 +18,9 @@ import { listing, listings, ScriptedSource } from "./support/listings.ts";
 
 const DAY_MS = 86_400_000;
 
-let { clock, store, source, run } = {} as GuardRig;
+let { clock, store, source, run, elapse } = {} as GuardRig;
 beforeEach(async () => {
-  ({ clock, store, source, run } = await startGuardRig(200));
+  ({ clock, store, source, run, elapse } = await startGuardRig(200));
 });
 
 async function model(id: string): Promise<ReturnType<typeof mergeModels>[number] | undefined> {
@@ -66,7 +66,7 @@ describe("a price that takes another way into the catalog", () => {
     source.tell(withFirst({ input: 1, output: 2 }));
     await run();
     expect((await run()).outcome).toBe("unchanged");
-    clock.advance(7 * DAY_MS);
+    await elapse(7 * DAY_MS);
     await run();
     source.tell(withFirst({ input: 1, output: 2, cacheRead: 100 }));
     expect((await run()).quarantine).toEqual([]);
@@ -293,7 +293,7 @@ describe("a source with which a run is not configured", () => {
     await run({}, [source, script]);
     expect((await model("acme/model-0"))?.status).toBe("live");
     await run({}, [script]);
-    clock.advance(7 * DAY_MS);
+    await elapse(7 * DAY_MS, {}, [script]);
     expect(await run({}, [script])).toMatchObject({ models: 120 });
     expect((await store.pulse()).sources.map((pulse) => pulse.source)).toEqual(["other"]);
   });

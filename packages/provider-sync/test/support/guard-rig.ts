@@ -11,6 +11,8 @@ export interface GuardRig {
   readonly source: ScriptedSource;
   /** Syncs a minute later. @param sources the rig's own, when none are given */
   run(policy?: Partial<GuardPolicy>, sources?: readonly ScriptedSource[]): Promise<RunReport>;
+  /** Lets time pass with a run half-way: no longer step between two runs counts for more than half of what a guard waits for. */
+  elapse(ms: number, ...run: Parameters<GuardRig["run"]>): Promise<void>;
 }
 
 /** @param models that the source tells until the test says otherwise */
@@ -23,5 +25,10 @@ export async function startGuardRig(models: number): Promise<GuardRig> {
     clock.advance(60_000);
     return syncOnce({ sources, store, policy, clock });
   };
-  return { clock, store, source, run };
+  const elapse: GuardRig["elapse"] = async (ms, ...given) => {
+    clock.advance(ms / 2);
+    await run(...given);
+    clock.advance(ms / 2);
+  };
+  return { clock, store, source, run, elapse };
 }
