@@ -3,12 +3,15 @@ import { createHash } from "node:crypto";
 import type { CacheStats } from "@larder/cache-core";
 import { createSettings } from "./config/read-settings.ts";
 import { createGatewayCore } from "./gateway-core.ts";
-import { FetchExchange } from "./http/fetch-exchange.ts";
+import { FetchExchange, type Instead } from "./http/fetch-exchange.ts";
+import { HttpError } from "./http/http-error.ts";
 import type { Identity } from "./security/authenticator.ts";
 import { createLog } from "./telemetry/log.ts";
 import { FetchUpstream } from "./upstream/fetch-upstream.ts";
 import type { Provider } from "./upstream/provider.ts";
 import { ProviderTable } from "./upstream/provider-table.ts";
+import { headerOf } from "./upstream/upstream.ts";
+import { UpstreamFailure } from "./upstream/upstream-failure.ts";
 
 /** How `createCachedFetch` caches. */
 export interface CachedFetchOptions {
@@ -57,11 +60,19 @@ const NEUTRAL_HEADERS =
   /^(accept|accept-language|baggage|content-type|dnt|idempotency-key|newrelic|priority|sentry-trace|sec-fetch-.*|traceparent|tracestate|user-agent|x-amzn-trace-id|x-b3-.*|x-client-request-id|x-cloud-trace-context|x-correlation-id|x-datadog-.*|x-request-id|x-stainless-.*)$/;
 /** Base URLs remembered at most. */
 const MAX_BASES = 256;
+/** What a timer can wait at most: how long a call may take is the application's to say, by its signal or its dispatcher. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1;
+/** Refusals that a request asks for by headers meant for this cache. */
+const OWN_REFUSALS: ReadonlySet<string | undefined> = new Set(["invalid_header", "only_if_cached"]);
 
 /**
  * A drop-in `fetch` for `new OpenAI({ fetch })` and the providers of the AI SDK: repeated requests are answered from memory, streams
  * included, and identical ones in flight share one call. Everything else passes through untouched. Each credential has entries of its
  * own, in whatever header it is sent, and requests go out with the caller's own headers.
+ *
+ * What fails, fails as it does without the cache, so that clients retry and raise as they always do: a call that cannot be made rejects with
+ * the error of the `fetch` below, an abort with the signal's reason, a provider's error is answered as it came, and a request that cannot
+ * be cached passes through.
  */
 export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch {
   const { fetch: next = globalThis.fetch, tenantOf, ttlMs = 3_600_000, maxEntries = 10_000, maxBytes = 268_435_456 } = options;
@@ -72,6 +83,8 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     cacheMaxBytes: maxBytes,
     staleWhileRevalidate: options.staleWhileRevalidateMs ?? 0,
     staleIfError: options.staleIfErrorMs ?? 0,
+    upstreamTimeout: NO_TIMEOUT_MS,
+    maxBody: Number.POSITIVE_INFINITY,
   };
   // A call is made by the first of those who share it, and goes the way that one has named: through a proxy, say.
   const extras = new AsyncLocalStorage<RequestInit>();
@@ -79,26 +92,58 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
   const callers = new WeakMap<object, Caller>();
   const core = createGatewayCore({
     settings,
+    faultsToOpen: Number.POSITIVE_INFINITY,
     log: createLog("silent"),
     authenticator: { identify: (exchange) => identityOf(exchange.headers(), callers.get(exchange) ?? NOBODY) },
     directory: { table: (identity) => tables.of((identity as CallerIdentity).baseUrl) },
   });
-  const cached = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+  const cached = async (input: string | URL | Request, given?: RequestInit): Promise<Response> => {
+    // A request of another implementation of fetch is for that one.
+    if (typeof input !== "string" && !(input instanceof URL) && !(input instanceof Request)) return next(input, given);
     const url = new URL(input instanceof Request ? input.url : input);
-    const method = init?.method ?? (input instanceof Request ? input.method : "GET");
+    const method = given?.method ?? (input instanceof Request ? input.method : "GET");
     const match = method.toUpperCase() === "POST" && url.search === "" ? ENDPOINT.exec(url.pathname) : null;
-    if (!match) return next(input, init);
-    const request = new Request(input, init);
-    const exchange = new FetchExchange(request, `/v1${match[2]}`);
+    if (!match) return next(input, given);
+    const init = await readable(given);
+    const request = new Request(input instanceof Request ? input.clone() : input, init);
+    request.signal.throwIfAborted();
+    const exchange = new FetchExchange(request, `/v1${match[2]}`, insteadOf(next, input, init));
     callers.set(exchange, { baseUrl: `${url.origin}${match[1]}`, tenant: await tenantOf?.(request) });
     const { method: _method, headers: _headers, body: _body, signal: _signal, ...rest } = init ?? {};
-    void extras.run(rest, () => core.api.handle(exchange));
+    void extras.run({ ...rest, redirect: request.redirect }, () => core.api.handle(exchange));
     return exchange.response;
   };
   const clear = async (): Promise<void> => {
     await core.parts.answers.invalidateAll();
   };
   return Object.assign(cached, { clear, stats: () => core.parts.answers.stats(), close: () => core.close() });
+}
+
+type ResponseBody = ConstructorParameters<typeof Response>[0];
+
+/** A body that comes as a stream is read: it may have to be sent although the request turns out not to be one for the cache. */
+async function readable(init: RequestInit | undefined): Promise<RequestInit | undefined> {
+  const { body } = init ?? {};
+  const isStream = typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+  return isStream ? { ...init, body: await new Response(body as ResponseBody).arrayBuffer() } : init;
+}
+
+/** What a caller of `fetch` gets where the gateway would answer with an error of its own. */
+function insteadOf(next: typeof fetch, input: string | URL | Request, init: RequestInit | undefined): Instead {
+  return (failure, told) => {
+    if (!(failure instanceof UpstreamFailure))
+      return failure instanceof HttpError && OWN_REFUSALS.has(failure.code) ? undefined : next(input, init);
+    if (failure.cause !== undefined) return Promise.reject(failure.cause);
+    return failure.body && Promise.resolve(toResponse(failure, failure.body, told));
+  };
+}
+
+/** A provider's error as it came. */
+function toResponse({ status, headers }: UpstreamFailure, body: Buffer, told: readonly string[]): Response {
+  const response = new Response(body as ResponseBody, { status });
+  for (const name of Object.keys(headers)) response.headers.set(name, headerOf(headers, name) ?? "");
+  for (let index = 0; index + 1 < told.length; index += 2) response.headers.set(told[index] as string, told[index + 1] as string);
+  return response;
 }
 
 /** What is known of a request beside its headers. */

@@ -31,6 +31,8 @@ export interface GatewayCoreOptions {
   readonly l2?: FencedStore<StoredAnswer> | undefined;
   readonly bus?: InvalidationBus | undefined;
   readonly counter?: SharedCounter | undefined;
+  /** Faults in a row that open a provider's breaker; `Infinity`: it is called whatever came before. @default 5 */
+  readonly faultsToOpen?: number;
 }
 
 /** The part of the gateway that answers requests, whatever carries them. */
@@ -52,7 +54,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     answers,
     planner: new RequestPlanner(settings),
     directory: options.directory,
-    caller: new ProviderCaller(settings.upstreamRetries),
+    caller: new ProviderCaller(settings.upstreamRetries, options.faultsToOpen),
     limiter: new RateLimiter(options.counter),
     trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),

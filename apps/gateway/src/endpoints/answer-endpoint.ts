@@ -245,8 +245,10 @@ export class AnswerEndpoint {
           finish();
         },
         onFailure: (failure) => {
-          exchange.write(failureEvent(this.#endpoint, failure, last));
-          exchange.end();
+          if (!exchange.raise?.(failure, [])) {
+            exchange.write(failureEvent(this.#endpoint, failure, last));
+            exchange.end();
+          }
           finish();
         },
         onCut: () => {

@@ -36,6 +36,11 @@ export interface Exchange {
   drained(): Promise<void>;
   /** Ends the answer. */
   end(piece?: Buffer | string): void;
+  /**
+   * Takes a failure that the caller is told otherwise than by an answer of ours; absent where every failure is answered. @param told what the
+   * answer would tell of the cache, as a flat list @returns whether it was taken
+   */
+  raise?(failure: Error, told: readonly string[]): boolean;
   /** Breaks the connection off, so that a cut answer cannot be taken for a whole one. */
   destroy(): void;
 }

@@ -1,6 +1,9 @@
 import { type Exchange, nextRequestId } from "./exchange.ts";
 import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
+/** What takes the place of a failure's answer; `undefined`: nothing does. */
+export type Instead = (failure: Error, told: readonly string[]) => Promise<Response> | undefined;
+
 /** An exchange over the Fetch API: `response` resolves as soon as the answer's head is known. */
 export class FetchExchange implements Exchange {
   readonly method: string;
@@ -9,7 +12,8 @@ export class FetchExchange implements Exchange {
   readonly requestId: string = nextRequestId();
   readonly response: Promise<Response>;
   readonly #request: Request;
-  #resolve: (response: Response) => void = () => undefined;
+  readonly #instead: Instead;
+  #resolve: (response: Response | Promise<Response>) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
   #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
   #head: { status: number; headers: Headers } | undefined;
@@ -17,9 +21,10 @@ export class FetchExchange implements Exchange {
   #onPull: (() => void) | undefined;
   #isEnded = false;
 
-  constructor(request: Request, path?: string) {
+  constructor(request: Request, path?: string, instead: Instead = () => undefined) {
     const url = new URL(request.url);
     this.#request = request;
+    this.#instead = instead;
     this.method = request.method;
     this.path = path ?? url.pathname;
     this.search = url.search;
@@ -100,6 +105,16 @@ export class FetchExchange implements Exchange {
     this.#isEnded = true;
   }
 
+  raise(failure: Error, told: readonly string[]): boolean {
+    const instead = this.#isEnded ? undefined : this.#instead(failure, told);
+    if (!instead) return false;
+    this.#isEnded = true;
+    // What has begun can only break off: whatever would stand in its place comes too late.
+    if (this.#stream) instead.catch((error: unknown) => error).then((error) => this.#stream?.error(error));
+    else this.#resolve(instead);
+    return true;
+  }
+
   destroy(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
@@ -115,7 +130,10 @@ export class FetchExchange implements Exchange {
           this.#stream = controller;
         },
         pull: () => this.#onPull?.(),
-        cancel: () => this.#abandon(),
+        cancel: () => {
+          this.#stream = undefined;
+          this.#abandon();
+        },
       },
       { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
     );
@@ -128,6 +146,9 @@ export class FetchExchange implements Exchange {
     this.#isEnded = true;
     this.#onPull?.();
     for (const callback of this.#onAbandoned) callback();
-    if (!this.#stream) this.#reject(this.#request.signal.reason ?? new DOMException("The request was aborted.", "AbortError"));
+    const reason = this.#request.signal.reason ?? new DOMException("The request was aborted.", "AbortError");
+    // A promise that is settled already takes no notice.
+    this.#reject(reason);
+    this.#stream?.error(reason);
   }
 }

@@ -40,6 +40,7 @@ export const MADE_HERE: readonly string[] = ["x-larder-cache", "BYPASS", "cache-
 
 /** Answers with an error in the caller's shape. @param cacheHeaders what it tells of the cache, unless the error itself does */
 export function sendError(exchange: Exchange, error: HttpError, shape: ErrorShape, cacheHeaders: readonly string[] = MADE_HERE): void {
+  if (exchange.raise?.(error, cacheHeaders)) return;
   if (exchange.hasBegun) {
     exchange.destroy();
     return;
@@ -62,15 +63,14 @@ export function sendFailure(
   secrets: ReadonlyArray<Secret | undefined>,
   verdict: CacheVerdict = "MISS",
 ): void {
+  const aboutCache = ["x-larder-cache", verdict, "cache-status", cacheStatus(verdict, { forwardStatus: failure.status })];
+  if (exchange.raise?.(failure, aboutCache)) return;
   if (exchange.hasBegun) {
     exchange.destroy();
     return;
   }
   const text = failure.body && failure.body.length > 0 ? scrub(failure.body.toString("utf8"), secrets) : "";
-  const told = [
-    ...passedOnHeaders(failure.headers),
-    ...["x-larder-cache", verdict, "cache-status", cacheStatus(verdict, { forwardStatus: failure.status })],
-  ];
+  const told = [...passedOnHeaders(failure.headers), ...aboutCache];
   const body = jsonErrorOf(text);
   if (body === undefined) {
     const words = wordsOf(text);

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AbortSignalLike } from "@larder/cache-core";
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
 import { decodeAnswer } from "./decode-answer.ts";
 import type { Provider } from "./provider.ts";
@@ -30,12 +29,12 @@ const CLIENT_LEFT = 499;
 export class ProviderCaller {
   readonly #breakers = new Map<string, CircuitBreakerPolicy>();
   readonly #retries: number;
-  readonly #pause: (delayMs: number, signal: AbortSignalLike | undefined) => Promise<void>;
+  readonly #faultsToOpen: number;
 
-  /** @param retries integer >= 0; @param pause stands in for waiting in tests */
-  constructor(retries: number, pause?: (delayMs: number, signal: AbortSignalLike | undefined) => Promise<void>) {
+  /** @param retries integer >= 0; @param faultsToOpen faults in a row that open a provider's breaker, `Infinity` for none */
+  constructor(retries: number, faultsToOpen: number = FAULTS_TO_OPEN) {
     this.#retries = retries;
-    this.#pause = pause ?? ((delayMs, signal) => sleep(delayMs, undefined, signal ? { signal: toAbortSignal(signal) } : {}));
+    this.#faultsToOpen = faultsToOpen;
   }
 
   /**
@@ -54,7 +53,7 @@ export class ProviderCaller {
         const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
         if (delayMs === undefined) throw failure;
         call.onRetry?.(failure.status);
-        await this.#pause(delayMs, call.signal);
+        await sleep(delayMs, undefined, call.signal ? { signal: toAbortSignal(call.signal) } : {});
       }
     }
   }
@@ -75,7 +74,7 @@ export class ProviderCaller {
     if (known) return known;
     const breaker = circuitBreaker(
       handleWhen((error) => toUpstreamFailure(error).isProviderFault),
-      { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(FAULTS_TO_OPEN) },
+      { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(this.#faultsToOpen) },
     );
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);

@@ -19,8 +19,10 @@ export class FetchUpstream implements Upstream {
     const signal = call.signal ? AbortSignal.any([toAbortSignal(call.signal), timeout.signal]) : timeout.signal;
     // A fetch settles the encoding by itself, decodes, and leaves the headers as they were.
     const { "accept-encoding": _, ...headers } = call.headers;
-    const init: RequestInit = { ...this.#extrasOf(), method: call.method, headers, signal, redirect: "manual" };
-    if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
+    const init: RequestInit = { ...this.#extrasOf(), method: call.method, headers, signal };
+    // As text, which clients send as well: undici cannot send bytes a second time, to where a redirect leads. What has a key is UTF-8.
+    if (Buffer.isBuffer(call.body)) init.body = call.body.toString("utf8");
+    else if (call.body !== undefined) Object.assign(init, { body: call.body, duplex: "half" });
     try {
       const response = await this.#fetch(call.url, init);
       const body = (response.body ?? []) as unknown as AsyncIterable<Uint8Array>;

@@ -9,6 +9,8 @@ export interface UpstreamFailureDetails {
   readonly isRetryable?: boolean;
   /** @default whether the status is 500 or above */
   readonly isProviderFault?: boolean;
+  /** What the client threw instead of an answer; it may quote headers or URLs, so nobody is shown it but a caller in this very process. */
+  readonly cause?: unknown;
 }
 
 /** An upstream's answer that is not a success, or its absence. Shared by everyone who waited for the call. */
@@ -25,7 +27,7 @@ export class UpstreamFailure extends Error {
   readonly isProviderFault: boolean;
 
   constructor(message: string, details: UpstreamFailureDetails) {
-    super(message);
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "UpstreamFailure";
     this.status = details.status;
     this.body = details.body;
@@ -54,7 +56,7 @@ export function toUpstreamFailure(error: unknown): UpstreamFailure {
       isProviderFault: false,
     });
   const isTimeout = /TIMEOUT/.test(String(code)) || name === "TimeoutError";
-  if (isTimeout) return new UpstreamFailure("The provider did not answer in time.", { status: 504 });
+  if (isTimeout) return new UpstreamFailure("The provider did not answer in time.", { status: 504, cause: error });
   if (error instanceof RangeError) return new UpstreamFailure("The provider's answer is too large.", { status: 502, isRetryable: false });
-  return new UpstreamFailure("The provider could not be reached, or broke its answer off.", { status: 502 });
+  return new UpstreamFailure("The provider could not be reached, or broke its answer off.", { status: 502, cause: error });
 }
