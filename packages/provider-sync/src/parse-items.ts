@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { RejectedItem } from "./source.ts";
 import { SourceError } from "./source-error.ts";
 
@@ -67,6 +67,19 @@ export function* entriesById(list: readonly unknown[], field = "id"): Generator<
     yield [typeof id === "string" ? id : `#${index}`, value];
   }
 }
+
+/**
+ * A list under `data`, all of it. A page of a longer one is none: it would be taken for the models that there are, and a change of the
+ * page's length for their coming and going.
+ */
+export const wholeList: z.ZodObject<{ data: z.ZodArray<z.ZodUnknown>; has_more: z.ZodOptional<z.ZodUnknown> }, z.core.$loose> =
+  z.looseObject({
+    data: z.array(z.unknown()),
+    has_more: z
+      .unknown()
+      .refine((more) => more !== true)
+      .optional(),
+  });
 
 /** Passes the outermost shape of a body. @throws {SourceError} bad-shape otherwise, naming the source and the field */
 export function parseShape<Schema extends z.ZodType>(source: string, schema: Schema, body: unknown): z.output<Schema> {

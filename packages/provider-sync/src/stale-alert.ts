@@ -94,6 +94,15 @@ function compose(completedAt: number | undefined, now: number, staleAfterMs: num
   return { completedAt, ageMs, isTest, message: `${isTest ? "[TEST] " : ""}Provider sync is stale: ${last}.` };
 }
 
+/** What it answers, or `false` for what it throws, at once or later. */
+async function attempt<T>(action: () => Promise<T>): Promise<T | false> {
+  try {
+    return await action();
+  } catch {
+    return false;
+  }
+}
+
 /** Checks, and posts when an alert is due. Never rejects. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export async function checkStaleAlert(options: StaleAlertOptions): Promise<StaleAlertOutcome> {
   const { memory, mode = "post", isTest = false, name = "catalog-stale", clock = systemClock } = options;
@@ -111,8 +120,7 @@ export async function checkStaleAlert(options: StaleAlertOptions): Promise<Stale
   }
   const alert = compose(completedAt, now, staleAfterMs, isTest);
   if (mode === "simulate") return { outcome: "simulated", alert };
-  const isPosted = await options.post(alert).catch(() => false);
-  if (!isPosted) return { outcome: "failed", stage: "post" };
-  if (!isTest) await memory.recordAlert(name, now).catch(() => {});
+  if (!(await attempt(() => options.post(alert)))) return { outcome: "failed", stage: "post" };
+  if (!isTest) await attempt(() => memory.recordAlert(name, now));
   return { outcome: "posted", alert };
 }

@@ -40,16 +40,20 @@ export interface SyncEvents {
 /** One event with its name. */
 export type SyncEvent = { readonly [Name in keyof SyncEvents]: { readonly type: Name } & SyncEvents[Name] }[keyof SyncEvents];
 
-/** Called synchronously; what it throws is swallowed: a listener must not break a sync. */
+/** Called synchronously; what it throws, or rejects with, is swallowed: a listener must not break a sync. */
 export type SyncListener = (event: SyncEvent) => void;
 
 const events = channel("larder:provider-sync");
+
+function ignore(): void {}
 
 /** Tells a listener and the diagnostics channel. */
 export function tell(listener: SyncListener | undefined, event: SyncEvent): void {
   if (events.hasSubscribers) events.publish(event);
   try {
-    listener?.(event);
+    const told: unknown = listener?.(event);
+    // An `async` function fits the type too, and its rejection would end the process.
+    if (told instanceof Promise) told.catch(ignore);
   } catch {
     // Its own affair.
   }

@@ -52,7 +52,7 @@ export interface SyncOptions {
   readonly dryRun?: boolean;
   /** Cancels the run; before its commit it then changed nothing. @default none */
   readonly signal?: AbortSignal;
-  /** Hears what the run does, synchronously; what it throws is swallowed. @default nobody */
+  /** Hears what the run does, synchronously; what it throws or rejects with is swallowed. @default nobody */
   readonly onEvent?: SyncListener;
   /** @default the machine's */
   readonly clock?: Clock;

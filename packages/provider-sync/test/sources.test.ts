@@ -127,6 +127,19 @@ describe("OpenRouter's endpoints", () => {
     ]);
   });
 
+  it("are asked for at no address but the model's own, whatever an upstream calls a model", async () => {
+    const asked: string[] = [];
+    const models = ["a/b", "../../keys", "a/../../x", "a/.", "/a"].map((model) => ({ provider: "openrouter", model }));
+    const primaries = new Map([["openrouter", { models, rejected: [] } as unknown as SourceReading]]);
+    const answer = (url: string): unknown => {
+      asked.push(new URL(url).pathname);
+      return { data: { endpoints: [] } };
+    };
+    const { rejected } = await read(openRouterEndpoints({ url: "https://host/v1/models" }), answer, primaries);
+    expect(asked).toEqual(["/v1/models/a/b/endpoints"]);
+    expect(rejected.map(({ id }) => id)).toEqual(["../../keys", "a/../../x", "a/.", "/a"]);
+  });
+
   it("fail as a whole when every request fails, and tell why", async () => {
     const primaries = new Map([["openrouter", (await read(openRouterModels(), { data: [{ id: "a/b" }] })) as SourceReading]]);
     await expect(read(openRouterEndpoints(), {}, primaries)).rejects.toMatchObject({ reason: "bad-shape" });
@@ -287,6 +300,22 @@ describe("an OpenAI-compatible server", () => {
     expect(urls).toEqual(["http://host/v1/models", "http://host/v1/models"]);
   });
 
+  it("finds the list whatever the base URL ends in", async () => {
+    const asked = async (baseUrl: string): Promise<string> => {
+      let url = "";
+      await read(openAiCompatible({ provider: "acme", baseUrl }), (address: string) => {
+        url = address;
+        return { data: [] };
+      });
+      return url;
+    };
+    expect(await asked("https://host/v1")).toBe("https://host/v1/models");
+    expect(await asked("https://host/v1/")).toBe("https://host/v1/models");
+    expect(await asked("https://host/v1?key=k")).toBe("https://host/v1/models?key=k");
+    expect(await asked("https://host/v1/models?limit=1000")).toBe("https://host/v1/models?limit=1000");
+    expect(await asked("https://host")).toBe("https://host/models");
+  });
+
   it("refuses a provider without name and an address that is none", () => {
     expect(() => openAiCompatible({ provider: "", baseUrl: "http://host" })).toThrow(/provider/);
     expect(() => openAiCompatible({ provider: "a/b", baseUrl: "http://host" })).toThrow(/provider must have no slash/);
@@ -314,5 +343,31 @@ describe.skipIf(!hasPayloads)("the stored real bodies", () => {
       "google-vertex",
       "google-ai-studio",
     ]);
+  });
+});
+
+describe("a page of a longer list", () => {
+  it.each([
+    ["OpenRouter's", openRouterModels()],
+    ["Vercel's", vercelGateway()],
+    ["an OpenAI-compatible server's", openAiCompatible({ provider: "acme", baseUrl: "https://host/v1" })],
+  ])("is no list, when it is %s: the rest of the models would seem to have gone", async (_of, source) => {
+    const data = [{ id: "a/b" }];
+    await expect(read(source, { data, has_more: true, last_id: "a/b" })).rejects.toMatchObject({ reason: "bad-shape" });
+    for (const has_more of [false, null, undefined]) expect((await read(source, { data, has_more })).models).toHaveLength(1);
+  });
+});
+
+describe("an upstream's address", () => {
+  it.each([
+    ["a path", "models.json"],
+    ["another scheme", "ftp://host/models"],
+    ["one with a password", "https://me:s3cret@host/models"],
+  ])("is refused when it is %s, without quoting it", (_what, url) => {
+    for (const open of [openRouterModels, openRouterProviders, openRouterEndpoints, vercelGateway, modelsDev, litellmPrices]) {
+      expect(() => open({ url })).toThrow(/ERR_CACHE_INVALID_OPTION.*url must/);
+      expect(() => open({ url })).not.toThrow(/s3cret|host\/models/);
+    }
+    expect(() => openAiCompatible({ provider: "acme", baseUrl: url })).toThrow(/ERR_CACHE_INVALID_OPTION.*baseUrl must/);
   });
 });

@@ -139,6 +139,13 @@ describe("an alert", () => {
     expect(await check()).toMatchObject({ outcome: "posted" });
   });
 
+  it("is not sent, and nothing is thrown, when posting throws at once instead of rejecting", async () => {
+    const post = (): Promise<boolean> => {
+      throw new Error("not even a promise");
+    };
+    expect(await check({ post })).toEqual({ outcome: "failed", stage: "post" });
+  });
+
   it("counts as sent even when its time cannot be stored", async () => {
     const memory = { alertedAt: async () => undefined, recordAlert: () => Promise.reject(new Error("down")) };
     expect(await check({ memory })).toMatchObject({ outcome: "posted" });

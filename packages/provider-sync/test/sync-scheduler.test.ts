@@ -320,6 +320,17 @@ describe("SyncScheduler", () => {
     expect(await scheduler.runNow()).toMatchObject({ outcome: "failed", error: expect.stringContaining("closed") });
   });
 
+  it("goes on when a listener is an async function that fails, and so does the process", async () => {
+    const rejections: unknown[] = [];
+    const onRejection = (reason: unknown): void => void rejections.push(reason);
+    process.on("unhandledRejection", onRejection);
+    onTestFinished(() => void process.off("unhandledRejection", onRejection));
+    const scheduler = open({ onEvent: () => Promise.reject(new Error("listener")) });
+    expect(await scheduler.runNow()).toMatchObject({ outcome: "committed" });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rejections).toEqual([]);
+  });
+
   it("ends the run under way when it is closed, plans nothing more, and says so to who asks", async () => {
     const scheduler = open();
     scheduler.start();

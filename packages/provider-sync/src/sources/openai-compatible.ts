@@ -2,16 +2,16 @@ import { CacheError, checkCount, checkName } from "@larder/cache-core";
 import { z } from "zod";
 import type { ModelListing } from "../model-listing.ts";
 import { compact, fromEpochSeconds, fromIsoDate, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
-import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
-import { authorization } from "./upstream-options.ts";
+import { authorization, checkAddress } from "./upstream-options.ts";
 
 /**
  * Any OpenAI-compatible `GET /v1/models`. The common form tells names alone; some servers add a context length under one of several
  * names, which is taken where it is. Prices are not in it: they come from the other sources, by provider and name.
  */
 
-const list = z.union([z.looseObject({ data: z.array(z.unknown()) }).transform((body) => body.data), z.array(z.unknown())]);
+const list = z.union([wholeList.transform((body) => body.data), z.array(z.unknown())]);
 
 const model = z.looseObject({
   id: z.string().min(1).max(300),
@@ -39,9 +39,11 @@ export interface OpenAiCompatibleOptions {
 }
 
 function listUrl(baseUrl: string): string {
-  if (baseUrl.startsWith("file:")) return baseUrl;
-  const trimmed = baseUrl.replace(/\/+$/, "");
-  return trimmed.endsWith("/models") ? trimmed : `${trimmed}/models`;
+  const url = new URL(checkAddress("baseUrl", baseUrl));
+  if (url.protocol === "file:") return baseUrl;
+  const path = url.pathname.replace(/\/+$/, "");
+  url.pathname = path.endsWith("/models") ? path : `${path}/models`;
+  return url.href;
 }
 
 function toListing(raw: z.output<typeof model>, provider: string): ModelListing {
@@ -70,7 +72,6 @@ export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
   if (provider.includes("/"))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "provider must have no slash: ids are provider, slash and model");
   const url = listUrl(checkName("baseUrl", options.baseUrl));
-  if (!URL.canParse(url)) throw new CacheError("ERR_CACHE_INVALID_OPTION", "baseUrl must be a URL such as https://host/v1");
   return {
     name: `models:${provider}`,
     role,

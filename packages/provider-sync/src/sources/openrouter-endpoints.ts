@@ -6,7 +6,7 @@ import { parseItems, parseShape } from "../parse-items.ts";
 import type { RejectedItem, Source, SourceContext, SourceReading } from "../source.ts";
 import { SourceError } from "../source-error.ts";
 import { openRouterPrices, openRouterPricing } from "./openrouter-models.ts";
-import { authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/models/{author}/{slug}/endpoints`: one request per model. The reference system aborted everything when one
@@ -51,10 +51,15 @@ function toEndpoint(raw: z.output<typeof endpoint>): ModelEndpoint | undefined {
   }) as ModelEndpoint;
 }
 
-/** Model ids hold "/" and ":"; the slash between author and slug is the path's own, all else is escaped (seeds W4.10). */
+/**
+ * Model ids hold "/" and ":"; the slash between author and slug is the path's own, all else is escaped (seeds W4.10). Dots cannot be: a
+ * model called `../../keys` would have another page of the upstream asked for, with our key.
+ */
 function endpointsUrl(base: string, model: string): string {
-  const path = model.split("/").map(encodeURIComponent).join("/");
-  return `${base}/${path}/endpoints`;
+  const parts = model.split("/");
+  if (parts.some((part) => part === "" || part === "." || part === ".."))
+    throw new SourceError("bad-shape", "the model's id leads elsewhere when it is part of a URL");
+  return `${base}/${parts.map(encodeURIComponent).join("/")}/endpoints`;
 }
 
 async function forEachAtATime<Item>(items: readonly Item[], concurrency: number, work: (item: Item) => Promise<void>): Promise<void> {
@@ -68,9 +73,9 @@ async function forEachAtATime<Item>(items: readonly Item[], concurrency: number,
 async function readEndpoints(
   context: SourceContext,
   models: readonly ModelListing[],
-  options: OpenRouterEndpointsOptions,
+  url: string,
+  { apiKey, concurrency = 8 }: OpenRouterEndpointsOptions,
 ): Promise<SourceReading> {
-  const { url = "https://openrouter.ai/api/v1/models", apiKey, concurrency = 8 } = options;
   const endpoints = new Map<string, readonly ModelEndpoint[]>();
   const rejected: RejectedItem[] = [];
   let firstFailure: unknown;
@@ -98,12 +103,13 @@ async function readEndpoints(
 /** The hosts of each OpenRouter model, with their own limits and prices. Hundreds of requests: run it less often than the lists. */
 export function openRouterEndpoints(options: OpenRouterEndpointsOptions = {}): Source {
   checkCount("concurrency", options.concurrency ?? 8);
+  const url = addressOf(options, "https://openrouter.ai/api/v1/models");
   return {
     name: "openrouter-endpoints",
     role: "ancillary",
     read: (context) => {
       const models = (context.primaries.get("openrouter")?.models ?? []).filter(options.filter ?? (() => true));
-      return readEndpoints(context, models, options);
+      return readEndpoints(context, models, url, options);
     },
   };
 }

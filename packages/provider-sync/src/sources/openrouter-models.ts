@@ -13,18 +13,16 @@ import {
   text,
   tokenCount,
 } from "../normalize.ts";
-import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import { definedPrices } from "../prices.ts";
 import type { Source, SourceContext, SourceReading } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
-import { authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/models`. Its OpenAPI calls many fields required that real bodies of 2025 and 2026 leave out, so that only
  * `id` is asked for. Prices are decimal strings in dollars per token; "-1" means that the price depends on where the request is routed.
  */
-
-const list = z.looseObject({ data: z.array(z.unknown()) });
 
 /** OpenRouter's pricing object, of a model or of one endpoint. */
 export const openRouterPricing = z
@@ -119,12 +117,13 @@ function toListing(raw: z.output<typeof model>): ModelListing {
 
 /** OpenRouter's models and what OpenRouter charges for them. */
 export function openRouterModels(options: UpstreamOptions = {}): Source {
-  const { url = "https://openrouter.ai/api/v1/models", apiKey } = options;
+  const url = addressOf(options, "https://openrouter.ai/api/v1/models");
+  const { apiKey } = options;
   return {
     name: "openrouter",
     role: "primary",
     read: async (context: SourceContext): Promise<SourceReading> => {
-      const body = parseShape("openrouter", list, await context.getJson(url, { headers: authorization(apiKey) }));
+      const body = parseShape("openrouter", wholeList, await context.getJson(url, { headers: authorization(apiKey) }));
       const { items, rejected } = parseItems(entriesById(body.data), model, toListing);
       return { models: items, rejected };
     },

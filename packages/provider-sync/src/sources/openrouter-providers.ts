@@ -1,16 +1,16 @@
 import { z } from "zod";
 import type { ProviderRecord } from "../model-listing.ts";
 import { compact, looseFlag, looseText, looseTexts, text } from "../normalize.ts";
-import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
-import { authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/providers`: the companies that host models behind it. Ancillary: prices and models do not need it. The
  * list may come bare or under `data`, as the reference system met it; data policies appear in the website's own form of it only.
  */
 
-const list = z.union([z.array(z.unknown()), z.looseObject({ data: z.array(z.unknown()) }).transform((body) => body.data)]);
+const list = z.union([z.array(z.unknown()), wholeList.transform((body) => body.data)]);
 
 const provider = z.looseObject({
   slug: z.string().min(1).max(100),
@@ -39,7 +39,8 @@ function toProvider(raw: z.output<typeof provider>): ProviderRecord {
 
 /** The hosts behind OpenRouter. */
 export function openRouterProviders(options: UpstreamOptions = {}): Source {
-  const { url = "https://openrouter.ai/api/v1/providers", apiKey } = options;
+  const url = addressOf(options, "https://openrouter.ai/api/v1/providers");
+  const { apiKey } = options;
   return {
     name: "openrouter-providers",
     role: "ancillary",

@@ -1,15 +1,13 @@
 import { z } from "zod";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
 import { compact, fromEpochSeconds, looseNumber, loosePrice, looseText, looseTexts, sortedUnique, text, tokenCount } from "../normalize.ts";
-import { entriesById, parseItems, parseShape } from "../parse-items.ts";
+import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
-import { authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
 
 /** Vercel AI Gateway's `GET /v1/models`. Prices are decimal strings in dollars per token, with tiers by input length beside them. */
-
-const list = z.looseObject({ data: z.array(z.unknown()) });
 
 const tiers = z
   .array(z.looseObject({ cost: loosePrice, min: looseNumber }))
@@ -117,13 +115,14 @@ function toListing(raw: z.output<typeof model>): ModelListing {
 
 /** The models of Vercel's AI Gateway and what it charges for them. */
 export function vercelGateway(options: UpstreamOptions = {}): Source {
-  const { url = "https://ai-gateway.vercel.sh/v1/models", apiKey } = options;
+  const url = addressOf(options, "https://ai-gateway.vercel.sh/v1/models");
+  const { apiKey } = options;
   return {
     name: "vercel",
     role: "primary",
     minModels: 20,
     read: async (context) => {
-      const body = parseShape("vercel", list, await context.getJson(url, { headers: authorization(apiKey) }));
+      const body = parseShape("vercel", wholeList, await context.getJson(url, { headers: authorization(apiKey) }));
       const { items, rejected } = parseItems(entriesById(body.data), model, toListing);
       return { models: items, rejected };
     },
