@@ -9,7 +9,7 @@ import { sha256OfByteText } from "./sha256.ts";
 function itemForms(form: string): readonly string[] {
   if (!form.startsWith("[")) return [form];
   const items = readForm(form).readItems();
-  const isTokenList = items.length > 0 && items.every((item) => !item.startsWith('"') && !item.startsWith("["));
+  const isTokenList = items.length > 0 && items.every((item) => /^[-\d]/.test(item));
   return isTokenList ? [form] : items;
 }
 

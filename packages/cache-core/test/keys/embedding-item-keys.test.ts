@@ -44,6 +44,12 @@ describe("keys of embedding items", () => {
     expect(embeddingItemKeys(other, readRequest("embedding", { model: "m", input: "a" }))).not.toEqual(usual);
   });
 
+  test("take a list of objects, such as images, as many", () => {
+    const [one, two] = keysOf({ input: [{ text: "a" }, { image: "b" }] });
+    expect(one).not.toBe(two);
+    expect(keysOf({ input: [{ image: "b" }] })).toEqual([two]);
+  });
+
   test("are for embeddings alone", () => {
     const chat = new KeyScopes().of({ endpoint: "chat", tenant: "acme" });
     expect(() => embeddingItemKeys(chat, readRequest("chat", {}))).toThrow("must be for the embedding endpoint");
