@@ -1,3 +1,4 @@
+import type { Endpoint } from "@larder/cache-core/keys";
 import type { SseEvent } from "../sse/splitter.ts";
 import type { JsonObject } from "./json.ts";
 
@@ -40,6 +41,9 @@ export interface AnswerFamily {
   /** Whether one of the events in a text, which is at one byte a character, may be one: asked once for all of a packet's events. */
   mayTellUsage(events: string): boolean;
 }
+
+/** What is asked of a family whose answers go past the cache. */
+export type PassedFamily = Pick<AnswerFamily, "refusalToStore"> & { readonly kind: Endpoint };
 
 /** Refusals of what is no answer at all: an error, or an object of another kind. There is nothing in it to be told as a stream. */
 export const NO_ANSWERS: ReadonlySet<string | undefined> = new Set(["error-body", "no-choices", "not-a-response", "no-content"]);

@@ -238,10 +238,25 @@ export function withSearch(namespace: string, search: string): string {
   return search.length <= MAX_SEARCH ? namespace + search : `${namespace}?sha256=${digestOf(search)}`;
 }
 
+/**
+ * Fields of providers that give embeddings as something else than 32-bit floats, one list for each input, or by what else is in the batch. Numbers
+ * are kept, item by item, and told in either of OpenAI's encodings: what is not such numbers would come out as others.
+ */
+const FOREIGN_FIELDS = /dtype|embedding_types?$|endian|^late_chunking$|multivector/;
+const NATIVE_FORMS: ReadonlySet<string | undefined> = new Set([
+  ...[undefined, "null", "false", '"float"', '"float32"', '["float"]', '"base64"'],
+]);
+
+function isForeign(request: CanonicalRequest): boolean {
+  if (!NATIVE_FORMS.has(request.form("encoding_format"))) return true;
+  return request.fields.some(({ name, form }) => FOREIGN_FIELDS.test(name) && (form === '"base64"' || !NATIVE_FORMS.has(form)));
+}
+
 /** Requests that a stored answer cannot stand for. */
 function bypassReason(endpoint: Endpoint, request: CanonicalRequest, route: RouteSettings | undefined): string | undefined {
   if (route?.cache === "off") return "route";
   if (request.statefulFields.length > 0) return "stateful";
+  if (endpoint === "embedding" && isForeign(request)) return "foreign-embeddings";
   if (endpoint === "image" && request.form("stream") === "true") return "partial-images";
   // An audio answer is meant to be heard once, and its bytes expire by id at the provider.
   if (endpoint === "chat" && request.form("audio") !== undefined && request.form("audio") !== "null") return "audio";

@@ -14,7 +14,8 @@ import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure
 import { chargeEstimate, MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
 import { estimateUsage } from "./token-estimate.ts";
 
-const PATH = "/v1/embeddings";
+/** Where embeddings are asked for. */
+export const EMBEDDINGS_PATH = "/v1/embeddings";
 
 /** A request for embeddings while it is being answered. */
 export interface EmbeddingsRequest {
@@ -48,7 +49,7 @@ export async function computeEmbeddings(
       provider,
       {
         method: "POST",
-        url: endpointUrl(provider, PATH) + request.exchange.search,
+        url: endpointUrl(provider, EMBEDDINGS_PATH) + request.exchange.search,
         headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
         body,
         signal,
@@ -92,7 +93,8 @@ function toAnswers(
   upstreamMs: number,
 ): StoredAnswer[] | undefined {
   const vectors = vectorsOf(parsed, inputs.length);
-  const total = isObject(parsed.usage) ? countOf(parsed.usage.prompt_tokens) : 0;
+  // Voyage tells the sum alone.
+  const total = isObject(parsed.usage) ? countOf(parsed.usage.prompt_tokens ?? parsed.usage.total_tokens) : 0;
   const tokens = shareTokens(total, inputs);
   parts.meter.spentInputTokens += total;
   parts.limiter.charge(identity, total);

@@ -1,4 +1,5 @@
 import { itemsOf, writeVector } from "../answers/embedding-vector.ts";
+import type { PassedFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import { readControls } from "../caching/cache-controls.ts";
 import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
@@ -12,11 +13,15 @@ import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { collectEmbeddings, type Item } from "./collect-embeddings.ts";
-import type { EmbeddingsRequest } from "./compute-embeddings.ts";
+import { EMBEDDINGS_PATH, type EmbeddingsRequest } from "./compute-embeddings.ts";
 import { narrowControls } from "./narrow-controls.ts";
+import { passThrough } from "./pass-through.ts";
 
 /** Inputs of one request at most: OpenAI's own bound. */
 const MAX_ITEMS = 2048;
+
+/** Embeddings that go past the cache are not looked into. */
+const PASSED: PassedFamily = { kind: "embedding", refusalToStore: () => undefined };
 
 interface Active extends EmbeddingsRequest {
   readonly startedAt: number;
@@ -40,10 +45,11 @@ export class EmbeddingsEndpoint {
     const bytes = await exchange.readBody(parts.settings.maxBody);
     const plan = parts.planner.plan("embedding", exchange, identity, controls, bytes, await parts.directory.table(identity));
     const body = parseObject(bytes.toString("utf8")) ?? {};
-    await this.#answer({
+    const narrowed = narrowControls(controls, plan, false);
+    const active: Active = {
       exchange,
       identity,
-      controls: narrowControls(controls, plan, false),
+      controls: narrowed,
       plan,
       body,
       items: readItems(body.input),
@@ -52,7 +58,18 @@ export class EmbeddingsEndpoint {
         parts.meter.abandoned += 1;
       }),
       startedAt,
-    });
+    };
+    const { isRead, isWrite, isDisabled, onlyIfCached } = narrowed;
+    if (isRead || isWrite || onlyIfCached) return this.#answer(active);
+    return this.#pass(active, bytes, isDisabled ? "DISABLED" : "BYPASS");
+  }
+
+  async #pass({ exchange, identity, plan, departure, startedAt }: Active, body: Buffer, verdict: CacheVerdict): Promise<void> {
+    const { search, trace } = exchange;
+    const request = { family: PASSED, path: EMBEDDINGS_PATH, search, headers: exchange.headers(), identity, plan, body, trace };
+    const options = { verdict, shape: "openai", signal: departure.watched() } as const;
+    if (await passThrough(this.#parts, request, exchange, options))
+      this.#parts.meter.answered("embedding", verdict, performance.now() - startedAt);
   }
 
   async #answer(active: Active): Promise<void> {
@@ -126,10 +143,8 @@ function isItem(item: unknown): boolean {
 const isHit = ({ origin }: Item): boolean => origin === "stored" || origin === "stale";
 
 /** A batch is what the worst of its items is. */
-function verdictOf({ controls, plan }: EmbeddingsRequest, items: readonly Item[]): CacheVerdict {
+function verdictOf({ controls }: EmbeddingsRequest, items: readonly Item[]): CacheVerdict {
   if (items.every(isHit)) return items.some((item) => item.origin === "stale") ? "STALE" : "HIT";
-  if (controls.isDisabled) return "DISABLED";
-  if (plan.bypass !== undefined || (!controls.isRead && !controls.isWrite)) return "BYPASS";
   if (!items.some((item) => item.origin === "computed")) return "COALESCED";
   return controls.isRefresh || items.some((item) => item.isRefreshed) ? "REFRESH" : "MISS";
 }

@@ -1,4 +1,4 @@
-import { type AnswerFamily, NO_ANSWERS, type TokenUsage } from "../answers/family.ts";
+import { type AnswerFamily, NO_ANSWERS, type PassedFamily, type TokenUsage } from "../answers/family.ts";
 import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
@@ -44,6 +44,11 @@ export interface AnswerRequest {
   onRefused?(reason: string): void;
 }
 
+/** One that goes past the cache. */
+export interface PassedRequest extends Omit<AnswerRequest, "family" | "ttlMs" | "onHead" | "onRefused"> {
+  readonly family: PassedFamily;
+}
+
 /** The headers of a call to a provider. */
 export function upstreamHeaders(
   target: Pick<PlannedTarget, "provider">,
@@ -62,7 +67,7 @@ export function upstreamHeaders(
 }
 
 /** The body as the provider gets it: the client's bytes, with its own name for the model, and the usage chunk asked for in streams. */
-export function upstreamBody(request: Pick<AnswerRequest, "family" | "plan" | "body">, target: PlannedTarget, isKept: boolean): Buffer {
+export function upstreamBody(request: Pick<PassedRequest, "family" | "plan" | "body">, target: PlannedTarget, isKept: boolean): Buffer {
   const { family, plan } = request;
   let { body } = request;
   if (target.model !== plan.model) body = setMember(body, "model", target.model);
@@ -149,7 +154,7 @@ function isUsageRefusal({ family, plan }: AnswerRequest, { provider }: PlannedTa
 /** Begins to watch a call; `undefined` where telemetry is off. */
 export function startCall(
   parts: GatewayParts,
-  { family, plan, body, trace }: Pick<AnswerRequest, "family" | "plan" | "body" | "trace">,
+  { family, plan, body, trace }: Pick<PassedRequest, "family" | "plan" | "body" | "trace">,
   { provider, model }: PlannedTarget,
 ): CallTrace | undefined {
   return parts.telemetry?.startCall({ provider, endpoint: family.kind, method: "POST", model, isStream: plan.isStream, body }, trace);

@@ -21,6 +21,7 @@ import {
   countSpent,
   MAX_ANSWER_BYTES,
   onRetryOf,
+  type PassedRequest,
   refuseNoAnswer,
   startCall,
   upstreamBody,
@@ -38,12 +39,7 @@ export interface PassOptions {
 }
 
 /** Asks the targets in their order and passes the answer on as it comes, past the cache. @returns whether the caller got an answer */
-export async function passThrough(
-  parts: GatewayParts,
-  request: Omit<AnswerRequest, "ttlMs">,
-  exchange: Exchange,
-  options: PassOptions,
-): Promise<boolean> {
+export async function passThrough(parts: GatewayParts, request: PassedRequest, exchange: Exchange, options: PassOptions): Promise<boolean> {
   const { targets } = request.plan;
   for (const [position, target] of targets.entries()) {
     const trace = startCall(parts, request, target);
@@ -78,7 +74,7 @@ export async function passThrough(
 
 function call(
   parts: GatewayParts,
-  request: Omit<AnswerRequest, "ttlMs">,
+  request: PassedRequest,
   target: PlannedTarget,
   signal: AbortSignalLike,
   trace: CallTrace | undefined,
@@ -99,7 +95,7 @@ function call(
 }
 
 /** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */
-async function refuseUnstreamed(request: Omit<AnswerRequest, "ttlMs">, answer: UpstreamAnswer): Promise<UpstreamAnswer> {
+async function refuseUnstreamed(request: PassedRequest, answer: UpstreamAnswer): Promise<UpstreamAnswer> {
   if (!/^application\/json\b/.test(headerOf(answer.headers, "content-type") ?? "")) return answer;
   const bytes = await answer.bytes(MAX_ANSWER_BYTES).catch((error: unknown) => {
     throw toUpstreamFailure(error);
