@@ -91,3 +91,9 @@ export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | un
     signal: options.signal,
   };
 }
+
+/** Whether a call's options leave a live first-tier entry as the answer. What are no options, such as a bare number, is for the long way to refuse. */
+export function isPlainRead(options: GetOrSetOptions): boolean {
+  if (typeof options !== "object" || options === null) return false;
+  return options.forceRefresh !== true && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
+}

@@ -1,9 +1,11 @@
 import type { InvalidationBus } from "./bus.ts";
 import type { SyncCache } from "./cache.ts";
-import type { Clock } from "./clock.ts";
+import { checkCount, checkDurationMs, checkFunction, checkName } from "./check-option.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
 import type { FencedStore } from "./fenced-store.ts";
-import type { LoadDefaults } from "./load-policy.ts";
-import type { RandomSource } from "./random.ts";
+import { type LoadDefaults, type LoadPolicy, toDefaultPolicy } from "./load-policy.ts";
+import { type RandomSource, systemRandom } from "./random.ts";
 import type { StoredEntry } from "./stored-entry.ts";
 
 /** What a `TieredCache` is composed of, and the defaults of its read-through calls. */
@@ -31,4 +33,45 @@ export interface TieredCacheOptions<V> extends LoadDefaults {
   readonly clock?: Clock;
   /** @default the machine's */
   readonly random?: RandomSource;
+}
+
+/** The options after defaults and checks. */
+export interface TieredCacheSettings<V> {
+  readonly l1: SyncCache<StoredEntry<V>>;
+  readonly l2: FencedStore<V> | undefined;
+  readonly bus: InvalidationBus | undefined;
+  readonly namespace: string;
+  /** What calls load by when they do not say. */
+  readonly policy: LoadPolicy;
+  readonly maxStalenessMs: number;
+  readonly backendBudgetMs: number;
+  readonly maxPendingInvalidations: number;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}
+
+/** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
+export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredCacheSettings<V> {
+  const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
+  const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
+  if (l2) checkFunction("l2.reserve", l2.reserve);
+  if (bus) checkFunction("bus.join", bus.join);
+  const namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
+  if (l2 && l2.namespace !== namespace) {
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
+  }
+  // A name that neither a Map nor a Redis client has.
+  checkFunction("l1.lookup", l1?.lookup);
+  return {
+    l1,
+    l2,
+    bus,
+    namespace,
+    policy: toDefaultPolicy(options),
+    maxStalenessMs: checkDurationMs("maxStalenessMs", maxStalenessMs),
+    backendBudgetMs: checkDurationMs("backendBudgetMs", backendBudgetMs),
+    maxPendingInvalidations: checkCount("maxPendingInvalidations", maxPendingInvalidations),
+    clock,
+    random,
+  };
 }

@@ -1,3 +1,4 @@
+import type { BackgroundWrites } from "./background-writes.ts";
 import type {
   AbortSignalLike,
   GetOrSetOptions,
@@ -9,24 +10,24 @@ import type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
-import { checkCount, checkDurationMs, checkFunction, checkKey, checkName, checkOptions, checkTags } from "./check-option.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { checkDurationMs, checkFunction, checkKey, checkOptions, checkTags } from "./check-option.ts";
+import type { Clock } from "./clock.ts";
+import { isRefreshDue } from "./early-refresh.ts";
 import { CacheError } from "./errors.ts";
-import { publishEvent } from "./events.ts";
 import type { FencedStore } from "./fenced-store.ts";
-import { Flights } from "./flights.ts";
-import { Generations } from "./generations.ts";
+import type { Flights } from "./flights.ts";
 import { inSlices } from "./in-slices.ts";
 import type { InvalidationTarget } from "./invalidation.ts";
-import { InvalidationDesk } from "./invalidation-desk.ts";
-import { InvalidationMarks } from "./invalidation-marks.ts";
-import { type LoadPolicy, toCallPolicy, toDefaultPolicy } from "./load-policy.ts";
-import { LoadRunner } from "./load-runner.ts";
-import { Proof } from "./proof.ts";
-import { type RandomSource, systemRandom } from "./random.ts";
-import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "./stats.ts";
+import type { InvalidationDesk } from "./invalidation-desk.ts";
+import type { InvalidationMarks } from "./invalidation-marks.ts";
+import { isPlainRead, type LoadPolicy, toCallPolicy } from "./load-policy.ts";
+import type { Proof } from "./proof.ts";
+import type { RandomSource } from "./random.ts";
+import { type CacheStats, type MutableCounters, snapshotStats } from "./stats.ts";
 import { createStoredEntry, describeEntry, type Servable, type StoredEntry } from "./stored-entry.ts";
-import type { TieredCacheOptions } from "./tiered-cache-options.ts";
+import { createTierParts } from "./tier-parts.ts";
+import { TierReader } from "./tier-reader.ts";
+import { resolveTieredOptions, type TieredCacheOptions } from "./tiered-cache-options.ts";
 
 /**
  * Composes a first tier in memory, an optional shared second tier and an optional invalidation bus into one read-through cache.
@@ -50,46 +51,39 @@ import type { TieredCacheOptions } from "./tiered-cache-options.ts";
  * On a first-tier hit `getOrSet` and `get` answer synchronously.
  */
 export class TieredCache<V> implements ReadThroughCache<V> {
-  readonly #namespace: string;
   readonly #l1: SyncCache<StoredEntry<V>>;
   readonly #l2: FencedStore<V> | undefined;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #policy: LoadPolicy;
-  readonly #counters: MutableCounters = createCounters();
-  readonly #generations: Generations = new Generations();
-  readonly #marks: InvalidationMarks = new InvalidationMarks();
+  readonly #counters: MutableCounters;
+  readonly #marks: InvalidationMarks;
   readonly #proof: Proof;
   readonly #flights: Flights<V>;
-  readonly #runner: LoadRunner<V>;
   readonly #desk: InvalidationDesk<V>;
-  readonly #writes: Set<Promise<unknown>> = new Set();
+  readonly #reader: TierReader<V>;
+  readonly #writes: BackgroundWrites;
   #closing: Promise<void> | undefined;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: TieredCacheOptions<V>) {
-    const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
-    const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
-    if (l2) checkFunction("l2.reserve", l2.reserve);
-    if (bus) checkFunction("bus.join", bus.join);
-    this.#namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
-    if (l2 && l2.namespace !== this.#namespace) {
-      throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
-    }
-    // A name that neither a Map nor a Redis client has.
-    checkFunction("l1.lookup", l1?.lookup);
-    const maxPending = checkCount("maxPendingInvalidations", maxPendingInvalidations);
+    const settings = resolveTieredOptions(options);
+    const { l1, l2, bus, clock, random, policy } = settings;
+    const parts = createTierParts(settings);
     this.#l1 = l1;
     this.#l2 = l2;
     this.#clock = clock;
     this.#random = random;
-    this.#policy = toDefaultPolicy(options);
-    this.#proof = this.#createProof(checkDurationMs("maxStalenessMs", maxStalenessMs));
-    this.#runner = this.#createRunner(checkDurationMs("backendBudgetMs", backendBudgetMs));
-    this.#flights = this.#createFlights();
-    this.#desk = this.#createDesk(maxPending);
+    this.#policy = policy;
+    this.#counters = parts.counters;
+    this.#marks = parts.marks;
+    this.#proof = parts.proof;
+    this.#flights = parts.flights;
+    this.#desk = parts.desk;
+    this.#writes = parts.writes;
+    this.#reader = new TierReader({ ...parts, l1, clock });
     // Last, when nothing can be refused any more: who joined and then threw would go on hearing, and nobody could make it leave.
-    if (bus) this.#desk.join(bus, maxStalenessMs);
+    if (bus) this.#desk.join(bus, settings.maxStalenessMs);
   }
 
   get(key: string): MaybePromise<V | undefined> {
@@ -107,7 +101,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       this.#counters.misses += 1;
       return undefined;
     }
-    return this.#readStore(this.#l2, key).then((read) => {
+    return this.#reader.read(this.#l2, key).then((read) => {
       const fresh = read?.status === "hit" ? read : undefined;
       this.#countRead(fresh);
       return fresh?.entry.value;
@@ -120,7 +114,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       this.#countRead(found);
       return describeEntry(found, "l1", this.#clock.now());
     }
-    return this.#readStore(this.#l2, key).then((read) => {
+    return this.#reader.read(this.#l2, key).then((read) => {
       this.#countRead(read ?? found);
       return describeEntry(read ?? found, read ? "l2" : "l1", this.#clock.now());
     });
@@ -282,31 +276,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   /** Judges an entry of the first tier in full. */
   #find(key: string, entry: StoredEntry<V> | undefined): Servable<V> | undefined {
     this.#checkOpen();
-    if (entry === undefined) {
-      checkKey(key);
-      return undefined;
-    }
-    const now = this.#clock.now();
-    if (now >= entry.expiresAt || !this.#proof.covers(entry.capturedAt, now)) return undefined;
-    const current = entry.epoch === this.#marks.epoch ? entry : this.#revalidate(key, entry, now);
-    return current && { status: now < current.staleAt ? "hit" : "stale", entry: current };
-  }
-
-  /** Something was invalidated since the entry was captured: keeps it under the current epoch, or drops it, by its own key and tags. */
-  #revalidate(key: string, entry: StoredEntry<V>, now: number): StoredEntry<V> | undefined {
-    if (!this.#marks.isValid(entry.epoch, key, entry.tags)) {
-      this.#l1.delete(key);
-      return undefined;
-    }
-    const current = { ...entry, epoch: this.#marks.epoch };
-    this.#l1.set(key, current, { ttlMs: entry.expiresAt - now });
-    return current;
-  }
-
-  async #readStore(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
-    const captured = this.#flights.capture(key);
-    const found = this.#desk.covers(key) ? undefined : await l2.read(key, this.#runner.createCall());
-    return found && { status: found.freshMs > 0 ? "hit" : "stale", entry: this.#runner.adopt(captured, found) };
+    return this.#reader.find(key, entry);
   }
 
   /** Counts a read by what it is answered with. */
@@ -334,7 +304,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       const { status, entry: current } = found;
       if (status === "hit") {
         this.#counters.hits += 1;
-        if (this.#isRefreshDue(current, now, policy.earlyRefresh)) this.#flights.refreshBehind(key, loader, policy, "early", current);
+        if (isRefreshDue(current, now, policy.earlyRefresh, this.#random))
+          this.#flights.refreshBehind(key, loader, policy, "early", current);
         return current.value;
       }
       if (now < current.staleAt + policy.staleWhileRevalidateMs) {
@@ -346,79 +317,16 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     return this.#flights.load(key, loader, policy, found?.entry);
   }
 
-  /** XFetch [Vattani et al., VLDB 2015]: the nearer the end and the longer the load took, the likelier a hit refreshes behind itself. */
-  #isRefreshDue(entry: StoredEntry<V>, now: number, weight: number): boolean {
-    return weight > 0 && now - entry.loadMs * weight * Math.log(1 - this.#random.next()) >= entry.staleAt;
-  }
-
   #invalidate(target: InvalidationTarget): Promise<InvalidationResult> {
     return this.#closing ? Promise.reject(wasClosed()) : this.#desk.invalidate(target);
   }
 
   async #shutDown(): Promise<void> {
     this.#proof.stop();
-    await Promise.allSettled([...this.#writes]);
+    await this.#writes.settled();
     await this.#desk.drain();
     this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
     this.#desk.leave();
-  }
-
-  #createProof(maxStalenessMs: number): Proof {
-    const namespace = this.#namespace;
-    return new Proof({
-      clock: this.#clock,
-      maxStalenessMs,
-      onLost: () => publishEvent("bus-lost", () => ({ namespace, sinceAt: this.#clock.wallNow() })),
-      onRecovered: (lostForMs) => publishEvent("bus-recovered", () => ({ namespace, lostForMs })),
-    });
-  }
-
-  #createRunner(backendBudgetMs: number): LoadRunner<V> {
-    return new LoadRunner<V>({
-      namespace: this.#namespace,
-      l1: this.#l1,
-      l2: this.#l2,
-      clock: this.#clock,
-      random: this.#random,
-      generations: this.#generations,
-      marks: this.#marks,
-      counters: this.#counters,
-      backendBudgetMs,
-      asOf: (askedAt) => this.#proof.asOf(askedAt),
-      isBypassed: (key) => this.#desk.covers(key),
-      followWithLoad: (key, entry) => this.#flights.followWithLoad(key, entry),
-      trackWrite: (write) => {
-        const tracked = write.catch(() => {}).finally(() => this.#writes.delete(tracked));
-        this.#writes.add(tracked);
-      },
-    });
-  }
-
-  #createFlights(): Flights<V> {
-    return new Flights<V>({
-      clock: this.#clock,
-      generations: this.#generations,
-      marks: this.#marks,
-      proof: this.#proof,
-      counters: this.#counters,
-      run: (request) => this.#runner.run(request),
-    });
-  }
-
-  #createDesk(maxPending: number): InvalidationDesk<V> {
-    return new InvalidationDesk<V>({
-      namespace: this.#namespace,
-      l1: this.#l1,
-      l2: this.#l2,
-      clock: this.#clock,
-      generations: this.#generations,
-      marks: this.#marks,
-      proof: this.#proof,
-      flights: this.#flights,
-      counters: this.#counters,
-      maxPending,
-      createCall: () => this.#runner.createCall(),
-    });
   }
 
   #checkOpen(): void {
@@ -428,9 +336,4 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
 function wasClosed(): CacheError {
   return new CacheError("ERR_CACHE_CLOSED", "the cache has been closed");
-}
-
-/** Whether a call's options leave a live first-tier entry as the answer. */
-function isPlainRead(options: GetOrSetOptions): boolean {
-  return options.forceRefresh !== true && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ManualClock, settle } from "../../cache-testing/src/manual-clock.ts";
 import { NaiveCache } from "../../cache-testing/src/naive-cache.ts";
 import { NaiveStore } from "../../cache-testing/src/naive-store.ts";
-import { MemoryInvalidationBus, TieredCache, type TieredCacheOptions } from "../src/index.ts";
+import { type GetOrSetOptions, MemoryInvalidationBus, TieredCache, type TieredCacheOptions } from "../src/index.ts";
 
 const setUp = (options: Partial<TieredCacheOptions<unknown>> = {}) => {
   const clock = new ManualClock();
@@ -107,6 +107,17 @@ describe("arguments of another kind", () => {
     expect(make({ l1, l2: new NaiveCache({ clock: new ManualClock() }) })).toThrow("l2.reserve must be a function");
     expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
   });
+});
+
+it("refuses a bare number in place of the options of getOrSet, on a hit as on a miss: as a time to live it would count for nothing", async () => {
+  const { cache } = setUp();
+  for (const state of ["absent", "live"]) {
+    for (const options of [1_000, null] as unknown[]) {
+      const call = (): unknown => cache.getOrSet("key", () => 1, options as GetOrSetOptions);
+      expect(call, `${state}, ${options}`).toThrow("options must be an object such as { ttlMs: 60_000 }");
+    }
+    await cache.set("key", 1);
+  }
 });
 
 it("leaves no rejection unhandled when a later entry of setMany is refused", async () => {
