@@ -1,6 +1,6 @@
 import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
-import { type Announcement, isWorker, runWorker, WorkerFleet, workerCount } from "./workers.ts";
+import { type Announcement, failWorker, isWorker, runWorker, WorkerFleet, WorkerStartError, workerCount } from "./workers.ts";
 
 const HELP = `larder-gateway: an OpenAI-compatible caching gateway for LLM providers
 
@@ -31,15 +31,21 @@ export async function main(args: readonly string[]): Promise<void> {
     stopOnSignal(running);
     announce(running);
   } catch (error) {
-    process.stderr.write(`larder-gateway: ${describeStartError(error)}\n`);
-    process.exitCode = error instanceof SettingsError ? 2 : 1;
-    if (isWorker()) process.exit();
+    const message = describeStartError(error);
+    const exitCode = error instanceof SettingsError ? 2 : error instanceof WorkerStartError ? error.exitCode : 1;
+    if (isWorker()) return failWorker(message, exitCode);
+    complain(message);
+    process.exitCode = exitCode;
   }
+}
+
+function complain(message: string): void {
+  process.stderr.write(`larder-gateway: ${message}\n`);
 }
 
 async function startWorkers(count: number): Promise<Announcement & Pick<RunningGateway, "drain" | "close">> {
   const fleet = new WorkerFleet();
-  return { ...(await fleet.start(count)), drain: () => fleet.drain(), close: () => fleet.close() };
+  return { ...(await fleet.start(count, complain)), drain: () => fleet.drain(), close: () => fleet.close() };
 }
 
 function announce(gateway: Announcement): void {

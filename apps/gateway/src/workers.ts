@@ -14,6 +14,24 @@ export interface Announcement {
   readonly newAdminToken: string | undefined;
 }
 
+/** Why the workers did not start: as the first of them tells it, for all. */
+export class WorkerStartError extends Error {
+  /** What the program ends with. */
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.name = "WorkerStartError";
+    this.exitCode = exitCode;
+  }
+}
+
+/** Tells the primary why this worker cannot start, and ends. It is the primary that prints it: once, however many workers there are. */
+export function failWorker(message: string, exitCode: number): void {
+  process.send?.({ type: FAILED, message, exitCode }, undefined, undefined, () => process.exit(exitCode));
+}
+
+const FAILED = "larder:failed";
 const STOP = "larder:stop";
 /** The same with a grace for load balancers. */
 const DRAIN = "larder:drain";
@@ -70,28 +88,46 @@ function openWorkerTier(): SharedTier {
   });
 }
 
+/** What a worker tells of its start. */
+type WorkerMessage =
+  | { readonly type: typeof LISTENING; readonly announcement: Announcement }
+  | { readonly type: typeof FAILED; readonly message: string; readonly exitCode: number }
+  | undefined;
+
 /** The workers of one machine, seen from their primary. */
 export class WorkerFleet {
   readonly #hub = new WorkerBusHub();
   readonly #survey = new SurveyHub();
   #isStopping = false;
 
-  /** Forks the workers. @returns what the first of them tells when it listens. @throws when the first one dies before that */
-  start(count: number): Promise<Announcement> {
+  /**
+   * Forks the workers. @param onFailed told why a worker that came later could not start @returns what the first of them tells when it listens
+   * @throws {WorkerStartError} when one ends before that; the others are ended as well
+   */
+  start(count: number, onFailed: (message: string) => void): Promise<Announcement> {
     this.#hub.attachCluster(cluster);
     return new Promise((resolve, reject) => {
       let isUp = false;
-      cluster.on("message", (worker: Worker, message: { type?: unknown; announcement?: Announcement }) => {
-        if (message?.type !== LISTENING || !message.announcement) return;
+      let failure: WorkerStartError | undefined;
+      cluster.on("message", (worker: Worker, message: WorkerMessage) => {
+        if (message?.type === FAILED && isUp) onFailed(message.message);
+        if (message?.type === FAILED) failure ??= new WorkerStartError(message.message, message.exitCode);
+        if (message?.type !== LISTENING) return;
         this.#include(worker);
         if (isUp) return;
         isUp = true;
         resolve(message.announcement);
       });
-      cluster.on("exit", (_worker, code) => {
+      const giveUp = (code: number | null): void => {
+        reject(failure ?? new WorkerStartError(`a worker ended with code ${code} before it listened`, 1));
+        void this.close();
+      };
+      cluster.on("exit", (worker, code) => {
         if (this.#isStopping) return;
-        if (!isUp) reject(new Error(`a worker ended with code ${code} before it listened`));
-        else setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS).unref();
+        if (isUp) setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS).unref();
+        // What it has said may still be on its way.
+        else if (worker.isConnected()) worker.once("disconnect", () => giveUp(code));
+        else giveUp(code);
       });
       for (let index = 0; index < count; index += 1) cluster.fork();
     });

@@ -60,6 +60,16 @@ describe("larder-gateway", () => {
     expect([program.output.includes(name), program.output.includes("user:canary")]).toEqual([true, false]);
   });
 
+  it.each([
+    ["LARDER_MASTER_KEY", { LARDER_MASTER_KEY: "short" }, 2],
+    ["HOST", { HOST: "192.0.2.1" }, 1],
+  ])("says once why none of several workers starts, and ends with the same code: %s", async (name, environment, code) => {
+    const program = start({ LARDER_WORKERS: "3", ...environment });
+    expect(await program.exited).toBe(code);
+    expect(program.output.split("\n").filter((line) => line.startsWith("larder-gateway: "))).toHaveLength(1);
+    expect(program.output).toContain(name);
+  });
+
   it("says why its database cannot be used, and once", async () => {
     const program = start({ DATABASE_URL: "file:broken.db", LARDER_AUTH: "keys" });
     writeFileSync(`${program.directory}/broken.db`, "this is no database, and never was one: it is a text".repeat(20));
