@@ -65,9 +65,7 @@ export class EntryReader<V> {
     }
     const judgement = judge(by, parts.version, key, parts.tags);
     if (judgement === "unknown")
-      this.#learnTags(lane, by, parts.tags, timeoutMs, (isKnown) =>
-        done(isKnown && judge(by, parts.version, key, parts.tags) === "valid" ? this.#toEntry(lane, key, parts) : undefined),
-      );
+      this.#judgeByTags(lane, key, parts, by, timeoutMs, (isValid) => done(isValid ? this.#toEntry(lane, key, parts) : undefined));
     else done(judgement === "valid" ? this.#toEntry(lane, key, parts) : undefined);
   }
 
@@ -77,11 +75,7 @@ export class EntryReader<V> {
     if (typeof parts === "string" || this.#life(lane, parts).freshMs <= 0) return Promise.resolve(false);
     const judgement = judge(by, parts.version, key, parts.tags);
     if (judgement !== "unknown") return Promise.resolve(judgement === "valid");
-    return new Promise((resolve) => {
-      this.#learnTags(lane, by, parts.tags, timeoutMs, (isKnown) =>
-        resolve(isKnown && judge(by, parts.version, key, parts.tags) === "valid"),
-      );
-    });
+    return new Promise((resolve) => this.#judgeByTags(lane, key, parts, by, timeoutMs, resolve));
   }
 
   #readJudged(lane: Lane, key: string, name: string, timeoutMs: number, startedAt: number, done: FoundDone<V>): void {
@@ -123,7 +117,15 @@ export class EntryReader<V> {
   }
 
   /** Reads the records of tags that nothing is known of. One that is lost, or of another epoch, may have been newer: then nothing is known. */
-  #learnTags(lane: Lane, { record }: Judge, tags: readonly string[], timeoutMs: number, done: (isKnown: boolean) => void): void {
+  #judgeByTags(
+    lane: Lane,
+    key: string,
+    { version, tags }: StoredParts,
+    by: Judge,
+    timeoutMs: number,
+    done: (isValid: boolean) => void,
+  ): void {
+    const { record } = by;
     const unknown = record.unknownTags(tags);
     const { keySpace } = this.#options;
     // What the read before this one took is gone from the caller's time (found by the simulator: a get took 86 ms of its 50).
@@ -138,7 +140,7 @@ export class EntryReader<V> {
         const seqs = replies?.map((reply) => /^([^:]+):(\d+)$/.exec(String(toText(reply))));
         const isKnown = seqs?.every((match) => match?.[1] === record.epoch) ?? false;
         if (isKnown) for (const [index, tag] of unknown.entries()) record.learnTag(tag, Number(seqs?.[index]?.[2]));
-        done(isKnown);
+        done(isKnown && judge(by, version, key, tags) === "valid");
       },
     );
   }

@@ -177,7 +177,7 @@ export class EntryWriter {
     const { keySpace, random, logLength, counters, clock } = this.#options;
     const timeoutMs = this.timeout(call);
     const refusedAt = clock.now() + timeoutMs;
-    const keys = [...this.#keysOf(place), ...this.#tagKeys(lane, options.tags)];
+    const keys = [...this.keysOf(place), ...this.#tagKeys(lane, options.tags)];
     const args = [
       random.token(),
       lane.deadline(timeoutMs),
@@ -264,8 +264,7 @@ export class EntryWriter {
   async drop(place: Place): Promise<Dropped> {
     const { keySpace } = this.#options;
     const { lane, name } = place;
-    const keys = [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index)];
-    const reply = (await this.run("delete", lane, drop, keys, [keySpace.wakeChannel(name)])) as unknown[];
+    const reply = (await this.run("delete", lane, drop, this.keysOf(place), [keySpace.wakeChannel(name)])) as unknown[];
     return { record: reply.slice(0, 5).map(toText), head: Buffer.isBuffer(reply[6]) ? reply[6] : Buffer.alloc(0) };
   }
 
@@ -282,10 +281,11 @@ export class EntryWriter {
     const { lane, key, name } = place;
     const target: InvalidationTarget = { kind: "key", key };
     const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, this.#encode(target), keySpace.wakeChannel(name)];
-    return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.#keysOf(place), args, call), target);
+    return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.keysOf(place), args, call), target);
   }
 
-  #keysOf({ lane, name }: Place): string[] {
+  /** The keys of an entry and of its lane, in the order in which scripts take them. */
+  keysOf({ lane, name }: Place): string[] {
     const { keySpace } = this.#options;
     return [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index), keySpace.log(lane.index)];
   }

@@ -1,7 +1,7 @@
 import type { Clock, KeySpace, RandomSource, Version } from "@larder/cache-core";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import type { CallDesk, CallDone, CallObserver } from "./call-desk.ts";
-import { type CallFailure, isUnusable, toCacheError, toCallFailure } from "./call-failure.ts";
+import { type CallFailure, isUnusable, toCallFailure } from "./call-failure.ts";
 import { type Judge, LaneVersions } from "./lane-versions.ts";
 import { ReadBatch } from "./read-batch.ts";
 import type { RedisPort } from "./redis-port.ts";
@@ -122,22 +122,7 @@ export class Lane implements CallObserver {
 
   /** Runs a script. @throws {CallFailure} in any case of trouble */
   run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>, timeoutMs: number): Promise<unknown> {
-    let bytes = 0;
-    for (const argument of args) if (typeof argument === "object") bytes += argument.length;
-    return new Promise((resolve, reject) => {
-      if (!this.isOpen) reject(this.#options.port.isReady ? BYPASSED : DOWN);
-      else
-        this.#send(
-          () => this.#options.port.run(script, keys, args),
-          bytes,
-          timeoutMs,
-          (failure, reply) => {
-            if (failure) reject(failure);
-            else if (isQueued(reply)) reject(QUEUED);
-            else resolve(reply);
-          },
-        );
-    });
+    return this.isOpen ? this.#run(script, keys, args, timeoutMs) : Promise.reject(this.#options.port.isReady ? BYPASSED : DOWN);
   }
 
   /**
@@ -251,7 +236,7 @@ export class Lane implements CallObserver {
   async #check(): Promise<void> {
     const regressed = await this.#readState();
     if (regressed === undefined) return;
-    await this.#run(renewEpoch, [this.#options.random.token(), regressed]);
+    await this.#run(renewEpoch, this.#keys, [this.#options.random.token(), regressed], CHECK_TIMEOUT_MS);
     await this.#readState();
   }
 
@@ -260,7 +245,7 @@ export class Lane implements CallObserver {
     const { random, clock } = this.#options;
     this.#checkedAt = clock.now();
     const sentAt = clock.now();
-    const reply = (await this.#run(check, [random.token(), "PUBLISH", "", ""])) as unknown[];
+    const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", ""], CHECK_TIMEOUT_MS)) as unknown[];
     const state = reply.map(toText);
     const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
     const sample = [Number(state[5]), sentAt, clock.now()] as const;
@@ -270,17 +255,18 @@ export class Lane implements CallObserver {
     return this.versions.see(version) ? version.epoch : undefined;
   }
 
-  /** Runs one of the lane's own scripts whatever the breaker's state. */
-  #run(script: RedisScript, args: readonly string[]): Promise<unknown> {
-    const { port } = this.#options;
+  /** Runs a script whatever the breaker's state. */
+  #run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>, timeoutMs: number): Promise<unknown> {
+    let bytes = 0;
+    for (const argument of args) if (typeof argument === "object") bytes += argument.length;
     return new Promise((resolve, reject) => {
       this.#send(
-        () => port.run(script, this.#keys, args),
-        0,
-        CHECK_TIMEOUT_MS,
+        () => this.#options.port.run(script, keys, args),
+        bytes,
+        timeoutMs,
         (failure, reply) => {
-          const why = failure ?? (isQueued(reply) ? QUEUED : undefined);
-          if (why) reject(toCacheError(script.name, why));
+          if (failure) reject(failure);
+          else if (isQueued(reply)) reject(QUEUED);
           else resolve(reply);
         },
       );

@@ -12,7 +12,6 @@ import {
   type InvalidationChannel,
   type InvalidationTarget,
   inSlices,
-  KeySpace,
   type LeaseOutcome,
   type Lookup,
   type Replacement,
@@ -22,26 +21,13 @@ import {
   type Version,
 } from "@larder/cache-core";
 import type { BreakerState } from "./breaker.ts";
-import { CallDesk } from "./call-desk.ts";
 import { type CallFailure, toCacheError } from "./call-failure.ts";
-import { EntryCensus } from "./entry-census.ts";
 import { BODY_START } from "./entry-format.ts";
-import { EntryReader, type FoundDone } from "./entry-reader.ts";
-import { EntryWriter } from "./entry-writer.ts";
-import { KeySurvey } from "./key-survey.ts";
-import { LaneVigil } from "./lane-vigil.ts";
-import { Lanes } from "./lanes.ts";
-import { Leases } from "./leases.ts";
-import { type RedisCacheOptions, type RedisCacheSettings, toSettings } from "./options.ts";
-import { OwnWrites } from "./own-writes.ts";
-import { planPort } from "./plan-port.ts";
+import type { FoundDone } from "./entry-reader.ts";
+import type { RedisCacheOptions } from "./options.ts";
 import { publishRedisEvent } from "./redis-events.ts";
-import type { RedisPort } from "./redis-port.ts";
-import { type RedisCacheStats, RedisCounters } from "./redis-stats.ts";
-import { Reservations } from "./reservations.ts";
-import { Sweeper } from "./sweeper.ts";
-import { ValuePipeline } from "./value-pipeline.ts";
-import { WakeListener } from "./wake-listener.ts";
+import { assembleParts, type RedisParts } from "./redis-parts.ts";
+import type { RedisCacheStats } from "./redis-stats.ts";
 
 /**
  * A cache in Redis or Valkey (6.2 or later; one server, a Sentinel set, or a cluster), shared by all processes that give it the same name.
@@ -55,58 +41,15 @@ import { WakeListener } from "./wake-listener.ts";
  */
 export class RedisCache<V> implements FencedStore<V> {
   readonly namespace: string;
-  readonly #settings: RedisCacheSettings<V>;
-  readonly #port: RedisPort;
-  readonly #desk: CallDesk;
-  readonly #lanes: Lanes;
-  readonly #counters: RedisCounters;
-  readonly #values: ValuePipeline<V>;
-  readonly #reader: EntryReader<V>;
-  readonly #writer: EntryWriter;
-  readonly #wakes: WakeListener;
-  readonly #leases: Leases;
-  readonly #reservations: Reservations<V>;
-  readonly #census: EntryCensus<V>;
-  readonly #sweeper: Sweeper;
-  readonly #ownWrites: OwnWrites<V>;
-  readonly #timeoutMs: number;
+  readonly #parts: RedisParts<V>;
   #channel: InvalidationChannel | undefined;
   #isClosed = false;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: RedisCacheOptions<V>) {
-    const { isCluster, open } = planPort(options);
-    const settings = toSettings(options, isCluster);
-    const { clock, random, namespace, keyPrefix, timeoutMs, writeTimeoutMs, maxLoadMs } = settings;
-    const keySpace = new KeySpace(settings);
-    // Nothing throws from here on: what is opened now is closed with the cache.
-    const port = open();
-    this.namespace = namespace;
-    this.#port = port;
-    this.#settings = settings;
-    this.#timeoutMs = timeoutMs;
-    const counters = new RedisCounters(namespace, clock);
-    const values = new ValuePipeline({ ...settings, owner: `${keyPrefix}{${namespace}}` });
-    const desk = new CallDesk(settings);
-    const lanes = new Lanes({ ...settings, port, desk, keySpace, onState: (lane, state) => this.#observe(lane, state) });
-    const wakes = new WakeListener(port, clock);
-    const vigil = new LaneVigil({ clock, timeoutMs: writeTimeoutMs });
-    const leases = new Leases({ clock, keySpace, wakes, vigil, timeoutMs: writeTimeoutMs, maxHoldMs: maxLoadMs });
-    const reader = new EntryReader({ clock, keySpace, values, counters });
-    const writer = new EntryWriter({ ...settings, keySpace, lanes: lanes.all, counters, timeoutMs: writeTimeoutMs });
-    const survey = new KeySurvey({ port, desk, keySpace, lanes: lanes.all });
-    this.#counters = counters;
-    this.#values = values;
-    this.#desk = desk;
-    this.#lanes = lanes;
-    this.#wakes = wakes;
-    this.#leases = leases;
-    this.#reader = reader;
-    this.#writer = writer;
-    this.#reservations = new Reservations({ keySpace, random, reader, writer, leases, maxLoadMs });
-    this.#census = new EntryCensus({ survey, keySpace, lanes, reader });
-    this.#sweeper = new Sweeper({ survey, clock, keySpace, onSwept: (count) => counters.sweep(count) });
-    this.#ownWrites = new OwnWrites({ clock, reader, writer, timeoutMs, locate: (key) => lanes.locate(key) });
+    this.#parts = assembleParts(options, (lane, state) => this.#observe(lane, state));
+    const { settings, counters } = this.#parts;
+    this.namespace = settings.namespace;
     counters.setDegraded(true);
     this.#open();
   }
@@ -117,7 +60,7 @@ export class RedisCache<V> implements FencedStore<V> {
    * @throws {CacheError} ERR_CACHE_BACKEND when the time is over; ERR_CACHE_INVALID_OPTION for anything but a number >= 0; ERR_CACHE_CLOSED after close()
    */
   ready(timeoutMs = 5_000): Promise<void> {
-    return this.#lanes.ready(timeoutMs, () => this.#checkOpen());
+    return this.#parts.lanes.ready(timeoutMs, () => this.#checkOpen());
   }
 
   get(key: string): Promise<V | undefined> {
@@ -147,17 +90,17 @@ export class RedisCache<V> implements FencedStore<V> {
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
     checkOptions(options);
     const fillOptions: FillOptions = {
-      ttlMs: options.ttlMs === undefined ? this.#settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
+      ttlMs: options.ttlMs === undefined ? this.#parts.settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
       staleMs: 0,
       tags: checkTags(options.tags),
     };
-    const place = this.#lanes.locate(key);
-    const entry = this.#values.encode(key, value, fillOptions);
+    const place = this.#parts.lanes.locate(key);
+    const entry = this.#parts.values.encode(key, value, fillOptions);
     if (this.#isTooLarge(entry)) {
-      await this.#ownWrites.delete(place);
+      await this.#parts.ownWrites.delete(place);
       return false;
     }
-    return this.#ownWrites.set(place, entry, fillOptions);
+    return this.#parts.ownWrites.set(place, entry, fillOptions);
   }
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): Promise<boolean[]> {
@@ -167,7 +110,7 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async delete(key: string): Promise<boolean> {
     this.#checkOpen();
-    return this.#ownWrites.delete(this.#lanes.locate(key));
+    return this.#parts.ownWrites.delete(this.#parts.lanes.locate(key));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
@@ -184,9 +127,11 @@ export class RedisCache<V> implements FencedStore<V> {
    */
   async clear(): Promise<void> {
     this.#checkOpen();
-    await this.#ownWrites.clear();
-    await this.#tellApart({ kind: "all" }, { budget: new Budget(this.#settings.writeTimeoutMs, this.#settings.clock) }).catch(() => {});
-    this.#sweeper.sweepSoon();
+    await this.#parts.ownWrites.clear();
+    await this.#tellApart({ kind: "all" }, { budget: new Budget(this.#parts.settings.writeTimeoutMs, this.#parts.settings.clock) }).catch(
+      () => {},
+    );
+    this.#parts.sweeper.sweepSoon();
   }
 
   /**
@@ -197,7 +142,7 @@ export class RedisCache<V> implements FencedStore<V> {
   async size(): Promise<number> {
     this.#checkOpen();
     try {
-      return await this.#census.count();
+      return await this.#parts.census.count();
     } catch (failure) {
       throw toSurveyError("size", failure);
     }
@@ -211,7 +156,7 @@ export class RedisCache<V> implements FencedStore<V> {
   async *entries(): AsyncGenerator<readonly [key: string, value: V]> {
     this.#checkOpen();
     try {
-      for await (const keys of this.#census.keys()) {
+      for await (const keys of this.#parts.census.keys()) {
         const found = await Promise.all(keys.map((key) => this.#find(key, false, asFound)));
         for (const [index, entry] of found.entries()) if (entry && entry.freshMs > 0) yield [keys[index] as string, entry.value];
       }
@@ -221,20 +166,20 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   stats(): RedisCacheStats {
-    return this.#counters.snapshot({ breaker: this.#lanes.state, inFlight: this.#desk.inFlight });
+    return this.#parts.counters.snapshot({ breaker: this.#parts.lanes.state, inFlight: this.#parts.desk.inFlight });
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#sweeper.close();
-    this.#wakes.tellAll("gone");
-    await this.#leases.releaseAll((key) => this.#lanes.locate(key).lane);
-    await this.#ownWrites.flush();
-    this.#ownWrites.close();
-    this.#lanes.disconnect();
-    this.#port.close();
-    this.#desk.close();
+    this.#parts.sweeper.close();
+    this.#parts.wakes.tellAll("gone");
+    await this.#parts.leases.releaseAll((key) => this.#parts.lanes.locate(key).lane);
+    await this.#parts.ownWrites.flush();
+    this.#parts.ownWrites.close();
+    this.#parts.lanes.disconnect();
+    this.#parts.port.close();
+    this.#parts.desk.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -245,47 +190,47 @@ export class RedisCache<V> implements FencedStore<V> {
 
   attach(channel: InvalidationChannel, maxStalenessMs: number): void {
     this.#channel = channel;
-    this.#writer.attach(channel);
-    for (const lane of this.#lanes.all) lane.versions.attach(channel, maxStalenessMs);
+    this.#parts.writer.attach(channel);
+    for (const lane of this.#parts.lanes.all) lane.versions.attach(channel, maxStalenessMs);
   }
 
   async read(key: string, { budget }: BackendCall): Promise<StoreEntry<V> | undefined> {
-    const timeoutMs = Math.min(this.#timeoutMs, budget.leftMs);
+    const timeoutMs = Math.min(this.#parts.settings.timeoutMs, budget.leftMs);
     if (timeoutMs <= 0) {
-      this.#counters.base.misses += 1;
-      this.#counters.fail("read", { kind: "timeout", word: "BUDGET" });
+      this.#parts.counters.base.misses += 1;
+      this.#parts.counters.fail("read", { kind: "timeout", word: "BUDGET" });
       return undefined;
     }
     return budget.spend(() => this.#find(key, true, asFound, timeoutMs));
   }
 
   async reserve(key: string, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
-    const place = this.#lanes.locate(key);
-    if (this.#isClosed || this.#ownWrites.covers(key)) return undefined;
-    return this.#reservations.take(place, lease, call);
+    const place = this.#parts.lanes.locate(key);
+    if (this.#isClosed || this.#parts.ownWrites.covers(key)) return undefined;
+    return this.#parts.reservations.take(place, lease, call);
   }
 
   async fill(reservation: Reservation<V>, value: V, options: FillOptions): Promise<FillOutcome> {
     let entry: Buffer | undefined;
     try {
-      entry = this.#values.encode(reservation.key, value, options);
+      entry = this.#parts.values.encode(reservation.key, value, options);
     } catch {
-      this.#counters.base.errors += 1;
+      this.#parts.counters.base.errors += 1;
     }
     if (entry === undefined || this.#isTooLarge(entry)) {
       await this.release(reservation, "not-stored");
       return "failed";
     }
-    return this.#reservations.fill(this.#lanes.locate(reservation.key), reservation, entry, options);
+    return this.#parts.reservations.fill(this.#parts.lanes.locate(reservation.key), reservation, entry, options);
   }
 
   release(reservation: Reservation<V>, outcome: "not-stored" | "failed"): Promise<void> {
-    return this.#reservations.release(this.#lanes.locate(reservation.key), reservation, outcome);
+    return this.#parts.reservations.release(this.#parts.lanes.locate(reservation.key), reservation, outcome);
   }
 
   async awaitFill(reservation: Reservation<V>, call: BackendCall): Promise<LeaseOutcome> {
     if (this.#isClosed) return "failed";
-    const outcome = await this.#reservations.awaitEnd(this.#lanes.locate(reservation.key), reservation, call.signal);
+    const outcome = await this.#parts.reservations.awaitEnd(this.#parts.lanes.locate(reservation.key), reservation, call.signal);
     if (outcome !== undefined) return outcome;
     // What the lease's holder left tells how it ended.
     const entry = await this.#find(reservation.key, false, asFound);
@@ -294,29 +239,33 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async replace(key: string, value: V, options: FillOptions, call: BackendCall): Promise<Replacement> {
     this.#checkOpen();
-    const place = this.#lanes.locate(key);
-    const entry = this.#values.encode(key, value, options);
+    const place = this.#parts.lanes.locate(key);
+    const entry = this.#parts.values.encode(key, value, options);
     if (this.#isTooLarge(entry)) return { version: await this.invalidate({ kind: "key", key }, call), isStored: false };
-    this.#counters.base.invalidations += 1;
-    const replacement = await this.#writer.tell(() => this.#writer.replace(place, entry, options, call), "replace");
+    this.#parts.counters.base.invalidations += 1;
+    const replacement = await this.#parts.writer.tell(() => this.#parts.writer.replace(place, entry, options, call), "replace");
     await this.#tellApart({ kind: "key", key }, call);
     return replacement;
   }
 
   async invalidate(target: InvalidationTarget, call: BackendCall): Promise<Version> {
     this.#checkOpen();
-    const version = await this.#writer.invalidate(target, target.kind === "key" ? this.#lanes.locate(target.key) : undefined, call);
-    if (target.kind === "all") this.#sweeper.sweepSoon();
+    const version = await this.#parts.writer.invalidate(
+      target,
+      target.kind === "key" ? this.#parts.lanes.locate(target.key) : undefined,
+      call,
+    );
+    if (target.kind === "all") this.#parts.sweeper.sweepSoon();
     await this.#tellApart(target, call);
     return version;
   }
 
   isOnChannel(): boolean {
-    return this.#lanes.areOnChannel();
+    return this.#parts.lanes.areOnChannel();
   }
 
   hasReached(target: InvalidationTarget, key: string): boolean {
-    return this.#writer.hasReached(target, this.#lanes.locate(key).lane);
+    return this.#parts.writer.hasReached(target, this.#parts.lanes.locate(key).lane);
   }
 
   /**
@@ -327,7 +276,7 @@ export class RedisCache<V> implements FencedStore<V> {
     const channel = this.#channel;
     if (channel === undefined) return;
     // Asked at each write, so of its own lane alone: there may be hundreds.
-    const isHeard = target.kind === "key" ? this.#lanes.locate(target.key).lane.isOnChannel() : this.#lanes.areOnChannel();
+    const isHeard = target.kind === "key" ? this.#parts.lanes.locate(target.key).lane.isOnChannel() : this.#parts.lanes.areOnChannel();
     if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
   }
 
@@ -336,7 +285,7 @@ export class RedisCache<V> implements FencedStore<V> {
     key: string,
     isCounted: boolean,
     pick: (entry: StoreEntry<V> | undefined) => T,
-    timeoutMs: number = this.#timeoutMs,
+    timeoutMs: number = this.#parts.settings.timeoutMs,
   ): Promise<T> {
     if (this.#isClosed) return Promise.reject(closed());
     return new Promise((resolve) => {
@@ -345,44 +294,44 @@ export class RedisCache<V> implements FencedStore<V> {
         if (isCounted) this.#countRead(entry);
         resolve(pick(entry));
       };
-      if (this.#ownWrites.covers(key)) {
+      if (this.#parts.ownWrites.covers(key)) {
         done(undefined);
         return;
       }
-      const { lane, name } = this.#lanes.locate(key);
-      this.#reader.read(lane, key, name, timeoutMs, done);
+      const { lane, name } = this.#parts.lanes.locate(key);
+      this.#parts.reader.read(lane, key, name, timeoutMs, done);
     });
   }
 
   #countRead(entry: StoreEntry<V> | undefined): void {
-    const { base } = this.#counters;
+    const { base } = this.#parts.counters;
     if (entry === undefined) base.misses += 1;
     else if (entry.freshMs > 0) base.hits += 1;
     else base.misses += 1;
   }
 
   #isTooLarge(entry: Buffer): boolean {
-    if (entry.length - BODY_START <= this.#settings.maxValueBytes) return false;
-    this.#counters.base.rejectedSets += 1;
+    if (entry.length - BODY_START <= this.#parts.settings.maxValueBytes) return false;
+    this.#parts.counters.base.rejectedSets += 1;
     return true;
   }
 
   #observe(lane: number, state: BreakerState): void {
-    this.#counters.setDegraded(!this.#lanes.areOpen);
-    if (state === "open") this.#wakes.tellAll("look");
-    if (state === "closed") void this.#ownWrites.flush();
+    this.#parts.counters.setDegraded(!this.#parts.lanes.areOpen);
+    if (state === "open") this.#parts.wakes.tellAll("look");
+    if (state === "closed") void this.#parts.ownWrites.flush();
     publishRedisEvent("redis-state", () => ({ namespace: this.namespace, lane, state }));
   }
 
   #open(): void {
-    this.#port.open({
-      onUp: () => this.#lanes.connect(),
+    this.#parts.port.open({
+      onUp: () => this.#parts.lanes.connect(),
       onDown: () => {
-        this.#lanes.disconnect();
-        this.#desk.drop();
+        this.#parts.lanes.disconnect();
+        this.#parts.desk.drop();
       },
-      onMessage: (channel, text) => this.#wakes.tell(channel, text),
-      onSubscriptionsLost: () => this.#wakes.tellAll("look"),
+      onMessage: (channel, text) => this.#parts.wakes.tell(channel, text),
+      onSubscriptionsLost: () => this.#parts.wakes.tellAll("look"),
     });
   }
 

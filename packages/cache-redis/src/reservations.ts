@@ -3,7 +3,6 @@ import type {
   BackendCall,
   FillOptions,
   FillOutcome,
-  KeySpace,
   LeaseOutcome,
   RandomSource,
   Reservation,
@@ -21,7 +20,6 @@ const MAX_LOAD_MS = 1e12;
 
 /** What reservations work with. */
 export interface ReservationsOptions<V> {
-  readonly keySpace: KeySpace;
   readonly random: RandomSource;
   readonly reader: EntryReader<V>;
   readonly writer: EntryWriter;
@@ -42,14 +40,13 @@ export class Reservations<V> {
 
   /** Takes version, fence and, if asked for, the lease of a key. `undefined`: Redis did not say. */
   async take(place: Place, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
-    const { keySpace, random, writer, maxLoadMs } = this.#options;
-    const { lane, name } = place;
-    const keys = [keySpace.value(name), keySpace.fence(name), keySpace.lease(name), keySpace.record(lane.index), keySpace.log(lane.index)];
+    const { random, writer, maxLoadMs } = this.#options;
+    const { lane } = place;
     const deadline = lane.deadline(writer.timeout(call));
     const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
     const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
     try {
-      const reply = (await writer.run("reserve", lane, reserve, keys, args, call)) as unknown[];
+      const reply = (await writer.run("reserve", lane, reserve, writer.keysOf(place), args, call)) as unknown[];
       return await this.#toReservation(place, reply, call);
     } catch {
       return undefined;

@@ -252,7 +252,7 @@ return { epoch, seq, string.format('%.0f', larder_now()) }
 `,
 };
 
-/** Drops a key in this store alone. KEYS value, fence, lease, record; ARGV wake channel. Answers the record, now, head. */
+/** Drops a key in this store alone. KEYS value, fence, lease, record, log; ARGV wake channel. Answers the record, now, head. */
 export const drop: RedisScript = {
   name: "drop",
   source: `${luaPrelude.now}${HEAD}

@@ -10,16 +10,19 @@ import {
   type VersionRecord,
 } from "@larder/cache-core";
 import { toBackendError } from "./backend-error.ts";
-import { Lane, type LaneContext } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import type { LaneContext } from "./lane-context.ts";
 import { append } from "./scripts.ts";
 
 /** What all channels of a bus share, and what makes this one. */
-export interface ChannelContext extends Omit<LaneContext, "lane" | "onInvalidation" | "onReset" | "onProof"> {
+export interface ChannelContext extends Omit<LaneContext, "lane" | "onInvalidation" | "onReset" | "onProof" | "onBeatWanted"> {
   readonly listener: InvalidationListener;
   /** Log entries kept per lane, about. */
   readonly logLength: number;
   /** Milliseconds for which the mark of an invalidated tag is kept. */
   readonly tagMs: number;
+  /** A lane wants a heartbeat out of turn. */
+  onBeatWanted(lane: Lane): void;
   /** The channel was left. */
   onLeave(channel: BusChannel): void;
 }
@@ -110,6 +113,7 @@ export class BusChannel implements InvalidationChannel {
       onInvalidation: (invalidation) => this.#guard(() => listener.onInvalidation(invalidation)),
       onReset: (reason) => this.#guard(() => listener.onReset(reason)),
       onProof: () => this.#onProof(lane),
+      onBeatWanted: () => this.#context.onBeatWanted(lane),
     });
     return lane;
   }

@@ -124,13 +124,11 @@ class IoredisPort implements BusPort {
 
   /** Never rejects: what goes wrong here is told to those who wait for the first proof. */
   async #openTarget(target: RedisTarget): Promise<void> {
-    const ioredis = await import("ioredis").catch(() => undefined);
-    if (this.#isClosed) return;
     try {
-      if (!ioredis) throw new CacheError("ERR_CACHE_INVALID_OPTION", "url needs ioredis: install it, or pass client");
-      this.#connect(openTemplate(ioredis, target));
+      const ioredis = await import("ioredis");
+      if (!this.#isClosed) this.#connect(openTemplate(ioredis, target));
     } catch (error) {
-      const refusal = "url cannot be opened by the ioredis that is installed: install ioredis 5.11 or later, or pass client";
+      const refusal = "url needs ioredis 5.11 or later: install it, or pass client";
       this.#events?.onError(CacheError.is(error) ? error : new CacheError("ERR_CACHE_INVALID_OPTION", refusal));
     }
   }

@@ -68,7 +68,7 @@ export class LaneRig implements BusPort {
         this.proofs.push(this.lane.lastProofAt);
         this.onEvent("proof", this.lane.lastProofAt);
       },
-      onBeatWanted: (lane) => void lane.beat(),
+      onBeatWanted: () => void this.lane.beat(),
       onRedisTime: () => {},
     });
     this.subscribed();
