@@ -26,14 +26,14 @@ export class RenderedForms {
     this.#maxBytes = maxBytes;
   }
 
-  /** The answer in one form. A JSON answer as it came is its own bytes. */
-  render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer {
+  /** The answer in one form. A JSON answer as it came is its own bytes. `undefined` for one that is too deep or too long to be written anew. */
+  render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
     if (!form.isStream && !form.isZeroUsage) return answer.body;
     const name = `${form.isStream ? "sse" : "json"}${form.includeUsage ? "+usage" : ""}${form.isZeroUsage ? "+zero" : ""}`;
     const known = answer.forms?.get(name);
     if (known) return known;
     const rendered = renderForm(answer, family, form);
-    this.#keep(answer, name, rendered);
+    if (rendered) this.#keep(answer, name, rendered);
     return rendered;
   }
 
@@ -58,8 +58,14 @@ export class RenderedForms {
   }
 }
 
-function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer {
+function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
   const parsed = parseObject(answer.body.toString("utf8")) ?? {};
-  const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
-  return Buffer.from(form.isStream ? family.replay(told, { includeUsage: form.includeUsage }) : JSON.stringify(told));
+  try {
+    const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
+    return Buffer.from(form.isStream ? family.replay(told, { includeUsage: form.includeUsage }) : JSON.stringify(told));
+  } catch (error) {
+    // Of the stack or of a string's length: what `JSON.parse` reads, `JSON.stringify` need not be able to write.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }

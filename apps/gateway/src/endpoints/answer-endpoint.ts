@@ -102,7 +102,7 @@ export class AnswerEndpoint {
       const { ageMs } = found.value;
       // One past its time is no answer here either, and must not come back as a stale one when it is older than the caller will have.
       if (ageMs > (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) isTooOld = true;
-      else if (found.status === "hit") return this.#tell(active, target, found.value, "HIT");
+      else if (found.status === "hit" && this.#tell(active, target, found.value, "HIT")) return;
     }
     if (controls.onlyIfCached)
       throw new HttpError(504, "There is no stored answer to this request.", {
@@ -170,9 +170,9 @@ export class AnswerEndpoint {
     try {
       const value = await answer;
       if (streamed) await streamed;
-      else if (value !== undefined && active.made === value) this.#tell(active, target, value, isForced ? "REFRESH" : "MISS");
+      else if (value !== undefined && active.made === value) return this.#tellMade(active, target, value, isForced ? "REFRESH" : "MISS");
       else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !isPastItsTime(value))
-        this.#tell(active, target, value, "COALESCED");
+        return this.#tellMade(active, target, value, "COALESCED");
       else {
         // Another attempt attaches by itself, and one caller must not be told a stream twice.
         detach?.();
@@ -198,23 +198,29 @@ export class AnswerEndpoint {
     return isLive ? "COALESCED" : "HIT";
   }
 
-  /**
-   * Tells an answer that was found rather than made. Whose it is was settled by the key; it is compared once more all the same, and somebody
-   * else's is none: another is made in its place.
-   */
-  #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined, isForced: boolean): Attempt | Promise<Attempt> {
-    if (answer === undefined || !isOwnedBy(answer, active))
-      return isForced
-        ? new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true })
-        : this.#attempt(active, target, true);
-    this.#tell(active, target, answer, isPastItsTime(answer) ? "STALE" : "HIT");
-    return "answered";
+  /** Tells an answer that this request, or one that it shares a call with, has had made. */
+  #tellMade(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): Attempt {
+    if (this.#tell(active, target, answer, verdict)) return "answered";
+    return new UpstreamFailure("The provider's answer cannot be told in the form that was asked for.", { status: 502 });
   }
 
-  #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): void {
+  /**
+   * Tells an answer that was found rather than made. Whose it is was settled by the key; it is compared once more all the same, and somebody
+   * else's is none: another is made in its place, as it is for one that cannot be told in this form.
+   */
+  #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined, isForced: boolean): Attempt | Promise<Attempt> {
+    const isUsable = answer !== undefined && isOwnedBy(answer, active);
+    if (isUsable && this.#tell(active, target, answer, isPastItsTime(answer) ? "STALE" : "HIT")) return "answered";
+    if (isForced) return new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true });
+    return this.#attempt(active, target, true);
+  }
+
+  /** @returns whether the answer can be told in the form that was asked for */
+  #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): boolean {
     const isStored = active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH");
-    sendAnswer(this.#parts, answer, this.#telling(active, target, verdict, isStored));
+    if (!sendAnswer(this.#parts, answer, this.#telling(active, target, verdict, isStored))) return false;
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
+    return true;
   }
 
   #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict, isStored: boolean): Telling {

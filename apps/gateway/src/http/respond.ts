@@ -129,13 +129,14 @@ export interface Telling {
 const JSON_TYPE = "application/json";
 const SSE_TYPE = "text/event-stream; charset=utf-8";
 
-/** Answers with a stored answer, or one that has just been made, in the form that the caller asked for. */
-export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: Telling): void {
+/** Answers with a stored answer, or one that has just been made, in the form that the caller asked for. @returns whether it can be told so */
+export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: Telling): boolean {
   const { exchange, family, controls, plan, target, verdict } = telling;
   const isHit = verdict === "HIT" || verdict === "STALE";
   const { isStream } = plan;
   const form = { isStream, includeUsage: isStream && plan.includeUsage, isZeroUsage: isHit && controls.usage === "zero" };
   const bytes = parts.answers.forms.render(answer, family, form);
+  if (!bytes) return false;
   const { ageMs } = answer;
   const status = cacheStatus(verdict, {
     key: target.key,
@@ -173,6 +174,7 @@ export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: T
   if (telling.upstreamHeaders) headers.push(...telling.upstreamHeaders);
   exchange.begin(200, headers);
   exchange.end(bytes);
+  return true;
 }
 
 /** The head of a stream that is passed on as it comes. */
