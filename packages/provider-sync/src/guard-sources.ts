@@ -2,6 +2,7 @@ import { isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
 import { guardLayer } from "./guard-layer.ts";
 import type { GuardPolicy } from "./guard-policy.ts";
+import type { Sliced } from "./in-slices.ts";
 import { keepAbsentSources } from "./keep-absent-sources.ts";
 import { listingId } from "./model-listing.ts";
 import { flattenPrices, type PricePath } from "./prices.ts";
@@ -173,16 +174,23 @@ function withUsableNames(outcome: ReadOutcome): ReadOutcome {
   return outcome.outcome === "read" ? { ...outcome, reading: withUsableIds(outcome.reading) } : outcome;
 }
 
-/** Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. */
-export function guardSources(read: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): GuardedRun {
+/**
+ * Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. Stops after
+ * each source: the largest takes some tens of milliseconds.
+ */
+export function* guardSources(read: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): Sliced<GuardedRun> {
   const outcomes = read.map(withUsableNames);
   const otherPrices = corroboration(outcomes, state.content);
   let { acceptances } = state.content;
-  const guarded = outcomes.map((outcome): GuardedSource => {
+  const guarded: GuardedSource[] = [];
+  for (const outcome of outcomes) {
     const { name } = outcome.source;
     const held = state.content.quarantine.filter((entry) => entry.source === name);
     const known = { believed: layerOf(state.content, name), pulse: pulseOf(state.pulse, name), held };
-    if (outcome.outcome === "failed" || isOutdated(outcome.startedAt, known.pulse, now)) return keepSource(outcome, known);
+    if (outcome.outcome === "failed" || isOutdated(outcome.startedAt, known.pulse, now)) {
+      guarded.push(keepSource(outcome, known));
+      continue;
+    }
     const judged = judgeSource(outcome, known, {
       acceptances: state.content.acceptances,
       policy,
@@ -190,8 +198,9 @@ export function guardSources(read: readonly ReadOutcome[], state: SyncState, pol
       otherPrices: (id, path) => otherPrices(name, id, path),
     });
     if (judged.report.outcome === "accepted") acceptances = remainingAcceptances(acceptances, name, outcome.reading);
-    return judged;
-  });
+    guarded.push(judged);
+    yield;
+  }
   const absent = keepAbsentSources(outcomes, state, policy, now);
   const reports = guarded.map(({ report }) => report);
   const layers = [...guarded.flatMap(({ layer }) => layer ?? []), ...absent.layers];

@@ -29,11 +29,16 @@ export function finish<T>(sliced: Sliced<T>): T {
   return step.value;
 }
 
+/** Lets everything else that waits have its turn. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** One slice a turn of the event loop. */
 export async function finishInTurns<T>(sliced: Sliced<T>): Promise<T> {
   let step = sliced.next();
   while (!step.done) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     step = sliced.next();
   }
   return step.value;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { finish, forEachInSlices, type Sliced } from "./in-slices.ts";
 import type { RejectedItem } from "./source.ts";
 import { SourceError } from "./source-error.ts";
 
@@ -37,27 +38,38 @@ function parseItem<Schema extends z.ZodType, Item>(
   }
 }
 
+type Entries = Iterable<readonly [id: string, value: unknown]>;
+
+/** `parseItems` in slices, for lists of thousands: to validate and map one of five thousand takes some hundred milliseconds. */
+export function* parseItemsInSlices<Schema extends z.ZodType, Item>(
+  entries: Entries,
+  schema: Schema,
+  map: (value: z.output<Schema>, id: string) => Item | undefined,
+): Sliced<ParsedItems<Item>> {
+  const items: Item[] = [];
+  const rejected: RejectedItem[] = [];
+  let seen = 0;
+  yield* forEachInSlices(entries, ([id, value]) => {
+    seen += 1;
+    if (seen > MAX_ITEMS) throw new SourceError("too-large", `the list has more than ${MAX_ITEMS} items`);
+    const told = parseItem(value, schema, (parsed) => map(parsed, id));
+    if ("problem" in told) rejected.push({ id: id.slice(0, MAX_ID), problem: told.problem });
+    else if (told.item !== undefined) items.push(told.item);
+  });
+  return { items, rejected };
+}
+
 /**
  * Validates a list item by item, so that one bad item never costs the others. `map` may give `undefined` for an item that is
  * well-formed and no model (documentation, a time stamp); an item on which it throws is rejected.
  * @throws {SourceError} too-large for a list of more than 50,000 items
  */
 export function parseItems<Schema extends z.ZodType, Item>(
-  entries: Iterable<readonly [id: string, value: unknown]>,
+  entries: Entries,
   schema: Schema,
   map: (value: z.output<Schema>, id: string) => Item | undefined,
 ): ParsedItems<Item> {
-  const items: Item[] = [];
-  const rejected: RejectedItem[] = [];
-  let seen = 0;
-  for (const [id, value] of entries) {
-    seen += 1;
-    if (seen > MAX_ITEMS) throw new SourceError("too-large", `the list has more than ${MAX_ITEMS} items`);
-    const told = parseItem(value, schema, (parsed) => map(parsed, id));
-    if ("problem" in told) rejected.push({ id: id.slice(0, MAX_ID), problem: told.problem });
-    else if (told.item !== undefined) items.push(told.item);
-  }
-  return { items, rejected };
+  return finish(parseItemsInSlices(entries, schema, map));
 }
 
 /** The entries of an array under their own `id`, or their position where they have none. */

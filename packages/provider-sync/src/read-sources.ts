@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Clock } from "@larder/cache-core";
 import { checkReading } from "./check-reading.ts";
 import type { BodyFetcher } from "./fetch-body.ts";
+import { nextTurn } from "./in-slices.ts";
 import { publicUrl } from "./public-url.ts";
 import type { RawBody } from "./snapshot-store.ts";
 import type { Source, SourceContext, SourceReading, SourceRequest } from "./source.ts";
@@ -44,6 +45,9 @@ function storedName(url: string): string {
 
 /** Milliseconds that a source may take to sum up what it has read when the run's time is over. */
 const SUM_UP_MS = 1_000;
+
+/** Bytes from which a body's parsing is a piece of work of its own, some milliseconds, and a turn is given before its items are looked at. */
+const LARGE_BODY_BYTES = 262_144;
 
 /** What does not heed the run's signal must not hold up the run: it has failed `graceMs` after it. */
 function unlessAborted<T>(work: Promise<T>, { signal, clock }: Pick<ReadSourcesOptions, "signal" | "clock">, graceMs: number): Promise<T> {
@@ -109,6 +113,7 @@ class Collector {
         : { ...(former as RawBody), fetchedAt };
     this.#count(source, url, raw.bytes.byteLength);
     const parsed = parseJson(url, raw.bytes);
+    if (raw.bytes.byteLength > LARGE_BODY_BYTES) await nextTurn();
     this.rawBodies.push(raw);
     return parsed;
   }
@@ -142,7 +147,9 @@ async function readOne(source: Source, context: SourceContext, options: ReadSour
   const begun = clock.now();
   let outcome: ReadOutcome;
   try {
-    const reading = checkReading(await unlessAborted(source.read(context), options, SUM_UP_MS));
+    const told = await unlessAborted(source.read(context), options, SUM_UP_MS);
+    await nextTurn();
+    const reading = checkReading(told);
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "read", reading };
   } catch (error) {
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "failed", ...explain(error) };

@@ -4,14 +4,16 @@ import { diffModels } from "./diff-models.ts";
 import { type BodyFetcher, createBodyFetcher, type FetchOptions } from "./fetch-body.ts";
 import { type GuardPolicy, guardPolicy } from "./guard-policy.ts";
 import { type GuardedRun, guardSources } from "./guard-sources.ts";
+import { finishInTurns, nextTurn } from "./in-slices.ts";
 import { keepAlive } from "./keep-alive.ts";
-import { mergeModels } from "./merge-layers.ts";
+import { type CatalogModel, mergeModelsInSlices } from "./merge-layers.ts";
 import type { Mirror } from "./mirror.ts";
 import { publishVersion, type VersionPublisher } from "./publish-version.ts";
 import { type Pulse, pulseOf } from "./pulse.ts";
 import type { ReadOutcome, ReadSources } from "./read-sources.ts";
 import { readSources } from "./read-sources.ts";
 import type { MirrorOutcome, RunReport } from "./run-report.ts";
+import type { SnapshotContent } from "./snapshot.ts";
 import { type EncodedContent, encodeContent, serializeContent } from "./snapshot-codec.ts";
 import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
 import type { Source } from "./source.ts";
@@ -20,6 +22,7 @@ import { type SourceProgress, type SyncListener, tell } from "./sync-events.ts";
 /**
  * One run: fetch → validate → salvage → guard → commit → mirror → publish.
  *
+ * - It shares its process with what serves: lists of thousands are worked through in slices, with turns of the event loop in between.
  * - Nothing is written before the guards have judged everything; then one transaction writes all of it. A run that dies before has
  *   changed nothing; one that dies after has lost only the mirror and the news, which the next run makes good.
  * - Two runs may overlap: the commit says from which state it was computed, and a second one that started from the same state is told
@@ -153,12 +156,14 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const state = await store.state();
     if (state.damaged.length > 0) tell(run.options.onEvent, { type: "snapshot-damaged", runId: run.id, versions: state.damaged });
     const now = run.clock.wallNow();
-    const guarded = guardSources(read.outcomes, state, run.policy, now);
+    const guarded = await finishInTurns(guardSources(read.outcomes, state, run.policy, now));
     const serialized = serializeContent(guarded.content);
+    await nextTurn();
     const isChanged = state.damaged.length > 0 || state.head?.digest !== serialized.digest;
     // An unchanged catalog, the usual case, is not computed: its count is known.
-    const models = isChanged ? mergeModels(guarded.content) : [];
-    const changes = isChanged ? diffModels(mergeModels(state.content), models) : [];
+    const merge = (content: SnapshotContent): Promise<CatalogModel[]> => finishInTurns(mergeModelsInSlices(content));
+    const models = isChanged ? await merge(guarded.content) : [];
+    const changes = isChanged ? diffModels(await merge(state.content), models) : [];
     const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
     const result = { guarded, changes, models: modelCount };
     const current = state.head && { ...state.head, checkedAt: now };

@@ -81,7 +81,8 @@ describe.each(["sqlite", "postgres"] as const)("a sync over %s killed with kill 
     expect(new Set(outcomes.slice(0, kills))).toEqual(new Set(["nothing written"]));
     expect(new Set(outcomes.slice(kills))).toEqual(new Set(["lived"]));
     expect(await killAt(dialect, { dieAt: "before-commit" })).toBe("nothing written");
-  });
+    // Some twenty processes, one after the other where the machine is busy.
+  }, 60_000);
 
   it.each(["after-commit", "before-mirror", "before-mirror-write", "during-mirror-write", "after-mirror"] as const)(
     "leaves the new version in the store when it dies %s, and the next run repairs the mirror",

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { finishInTurns } from "../in-slices.ts";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
 import { compact, fromIsoDate, looseFlag, looseNumber, loosePrice, looseText, sortedUnique, tokenCount } from "../normalize.ts";
-import { parseItems, parseShape } from "../parse-items.ts";
+import { parseItemsInSlices, parseShape } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
@@ -165,7 +166,7 @@ export function litellmPrices(options: UpstreamOptions = {}): Source {
     role: "primary",
     read: async (context) => {
       const body = parseShape("litellm", file, await context.getJson(url, { headers: authorization(apiKey) }));
-      const { items, rejected } = parseItems(modelEntries(body), model, toListing);
+      const { items, rejected } = await finishInTurns(parseItemsInSlices(modelEntries(body), model, toListing));
       return { models: items, rejected };
     },
   };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { finishInTurns, type Sliced } from "../in-slices.ts";
 import type { ModelKind, ModelListing, ProviderRecord } from "../model-listing.ts";
 import {
   compact,
@@ -14,7 +15,7 @@ import {
 } from "../normalize.ts";
 import { parseItems, parseShape } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
-import type { RejectedItem, Source, SourceReading } from "../source.ts";
+import type { Source, SourceReading } from "../source.ts";
 import { fromUsd } from "../usd-per-million.ts";
 import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
 
@@ -132,17 +133,19 @@ function toProvider(raw: z.output<typeof provider>): ProviderRecord {
   }) as ProviderRecord;
 }
 
-function toReading(body: Record<string, unknown>): SourceReading {
+/** A provider that does not validate takes its models along: whose they are is told by it alone. */
+function* toReading(body: Record<string, unknown>): Sliced<SourceReading> {
   const models: ModelListing[] = [];
-  const rejected: RejectedItem[] = [];
-  const providers = parseItems(Object.entries(body), provider, (raw) => {
+  const sellers = parseItems(Object.entries(body), provider, (raw) => raw);
+  const { rejected } = sellers;
+  for (const raw of sellers.items) {
     const id = raw.id.toLowerCase();
     const own = parseItems(Object.entries(raw.models), model, (item) => toListing(item, id));
     models.push(...own.items);
     rejected.push(...own.rejected.map((item) => ({ ...item, id: `${id}/${item.id}` })));
-    return toProvider(raw);
-  });
-  return { models, providers: providers.items, rejected: [...providers.rejected, ...rejected] };
+    yield;
+  }
+  return { models, providers: sellers.items.map(toProvider), rejected };
 }
 
 /** models.dev's providers, models and prices: widest of all, kept by hand, and therefore late at times. */
@@ -152,6 +155,9 @@ export function modelsDev(options: UpstreamOptions = {}): Source {
   return {
     name: "models.dev",
     role: "primary",
-    read: async (context) => toReading(parseShape("models.dev", file, await context.getJson(url, { headers: authorization(apiKey) }))),
+    read: async (context) => {
+      const body = parseShape("models.dev", file, await context.getJson(url, { headers: authorization(apiKey) }));
+      return finishInTurns(toReading(body));
+    },
   };
 }

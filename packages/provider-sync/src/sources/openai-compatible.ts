@@ -1,8 +1,9 @@
 import { CacheError, checkCount, checkName } from "@larder/cache-core";
 import { z } from "zod";
+import { finishInTurns } from "../in-slices.ts";
 import type { ModelListing } from "../model-listing.ts";
 import { compact, fromEpochSeconds, fromIsoDate, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
-import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
+import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
 import { authorization, checkAddress } from "./upstream-options.ts";
 
@@ -78,7 +79,7 @@ export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
     minModels,
     read: async (context) => {
       const body = parseShape(`models:${provider}`, list, await context.getJson(url, { headers: authorization(apiKey) }));
-      const { items, rejected } = parseItems(entriesById(body), model, (raw) => toListing(raw, provider));
+      const { items, rejected } = await finishInTurns(parseItemsInSlices(entriesById(body), model, (raw) => toListing(raw, provider)));
       return { models: items, rejected };
     },
   };

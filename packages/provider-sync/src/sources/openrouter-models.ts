@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { finishInTurns } from "../in-slices.ts";
 import type { ModelKind, ModelListing } from "../model-listing.ts";
 import {
   compact,
@@ -13,7 +14,7 @@ import {
   text,
   tokenCount,
 } from "../normalize.ts";
-import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
+import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
 import { definedPrices } from "../prices.ts";
 import type { Source, SourceContext, SourceReading } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
@@ -124,7 +125,7 @@ export function openRouterModels(options: UpstreamOptions = {}): Source {
     role: "primary",
     read: async (context: SourceContext): Promise<SourceReading> => {
       const body = parseShape("openrouter", wholeList, await context.getJson(url, { headers: authorization(apiKey) }));
-      const { items, rejected } = parseItems(entriesById(body.data), model, toListing);
+      const { items, rejected } = await finishInTurns(parseItemsInSlices(entriesById(body.data), model, toListing));
       return { models: items, rejected };
     },
   };

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { finishInTurns } from "../in-slices.ts";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
 import { compact, fromEpochSeconds, looseNumber, loosePrice, looseText, looseTexts, sortedUnique, text, tokenCount } from "../normalize.ts";
-import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
+import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
@@ -123,7 +124,7 @@ export function vercelGateway(options: UpstreamOptions = {}): Source {
     minModels: 20,
     read: async (context) => {
       const body = parseShape("vercel", wholeList, await context.getJson(url, { headers: authorization(apiKey) }));
-      const { items, rejected } = parseItems(entriesById(body.data), model, toListing);
+      const { items, rejected } = await finishInTurns(parseItemsInSlices(entriesById(body.data), model, toListing));
       return { models: items, rejected };
     },
   };

@@ -1,23 +1,11 @@
 import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { bundleProgram } from "../../../../scripts/bundle-program.ts";
 
-/** Node 20 runs no TypeScript: a child is bundled from the sources, beside the packages that it leaves out. @returns the bundle's path */
+/** Makes a program of a file of this folder, beside the packages that it leaves out. @returns the program's path */
 export async function bundleChild(name: string): Promise<string> {
-  const packageFolder = join(import.meta.dirname, "../..");
-  const { build } = createRequire(join(packageFolder, "../../package.json"))("esbuild") as typeof import("esbuild");
-  const folder = join(packageFolder, "node_modules/.cache");
+  const folder = join(import.meta.dirname, "../../node_modules/.cache");
   mkdirSync(folder, { recursive: true });
   const outfile = join(folder, `${name}-${process.pid}.mjs`);
-  await build({
-    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    conditions: ["@larder/source"],
-    external: ["libsql", "ioredis", "postgres", "zod"],
-  });
-  return outfile;
+  return bundleProgram(join(import.meta.dirname, `${name}.ts`), outfile, ["libsql", "ioredis", "postgres", "zod"]);
 }

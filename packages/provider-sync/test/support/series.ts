@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { guardSources } from "../../src/guard-sources.ts";
+import { finish } from "../../src/in-slices.ts";
 import {
   defaultGuardPolicy,
   type GuardPolicy,
@@ -83,7 +84,7 @@ export async function* guardSeries(series: Series, policy: Partial<GuardPolicy> 
   let state: SyncState = { head: undefined, content: emptyContent, pulse: emptyPulse, damaged: [] };
   for await (const list of replaySeries(series)) {
     const outcome = { source: series.source, startedAt: list.at, durationMs: 0, outcome: "read" as const, reading: list.reading };
-    const { content, pulse, reports } = guardSources([outcome], state, { ...defaultGuardPolicy, ...policy }, list.at);
+    const { content, pulse, reports } = finish(guardSources([outcome], state, { ...defaultGuardPolicy, ...policy }, list.at));
     const known = new Map(state.content.quarantine.map((entry) => [entry.key, entry]));
     const raised = content.quarantine.filter((entry) => known.get(entry.key)?.offered !== entry.offered || !known.has(entry.key));
     state = { head: undefined, content, pulse, damaged: [] };
