@@ -89,7 +89,8 @@ export class EntryColumns<V> {
 
   /** Sets a deadline in monotonic milliseconds. */
   setDeadline(slot: number, expiresAt: number): void {
-    this.expiresAt ??= new Float64Array(this.keys.length);
+    // Entries that were there before may be marked for care without a deadline, since their values are copied.
+    this.expiresAt ??= new Float64Array(this.keys.length).fill(Number.POSITIVE_INFINITY, 0, this.#used);
     this.expiresAt[slot] = expiresAt;
   }
 

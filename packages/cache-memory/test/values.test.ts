@@ -28,6 +28,14 @@ describe("who may change a value", () => {
     expect(cache.get("key")).toEqual({ role: "assistant", parts: ["a"] });
   });
 
+  it("keeps a copied value without a time to live when the first one with a time comes in", () => {
+    const cache = new MemoryCache<{ readonly seen: Map<string, number> }>({ values: "frozen" });
+    cache.set("for ever", { seen: new Map([["a", 1]]) });
+    cache.set("for a second", { seen: new Map() }, { ttlMs: 1_000 });
+    expect(cache.get("for ever")).toEqual({ seen: new Map([["a", 1]]) });
+    expect(cache.lookup("for ever")).toMatchObject({ status: "hit", remainingMs: Number.POSITIVE_INFINITY });
+  });
+
   it("freezes deeply, so that a change throws", () => {
     const cache = new MemoryCache<Answer>({ values: "frozen" });
     cache.set("key", { role: "assistant", parts: ["a"] });
