@@ -20,7 +20,7 @@ test("a cache by request drops a response from a bare RedisCache, whose own inva
 test("the same over tiers drops it in both, for other processes too", async () => {
   const keyPrefix = uniquePrefix();
   const [l2, other] = [await openCache<string>({ keyPrefix }), await openCache<string>({ keyPrefix })];
-  const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2 });
+  const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2, backendBudgetMs: 2_000 });
   const cache = new ExactCache<string>(tiered);
   const elsewhere = new ExactCache<string>(other);
   await cache.put(request, "answer");

@@ -2,12 +2,11 @@ import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { systemClock, TieredCache } from "@larder/cache-core";
 import { type Fault, NaiveCache, startFaultProxy, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
-import { build } from "esbuild";
 import { Redis } from "ioredis";
 import { afterAll, expect, test } from "vitest";
+import { bundleProgram } from "../../../scripts/bundle-program.ts";
 import { call, openCache, plain, prompt, redisUrl } from "./support.ts";
 
 const client = new Redis(redisUrl);
@@ -17,19 +16,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Starts `lease-owner.ts` as a process of its own, and waits until it has the lease. Node 20 runs no TypeScript: it is bundled first. */
+/** Starts `lease-owner.ts` as a process of its own, and waits until it has the lease. */
 async function forkOwner(args: string[]): Promise<ChildProcess> {
-  const outfile = join(folder, "lease-owner.mjs");
-  await build({
-    entryPoints: [fileURLToPath(new URL("./lease-owner.ts", import.meta.url))],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    conditions: ["@larder/source"],
-    logLevel: "error",
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  });
+  const outfile = await bundleProgram(join(import.meta.dirname, "lease-owner.ts"), join(folder, "lease-owner.mjs"));
   const owner = fork(outfile, args);
   expect(await new Promise((resolve) => owner.once("message", resolve))).toBe("owned");
   return owner;

@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CacheStats } from "@larder/cache-core";
 import { type Fault, type FaultProxy, type RedisServer, startFaultProxy, startRedisServer } from "@larder/cache-testing";
+import { bundleProgram } from "../../../../scripts/bundle-program.ts";
 import type { BusStats } from "../../src/index.ts";
 import { WorkerBusHub } from "../../src/worker.ts";
 import { checkLogs, type Verdict } from "./check-log.ts";
@@ -44,24 +44,6 @@ export interface HarnessResult extends Verdict {
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Node 20 runs no TypeScript: the worker is bundled from the sources. */
-async function bundleWorker(directory: string): Promise<string> {
-  const { build } = createRequire(join(import.meta.dirname, "../../../../package.json"))("esbuild") as typeof import("esbuild");
-  const outfile = join(directory, "worker.mjs");
-  await build({
-    entryPoints: [join(import.meta.dirname, "worker.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    conditions: ["@larder/source"],
-    // ioredis is CommonJS, and so are its own requires.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-  });
-  return outfile;
-}
 
 const FAULTS: readonly Fault[] = [
   { kind: "stall" },
@@ -119,7 +101,11 @@ async function finish(worker: ChildProcess): Promise<{ readonly report: WorkerRe
 export async function runHarness(options: HarnessOptions): Promise<HarnessResult> {
   const { workers = 4, runMs, keys = 12, seed = 1, hasSecondTier = false, hasFaults = false, isBlind = false, boundMs } = options;
   const directory = mkdtempSync(join(tmpdir(), "larder-harness-"));
-  const [server, database, script] = await Promise.all([startRedisServer(), startRedisServer(), bundleWorker(directory)]);
+  const [server, database, script] = await Promise.all([
+    startRedisServer(),
+    startRedisServer(),
+    bundleProgram(join(import.meta.dirname, "worker.ts"), join(directory, "worker.mjs")),
+  ]);
   const proxies = await Promise.all(Array.from({ length: workers }, () => startFaultProxy(server.port)));
   const hub = new WorkerBusHub();
   const children: ChildProcess[] = [];
