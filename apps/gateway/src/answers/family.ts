@@ -46,7 +46,13 @@ export interface AnswerFamily {
 export type PassedFamily = Pick<AnswerFamily, "refusalToStore"> & { readonly kind: Endpoint };
 
 /** Refusals of what is no answer at all: an error, or an object of another kind. There is nothing in it to be told as a stream. */
-export const NO_ANSWERS: ReadonlySet<string | undefined> = new Set(["error-body", "no-choices", "not-a-response", "no-content"]);
+export const NO_ANSWERS: ReadonlySet<string | undefined> = new Set([
+  "error-body",
+  "no-choices",
+  "not-a-response",
+  "no-content",
+  "no-images",
+]);
 
 /** Every number in a usage object at zero, details included. */
 export function zeroNumbers(value: unknown): unknown {

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, objectsOf } from "./json.ts";
+import { takePartials } from "./partial-images.ts";
 import { cutText } from "./pieces.ts";
 
 /*
@@ -6,13 +7,17 @@ import { cutText } from "./pieces.ts";
  * up event by event and raises when a delta's place was never announced, and the AI SDK makes a tool call of the events of a hosted tool's
  * code, not of the finished item. So each kind of item is told with every event that the API has for it, in the API's order. Events that OpenAI's
  * client does not know are left out (`response.apply_patch_call_operation_diff.*`): its helper raises at a type that is new to it, and
- * those who do know them read the finished item as well. Partial images are not kept, so they are not told again.
+ * those who do know them read the finished item as well.
  */
+
+/** Shows an image before it is done. */
+export const PARTIAL_IMAGE = "response.image_generation_call.partial_image";
 
 type Tell = (type: string, fields: JsonObject) => void;
 
 /** The answer as a server-sent event stream. A response that has failed is told as one that has. */
-export function replayResponse(answer: JsonObject): string {
+export function replayResponse(stored: JsonObject): string {
+  const { whole: answer, partials } = takePartials(stored);
   const lines: string[] = [];
   let sequence = 0;
   const tell: Tell = (type, fields) => {
@@ -23,7 +28,13 @@ export function replayResponse(answer: JsonObject): string {
   for (const field of ["error", "incomplete_details", "completed_at"]) if (field in answer) begun[field] = null;
   tell("response.created", { response: begun });
   tell("response.in_progress", { response: begun });
-  for (const [index, item] of objectsOf(answer.output).entries()) replayItem(item, index, tell);
+  for (const [index, item] of objectsOf(answer.output).entries())
+    replayItem(
+      item,
+      index,
+      partials.filter((partial) => partial.output_index === index),
+      tell,
+    );
   tell(closingEvent(answer.status), { response: answer });
   return lines.join("");
 }
@@ -56,11 +67,12 @@ const STEPS: ReadonlyMap<unknown, { readonly before: readonly string[]; readonly
   ["mcp_list_tools", { before: ["in_progress"], after: ["completed"] }],
 ]);
 
-function replayItem(item: JsonObject, outputIndex: number, tell: Tell): void {
+function replayItem(item: JsonObject, outputIndex: number, partials: readonly JsonObject[], tell: Tell): void {
   const place = { item_id: item.id, output_index: outputIndex };
   tell("response.output_item.added", { output_index: outputIndex, item: beginningOf(item) });
   for (const step of STEPS.get(item.type)?.before ?? []) tell(`response.${item.type}.${step}`, place);
   replayContent(item, place, tell);
+  for (const { type: _type, sequence_number: _number, ...partial } of partials) tell(PARTIAL_IMAGE, partial);
   for (const step of lastSteps(item)) tell(`response.${item.type}.${step}`, place);
   tell("response.output_item.done", { output_index: outputIndex, item });
 }

@@ -1,7 +1,8 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
-import { replayResponse } from "./replay-response.ts";
+import { withPartials } from "./partial-images.ts";
+import { PARTIAL_IMAGE, replayResponse } from "./replay-response.ts";
 
 /** `/v1/responses`: `response` objects and the events that build them up. */
 export const responsesFamily: AnswerFamily = {
@@ -29,6 +30,7 @@ function isCutByLimit(answer: JsonObject): boolean {
 
 /** The closing event carries the whole response: nothing has to be put together, only watched for a proper end. */
 class ResponsesAssembler implements StreamAssembler {
+  readonly #partials: JsonObject[] = [];
   #response: JsonObject | undefined;
   #hasFailed = false;
 
@@ -39,9 +41,10 @@ class ResponsesAssembler implements StreamAssembler {
     if (!parsed || type === "error" || type === "response.failed") this.#hasFailed = true;
     else if ((type === "response.completed" || type === "response.incomplete") && isObject(parsed.response))
       this.#response = parsed.response;
+    else if (type === PARTIAL_IMAGE) this.#partials.push(parsed);
   }
 
   finish(): JsonObject | undefined {
-    return this.#hasFailed ? undefined : this.#response;
+    return this.#hasFailed || !this.#response ? undefined : withPartials(this.#response, this.#partials);
   }
 }

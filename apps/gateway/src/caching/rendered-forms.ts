@@ -1,5 +1,6 @@
 import type { AnswerFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
+import { hasPartials, takePartials } from "../answers/partial-images.ts";
 import type { StoredAnswer } from "./stored-answer.ts";
 
 /** How an answer is told. */
@@ -28,7 +29,7 @@ export class RenderedForms {
 
   /** The answer in one form. A JSON answer as it came is its own bytes. `undefined` for one that is too deep or too long to be written anew. */
   render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
-    if (!form.isStream && !form.isZeroUsage) return answer.body;
+    if (!form.isStream && !form.isZeroUsage && !hasPartials(answer.body)) return answer.body;
     const name = `${form.isStream ? "sse" : "json"}${form.includeUsage ? "+usage" : ""}${form.isZeroUsage ? "+zero" : ""}`;
     const known = answer.forms?.get(name);
     if (known) return known;
@@ -62,7 +63,8 @@ function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buf
   const parsed = parseObject(answer.body.toString("utf8")) ?? {};
   try {
     const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
-    return Buffer.from(form.isStream ? family.replay(told, { includeUsage: form.includeUsage }) : JSON.stringify(told));
+    if (form.isStream) return Buffer.from(family.replay(told, { includeUsage: form.includeUsage }));
+    return Buffer.from(JSON.stringify(takePartials(told).whole));
   } catch (error) {
     // Of the stack or of a string's length: what `JSON.parse` reads, `JSON.stringify` need not be able to write.
     if (error instanceof RangeError) return undefined;

@@ -238,6 +238,10 @@ export function withSearch(namespace: string, search: string): string {
   return search.length <= MAX_SEARCH ? namespace + search : `${namespace}?sha256=${digestOf(search)}`;
 }
 
+function isSingle(count: string | undefined): boolean {
+  return count === undefined || count === "null" || count === "1";
+}
+
 /**
  * Fields of providers that give embeddings as something else than 32-bit floats, one list for each input, or by what else is in the batch. Numbers
  * are kept, item by item, and told in either of OpenAI's encodings: what is not such numbers would come out as others.
@@ -257,7 +261,8 @@ function bypassReason(endpoint: Endpoint, request: CanonicalRequest, route: Rout
   if (route?.cache === "off") return "route";
   if (request.statefulFields.length > 0) return "stateful";
   if (endpoint === "embedding" && isForeign(request)) return "foreign-embeddings";
-  if (endpoint === "image" && request.form("stream") === "true") return "partial-images";
+  // Nothing tells of such a stream which of its events was the last.
+  if (endpoint === "image" && request.form("stream") === "true" && !isSingle(request.form("n"))) return "several-images";
   // An audio answer is meant to be heard once, and its bytes expire by id at the provider.
   if (endpoint === "chat" && request.form("audio") !== undefined && request.form("audio") !== "null") return "audio";
   return undefined;
