@@ -48,6 +48,17 @@ it("leaves a worker out that stands still, or ends while it is asked", async () 
   expect(await again).toEqual([1]);
 });
 
+it("leaves a worker out that fails to answer, and hands on what the question is about", async () => {
+  const hub = new SurveyHub();
+  const asker = addWorker(hub, () => 1);
+  addWorker(hub, () => {
+    throw new Error("no number");
+  });
+  expect(await asker.survey.ask("number")).toEqual([1]);
+  asker.survey.answer("twice", (about) => [about, about]);
+  expect(await asker.survey.ask("twice", { of: 3 })).toEqual([[{ of: 3 }, { of: 3 }]]);
+});
+
 it("tells when the primary does not answer", async () => {
   const [, inWorker] = channel();
   const asked = new WorkerSurvey(inWorker).ask("number").catch((error: Error) => error.message);

@@ -15,22 +15,22 @@ const RESULT_WITHIN_MS = 4_000;
 
 /** Asks every process of this gateway the same, itself included. */
 export interface Survey {
-  /** Says how this process answers a question. */
-  answer(topic: string, read: () => MaybePromise<unknown>): void;
+  /** Says how this process answers a question; `about`: what it was asked about, as JSON carries it. */
+  answer(topic: string, read: (about: unknown) => MaybePromise<unknown>): void;
   /** The answers, as JSON carries them. A process that does not answer is left out. @throws when nobody does */
-  ask(topic: string): Promise<readonly unknown[]>;
+  ask(topic: string, about?: unknown): Promise<readonly unknown[]>;
 }
 
 /** A process by itself. */
 export class SoloSurvey implements Survey {
-  readonly #answers = new Map<string, () => MaybePromise<unknown>>();
+  readonly #answers = new Map<string, (about: unknown) => MaybePromise<unknown>>();
 
-  answer(topic: string, read: () => MaybePromise<unknown>): void {
+  answer(topic: string, read: (about: unknown) => MaybePromise<unknown>): void {
     this.#answers.set(topic, read);
   }
 
-  async ask(topic: string): Promise<readonly unknown[]> {
-    return [await this.#answers.get(topic)?.()];
+  async ask(topic: string, about?: unknown): Promise<readonly unknown[]> {
+    return [await this.#answers.get(topic)?.(about)];
   }
 }
 
@@ -42,8 +42,8 @@ export interface SurveyEnd {
 
 /** What goes between primary and workers. */
 export type SurveyMessage =
-  | { readonly survey: "ask"; readonly id: number; readonly topic: string }
-  | { readonly survey: "question"; readonly id: number; readonly topic: string }
+  | { readonly survey: "ask"; readonly id: number; readonly topic: string; readonly about?: unknown }
+  | { readonly survey: "question"; readonly id: number; readonly topic: string; readonly about?: unknown }
   | { readonly survey: "answer"; readonly id: number; readonly value: unknown }
   | { readonly survey: "result"; readonly id: number; readonly values: readonly unknown[] };
 
@@ -54,7 +54,7 @@ function isSurveyMessage(message: unknown): message is SurveyMessage {
 /** A worker's part. */
 export class WorkerSurvey implements Survey {
   readonly #end: SurveyEnd;
-  readonly #answers = new Map<string, () => MaybePromise<unknown>>();
+  readonly #answers = new Map<string, (about: unknown) => MaybePromise<unknown>>();
   readonly #asked = new Map<number, (values: readonly unknown[]) => void>();
   #lastId = 0;
 
@@ -62,16 +62,16 @@ export class WorkerSurvey implements Survey {
     this.#end = end;
     end.listen((message) => {
       if (!isSurveyMessage(message)) return;
-      if (message.survey === "question") void this.#tell(message.id, message.topic);
+      if (message.survey === "question") void this.#tell(message.id, message.topic, message.about);
       else if (message.survey === "result") this.#asked.get(message.id)?.(message.values);
     });
   }
 
-  answer(topic: string, read: () => MaybePromise<unknown>): void {
+  answer(topic: string, read: (about: unknown) => MaybePromise<unknown>): void {
     this.#answers.set(topic, read);
   }
 
-  ask(topic: string): Promise<readonly unknown[]> {
+  ask(topic: string, about?: unknown): Promise<readonly unknown[]> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
@@ -85,12 +85,17 @@ export class WorkerSurvey implements Survey {
         if (values.length > 0) resolve(values);
         else reject(new Error("no worker answered"));
       });
-      this.#end.send({ survey: "ask", id, topic });
+      this.#end.send({ survey: "ask", id, topic, about });
     });
   }
 
-  async #tell(id: number, topic: string): Promise<void> {
-    this.#end.send({ survey: "answer", id, value: await this.#answers.get(topic)?.() });
+  async #tell(id: number, topic: string, about: unknown): Promise<void> {
+    let value: unknown;
+    try {
+      value = await this.#answers.get(topic)?.(about);
+    } catch {}
+    // Whoever fails says so by saying nothing, which is not waited for.
+    this.#end.send({ survey: "answer", id, value });
   }
 }
 
@@ -112,7 +117,7 @@ export class SurveyHub {
     this.#workers.add(worker);
     worker.listen((message) => {
       if (!isSurveyMessage(message)) return;
-      if (message.survey === "ask") this.#begin(worker, message.id, message.topic);
+      if (message.survey === "ask") this.#begin(worker, message.id, message.topic, message.about);
       else if (message.survey === "answer") this.#take(worker, message.id, message.value);
     });
     return () => {
@@ -121,7 +126,7 @@ export class SurveyHub {
     };
   }
 
-  #begin(asker: SurveyEnd, askersId: number, topic: string): void {
+  #begin(asker: SurveyEnd, askersId: number, topic: string, about: unknown): void {
     this.#lastId += 1;
     const id = this.#lastId;
     const round: Round = {
@@ -135,13 +140,13 @@ export class SurveyHub {
     };
     const timer = setTimeout(() => round.finish(), ANSWER_WITHIN_MS);
     this.#rounds.set(id, round);
-    for (const worker of this.#workers) worker.send({ survey: "question", id, topic });
+    for (const worker of this.#workers) worker.send({ survey: "question", id, topic, about });
   }
 
   #take(worker: SurveyEnd, id: number, value: unknown): void {
     const round = this.#rounds.get(id);
     if (!round?.waiting.has(worker)) return;
-    round.values.push(value);
+    if (value !== undefined) round.values.push(value);
     this.#leave(round, worker);
   }
 

@@ -173,6 +173,45 @@ describe("larder-gateway", () => {
     expect(await program.exited).toBe(0);
   });
 
+  it("exports what any of its workers has, and imports it into all of them", async () => {
+    const token = "a-token-for-the-workers";
+    const fleet = async (): Promise<{ url: string; admin: (method: string, path: string, body?: string) => Promise<string> }> => {
+      const program = start({ LARDER_WORKERS: "2", LARDER_ADMIN_TOKEN: token, PORT: String(await freePort()) });
+      const url = await program.listening();
+      const admin = async (method: string, path: string, body?: string): Promise<string> => {
+        const headers = { authorization: `Bearer ${token}`, connection: "close" };
+        return (await fetch(url + path, { method, headers, ...(body === undefined ? {} : { body }) })).text();
+      };
+      const processes = async (): Promise<unknown> => JSON.parse(await admin("GET", "/admin/cache/stats")).processes;
+      await vi.waitFor(async () => expect(await processes()).toBe(2), { timeout: 10_000, interval: 50 });
+      return { url, admin };
+    };
+    const [from, to] = [await fleet(), await fleet()];
+    const bodies = Array.from({ length: 8 }, (_, index) => chat(`carried ${index}`));
+    const verdicts = async (url: string): Promise<Set<string | null>> => {
+      const answers = await Promise.all(bodies.map((body) => ask(url, body, { connection: "close" })));
+      await Promise.all(answers.map((answer) => answer.text()));
+      return new Set(answers.map((answer) => answer.headers.get("x-larder-cache")));
+    };
+    await verdicts(from.url);
+    const lines = await from.admin("GET", "/admin/cache/export");
+    expect(
+      new Set(
+        lines
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line).key),
+      ),
+    ).toHaveProperty("size", bodies.length);
+    expect(lines.trim().split("\n")).toHaveLength(bodies.length);
+    expect(JSON.parse(await to.admin("POST", "/admin/cache/import", lines))).toMatchObject({ imported: bodies.length });
+    const before = upstream.calls;
+    for (let round = 0; round < 4; round += 1) expect([...(await verdicts(to.url))]).toEqual(["HIT"]);
+    expect(upstream.calls).toBe(before);
+    await to.admin("POST", "/admin/cache/invalidate", '{"all":true}');
+    expect(await to.admin("GET", "/admin/cache/export")).toBe("");
+  });
+
   it("tells the numbers of all workers, whichever of them is asked", async () => {
     const token = "a-token-for-the-workers";
     const program = start({

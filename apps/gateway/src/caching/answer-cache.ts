@@ -145,9 +145,19 @@ export class AnswerCache {
     return this.#cache.set(key, answer, options);
   }
 
-  /** The live answers in memory, each looked at as a reader would: what was invalidated is not among them. */
-  *entries(): Generator<{ readonly key: string; readonly answer: StoredAnswer; readonly tags: readonly string[] }> {
-    for (const [key, value] of [...this.#l1.entries()]) {
+  /** Stores an answer from elsewhere in this process alone, as a load would. */
+  async fill(key: string, answer: StoredAnswer, options: { readonly ttlMs: number; readonly tags: readonly string[] }): Promise<boolean> {
+    return (await this.#cache.getOrSet(key, () => answer, { ...options, forceRefresh: true })) === answer;
+  }
+
+  /**
+   * The live answers in memory, each looked at as a reader would: what was invalidated is not among them.
+   * @param keys which ones; all when left out
+   */
+  *entries(keys?: readonly string[]): Generator<{ readonly key: string; readonly answer: StoredAnswer; readonly tags: readonly string[] }> {
+    const found = keys ? keys.map((key) => [key, this.#l1.get(key)] as const) : [...this.#l1.entries()];
+    for (const [key, value] of found) {
+      if (!value) continue;
       const live = this.#cache.get(key);
       // A second tier may be asked for what memory no longer vouches for; an export does not wait for it.
       if (live instanceof Promise) live.catch(() => undefined);

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createSettings, readSettings, SettingsError, settingsJsonSchema, settingVariables } from "./read-settings.ts";
+import { settingsSchema } from "./schema.ts";
 
 const read = (environment: Record<string, string>): unknown => {
   try {
@@ -74,6 +75,12 @@ describe("readSettings", () => {
 
   it("takes a time to live of any length", () => {
     expect(read({ LARDER_CACHE_TTL: "400d", LARDER_STALE_IF_ERROR: "400d" })).toMatchObject({ cacheTtl: 34_560_000_000 });
+  });
+
+  it("takes the README's example of the file as it stands", () => {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const example: unknown = JSON.parse(/```json\n([\s\S]*?)```/.exec(readme)?.[1] ?? "");
+    expect(settingsSchema.parse(example).routes.map(({ model }) => model)).toEqual(["gpt-4o*", "*-audio-preview"]);
   });
 
   it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {
