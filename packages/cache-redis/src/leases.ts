@@ -90,8 +90,7 @@ export class Leases {
         if (!(await wakes.listen(channel, wait.hear, LISTEN_TIMEOUT_MS))) return "failed";
         const leftMs = await this.#look(lane, key, holder);
         if (leftMs === undefined || wait.isOver) return "failed";
-        // Never longer than a lease: the server's clock may have been set back, and then a dead holder's has hours left.
-        if (leftMs > 0) await wait.pause(this.#options.clock, Math.min(leftMs, LEASE_MS) + MARGIN_MS);
+        if (leftMs > 0) await wait.pause(this.#options.clock, leftMs + MARGIN_MS);
         const heard = wait.heard as Wake | undefined;
         if (wait.isOver) return "failed";
         if (heard !== undefined && heard !== "look" && heard !== "gone") return heard;
@@ -104,12 +103,16 @@ export class Leases {
     }
   }
 
-  /** Milliseconds that the holder still has; 0 when it is another one or none; `undefined` when nobody can tell. */
+  /**
+   * Milliseconds that the holder still has; 0 when it is another one or none; `undefined` when nobody can tell. More than a lease has, or no end at all,
+   * no living holder can have for long: the server's clock was set back, and a dead holder's lease would last for as many hours.
+   */
   async #look(lane: Lane, key: string, holder: string): Promise<number | undefined> {
     const { keySpace, timeoutMs } = this.#options;
     try {
       const [current, leftMs] = (await lane.run(probe, [keySpace.lease(key)], [], timeoutMs)) as [unknown, unknown];
-      return toText(current) === holder ? Math.max(1, Number(leftMs)) : 0;
+      const left = Number(leftMs);
+      return toText(current) === holder && left >= 0 && left <= LEASE_MS ? Math.max(1, left) : 0;
     } catch {
       return undefined;
     }

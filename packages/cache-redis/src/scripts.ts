@@ -136,7 +136,8 @@ return larder_epoch(KEYS[1], KEYS[2], ARGV[1])
 
 /**
  * What a miss takes before the load. KEYS value, fence, lease, record, log; ARGV fresh epoch, deadline, fence nonce, fence ms,
- * lease token ('' = no lease wanted), lease ms. Answers { epoch, seq, clearedAt, taggedAt, patterns, now, fence, lease, holder, ms that the
+ * lease token ('' = no lease wanted), lease ms. A lease that has longer yet than one is given is of before the server's clock was set back, and
+ * void. Answers { epoch, seq, clearedAt, taggedAt, patterns, now, fence, lease, holder, ms that the
  * lease has left, value }, or 'late'.
  */
 export const reserve: RedisScript = {
@@ -157,8 +158,9 @@ local lease, holder, left = 'none', '', 0
 if ARGV[5] ~= '' then
   local held = larder_get(KEYS[3])
   local heldEpoch, heldSeq = string.match(held or '', '^%x+:(%x+):(%d+)$')
-  if heldEpoch == epoch and tonumber(heldSeq) >= tonumber(state[2]) then
-    lease, holder, left = 'held', held, redis.call('PTTL', KEYS[3])
+  left = redis.call('PTTL', KEYS[3])
+  if heldEpoch == epoch and tonumber(heldSeq) >= tonumber(state[2]) and left >= 0 and left <= tonumber(ARGV[6]) then
+    lease, holder = 'held', held
   else
     lease, holder, left = 'owned', ARGV[5] .. ':' .. epoch .. ':' .. state[1], tonumber(ARGV[6])
     redis.call('SET', KEYS[3], holder, 'PX', ARGV[6])

@@ -1,9 +1,11 @@
+import { KeySpace } from "@larder/cache-core";
 import { startRedisServer, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { RedisCache } from "../src/index.ts";
 import { IoredisPort } from "../src/ioredis-port.ts";
 import type { RedisScript } from "../src/scripts.ts";
+import { call, patient } from "./support.ts";
 
 const AN_HOUR_MS = 3_600_000;
 
@@ -38,4 +40,27 @@ test("when the server's clock is set back, what was stored before is not served 
   expect(lastServedAt).toBeLessThan(endsAt + 50);
   expect(await server.command("EXISTS", "larder:{clock.0}:v:key")).toBe(1);
   await cache.close();
+});
+
+test.each([
+  ["an hour", "PEXPIRE", String(AN_HOUR_MS)],
+  ["ever", "PERSIST"],
+])("a dead process's lease that has %s yet by the server's clock is not waited for, and taken over (I5)", async (_, ...command) => {
+  await using server = await startRedisServer();
+  const dying = new Redis(server.url);
+  const owner = new RedisCache<string>({ client: dying, namespace: "lease" });
+  const [waiter, next] = ["waiter", "next"].map(() => new RedisCache<string>({ url: server.url, namespace: "lease", ...patient }));
+  if (!waiter || !next) return;
+  await Promise.all([owner, waiter, next].map((cache) => cache.ready()));
+  expect((await owner.reserve("key", true, call()))?.lease).toBe("owned");
+  const held = await waiter.reserve("key", true, call());
+  expect(held?.lease).toBe("held");
+  if (!held) return;
+  const [outcome] = [waiter.awaitFill(held, call()), dying.disconnect()];
+  // What a clock that is set back does to the time that every key has yet.
+  const lease = new KeySpace({ namespace: "lease" }).lease("key");
+  expect(await server.command(command[0] as string, lease, ...command.slice(1))).toBe(1);
+  expect(await outcome).toBe("failed");
+  expect((await next.reserve("key", true, call()))?.lease).toBe("owned");
+  await Promise.all([owner.close(), waiter.close(), next.close()]);
 });

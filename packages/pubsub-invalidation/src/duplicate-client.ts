@@ -28,7 +28,6 @@ export function duplicateClient(template: IoredisClient, { settings, isSharded, 
     // Each node's connection is made when it is first needed.
     redisOptions: { ...template.options.redisOptions, ...settings, lazyConnect: true },
     enableOfflineQueue: false,
-    scaleReads: "master",
     shardedSubscribers: isSharded,
     clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),
     slotsRefreshTimeout: 1_000,

@@ -182,7 +182,8 @@ export class SimulatedScripts {
   #lease(key: string, epoch: string, seq: string, clearedAt: number, token: string, ms: number): readonly [string, string, number] {
     const held = this.#ablations.noLease ? undefined : this.#text(key);
     const [, heldEpoch, heldSeq] = held?.match(/^[0-9a-f]+:([0-9a-z]+):(\d+)$/) ?? [];
-    if (held !== undefined && heldEpoch === epoch && Number(heldSeq) >= clearedAt) return ["held", held, this.#redis.timeLeft(key)];
+    const left = this.#redis.timeLeft(key);
+    if (held !== undefined && heldEpoch === epoch && Number(heldSeq) >= clearedAt && left >= 0 && left <= ms) return ["held", held, left];
     const holder = `${token}:${epoch}:${seq}`;
     this.#redis.set(key, holder, ms);
     return ["owned", holder, ms];
