@@ -15,8 +15,14 @@ ${settingVariables.map((name) => `  ${name}`).join("\n")}
 The meaning of each stands in the package's README; the file's JSON schema is served at /larder.config.schema.json.
 `;
 
+/** What is told at the start may be read by nobody, or not be written: no reason not to serve. */
+function outliveOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+}
+
 /** Runs the gateway until a signal ends it. The exit code is 0 after a drained stop, 2 for unusable settings, 1 for anything else. */
 export async function main(args: readonly string[]): Promise<void> {
+  outliveOutput();
   if (args.includes("--help") || args.includes("-h")) return void process.stdout.write(HELP);
   if (args.length > 0) {
     process.stderr.write(`larder-gateway: unknown argument; --help tells what there is\n`);

@@ -1,4 +1,5 @@
-import { rmSync, statSync, writeFileSync } from "node:fs";
+import type { StdioOptions } from "node:child_process";
+import { closeSync, existsSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { freePort } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleProgram, Program } from "./support/program.ts";
@@ -22,8 +23,11 @@ afterAll(async () => {
   rmSync(path, { force: true });
 });
 
-function start(environment: Record<string, string> = {}, args: readonly string[] = []): Program {
-  const program = new Program(path, args, { PORT: "0", OPENAI_BASE_URL: upstream.url, ...environment });
+/** With them, nothing has to be written beside the database. */
+const SECRETS = { LARDER_ADMIN_TOKEN: "a-token-of-the-test", LARDER_MASTER_KEY: "0".repeat(64) };
+
+function start(environment: Record<string, string> = {}, args: readonly string[] = [], stdio?: StdioOptions): Program {
+  const program = new Program(path, args, { PORT: "0", OPENAI_BASE_URL: upstream.url, ...environment }, stdio);
   running.push(program);
   return program;
 }
@@ -78,6 +82,25 @@ describe("larder-gateway", () => {
     for (let round = 0; round < 3; round += 1) expect((await fetch(`${url}/readyz`)).status).toBe(503);
     const told = program.output.split("\n").filter((line) => line.includes("the database of record"));
     expect(told.map((line) => (JSON.parse(line) as { code: string }).code)).toEqual(["SQLITE_NOTADB"]);
+  });
+
+  it.runIf(existsSync("/dev/full"))("serves although nothing that it tells and logs can be written", async () => {
+    const full = openSync("/dev/full", "w");
+    const port = String(await freePort());
+    const program = start({ PORT: port, DATABASE_URL: "file:/dev/null/gateway.db", ...SECRETS }, [], ["ignore", full, full]);
+    const url = `http://127.0.0.1:${port}`;
+    await vi.waitUntil(
+      () =>
+        fetch(`${url}/healthz`).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000, interval: 50 },
+    );
+    // Each of them logs that the database of record cannot be used, or why it could not be read.
+    for (let round = 0; round < 3; round += 1) expect((await ask(url, chat(`unheard ${round}`))).status).toBe(200);
+    expect(program.child.exitCode).toBeNull();
+    closeSync(full);
   });
 
   it("keeps the generated secrets for their owner alone, and does not print them into a log", async () => {

@@ -3,6 +3,8 @@ import pino from "pino";
 /** What the gateway logs with. */
 export type Log = Pick<pino.Logger, "fatal" | "error" | "warn" | "info" | "debug">;
 
+/** Bytes of lines that wait to be written at most: what comes while a disk is full or a reader stands still is lost. */
+const MAX_WAITING_BYTES = 1024 * 1024;
 /** Longest text in a log line: a model name may be a megabyte. */
 const MAX_TEXT = 512;
 const HIDDEN = [
@@ -25,6 +27,9 @@ const HIDDEN = [
  * cut. pino escapes line ends and control characters itself, so that no value can begin a line of its own.
  */
 export function createLog(level: string): Log {
+  const destination = pino.destination({ dest: 2, sync: false, maxLength: MAX_WAITING_BYTES });
+  // Without a listener the error would end the process, and requests with it, for the sake of a line.
+  destination.on("error", () => undefined);
   return pino(
     {
       level,
@@ -33,7 +38,7 @@ export function createLog(level: string): Log {
       serializers: { error: describeError, err: describeError },
       formatters: { log: (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)])) },
     },
-    pino.destination({ dest: 2, sync: false }),
+    destination,
   );
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -37,10 +37,11 @@ export class Program {
   output = "";
   readonly exited: Promise<number | null>;
 
-  constructor(path: string, args: readonly string[], environment: Record<string, string>) {
+  constructor(path: string, args: readonly string[], environment: Record<string, string>, stdio: StdioOptions = "pipe") {
     const { PATH = "" } = process.env;
     this.child = spawn(process.execPath, [path, ...args], {
       cwd: this.directory,
+      stdio,
       env: { PATH, LARDER_SYNC_SOURCES: "none", ...environment },
     });
     const collect = (data: Buffer): void => {
