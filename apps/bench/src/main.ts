@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { access, constants, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { createPeers } from "./contenders/peer-installer.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
 import { readReplayLog } from "./replay-log.ts";
 import { fillPage } from "./report/fill-page.ts";
@@ -14,6 +13,7 @@ import { renderComparison } from "./report/text-comparison.ts";
 import { renderScenario, renderSummary } from "./report/text-report.ts";
 import { parseRunReport, type RunReport } from "./run-report.ts";
 import { runScenarios } from "./run-scenarios.ts";
+import { runInProcess } from "./scenario-process.ts";
 import { scenarioLoaders } from "./scenarios/index.ts";
 
 const DEFAULT_TRACES = "../shared/traces";
@@ -75,19 +75,15 @@ async function runBench(command: Extract<Command, { kind: "run" }>): Promise<num
   const style = createTerminalStyle(process.stdout);
   const progress = new TerminalProgress(process.stderr, createTerminalStyle(process.stderr));
   const tracesFolder = command.traces ?? (existsSync(DEFAULT_TRACES) ? resolve(DEFAULT_TRACES) : undefined);
-  const peers = createPeers({ signal, onInstall: (name, version) => progress.log(`installing ${name} ${version} once`) });
   const { quick, seed, schedules, soakMinutes } = command;
+  const request = { quick, seed, schedules, soakMinutes, tracesFolder, replayFile: command.replay };
   try {
-    const report = await runScenarios(Object.fromEntries(command.scenarios.map((name) => [name, scenarioLoaders[name]!])), {
+    const report = await runScenarios(command.scenarios, {
       quick,
       seed,
-      schedules,
-      soakMinutes,
-      tracesFolder,
-      replayFile: command.replay,
       signal,
-      peers,
       progress,
+      runOne: (name) => runInProcess({ name, request }, { signal, progress }),
       onReport: (scenario) => process.stdout.write(`\n${renderScenario(scenario, style)}\n`),
     });
     await writeFiles(report, command.files);

@@ -9,6 +9,7 @@ import { findTable, renderMarkdownReport } from "../src/report/markdown-report.t
 import { createTerminalStyle } from "../src/report/terminal-style.ts";
 import { renderScenario } from "../src/report/text-report.ts";
 import { parseRunReport, type RunReport } from "../src/run-report.ts";
+import { runScenario } from "../src/run-scenario.ts";
 import { runScenarios } from "../src/run-scenarios.ts";
 import { type Scenario, ScenarioUnavailable } from "../src/scenario.ts";
 import { scenarioLoaders } from "../src/scenarios/index.ts";
@@ -23,14 +24,11 @@ const offline: Peers = {
 const silent = { begin: () => {}, end: () => {}, update: () => {}, log: () => {} };
 
 function run(scenarios: Record<string, () => Promise<Scenario>>, signal: AbortSignal = new AbortController().signal): Promise<RunReport> {
-  return runScenarios(scenarios, {
-    quick: true,
-    seed: 1,
-    tracesFolder: undefined,
-    schedules: undefined,
-    signal,
-    peers: offline,
+  const asked = { quick: true, seed: 1, tracesFolder: undefined, schedules: undefined, signal };
+  return runScenarios(Object.keys(scenarios), {
+    ...asked,
     progress: silent,
+    runOne: (name) => runScenario(name, scenarios[name]!, { ...asked, peers: offline, progress: silent }),
   });
 }
 
