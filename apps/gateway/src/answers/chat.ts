@@ -1,6 +1,6 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { ChunkPattern } from "./chunk-pattern.ts";
-import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, type TokenUsage, zeroNumbers } from "./family.ts";
+import { type AnswerFamily, countOf, type ReplayOptions, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { mergeDelta, replaceFields } from "./merge-delta.ts";
 import { cutText } from "./pieces.ts";
@@ -20,7 +20,7 @@ export const chatFamily: AnswerFamily = {
   refusalToStore: refusalToStoreChoices,
   assemble: () => new ChatAssembler(),
   replay: replayChat,
-  usageOf: usageOfChoices,
+  usageOf: (answer) => readUsage(answer.usage),
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: isUsageChunk,
   mayTellUsage: mayTellNoChoices,
@@ -37,12 +37,6 @@ export function refusalToStoreChoices(answer: JsonObject): string | undefined {
     if (choice.finish_reason === "error" || isObject(choice.error)) return "error-choice";
   }
   return undefined;
-}
-
-/** Tokens as OpenAI tells them. */
-export function usageOfChoices(answer: JsonObject): TokenUsage | undefined {
-  if (!isObject(answer.usage)) return undefined;
-  return { inputTokens: countOf(answer.usage.prompt_tokens), outputTokens: countOf(answer.usage.completion_tokens) };
 }
 
 /** The closing chunk with usage has no choices. Looked for in the bytes: parsing every chunk on its way through would cost the stream. */

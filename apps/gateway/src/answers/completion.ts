@@ -1,6 +1,6 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { isUsageChunk, mayTellNoChoices, PADDING, refusalToStoreChoices, usageOfChoices } from "./chat.ts";
-import { type AnswerFamily, countOf, type ReplayOptions, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { isUsageChunk, mayTellNoChoices, PADDING, refusalToStoreChoices } from "./chat.ts";
+import { type AnswerFamily, countOf, type ReplayOptions, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { replaceFields } from "./merge-delta.ts";
 import { cutText } from "./pieces.ts";
@@ -14,7 +14,7 @@ export const completionFamily: AnswerFamily = {
   refusalToStore: refusalToStoreChoices,
   assemble: () => new CompletionAssembler(),
   replay: replayCompletion,
-  usageOf: usageOfChoices,
+  usageOf: (answer) => readUsage(answer.usage),
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: isUsageChunk,
   mayTellUsage: mayTellNoChoices,

@@ -1,11 +1,16 @@
 import type { Endpoint } from "@larder/cache-core/keys";
 import type { SseEvent } from "../sse/splitter.ts";
-import type { JsonObject } from "./json.ts";
+import { isObject, type JsonObject } from "./json.ts";
 
 /** Tokens that an answer cost. */
 export interface TokenUsage {
+  /** All of the input, whatever came from the provider's own prompt cache included. */
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Of the input, what the provider has read from its prompt cache; absent when nothing. */
+  readonly cacheReadTokens?: number;
+  /** Of the input, what it has written there; absent when nothing. */
+  readonly cacheWriteTokens?: number;
 }
 
 /** Puts a streamed answer together as it would have come without streaming. */
@@ -60,6 +65,24 @@ export function zeroNumbers(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(zeroNumbers);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, zeroNumbers(inner)]));
+}
+
+/**
+ * Tokens as any of the APIs tells them. OpenAI's count of the input contains what went through the prompt cache; Anthropic's does not, and is told
+ * beside it. Where both are told, as by gateways in between, the former holds.
+ */
+export function readUsage(usage: unknown): TokenUsage | undefined {
+  if (!isObject(usage)) return undefined;
+  const details = [usage.prompt_tokens_details, usage.input_tokens_details].find(isObject);
+  const isApart = usage.prompt_tokens === undefined && !details;
+  const cacheReadTokens = countOf(details?.cached_tokens ?? usage.cache_read_input_tokens ?? usage.prompt_cache_hit_tokens);
+  const cacheWriteTokens = countOf(details?.cache_write_tokens ?? usage.cache_creation_input_tokens);
+  return {
+    inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
+    outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
+    ...(cacheReadTokens > 0 ? { cacheReadTokens } : {}),
+    ...(cacheWriteTokens > 0 ? { cacheWriteTokens } : {}),
+  };
 }
 
 /** A finite number that is not negative, else 0. */

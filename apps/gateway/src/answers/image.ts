@@ -1,5 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { type AnswerFamily, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { takePartials, withPartials } from "./partial-images.ts";
 
@@ -18,10 +18,7 @@ export const imageFamily: AnswerFamily = {
   },
   assemble: () => new ImageAssembler(),
   replay: replayImage,
-  usageOf: (answer) =>
-    isObject(answer.usage)
-      ? { inputTokens: countOf(answer.usage.input_tokens), outputTokens: countOf(answer.usage.output_tokens) }
-      : undefined,
+  usageOf: (answer) => readUsage(answer.usage),
   withZeroUsage: (answer) => ("usage" in answer ? { ...answer, usage: zeroNumbers(answer.usage) } : answer),
   isUsageEvent: () => false,
   mayTellUsage: () => false,

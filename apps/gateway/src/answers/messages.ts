@@ -1,5 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { type AnswerFamily, countOf, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject, setField } from "./json.ts";
 import { cutText } from "./pieces.ts";
 
@@ -15,10 +15,7 @@ export const messagesFamily: AnswerFamily = {
   },
   assemble: () => new MessagesAssembler(),
   replay: replayMessages,
-  usageOf: (answer) =>
-    isObject(answer.usage)
-      ? { inputTokens: countOf(answer.usage.input_tokens), outputTokens: countOf(answer.usage.output_tokens) }
-      : undefined,
+  usageOf: (answer) => readUsage(answer.usage),
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: () => false,
   mayTellUsage: () => false,

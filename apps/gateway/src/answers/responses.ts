@@ -1,5 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { type AnswerFamily, countOf, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { type AnswerFamily, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { withPartials } from "./partial-images.ts";
 import { PARTIAL_IMAGE, replayResponse } from "./replay-response.ts";
@@ -14,10 +14,7 @@ export const responsesFamily: AnswerFamily = {
   },
   assemble: () => new ResponsesAssembler(),
   replay: replayResponse,
-  usageOf: (answer) =>
-    isObject(answer.usage)
-      ? { inputTokens: countOf(answer.usage.input_tokens), outputTokens: countOf(answer.usage.output_tokens) }
-      : undefined,
+  usageOf: (answer) => readUsage(answer.usage),
   withZeroUsage: (answer) => ({ ...answer, usage: zeroNumbers(answer.usage ?? null) }),
   isUsageEvent: () => false,
   mayTellUsage: () => false,

@@ -76,7 +76,11 @@ function isMeta({ owner, model, upstreamModel, provider, createdAt, ttlMs, upstr
   if (typeof provider !== "string" || !PROVIDER.test(provider)) return false;
   if (upstreamModel !== undefined && typeof upstreamModel !== "string") return false;
   if (!isCount(createdAt) || !isCount(ttlMs) || !isCount(upstreamMs)) return false;
-  return usage === undefined || (isObject(usage) && isCount(usage.inputTokens) && isCount(usage.outputTokens));
+  return usage === undefined || (isObject(usage) && isUsage(usage));
+}
+
+function isUsage({ inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 }: JsonObject): boolean {
+  return [inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens].every(isCount);
 }
 
 function isCount(value: unknown): boolean {

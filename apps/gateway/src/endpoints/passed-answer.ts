@@ -1,4 +1,4 @@
-import { countOf, type TokenUsage } from "../answers/family.ts";
+import { readUsage, type TokenUsage } from "../answers/family.ts";
 import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
@@ -116,10 +116,5 @@ export class PassedAnswer {
 /** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events. */
 function usageIn(told: JsonObject): TokenUsage | undefined {
   const holder = [told, told.response, told.message].filter(isObject).find((object) => isObject(object.usage));
-  const usage = holder?.usage as JsonObject | undefined;
-  if (!usage) return undefined;
-  return {
-    inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens),
-    outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
-  };
+  return readUsage(holder?.usage);
 }
