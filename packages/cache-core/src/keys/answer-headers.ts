@@ -1,3 +1,6 @@
+import { describeValue } from "../check-option.ts";
+import { CacheError } from "../errors.ts";
+
 /** Headers as `node:http` gives them, any record of names and values, or pairs such as a `Headers` object or a `Map` has. */
 export type RequestHeaders =
   | Readonly<Record<string, string | readonly string[] | undefined>>
@@ -38,6 +41,13 @@ function joinPairs(pairs: Iterable<readonly [name: string, value: string]>): Rec
   return record;
 }
 
+/** Values given one by one mean what they mean joined. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is no header's value */
+function textOf(name: string, value: string | readonly string[]): string {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.join(", ");
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `header ${name} must be a string or an array of strings, got ${describeValue(value)}`);
+}
+
 /** The headers that are part of the key, as JSON of sorted pairs of lower-case name and value; `""` when there are none. */
 export function selectAnswerHeaders(headers: RequestHeaders): string {
   const record: Readonly<Record<string, string | readonly string[] | undefined>> = isPairs(headers) ? joinPairs(headers) : headers;
@@ -48,8 +58,7 @@ export function selectAnswerHeaders(headers: RequestHeaders): string {
     const lower = name.toLowerCase();
     if (value !== undefined && isAnswerHeader(lower)) {
       selected ??= [];
-      // Values given one by one mean what they mean joined.
-      selected.push([lower, typeof value === "string" ? value : value.join(", ")]);
+      selected.push([lower, textOf(lower, value)]);
     }
   }
   if (selected === undefined) return "";

@@ -31,6 +31,13 @@ test.each(["", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "1.e1", "0x1", "
   },
 );
 
+test("an exponent of at most twelve digits, in the canonical form too, so that it can be read again", () => {
+  expect(canonicalNumber("1e999999999999")).toBe("1e+999999999999");
+  expect(canonicalNumber("0.01e-999999999997")).toBe("1e-999999999999");
+  for (const token of ["1e1000000000000", "12e999999999999", "0.1e-999999999999"])
+    expect(() => canonicalNumber(token)).toThrow("an exponent of more than 12 digits");
+});
+
 test("tells which numbers JSON.parse keeps", () => {
   const kept = ["0", "0.1", "9007199254740992", "1e-7", "1.7976931348623157e+308", "5e-324"];
   const lost = ["9007199254740993", "1e+400", "1e-400", "0.10000000000000001", "333333333.33333329"];

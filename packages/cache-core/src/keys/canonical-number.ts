@@ -37,9 +37,11 @@ function exactNumber(token: string): string {
   const digits = whole + fraction;
   const { start, end } = significant(digits);
   if (start === end) return "0";
-  if (exponent.replace(/^[+-]?0*/, "").length > MAX_EXPONENT_DIGITS)
+  const point = whole.length - start + Number(exponent);
+  // Of the canonical form, too, which must be readable itself: `12e999999999999` has one digit more there.
+  if (exponent.replace(/^[+-]?0*/, "").length > MAX_EXPONENT_DIGITS || Math.abs(point - 1) >= 10 ** MAX_EXPONENT_DIGITS)
     throw invalidRequest(`a number has an exponent of more than ${MAX_EXPONENT_DIGITS} digits`);
-  return sign + layOut(digits.slice(start, end), whole.length - start + Number(exponent));
+  return sign + layOut(digits.slice(start, end), point);
 }
 
 /**

@@ -106,7 +106,7 @@ export class KeyScopes {
   /**
    * The scope of a request.
    * @throws {CacheError} ERR_CACHE_INVALID_OPTION when the tenant is not a string of at least one character, the endpoint none of `endpoints`, or the
-   * namespace no string
+   * namespace or a header that is part of the key no string
    */
   of(parts: KeyScopeParts): KeyScope {
     const { endpoint, tenant, namespace = "" } = parts;

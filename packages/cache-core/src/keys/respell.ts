@@ -2,13 +2,20 @@ const HIGH_SURROGATES = 0xd800;
 const LOW_SURROGATES = 0xdc00;
 const SURROGATES_END = 0xdfff;
 
-const HEX = /^[0-9a-fA-F]{4}$/;
+/** The value of a hexadecimal digit; negative for any other character, NaN included. */
+function digitAt(token: string, index: number): number {
+  const code = token.charCodeAt(index);
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 0x20;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
 
 /** The code unit of the escape whose backslash is at `index`; `undefined` when it is not `\\u` and four hexadecimal digits. */
 function unitAt(token: string, index: number): number | undefined {
   if (token.charCodeAt(index) !== 92 || token.charCodeAt(index + 1) !== 117) return undefined;
-  const digits = token.slice(index + 2, index + 6);
-  return HEX.test(digits) ? Number.parseInt(digits, 16) : undefined;
+  const high = (digitAt(token, index + 2) << 4) | digitAt(token, index + 3);
+  const unit = (high << 8) | (digitAt(token, index + 4) << 4) | digitAt(token, index + 5);
+  return unit < 0 ? undefined : unit;
 }
 
 /** UTF-8 as byte text, of a code point from U+0080 on that is no surrogate. */

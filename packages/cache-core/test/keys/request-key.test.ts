@@ -319,6 +319,13 @@ describe("besides the body a key depends on", () => {
     );
   });
 
+  test("no header that is neither text nor a list of texts, named in the error", () => {
+    for (const value of [5, null, {}])
+      expect(() => key({ headers: { "Anthropic-Version": value } as unknown as RequestHeaders })).toThrow(
+        "header anthropic-version must be",
+      );
+  });
+
   test("every value of a header that comes twice as pairs, as node:http and Headers join them", () => {
     const twice = [
       ["Anthropic-Beta", "a"],
