@@ -109,7 +109,7 @@ export class InvalidationDesk<V> {
     if (target.kind === "key") {
       if (!ablated.has("local-generation")) generations.advance(target.key);
       flights.invalidate(target.key);
-      l1.delete(target.key);
+      this.#empty(() => l1.delete(target.key));
       return;
     }
     flights.invalidateAll();
@@ -117,7 +117,16 @@ export class InvalidationDesk<V> {
     else if (target.kind === "pattern") marks.markPattern(target.pattern);
     else {
       marks.markAll();
-      l1.clear();
+      this.#empty(() => l1.clear());
+    }
+  }
+
+  /** A first tier that fails, closed under this cache for example, must not keep the others from being told: what it may still hold is void. */
+  #empty(drop: () => void): void {
+    try {
+      drop();
+    } catch {
+      this.#options.marks.markAll();
     }
   }
 

@@ -32,7 +32,10 @@ function check(options: GetOrSetOptions): void {
   if (options.jitter !== undefined) checkShare("jitter", options.jitter);
   checkTags(options.tags);
   const { singleFlight, signal } = options;
-  if (signal) checkFunction("signal.addEventListener", signal.addEventListener);
+  if (signal) {
+    checkFunction("signal.addEventListener", signal.addEventListener);
+    checkFunction("signal.removeEventListener", signal.removeEventListener);
+  }
   if (singleFlight !== undefined && singleFlight !== "fleet" && singleFlight !== "process") {
     throw new CacheError("ERR_CACHE_INVALID_OPTION", 'singleFlight must be "fleet" or "process"');
   }
@@ -86,7 +89,8 @@ export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | un
     errorTtlMs: options.errorTtlMs ?? defaults.errorTtlMs,
     softTimeoutMs: options.softTimeoutMs ?? defaults.softTimeoutMs,
     timeoutMs: options.timeoutMs ?? defaults.timeoutMs,
-    tags: options.tags ?? defaults.tags,
+    // Copied: a load that follows this call's may begin when the caller has put other tags into the array.
+    tags: options.tags === undefined ? defaults.tags : [...options.tags],
     forceRefresh: options.forceRefresh ?? defaults.forceRefresh,
     signal: options.signal,
   };

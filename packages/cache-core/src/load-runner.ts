@@ -2,8 +2,9 @@ import { ablated } from "./ablation.ts";
 import { Budget } from "./budget.ts";
 import type { AbortSignalLike, LoadContext, Loader, SyncCache } from "./cache.ts";
 import type { Clock } from "./clock.ts";
+import { CacheError } from "./errors.ts";
 import { publishEvent } from "./events.ts";
-import type { FencedStore, Reservation, StoreEntry } from "./fenced-store.ts";
+import type { FencedStore, FillOutcome, LeaseOutcome, Reservation, StoreEntry } from "./fenced-store.ts";
 import type { Flight } from "./flight.ts";
 import type { Generations } from "./generations.ts";
 import type { BackendCall } from "./invalidation.ts";
@@ -75,7 +76,13 @@ export class LoadRunner<V> {
   async #runBehind(l2: FencedStore<V>, request: LoadRequest<V>): Promise<V | undefined> {
     const call = this.createCall(request.flight.cancellation);
     if (request.reason === "miss" || request.reason === "stale") {
-      const found = this.#take(request, await l2.read(request.flight.key, call));
+      let entry: StoreEntry<V> | undefined;
+      try {
+        entry = await l2.read(request.flight.key, call);
+      } catch (error) {
+        this.pardon(error, call.signal);
+      }
+      const found = this.#take(request, entry);
       if (found) return found.value;
     }
     // An invalidation may have come meanwhile: a reservation made now would carry the new fence and let the old flight's value through.
@@ -89,6 +96,15 @@ export class LoadRunner<V> {
   createCall(signal?: AbortSignalLike): BackendCall {
     const budget = new Budget(this.#options.backendBudgetMs, this.#options.clock);
     return signal ? { budget, signal } : { budget };
+  }
+
+  /**
+   * A second tier promises not to fail; one that does all the same, closed under this cache for example, has nothing and is not waited for.
+   * @throws what it failed with, when the load was cancelled meanwhile, or the caller asked for what cannot be
+   */
+  pardon(error: unknown, signal?: AbortSignalLike): void {
+    if (signal?.aborted || (CacheError.is(error) && error.code === "ERR_CACHE_INVALID_OPTION")) throw error;
+    this.#options.counters.errors += 1;
   }
 
   /** Puts an entry of the second tier into the first, if nothing was invalidated since `flight` was captured. */
@@ -131,7 +147,12 @@ export class LoadRunner<V> {
     const { flight, policy, reason } = request;
     let wantsLease = policy.singleFlight === "fleet" && reason !== "forced";
     for (let round = 1; ; round += 1) {
-      const reservation = await l2.reserve(flight.key, wantsLease, call);
+      let reservation: Reservation<V> | undefined;
+      try {
+        reservation = await l2.reserve(flight.key, wantsLease, call);
+      } catch (error) {
+        this.pardon(error, call.signal);
+      }
       if (!reservation) return {};
       const isWanted = reason === "miss" || reason === "stale";
       const found = isWanted && reservation.entry && reservation.entry.freshMs > 0 ? this.#take(request, reservation.entry) : undefined;
@@ -142,7 +163,12 @@ export class LoadRunner<V> {
       if (reservation.lease === "owned") flight.holdLease((outcome) => this.#options.trackWrite(l2.release(reservation, outcome)));
       if (reservation.lease !== "held") return { reservation };
       this.#missReads(flight);
-      const outcome = await l2.awaitFill(reservation, call);
+      let outcome: LeaseOutcome = "failed";
+      try {
+        outcome = await l2.awaitFill(reservation, call);
+      } catch (error) {
+        this.pardon(error, call.signal);
+      }
       if (outcome !== "stored" || round >= LEASE_ROUNDS) wantsLease = false;
       if (!this.#isCurrent(flight)) return {};
     }
@@ -214,7 +240,12 @@ export class LoadRunner<V> {
     entry: StoredEntry<V>,
     options: Parameters<FencedStore<V>["fill"]>[2],
   ): Promise<void> {
-    const outcome = await l2.fill(reservation, entry.value, options);
+    let outcome: FillOutcome = "failed";
+    try {
+      outcome = await l2.fill(reservation, entry.value, options);
+    } catch {
+      // As a fill that it tells to have failed.
+    }
     if (outcome === "failed") this.#options.counters.errors += 1;
     if (outcome !== "rejected") return;
     this.#options.counters.rejectedFills += 1;

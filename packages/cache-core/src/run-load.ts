@@ -1,5 +1,5 @@
 import type { AbortSignalLike, LoadContext, Loader, LoadStoreOptions } from "./cache.ts";
-import { checkDurationMs, checkTags } from "./check-option.ts";
+import { checkDurationMs, checkOptions, checkTags } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
 import type { Flight } from "./flight.ts";
 
@@ -40,6 +40,7 @@ class RunningLoad<V> implements LoadContext<V> {
     this.reason = reason;
     this.#flight = flight;
     this.setOptions = (options) => {
+      checkOptions(options);
       if (options.ttlMs !== undefined) checkDurationMs("ttlMs", options.ttlMs);
       if (options.tags !== undefined) checkTags(options.tags);
       asked.options = { ...asked.options, ...options };

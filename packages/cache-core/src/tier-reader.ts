@@ -1,7 +1,7 @@
 import type { SyncCache } from "./cache.ts";
 import { checkKey } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
-import type { FencedStore } from "./fenced-store.ts";
+import type { FencedStore, StoreEntry } from "./fenced-store.ts";
 import type { Servable, StoredEntry } from "./stored-entry.ts";
 import type { TierParts } from "./tier-parts.ts";
 
@@ -36,8 +36,24 @@ export class TierReader<V> {
   async read(l2: FencedStore<V>, key: string): Promise<Servable<V> | undefined> {
     const { flights, desk, runner } = this.#options;
     const captured = flights.capture(key);
-    const found = desk.covers(key) ? undefined : await l2.read(key, runner.createCall());
+    let found: StoreEntry<V> | undefined;
+    try {
+      if (!desk.covers(key)) found = await l2.read(key, runner.createCall());
+    } catch (error) {
+      runner.pardon(error);
+    }
     return found && { status: found.freshMs > 0 ? "hit" : "stale", entry: runner.adopt(captured, found) };
+  }
+
+  /** Whether the second tier has a live entry. */
+  async has(l2: FencedStore<V>, key: string): Promise<boolean> {
+    const { desk, runner } = this.#options;
+    try {
+      return !desk.covers(key) && (await l2.has(key));
+    } catch (error) {
+      runner.pardon(error);
+      return false;
+    }
   }
 
   /** Something was invalidated since the entry was captured: keeps it under the current epoch, or drops it, by its own key and tags. */

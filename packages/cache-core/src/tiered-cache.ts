@@ -146,7 +146,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
     checkOptions(options);
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
-    const tags = checkTags(options.tags);
+    // Copied: the entry must fall with the tags that it was given, whatever the caller does with the array afterwards.
+    const tags = [...checkTags(options.tags)];
     this.#desk.drop({ kind: "key", key });
     const isKept = this.#l1.set(key, createStoredEntry(value, { now: this.#clock.now(), ttlMs, epoch: this.#marks.epoch, tags }), {
       ttlMs,
@@ -159,7 +160,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   has(key: string): MaybePromise<boolean> {
     this.#checkOpen();
     if (this.#find(key, this.#l1.get(key))?.status === "hit") return true;
-    return this.#l2 && !this.#desk.covers(key) ? this.#l2.has(key) : false;
+    return this.#l2 ? this.#reader.has(this.#l2, key) : false;
   }
 
   /**

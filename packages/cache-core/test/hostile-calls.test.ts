@@ -3,7 +3,14 @@ import { describe, expect, it } from "vitest";
 import { ManualClock, settle } from "../../cache-testing/src/manual-clock.ts";
 import { NaiveCache } from "../../cache-testing/src/naive-cache.ts";
 import { NaiveStore } from "../../cache-testing/src/naive-store.ts";
-import { type GetOrSetOptions, MemoryInvalidationBus, TieredCache, type TieredCacheOptions } from "../src/index.ts";
+import {
+  Budget,
+  type GetOrSetOptions,
+  type LoadStoreOptions,
+  MemoryInvalidationBus,
+  TieredCache,
+  type TieredCacheOptions,
+} from "../src/index.ts";
 
 const setUp = (options: Partial<TieredCacheOptions<unknown>> = {}) => {
   const clock = new ManualClock();
@@ -118,6 +125,105 @@ it("refuses a bare number in place of the options of getOrSet, on a hit as on a 
     }
     await cache.set("key", 1);
   }
+});
+
+it("refuses a bare number that a loader sets as options", async () => {
+  const { cache } = setUp();
+  const load = cache.getOrSet("key", ({ setOptions }) => {
+    setOptions(1_000 as LoadStoreOptions);
+    return 1;
+  });
+  await expect(load).rejects.toMatchObject(refused("options must be an object such as { ttlMs: 60_000 }"));
+});
+
+it("refuses a signal that cannot be let go of again, by name: who waits with it would wait for ever", () => {
+  const { cache } = setUp();
+  const signal = { aborted: false, addEventListener: () => {} };
+  const call = (): unknown => cache.getOrSet("key", () => 1, { signal: signal as unknown as AbortSignal });
+  expect(call).toThrow("signal.removeEventListener must be a function");
+});
+
+describe("an array of tags that its caller uses again", () => {
+  it("does not change what a set entry falls with", async () => {
+    const { cache } = setUp();
+    const tags = ["first"];
+    await cache.set("key", 1, { tags });
+    tags[0] = "second";
+    await cache.invalidateTag("first");
+    expect(await cache.get("key")).toBe(undefined);
+  });
+
+  it("does not change what a load that follows its call falls with", async () => {
+    const clock = new ManualClock();
+    const store = new NaiveStore<unknown>({ clock });
+    const { cache: other } = setUp({ clock, l2: store });
+    await other.getOrSet("key", () => "old", { ttlMs: 10, staleWhileRevalidateMs: 1_000 });
+    await settle();
+    clock.advance(11);
+    const { cache } = setUp({ clock, l2: store });
+    const tags = ["first"];
+    const answer = cache.getOrSet("key", () => "new", { tags, staleWhileRevalidateMs: 1_000 });
+    tags[0] = "second";
+    expect(await answer).toBe("old");
+    await settle();
+    expect(await cache.get("key")).toBe("new");
+    await cache.invalidateTag("first");
+    expect(await cache.get("key")).toBe(undefined);
+  });
+});
+
+describe("a tier that fails although it promised not to", () => {
+  const broken = (method: string, clock: ManualClock): NaiveStore<unknown> => {
+    const store = new NaiveStore<unknown>({ clock });
+    const fail = (): Promise<never> => Promise.reject(new Error("broken"));
+    return new Proxy(store, {
+      get: (target, name) => {
+        if (name === method) return fail;
+        const member = Reflect.get(target, name, target) as unknown;
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+  };
+
+  for (const method of ["read", "reserve", "fill"]) {
+    it(`is a miss for readers when it is the second one's ${method}, counted`, async () => {
+      const clock = new ManualClock();
+      const { cache } = setUp({ clock, l2: broken(method, clock) });
+      expect(await cache.getOrSet("key", () => "loaded")).toBe("loaded");
+      await settle();
+      expect(await cache.get("other")).toBe(undefined);
+      expect((await cache.lookup("other")).status).toBe("miss");
+      expect(cache.stats()).toMatchObject({ loads: 1, errors: method === "read" ? 3 : 1 });
+    });
+  }
+
+  it("does not hold up who waits for another process's load", async () => {
+    const clock = new ManualClock();
+    const l2 = broken("awaitFill", clock);
+    await l2.reserve("key", true, { budget: new Budget(50, clock) });
+    const { cache } = setUp({ clock, l2 });
+    expect(await cache.getOrSet("key", () => "loaded")).toBe("loaded");
+    expect(cache.stats()).toMatchObject({ loads: 1, errors: 1 });
+  });
+
+  it("has nothing when it is the second one's has", async () => {
+    const clock = new ManualClock();
+    const { cache } = setUp({ clock, l2: broken("has", clock) });
+    expect(await cache.has("key")).toBe(false);
+    expect(cache.stats().errors).toBe(1);
+  });
+
+  it("keeps no other cache from being told, when the first one was closed", async () => {
+    const clock = new ManualClock();
+    const bus = new MemoryInvalidationBus();
+    const l1 = new NaiveCache<never>({ clock });
+    const { cache } = setUp({ clock, bus, l1 });
+    const { cache: peer } = setUp({ clock, bus });
+    await peer.getOrSet("key", () => "old");
+    l1.close();
+    expect(await cache.invalidate("key")).toEqual({ propagated: true, pending: 0 });
+    expect(await peer.get("key")).toBe(undefined);
+  });
 });
 
 it("leaves no rejection unhandled when a later entry of setMany is refused", async () => {
