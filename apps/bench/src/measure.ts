@@ -36,13 +36,13 @@ export interface InterleavedOptions {
   readonly batchMs: number;
   /** Milliseconds each contender runs before anything counts. @default 4 * batchMs */
   readonly warmUpMs?: number;
-  /** Fixed number of operations for every batch instead of the calibrated one. Needed where the work depends on the count. */
+  /** Fixed number of operations for every batch instead of the calibrated one. Needed where the work depends on the count. @default calibrated */
   readonly operations?: number;
   /** Contender whose batches are the denominator. Absent: no ratios, no ties. */
   readonly baseline?: string;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Called after each round with the share done, 0 to 1. */
+  /** Called after each round with the share done, 0 to 1. @default nobody */
   readonly onRound?: (done: number) => void;
 }
 

@@ -16,7 +16,7 @@ export interface RunOptions {
   readonly progress: RunProgress;
   /** Runs one scenario, wherever that is. */
   readonly runOne: (name: string) => Promise<ScenarioReport>;
-  /** Told of each scenario as it ends, so that its tables can be shown before the next one runs. */
+  /** Told of each scenario as it ends, so that its tables can be shown before the next one runs. @default nobody */
   readonly onReport?: (report: ScenarioReport) => void;
 }
 

@@ -8,7 +8,7 @@ export interface TaskOptions {
   readonly timeoutMs?: number;
   /** Whether what the process prints is thrown away: for tasks that make trouble on purpose. @default false */
   readonly isQuiet?: boolean;
-  /** Called for each message the task sends before its result. */
+  /** Called for each message the task sends before its result. @default nobody: they are dropped */
   readonly onMessage?: (message: unknown) => void;
 }
 

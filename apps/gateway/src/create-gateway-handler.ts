@@ -12,7 +12,7 @@ import { ProviderTable } from "./upstream/provider-table.ts";
 
 /** How a gateway inside another application is made. */
 export interface GatewayHandlerOptions {
-  /** Settings as in `larder.config.json`: upstreams, routes, cache. Those of a server (address, keys, database, Redis) are not used. */
+  /** Settings as in `larder.config.json`: upstreams, routes, cache. Those of a server (address, keys, database, Redis) are not used. @default none: the sandbox provider answers */
   readonly settings?: z.input<typeof settingsSchema>;
   /** Whose entries a request uses; `undefined` refuses it with 401. @default one tenant for all: who may call is the application's affair */
   readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;

@@ -27,9 +27,13 @@ export interface GatewayCoreOptions {
   readonly telemetry?: Telemetry | undefined;
   /** @default none: nothing is listed beside the upstreams' own models, and what hits save is not told in dollars */
   readonly catalog?: ModelCatalog;
+  /** What tokens cost, to tell what hits save. @default none: nothing is told in dollars */
   readonly prices?: PriceBook;
+  /** Where answers are shared with other processes. @default none: memory alone */
   readonly l2?: FencedStore<StoredAnswer> | undefined;
+  /** Carries invalidations to and from other processes. @default none: nobody is told */
   readonly bus?: InvalidationBus | undefined;
+  /** Counts the fleet's requests and tokens for limits. @default none: each process counts its own */
   readonly counter?: SharedCounter | undefined;
   /** Faults in a row that open a provider's breaker; `Infinity`: it is called whatever came before. @default 5 */
   readonly faultsToOpen?: number;

@@ -6,8 +6,10 @@ import type { SharedCounter } from "./security/rate-limiter.ts";
 
 /** What processes share: values, invalidations, counters. All of it may be away at any time. */
 export interface SharedTier {
+  /** Absent without Redis: workers of one machine share invalidations alone. */
   readonly l2: FencedStore<StoredAnswer> | undefined;
   readonly bus: InvalidationBus | undefined;
+  /** Absent without Redis: limits are each process's own. */
   readonly counter: SharedCounter | undefined;
   /** Opens the catalog's mirror; absent where there is no Redis. */
   readonly openMirror?: () => Promise<Mirror>;

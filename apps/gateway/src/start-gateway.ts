@@ -50,8 +50,9 @@ export interface RunningGateway {
 export interface StartOptions {
   /** What relative paths are relative to. @default the working directory */
   readonly directory?: string;
+  /** @default JSON lines on stderr, from the level of the settings on */
   readonly log?: Log;
-  /** What the processes share, when it has been opened already: workers of one machine. */
+  /** What the processes share, when it has been opened already: workers of one machine. @default opened as the settings say */
   readonly shared?: SharedTier;
   /** The other processes of this gateway. @default none */
   readonly survey?: Survey;

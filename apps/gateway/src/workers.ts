@@ -11,6 +11,7 @@ import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
 export interface Announcement {
   readonly url: string;
   readonly adminTokenFile: string | undefined;
+  /** Only at the start that made it: shown once, on a terminal. */
   readonly newAdminToken: string | undefined;
 }
 

@@ -36,12 +36,18 @@ export type EntryFault = "short" | "foreign" | "checksum" | "owner" | "stamp";
 
 /** What is stored, apart from the stamp. */
 export interface EntryParts {
+  /** The codec's number: bytes of another one are a miss. */
   readonly codec: number;
+  /** Number of the method; 0 = none. */
   readonly compression: number;
+  /** Number of the method; 0 = none. */
   readonly sealing: number;
+  /** Milliseconds from `storedAt` on for which it is live; `Infinity` = until evicted. */
   readonly ttlMs: number;
+  /** Milliseconds after that for which it may be served as stale. */
   readonly staleMs: number;
   readonly tags: readonly string[];
+  /** The caller's key, compared at the read: names in Redis could meet. */
   readonly owner: string;
   readonly body: Uint8Array;
 }

@@ -37,8 +37,11 @@ export interface EntryWriterOptions {
   readonly keySpace: KeySpace;
   readonly lanes: readonly Lane[];
   readonly counters: RedisCounters;
+  /** Milliseconds > 0 that a write may wait; past it the script refuses itself. */
   readonly timeoutMs: number;
+  /** Invalidations that the log keeps at least. */
   readonly logLength: number;
+  /** Publishes by SPUBLISH. */
   readonly isSharded: boolean;
 }
 

@@ -26,9 +26,11 @@ export interface LaneOptions {
   readonly port: RedisPort;
   readonly desk: CallDesk;
   readonly keySpace: KeySpace;
+  /** Its number among the lanes, from 0: part of its keys' hash tag. */
   readonly index: number;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Calls in a row without an answer that open its breaker, integer >= 1. */
   readonly failureThreshold: number;
   readonly onState: (state: BreakerState) => void;
 }

@@ -18,6 +18,7 @@ export interface LeasesOptions {
   readonly keySpace: KeySpace;
   readonly wakes: WakeListener;
   readonly vigil: LaneVigil;
+  /** Milliseconds > 0 that taking or giving back may wait for Redis. */
   readonly timeoutMs: number;
   /** Milliseconds after which a load that never ends loses its lease. */
   readonly maxHoldMs: number;

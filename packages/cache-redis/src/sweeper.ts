@@ -19,6 +19,7 @@ export interface SweeperOptions {
   readonly survey: KeySurvey;
   readonly keySpace: KeySpace;
   readonly clock: Clock;
+  /** Told after each page of how many void entries it has freed. */
   readonly onSwept: (count: number) => void;
 }
 

@@ -31,6 +31,7 @@ export interface BusPair {
 /** What a bus cannot show. Declared with a reason, so that nothing is skipped in silence. */
 export interface MissingBusCapability {
   readonly capability: "cut" | "forget";
+  /** Why: stands in the title of the skipped test. */
   readonly reason: string;
 }
 

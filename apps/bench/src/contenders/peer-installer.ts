@@ -23,7 +23,7 @@ export interface PeerInstallerOptions {
   readonly folder?: string;
   /** Aborted on Ctrl-C: the install is ended and its half-made folder removed. */
   readonly signal: AbortSignal;
-  /** Told before an install, which takes seconds. */
+  /** Told before an install, which takes seconds. @default nobody */
   readonly onInstall?: (name: string, version: string) => void;
 }
 

@@ -4,10 +4,12 @@ import type { AdminParts } from "./admin-parts.ts";
 
 /** A process's numbers as plain data, which several processes' can be added up from. */
 export interface StatsSnapshot {
+  /** Of this process; of several workers, the longest. */
   readonly uptimeSeconds: number;
   /** By `endpoint verdict`. */
   readonly requests: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
+  /** By provider and outcome. */
   readonly upstreamCalls: Readonly<Record<string, number>>;
   readonly totals: Readonly<Record<"inFlight" | "abandoned", number>>;
   readonly saved: Readonly<Record<"inputTokens" | "outputTokens" | "usd" | "seconds", number>>;

@@ -50,11 +50,15 @@ function orThrowRefusal(answer: StoredAnswer | undefined): StoredAnswer | undefi
 
 /** What the answers' cache is made of. */
 export interface AnswerCacheOptions {
+  /** Answers held in memory at most, integer >= 1. */
   readonly maxEntries: number;
+  /** Bytes of answers held in memory at most, integer >= 1. */
   readonly maxBytes: number;
   /** Milliseconds > 0. */
   readonly ttlMs: number;
+  /** Where answers are shared with other processes. @default none: memory alone */
   readonly l2?: FencedStore<StoredAnswer> | undefined;
+  /** Carries invalidations to and from other processes. @default none: nobody is told */
   readonly bus?: InvalidationBus | undefined;
 }
 

@@ -7,6 +7,7 @@ const PIECE_BYTES = 64 * 1024;
 
 /** Some events of a stream, in the order in which they came. */
 export interface EventBatch {
+  /** Every byte of the events, as it came. */
   readonly all: Buffer;
   /** The same without the closing usage chunk, for callers who did not ask for it. */
   readonly lean: Buffer;

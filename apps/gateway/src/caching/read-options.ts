@@ -10,7 +10,9 @@ export interface ReadSettings {
   /** Milliseconds >= 0. */
   readonly staleIfErrorMs: number;
   readonly tags: readonly string[];
+  /** A stream waits for no other process: that would delay its first byte. */
   readonly isStream: boolean;
+  /** What is stored is not asked for, and replaced. */
   readonly isForced: boolean;
 }
 

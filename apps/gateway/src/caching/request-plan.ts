@@ -41,6 +41,7 @@ export interface RequestPlan {
   readonly hasStreamOptions: boolean;
   /** `base64` or `float`: how embeddings are told. */
   readonly encodingFormat: "float" | "base64";
+  /** The target chosen by weight, then the fallbacks. Never empty. */
   readonly targets: readonly PlannedTarget[];
   readonly route: RouteSettings | undefined;
   /** Why the cache takes no part, whatever the caller says; `undefined` when it does. */

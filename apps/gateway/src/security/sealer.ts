@@ -57,7 +57,9 @@ export class Sealer {
 
 /** The key that seals, and those that only open any more. */
 export interface MasterKeys {
+  /** 32 bytes: seals and opens. */
   readonly masterKey: Buffer;
+  /** 32 bytes each: open what they have sealed, and seal nothing. */
   readonly previousMasterKeys: readonly Buffer[];
 }
 

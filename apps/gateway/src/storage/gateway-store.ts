@@ -14,6 +14,7 @@ export interface StoredProvider {
 /** A virtual key as it is kept: hashed. */
 export interface StoredKey {
   readonly id: string;
+  /** Digest of the key, see `hashKey`: the key itself is kept nowhere. */
   readonly hash: string;
   readonly tenant: string;
   readonly name: string;
@@ -21,11 +22,13 @@ export interface StoredKey {
   readonly limits: string;
   /** The beginning of the key, to recognise it by: at most 4 characters after its prefix. */
   readonly hint: string;
+  /** Epoch milliseconds. */
   readonly createdAt: number;
 }
 
 /** One line of the audit trail: who did what to what. Never a value. */
 export interface AuditEntry {
+  /** Epoch milliseconds. */
   readonly at: number;
   readonly actor: string;
   readonly action: string;

@@ -41,7 +41,7 @@ export interface ProviderDirectoryOptions {
   readonly guard: AddressGuard;
   /** Told of a stored provider that cannot be used. Never carries its credential. */
   readonly onProblem: (providerId: string, problem: string) => void;
-  /** Told of a credential that was sealed anew with the master key of now. */
+  /** Told of a credential that was sealed anew with the master key of now. @default nobody */
   readonly onResealed?: (providerId: string) => void;
 }
 

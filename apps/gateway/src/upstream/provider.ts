@@ -16,6 +16,7 @@ export interface Provider {
   readonly baseUrl: string;
   /** Which API it speaks natively: decides how the credential is sent. */
   readonly kind: "openai" | "anthropic";
+  /** `undefined`: called without one, or with the caller's. */
   readonly apiKey: Secret | undefined;
   /** Matters in passthrough only. */
   readonly passthrough: PassthroughUse | undefined;
@@ -23,6 +24,7 @@ export interface Provider {
   readonly headers: Readonly<Record<string, string>>;
   /** Models routed to it by name; empty: none beside `provider/model`. */
   readonly models: readonly string[];
+  /** Milliseconds that a call may take to its first byte, and each pause in its body. */
   readonly timeoutMs: number;
   /** Whose word it is: the operator's (environment, file) or saved through the admin API. */
   readonly source: "environment" | "file" | "database" | "sandbox";

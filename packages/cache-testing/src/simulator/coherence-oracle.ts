@@ -1,6 +1,7 @@
 /** A value as the simulated database gives it. */
 export interface VersionedValue {
   readonly key: string;
+  /** How many writes of the key came before: a later value has a greater one. */
   readonly version: number;
   /** When the loader that made it answered, or `set` was called with it, in virtual milliseconds: its time to live counts from there. */
   readonly at: number;
@@ -30,7 +31,9 @@ interface Problem {
 export interface ReadTicket {
   readonly process: number;
   readonly key: string;
+  /** Virtual milliseconds. */
   readonly startedAt: number;
+  /** The oldest version that the read may give. */
   readonly floor: number;
 }
 

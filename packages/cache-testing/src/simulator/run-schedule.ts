@@ -28,7 +28,9 @@ export interface ScheduleResult {
   readonly seed: number;
   /** What was promised and not kept; empty for a good schedule. */
   readonly violations: readonly string[];
+  /** Timers, replies and messages that were delivered. */
   readonly steps: number;
+  /** Reads that were judged. */
   readonly reads: number;
   /** Scripts that the server ran, by name. */
   readonly commands: Readonly<Record<string, number>>;

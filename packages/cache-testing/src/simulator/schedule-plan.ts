@@ -13,9 +13,11 @@ export interface LoadPlan {
   readonly readAfterMs: number;
   /** From there until it answers. */
   readonly answerAfterMs: number;
+  /** The loader throws, after its time. */
   readonly fails: boolean;
   /** When its caller gives up; `undefined` = never. */
   readonly abortAfterMs: number | undefined;
+  /** Loads though something live is stored. */
   readonly forceRefresh: boolean;
   /** Stale windows; 0 = none. */
   readonly staleWhileRevalidateMs: number;

@@ -7,6 +7,7 @@ const BATCH = 50;
 
 /** A range of seeds, and what it came to. */
 export interface SimulationReport {
+  /** Seeds go up from here by one; the same seed is the same schedule. */
   readonly firstSeed: number;
   readonly schedules: number;
   readonly steps: number;

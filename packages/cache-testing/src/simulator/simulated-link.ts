@@ -5,6 +5,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 export interface LinkWeather {
   /** One-way latency: at least this, and up to `spreadMs` more. */
   readonly latencyMs: number;
+  /** Milliseconds by which one delivery may take longer than another. */
   readonly spreadMs: number;
   /** That a command under way when its connection is cut takes effect all the same, later. */
   readonly lateEffect: number;
