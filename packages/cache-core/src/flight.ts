@@ -2,6 +2,9 @@ import { ablated } from "./ablation.ts";
 import { Cancellation } from "./cancellation.ts";
 import type { CacheError } from "./errors.ts";
 import type { StoredEntry } from "./stored-entry.ts";
+import { uniteTags } from "./unite-tags.ts";
+
+const NO_TAGS: readonly string[] = [];
 
 /** Where a flight belongs. */
 export interface FlightHost<V> {
@@ -43,7 +46,7 @@ export class Flight<V> {
   /** Monotonic milliseconds before the load: how old the data may be. */
   readonly capturedAt: number;
   /** Tags of everyone who joined: the entry must fall with each of them. */
-  readonly tags: Set<string> = new Set();
+  tags: readonly string[] = NO_TAGS;
   /** Set by an invalidation, or by a forced load that takes the flight's place. */
   isDetached = false;
   isSettled = false;
@@ -106,7 +109,7 @@ export class Flight<V> {
   join(tags: readonly string[], staleMs: number): void {
     this.#waiters += 1;
     this.staleMs = Math.min(this.staleMs, staleMs);
-    for (const tag of tags) this.tags.add(tag);
+    this.tags = uniteTags(this.tags, tags);
   }
 
   /** Counts a waiter out; the last one cancels a load that still runs, for its own reason. */

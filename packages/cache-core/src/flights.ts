@@ -12,6 +12,7 @@ import type { LoadRequest } from "./load-runner.ts";
 import type { Proof } from "./proof.ts";
 import type { MutableCounters } from "./stats.ts";
 import type { StoredEntry } from "./stored-entry.ts";
+import { uniteTags } from "./unite-tags.ts";
 
 /** What the flights of one cache share with its `TieredCache`. */
 export interface FlightsOptions<V> {
@@ -148,7 +149,7 @@ export class Flights<V> {
     }
     const flight = new Flight<V>(key, this.capture(key), this.#host);
     flight.stale = stale;
-    for (const tag of policy.tags) flight.tags.add(tag);
+    flight.tags = uniteTags(flight.tags, policy.tags);
     this.#byKey.set(key, flight);
     flight.result = this.#fly({ flight, loader, policy, reason });
     // Waiters have their own handlers; a load without any must not become an unhandled rejection.

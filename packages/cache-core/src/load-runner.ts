@@ -14,6 +14,7 @@ import type { RandomSource } from "./random.ts";
 import { type Loaded, runLoad } from "./run-load.ts";
 import type { MutableCounters } from "./stats.ts";
 import type { StoredEntry } from "./stored-entry.ts";
+import { uniteTags } from "./unite-tags.ts";
 
 /** How often a miss asks for the lease before it loads without one: each round another process stored, and it was invalidated again. */
 const LEASE_ROUNDS = 3;
@@ -217,7 +218,7 @@ export class LoadRunner<V> {
     const value = loaded.value as V;
     const ttlMs = this.#timeToLive(value, loaded.ttlMs, policy);
     const staleMs = Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
-    const tags = [...new Set([...flight.tags, ...loaded.tags])];
+    const tags = uniteTags(flight.tags, loaded.tags);
     const now = clock.now();
     const entry: StoredEntry<V> = {
       value,

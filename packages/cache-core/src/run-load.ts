@@ -3,6 +3,8 @@ import { checkDurationMs, checkOptions, checkTags } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
 import type { Flight } from "./flight.ts";
 
+const NO_TAGS: readonly string[] = [];
+
 /** What a loader made, and what it asked for. */
 export interface Loaded<V> {
   readonly value: V | undefined;
@@ -88,7 +90,8 @@ export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
         // What has ended holds nothing of the caller's: a Map that has been rehashed, such as that of the flights, keeps what was in it until a full collection.
         cancellation.removeEventListener("abort", onAbort);
         const { options, isSkipped } = asked;
-        resolve({ value, ttlMs: options.ttlMs, tags: options.tags ?? [], isSkipped, durationMs: clock.now() - startedAt });
+        const tags = options.tags === undefined ? NO_TAGS : [...options.tags];
+        resolve({ value, ttlMs: options.ttlMs, tags, isSkipped, durationMs: clock.now() - startedAt });
       },
       (error: unknown) => {
         cancellation.removeEventListener("abort", onAbort);
@@ -99,6 +102,11 @@ export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
 }
 
 /** Turns a loader that answers or throws at once into one that always gives a promise. */
-async function callLoader<V>(loader: Loader<V>, context: LoadContext<V>): Promise<V | undefined> {
-  return loader(context);
+function callLoader<V>(loader: Loader<V>, context: LoadContext<V>): Promise<V | undefined> {
+  // Not by an async function: it would wait for the loader's promise by two more of its own.
+  try {
+    return Promise.resolve(loader(context));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
