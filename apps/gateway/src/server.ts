@@ -51,11 +51,14 @@ export class GatewayServer {
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
       (request, response) => {
         if (this.#isDraining) response.shouldKeepAlive = false;
+        // Node leaves out what is beyond its bound, and what is left out may be what the request is about.
+        if (request.rawHeaders.length > MAX_HEADERS * 2) return refuse(request, response, 431, "The request has too many headers.");
+        request.url = originFormOf(request.url);
         if (ApiRouter.owns(request.url ?? "")) void api.handle(new NodeExchange(request, response, bodyTimeoutMs));
         else other(request, response);
       },
     );
-    this.#server.maxHeadersCount = MAX_HEADERS;
+    this.#server.maxHeadersCount = MAX_HEADERS + 1;
     this.#server.maxConnections = maxConnections;
     this.#server.on("clientError", answerClientError);
     this.#server.on("connection", (socket: Socket) => {
@@ -114,6 +117,13 @@ export class GatewayServer {
     this.#server.closeIdleConnections();
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
   }
+}
+
+/** A target as it is written to a server: clients may write it as to a proxy, with the server's address (RFC 9112 3.2.2). */
+function originFormOf(target = "/"): string {
+  const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];
+  if (path === undefined) return target;
+  return path.startsWith("/") ? path : `/${path}`;
 }
 
 /** What cannot be read as HTTP: an answer in JSON where there is still someone to answer, then the end. */

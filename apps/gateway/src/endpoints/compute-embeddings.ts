@@ -11,7 +11,7 @@ import type { Exchange } from "../http/exchange.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { endpointUrl } from "../upstream/provider.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { chargeEstimate, MAX_ANSWER_BYTES, onRetryOf, upstreamHeaders } from "./load-answer.ts";
+import { chargeEstimate, MAX_ANSWER_BYTES, onRetryOf, refuseNoAnswer, upstreamHeaders } from "./load-answer.ts";
 import { estimateUsage } from "./token-estimate.ts";
 
 /** Where embeddings are asked for. */
@@ -58,7 +58,9 @@ export async function computeEmbeddings(
       },
       request.identity.tenant,
     );
-    const parsed = parseObject((await answer.bytes(MAX_ANSWER_BYTES)).toString("utf8"));
+    const bytes = await answer.bytes(MAX_ANSWER_BYTES);
+    const parsed = parseObject(bytes.toString("utf8"));
+    if (parsed && isObject(parsed.error)) refuseNoAnswer(request, parsed, "error-body", answer, bytes);
     const made = parsed && toAnswers(parts, request, target, inputs, parsed, performance.now() - startedAt);
     if (!made) throw new UpstreamFailure("The provider did not answer with one embedding for each input.", { status: 502 });
     parts.meter.called(provider.id, "success");

@@ -12,7 +12,7 @@ import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { setMember } from "../upstream/rewrite-body.ts";
-import { headerOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
+import { mediaTypeOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { StreamReading, type WholeAnswer } from "./read-stream.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
@@ -109,7 +109,8 @@ export async function loadAnswer(
     );
     request.onHead?.(passedOnHeaders(answer.headers));
     // Small servers send streams without saying so: no official client looks at it.
-    const isStream = headerOf(answer.headers, "content-type")?.includes("text/event-stream") ?? request.plan.isStream;
+    const type = mediaTypeOf(answer.headers);
+    const isStream = type === undefined ? request.plan.isStream && answer.status === 200 : type === "text/event-stream";
     if (isStream) stream = new StreamReading(request.family, secrets, trace);
     const whole = stream ? await stream.read(answer, load) : readWhole(await answer.bytes(MAX_ANSWER_BYTES));
     const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets);

@@ -13,7 +13,7 @@ import type { CallTrace } from "../telemetry/telemetry.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
-import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import {
   type AnswerRequest,
@@ -96,7 +96,7 @@ function call(
 
 /** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */
 async function refuseUnstreamed(request: PassedRequest, answer: UpstreamAnswer): Promise<UpstreamAnswer> {
-  if (!/^application\/json\b/.test(headerOf(answer.headers, "content-type") ?? "")) return answer;
+  if (mediaTypeOf(answer.headers) !== "application/json") return answer;
   const bytes = await answer.bytes(MAX_ANSWER_BYTES).catch((error: unknown) => {
     throw toUpstreamFailure(error);
   });

@@ -3,7 +3,7 @@ import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
-import { headerOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { estimateUsage } from "./token-estimate.ts";
 
 /** Bytes of a JSON answer that are held until its end, to see whether it is an error: errors are small. */
@@ -31,9 +31,9 @@ export class PassedAnswer {
   #hasEnded = false;
 
   constructor(answer: UpstreamAnswer, secrets: ReadonlyArray<Secret | undefined>) {
-    const type = headerOf(answer.headers, "content-type") ?? "";
+    const type = mediaTypeOf(answer.headers);
     const isEncoded = (headerOf(answer.headers, "content-encoding") ?? "identity") !== "identity";
-    this.#kind = isEncoded ? "other" : /^text\/event-stream\b/.test(type) ? "stream" : /^application\/json\b/.test(type) ? "json" : "other";
+    this.#kind = isEncoded ? "other" : type === "text/event-stream" ? "stream" : type === "application/json" ? "json" : "other";
     this.#secrets = secrets;
     this.#held = this.#kind === "json" ? [] : undefined;
     this.#read = this.#kind === "json" ? [] : undefined;

@@ -38,12 +38,23 @@ class DecodedAnswer implements UpstreamAnswer {
   }
 
   get body(): AsyncIterable<Uint8Array> {
-    // Whoever reads the decoder is told of the failure; whoever stops reading it breaks the answer off.
-    pipeline(Readable.from(this.#answer.body), this.#decoder).catch(() => undefined);
-    return this.#decoder;
+    return decoded(this.#answer.body, this.#decoder);
   }
 
   discard(): void {
     this.#answer.discard();
   }
+}
+
+/** Whoever reads is told of a failure; whoever stops reading breaks the answer off. Nothing at all, as of HEAD, is no encoding cut short. */
+async function* decoded(body: AsyncIterable<Uint8Array>, decoder: Transform): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks = body[Symbol.asyncIterator]();
+  const first = await chunks.next();
+  if (first.done) return;
+  const all = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    yield first.value;
+    yield* { [Symbol.asyncIterator]: () => chunks };
+  };
+  pipeline(Readable.from(all()), decoder).catch(() => undefined);
+  yield* decoder;
 }

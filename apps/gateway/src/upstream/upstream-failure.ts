@@ -29,12 +29,17 @@ export class UpstreamFailure extends Error {
   constructor(message: string, details: UpstreamFailureDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "UpstreamFailure";
-    this.status = details.status;
+    this.status = sendableStatus(details.status);
     this.body = details.body;
     this.headers = details.headers ?? {};
     this.isRetryable = details.isRetryable ?? isRetryableStatus(details.status);
     this.isProviderFault = details.isProviderFault ?? details.status >= 500;
   }
+}
+
+/** A status that callers can be told: `fetch` takes a 407 for trouble with a proxy of its own, and there are none above 599. */
+function sendableStatus(status: number): number {
+  return status === 407 || status > 599 ? 502 : status;
 }
 
 /** Statuses that may go away: timeouts, conflicts, rate limits, server errors. */

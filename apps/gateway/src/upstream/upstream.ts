@@ -40,6 +40,11 @@ export function headerOf(headers: UpstreamAnswer["headers"], name: string): stri
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
+/** An answer's media type, in lower case and without parameters; `undefined` where it is not told. */
+export function mediaTypeOf(headers: UpstreamAnswer["headers"]): string | undefined {
+  return headerOf(headers, "content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+}
+
 /** Collects a body up to a bound. @throws {RangeError} beyond it */
 export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];

@@ -1,0 +1,103 @@
+import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type Bed, chat, startBed } from "./support/start.ts";
+import { chatEvents } from "./support/upstream.ts";
+
+let bed: Bed;
+beforeAll(async () => {
+  bed = await startBed();
+});
+afterEach(() => {
+  bed.upstream.behaviour = undefined;
+});
+afterAll(() => bed.close());
+
+describe("a provider that answers unusually", () => {
+  it("may write its media types as it likes", async () => {
+    bed.upstream.behaviour = ({ body }, response) => {
+      response.writeHead(200, { "content-type": "Text/Event-Stream; Charset=UTF-8" }).end(chatEvents(body, 1).join(""));
+      return true;
+    };
+    const ask = async (): Promise<unknown[]> => {
+      const response = await bed.post("/v1/chat/completions", chat("in capitals", { stream: true }));
+      return [response.status, response.headers.get("x-larder-cache"), (await response.text()).endsWith("data: [DONE]\n\n")];
+    };
+    expect([await ask(), await ask()]).toEqual([
+      [200, "MISS", true],
+      [200, "HIT", true],
+    ]);
+  });
+
+  it.each([407, 600, 999])("is told as 502 for a status that clients cannot be told: %i", async (status) => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(status, { "content-type": "application/json" }).end('{"error":{"message":"mine"}}');
+      return true;
+    };
+    for (const path of ["/v1/chat/completions", "/v1/moderations"]) {
+      const response = await bed.post(path, chat(`status ${status}`));
+      expect([response.status, await response.json()]).toEqual([502, { error: { message: "mine" } }]);
+    }
+  });
+
+  it("is told as a failure when it answers a stream with nothing", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(204).end();
+      return true;
+    };
+    expect((await bed.post("/v1/chat/completions", chat("nothing", { stream: true }))).status).toBe(502);
+  });
+
+  it("may name an encoding for an answer without a body, and not cut one short", async () => {
+    const whole = gzipSync('{"deleted":true}');
+    bed.upstream.behaviour = ({ headers }, response) => {
+      const body = { empty: "", whole, cut: whole.subarray(0, 20) }[String(headers["x-case"])];
+      response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(body);
+      return true;
+    };
+    const ask = (which: string, method: string): Promise<string> =>
+      fetch(`${bed.url}/v1/files/file-1`, { method, headers: { "x-case": which } }).then((response) => response.text());
+    expect([await ask("empty", "HEAD"), await ask("empty", "DELETE"), await ask("whole", "DELETE")]).toEqual(["", "", '{"deleted":true}']);
+    await expect(ask("cut", "DELETE")).rejects.toThrow();
+  });
+
+  it("has its own error told, when it answers embeddings with one as a success", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end('{"error":{"message":"no such model","code":404}}');
+      return true;
+    };
+    const response = await bed.post("/v1/embeddings", { model: "gone", input: "a" });
+    expect([response.status, await response.text()]).toEqual([404, expect.stringContaining("no such model")]);
+  });
+});
+
+/** Writes a request as it is. @returns the answer's first line */
+function write([first = "", ...headers]: readonly string[], body: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const lines = [first, "host: 127.0.0.1", ...headers, "connection: close", `content-length: ${Buffer.byteLength(body)}`, "", body];
+    const socket = connect(bed.gateway.port, "127.0.0.1", () => socket.write(lines.join("\r\n")));
+    let text = "";
+    socket.on("data", (data) => {
+      text += data.toString();
+    });
+    socket.on("error", reject).on("close", () => resolve(text.split("\r\n", 1)[0] as string));
+  });
+}
+
+describe("a request", () => {
+  const body = JSON.stringify(chat("raw"));
+
+  it("with more headers than are read is refused: what is left out may be what it is about", async () => {
+    const filling = (count: number): string[] => Array.from({ length: count }, (_, index) => `x-filling-${index}: 1`);
+    const head = "POST /v1/chat/completions HTTP/1.1";
+    expect(await write([head, ...filling(97)], body)).toBe("HTTP/1.1 200 OK");
+    expect(await write([head, ...filling(98)], body)).toContain(" 431 ");
+    expect(await write([head, ...filling(300), "cache-control: no-store"], body)).toContain(" 431 ");
+  });
+
+  it("may name the server in its target, as one to a proxy does", async () => {
+    expect(await write([`POST ${bed.url}/v1/chat/completions HTTP/1.1`], body)).toBe("HTTP/1.1 200 OK");
+    expect(await write([`GET ${bed.url} HTTP/1.1`], "")).toBe("HTTP/1.1 200 OK");
+    expect(await write([`GET ${bed.url}/admin/keys HTTP/1.1`], "")).toContain(" 401 ");
+  });
+});
