@@ -91,22 +91,23 @@ function nameOf(providerId: string, tenant: string): string {
 /** Clients that leave are no fault of the provider's, whatever the reason of their abort is: its breaker must not count them. */
 async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
   try {
-    return await callOnce(provider, call);
+    const answer = decodeAnswer(await provider.upstream.call(call));
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw await failureOf(answer);
   } catch (error) {
     if (!call.signal?.aborted) throw error;
     throw new UpstreamFailure("Nobody waits for the answer any more.", { status: CLIENT_LEFT, isRetryable: false });
   }
 }
 
-async function callOnce(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
-  const answer = decodeAnswer(await provider.upstream.call(call));
-  if (answer.status >= 200 && answer.status < 300) return answer;
+/** What an answer without a success status is told as. */
+async function failureOf(answer: UpstreamAnswer): Promise<UpstreamFailure> {
   if (answer.status >= 300 && answer.status < 400) {
     answer.discard();
-    throw new UpstreamFailure("The provider answered with a redirect, which is not followed.", { status: 502, isRetryable: false });
+    return new UpstreamFailure("The provider answered with a redirect, which is not followed.", { status: 502, isRetryable: false });
   }
   const body = await answer.bytes(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-  throw new UpstreamFailure("The provider answered with an error.", {
+  return new UpstreamFailure("The provider answered with an error.", {
     status: answer.status,
     headers: answer.headers,
     body,
