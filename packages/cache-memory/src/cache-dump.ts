@@ -59,5 +59,6 @@ function isDumpedEntry(entry: unknown): boolean {
   if (typeof entry !== "object" || entry === null) return false;
   const { key, value, remainingMs, ageMs } = entry as Partial<DumpedEntry<unknown>>;
   const hasTime = remainingMs === undefined || typeof remainingMs === "number";
-  return typeof key === "string" && value !== undefined && hasTime && typeof ageMs === "number";
+  // An age below 0 would be a stamp of the far future, and the ages of all others would be told as coarsely as that one.
+  return typeof key === "string" && value !== undefined && hasTime && typeof ageMs === "number" && ageMs >= 0;
 }

@@ -47,6 +47,8 @@ describe("dump and restore", () => {
     const damaged = { format: 1, dumpedAt: 0, entries: [{ key: "good", value: 1, ageMs: 0, uses: 0 }, { key: 7 }, null] };
     expect(cache.restore(damaged as unknown as CacheDump<number>)).toBe(1);
     expect(cache.get("good")).toBe(1);
+    const unaged = { format: 1, dumpedAt: 0, entries: [{ key: "from the future", value: 2, ageMs: -1e300, uses: 0 }] };
+    expect(cache.restore(unaged as unknown as CacheDump<number>)).toBe(0);
     for (const bad of [null, {}, { format: 2, dumpedAt: 0, entries: [] }, "text"]) {
       expect(() => cache.restore(bad as unknown as CacheDump<number>)).toThrow(/ERR_CACHE_CODEC/);
     }
