@@ -106,9 +106,14 @@ const CHECK = `
 local refusal = larder_touch(KEYS[1])
 if refusal then return refusal end
 local run = larder_run()
-local held = redis.call('HMGET', KEYS[1], 'run', 'seq')
+local held = redis.call('HMGET', KEYS[1], 'run', 'epoch', 'seq', 'clearedAt', 'taggedAt', 'patterns')
 local known = held[1]
-if run and known and known ~= run or not string.match(held[2] or '', '^%d+$') then redis.call('DEL', KEYS[1]) end
+local isWhole = pcall(function()
+  assert(string.match(held[2], '^%w+$'))
+  for field = 3, 5 do assert(string.match(held[field], '^%d+$') + 0 < 1e15) end
+  for _, pattern in ipairs(cjson.decode(held[6] or '[]')) do assert(pattern[1] + #pattern[2]) end
+end)
+if run and known and known ~= run or not isWhole then redis.call('DEL', KEYS[1]) end
 local epoch = larder_epoch(KEYS[1], KEYS[2], ARGV[1])
 if run and known ~= run then redis.call('HSET', KEYS[1], 'run', run) end
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clearedAt', 'taggedAt', 'patterns')

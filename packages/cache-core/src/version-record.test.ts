@@ -73,4 +73,17 @@ describe("VersionRecord", () => {
     expect(toVersionState(["e", "5", null, undefined, null])).toEqual({ epoch: "e", seq: 5, clearedAt: 0, taggedAt: 0, patterns: [] });
     expect(toVersionState([Buffer.from("e"), "5", "2", "3", '[[4,"a*"]]'])).toMatchObject({ patterns: [{ seq: 4, pattern: "a*" }] });
   });
+
+  it.each([
+    ["e", "many", "0", "0", ""],
+    ["e", "5", "-1", "0", ""],
+    ["e", "5", "0", "1e3", ""],
+    ["e", "1234567890123456", "0", "0", ""],
+    ["e", "5", "0", "0", "null"],
+    ["e", "5", "0", "0", "[["],
+    ["e", "5", "0", "0", '[["x","y"]]'],
+    ["e", "5", "0", "0", "[1]"],
+  ])("is of no epoch when it cannot be read: %s %s %s %s %s", (...fields) => {
+    expect(toVersionState(fields)).toEqual({ epoch: "", seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] });
+  });
 });

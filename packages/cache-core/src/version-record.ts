@@ -25,17 +25,29 @@ export interface VersionState extends Version {
   readonly patterns: readonly PatternRecord[];
 }
 
-/** Reads what the check script answers: epoch, seq, clearedAt, taggedAt, patterns as JSON. Missing fields read as none. */
+/** A place as it stands in the record; 0 for none, `NaN` for what is no number. */
+function toPlace(text: string): number {
+  return /^\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/**
+ * Reads what the check script answers: epoch, seq, clearedAt, taggedAt, patterns as JSON. Missing fields read as none. A record of which anything cannot
+ * be read is one that is lost, of the epoch "": no entry is of it, and the next check makes it anew.
+ */
 export function toVersionState(reply: readonly unknown[]): VersionState {
-  const [epoch, seq, clearedAt, taggedAt, patterns] = reply.map((field) => (field === null || field === undefined ? "" : String(field)));
-  const records = patterns ? (JSON.parse(patterns) as Array<[number, string]>) : [];
-  return {
-    epoch: epoch ?? "",
-    seq: Number(seq || 0),
-    clearedAt: Number(clearedAt || 0),
-    taggedAt: Number(taggedAt || 0),
-    patterns: records.map(([at, pattern]) => ({ seq: at, pattern })),
-  };
+  const [epoch = "", ...rest] = reply.map((field) => (field === null || field === undefined ? "" : String(field)));
+  const [seq = 0, clearedAt = 0, taggedAt = 0] = rest.slice(0, 3).map(toPlace);
+  try {
+    const patterns = (JSON.parse(rest[3] || "[]") as Array<[number, string]>).map(([at, pattern]) => ({
+      seq: Number(at),
+      pattern: String(pattern),
+    }));
+    if (!Number.isNaN(seq + clearedAt + taggedAt + patterns.reduce((sum, { seq: at }) => sum + at, 0)))
+      return { epoch, seq, clearedAt, taggedAt, patterns };
+  } catch {
+    // Below, with what else cannot be read.
+  }
+  return { epoch: "", seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] };
 }
 
 /** Whether an entry stored at a version is still valid; `"unknown"`: a tag's own record must be read. */

@@ -99,9 +99,8 @@ export class LaneVersions {
 
   /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost or went backwards: then nothing is valid. */
   fromReply(reply: readonly unknown[]): Judge | undefined {
-    if (reply[0] === null || reply[0] === undefined) return undefined;
     const state = toVersionState(reply.slice(0, 5));
-    if (this.see(state)) return undefined;
+    if (state.epoch === "" || this.see(state)) return undefined;
     // The same seq means that nothing was invalidated in between: what is known of tags still holds.
     if (this.#read?.epoch !== state.epoch || this.#read.seq !== state.seq) this.#read = new VersionRecord(state);
     return { record: this.#read, own: undefined };

@@ -1,4 +1,4 @@
-import { uniquePrefix } from "@larder/cache-testing";
+import { uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RedisCache } from "../src/index.ts";
@@ -180,4 +180,25 @@ describe("entries", () => {
     await a.set("short", "value", { ttlMs: 1.5, tags: ["blue"] });
     expect(await client.pttl(`${keyPrefix}:{test.0}:t:blue`)).toBeLessThanOrEqual(2);
   });
+});
+
+// Regression: what could not be read threw in the callback of a reply, and ended the process.
+test.each([
+  ["patterns", "null"],
+  ["patterns", "garbage"],
+  ["clearedAt", "garbage"],
+  ["seq", "1e99"],
+])("a version record whose %s is %s voids what is there, and is made anew", async (field, garbage) => {
+  const keyPrefix = uniquePrefix();
+  const cache = await openCache<string>({ client, keyPrefix });
+  await cache.set("key", "value");
+  await client.hset(`${keyPrefix}:{test.0}:version`, field, garbage);
+  const found = await Promise.all([cache.get("key"), cache.get("key"), cache.getMany(["key", "other"])]);
+  expect(found).toEqual([undefined, undefined, [undefined, undefined]]);
+  expect(await cache.delete("key")).toBe(false);
+  await waitUntil("the next check has made it anew", async () => {
+    await cache.set("key", "new");
+    return (await cache.get("key")) === "new";
+  });
+  await cache.close();
 });

@@ -45,6 +45,11 @@ const spoilings: Record<string, (key: string) => Promise<unknown>> = {
   },
   "a record that does not count": (base) => server.command("HSET", `${base}version`, "seq", "many"),
   "a record that counts nothing": (base) => server.command("HDEL", `${base}version`, "seq"),
+  "a record that counts too far": (base) => server.command("HSET", `${base}version`, "seq", "9000000000000000"),
+  "a record of no epoch": (base) => server.command("HSET", `${base}version`, "epoch", ""),
+  "a record whose marks are no places": (base) => server.command("HSET", `${base}version`, "clearedAt", "then", "taggedAt", "-1"),
+  "a record whose patterns are no list": (base) => server.command("HSET", `${base}version`, "patterns", "null"),
+  "a record whose patterns are no patterns": (base) => server.command("HSET", `${base}version`, "patterns", "[[1]]"),
   "a log of another type": async (base) => {
     await server.command("DEL", `${base}log`);
     await server.command("SET", `${base}log`, "not a stream");
