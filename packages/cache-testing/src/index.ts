@@ -1,8 +1,8 @@
 // Suites.
 
 export { BusRecorder } from "./bus-recorder.ts";
-export type { BusPair, DescribeBusOptions, MissingBusCapability } from "./describe-bus.ts";
 export { describeBus } from "./describe-bus.ts";
+export type { BusPair, DescribeBusOptions, MissingBusCapability } from "./describe-bus-options.ts";
 export { describeCache } from "./describe-cache.ts";
 export type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
 // Servers and faults.
