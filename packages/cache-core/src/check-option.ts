@@ -54,6 +54,12 @@ export function checkOptions(options: unknown): void {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object such as { ttlMs: 60_000 }");
 }
 
+/** Passes an array. A string is no list of its letters, and a Map or a Set has no length: it would be taken for empty. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+export function checkList<T>(name: string, list: readonly T[]): readonly T[] {
+  if (!Array.isArray(list)) refuse(name, list, "an array");
+  return list;
+}
+
 /** Passes a boolean. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
 export function checkFlag(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") refuse(name, value, "true or false");

@@ -1,4 +1,5 @@
 import type { Cache, MaybePromise, SetOptions } from "./cache.ts";
+import { checkOptions } from "./check-option.ts";
 import { type RequestSource, readRequest } from "./keys/canonical-request.ts";
 import { type KeyScope, KeyScopes } from "./keys/key-scope.ts";
 import type { Endpoint } from "./keys/request-fields.ts";
@@ -60,6 +61,7 @@ export class ExactCache<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION */
   constructor(cache: Cache<V>, options: ExactCacheOptions = {}) {
+    checkOptions(options);
     const { endpoint = "exact", tenant = "default", namespace = "" } = options;
     this.#cache = cache;
     this.#scope = new KeyScopes().of({ endpoint, tenant, namespace });

@@ -1,4 +1,5 @@
 import type { MaybePromise } from "./cache.ts";
+import { checkList } from "./check-option.ts";
 
 /**
  * How many of one call's keys are asked of a backend at one time. All at once, those of a long list would wait for each other longer than a call
@@ -8,9 +9,10 @@ const SLICE = 256;
 
 /**
  * Does something with each of a list, 256 at a time where it takes a while. @returns the answers, in order; at once when all of them are
- * @throws what the first of them throws
+ * @throws what the first of them throws; {CacheError} ERR_CACHE_INVALID_OPTION when it is no list
  */
 export function inSlices<T, R>(items: readonly T[], call: (item: T) => MaybePromise<R>): MaybePromise<R[]> {
+  checkList("the list of keys or entries", items);
   const answers: R[] = [];
   for (let from = 0; from < items.length; from += SLICE) {
     const told = forEach(items.slice(from, from + SLICE), call);

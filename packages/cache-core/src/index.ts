@@ -26,6 +26,7 @@ export {
   checkDurationMs,
   checkFlag,
   checkKey,
+  checkList,
   checkName,
   checkOptions,
   checkShare,

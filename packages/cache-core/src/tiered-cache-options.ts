@@ -1,6 +1,6 @@
 import type { InvalidationBus } from "./bus.ts";
 import type { SyncCache } from "./cache.ts";
-import { checkCount, checkDurationMs, checkFunction, checkName } from "./check-option.ts";
+import { checkCount, checkDurationMs, checkFunction, checkName, checkOptions } from "./check-option.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import type { FencedStore } from "./fenced-store.ts";
@@ -52,6 +52,7 @@ export interface TieredCacheSettings<V> {
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
 export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredCacheSettings<V> {
+  checkOptions(options);
   const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
   const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
   if (l2) checkFunction("l2.reserve", l2.reserve);

@@ -113,6 +113,7 @@ describe("arguments of another kind", () => {
     expect(make({ l1: new Map() })).toThrow("l1.lookup must be a function");
     expect(make({ l1, l2: new NaiveCache({ clock: new ManualClock() }) })).toThrow("l2.reserve must be a function");
     expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
+    for (const bare of [l1.get, 500, null]) expect(make(bare as unknown as object)).toThrow("options must be an object such as");
   });
 });
 

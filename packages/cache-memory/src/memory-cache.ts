@@ -4,6 +4,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkList,
   checkOptions,
   checkTags,
   createCounters,
@@ -127,18 +128,18 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   getMany(keys: readonly string[]): Array<V | undefined> {
     this.#checkOpen();
-    return keys.map((key) => this.get(key));
+    return checkList("keys", keys).map((key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): boolean[] {
     this.#checkOpen();
-    return entries.map(([key, value]) => this.set(key, value, options));
+    return checkList("entries", entries).map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {
     this.#checkOpen();
     let deleted = 0;
-    for (const key of keys) if (this.delete(key)) deleted += 1;
+    for (const key of checkList("keys", keys)) if (this.delete(key)) deleted += 1;
     return deleted;
   }
 

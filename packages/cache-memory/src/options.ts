@@ -1,4 +1,13 @@
-import { CacheError, type Clock, checkCount, checkDurationMs, checkName, describeValue, systemClock } from "@larder/cache-core";
+import {
+  CacheError,
+  type Clock,
+  checkCount,
+  checkDurationMs,
+  checkName,
+  checkOptions,
+  describeValue,
+  systemClock,
+} from "@larder/cache-core";
 import type { RemovalListener } from "./removal.ts";
 import { bytesOfEntry } from "./size-of.ts";
 import type { ValueMode } from "./value-mode.ts";
@@ -67,6 +76,7 @@ function checkFunction<F>(name: string, value: F): F {
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is out of range or leaves the cache without a bound */
 export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptions<V> {
+  checkOptions(options);
   const {
     maxBytes = options.maxEntries === undefined ? 67_108_864 : Number.POSITIVE_INFINITY,
     maxEntries = options.maxBytes === undefined ? 1000 : Number.POSITIVE_INFINITY,

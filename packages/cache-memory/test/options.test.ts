@@ -2,6 +2,11 @@ import { describe, expect, it } from "vitest";
 import { MemoryCache, type MemoryCacheOptions } from "../src/index.ts";
 
 describe("options", () => {
+  it("are refused when they are none: a bare number, as the bound of other caches, would count for nothing", () => {
+    for (const options of [500, "500", null] as unknown[])
+      expect(() => new MemoryCache(options as MemoryCacheOptions<unknown>)).toThrow("options must be an object such as");
+  });
+
   it("bound a cache made without any: 1000 entries and 64 MiB", () => {
     const cache = new MemoryCache<unknown>();
     for (let index = 0; index < 1_500; index += 1) cache.set(`key:${index}`, index);

@@ -112,7 +112,7 @@ function describeKeys({ describe, it, expect, withCache }: CacheSuite): void {
 
 /** What is no key or tag is refused. */
 function describeBadNames({ describe, expect, when, withCache }: CacheSuite): void {
-  describe("keys, tags and options of another kind", () => {
+  describe("keys, tags, options and lists of another kind", () => {
     for (const [method, call] of KEYED_CALLS) {
       when("bad-names-refused", `are refused by ${method}, which names the key`, () =>
         withCache(async (cache) => {
@@ -149,6 +149,22 @@ function describeBadNames({ describe, expect, when, withCache }: CacheSuite): vo
             });
           }
           expect(await cache.get("key")).toBe(undefined);
+        }),
+      );
+    }
+    for (const [method, call] of [
+      ["getMany", (cache: Cache<unknown>, list: unknown) => cache.getMany(list as string[])],
+      ["setMany", (cache: Cache<unknown>, list: unknown) => cache.setMany(list as Array<[string, unknown]>)],
+      ["deleteMany", (cache: Cache<unknown>, list: unknown) => cache.deleteMany(list as string[])],
+    ] as const) {
+      when("bad-names-refused", `are refused by ${method} in place of a list: a Map or a Set would be taken for empty`, () =>
+        withCache(async (cache) => {
+          for (const list of ["key", new Map([["key", 1]]), new Set(["key"]), null]) {
+            await expect((async () => call(cache, list))()).rejects.toMatchObject({
+              code: "ERR_CACHE_INVALID_OPTION",
+              message: expect.stringContaining("must be an array"),
+            });
+          }
         }),
       );
     }

@@ -4,6 +4,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkList,
   checkOptions,
   checkTags,
   createCounters,
@@ -79,17 +80,17 @@ export class NaiveCache<V> implements SyncCache<V> {
 
   getMany(keys: readonly string[]): Array<V | undefined> {
     this.#checkOpen();
-    return keys.map((key) => this.get(key));
+    return checkList("keys", keys).map((key) => this.get(key));
   }
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): boolean[] {
     this.#checkOpen();
-    return entries.map(([key, value]) => this.set(key, value, options));
+    return checkList("entries", entries).map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {
     this.#checkOpen();
-    return keys.filter((key) => this.delete(key)).length;
+    return checkList("keys", keys).filter((key) => this.delete(key)).length;
   }
 
   clear(): void {

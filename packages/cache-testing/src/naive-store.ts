@@ -6,6 +6,7 @@ import {
   type Clock,
   checkDurationMs,
   checkKey,
+  checkList,
   checkOptions,
   checkTags,
   createCounters,
@@ -128,17 +129,17 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
     this.#checkOpen();
-    return Promise.all(keys.map((key) => this.get(key)));
+    return Promise.all(checkList("keys", keys).map((key) => this.get(key)));
   }
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): Promise<boolean[]> {
     this.#checkOpen();
-    return Promise.all(entries.map(([key, value]) => this.set(key, value, options)));
+    return Promise.all(checkList("entries", entries).map(([key, value]) => this.set(key, value, options)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
     this.#checkOpen();
-    return (await Promise.all(keys.map((key) => this.delete(key)))).filter(Boolean).length;
+    return (await Promise.all(checkList("keys", keys).map((key) => this.delete(key)))).filter(Boolean).length;
   }
 
   async clear(): Promise<void> {

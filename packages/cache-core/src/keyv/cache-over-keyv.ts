@@ -1,5 +1,5 @@
 import type { Cache, Lookup, SetOptions } from "../cache.ts";
-import { checkDurationMs, checkKey, checkOptions, checkTags, describeValue } from "../check-option.ts";
+import { checkDurationMs, checkKey, checkList, checkOptions, checkTags, describeValue } from "../check-option.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { CacheError } from "../errors.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "../stats.ts";
@@ -41,6 +41,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad `ttlMs` */
   constructor(keyv: KeyvLike, options: CacheOverKeyvOptions = {}) {
+    checkOptions(options);
     const { ttlMs = Number.POSITIVE_INFINITY, name = "keyv", clock = systemClock } = options;
     this.#keyv = keyv;
     this.#ttlMs = checkDurationMs("ttlMs", ttlMs);
@@ -101,17 +102,17 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
     this.#checkOpen();
-    return Promise.all(keys.map((key) => this.get(key)));
+    return Promise.all(checkList("keys", keys).map((key) => this.get(key)));
   }
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): Promise<boolean[]> {
     this.#checkOpen();
-    return Promise.all(entries.map(([key, value]) => this.set(key, value, options)));
+    return Promise.all(checkList("entries", entries).map(([key, value]) => this.set(key, value, options)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
     this.#checkOpen();
-    const deleted = await Promise.all(keys.map((key) => this.delete(key)));
+    const deleted = await Promise.all(checkList("keys", keys).map((key) => this.delete(key)));
     return deleted.filter(Boolean).length;
   }
 
