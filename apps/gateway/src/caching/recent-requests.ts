@@ -1,6 +1,6 @@
 import { differingFields, type FieldDigests } from "@larder/cache-core/explain";
 import type { CanonicalRequest, KeyScope } from "@larder/cache-core/keys";
-import { boundedFieldDigests } from "./field-digests.ts";
+import { boundedFieldDigests, byName, listFieldDigests } from "./field-digests.ts";
 
 /** Requests remembered at most: with all the fields that one may have, about 8 MB. */
 const MAX_REQUESTS = 2_000;
@@ -14,6 +14,16 @@ export interface RecentRequest {
   readonly scopeBits: readonly [number, number];
   /** A digest of each top-level field that is part of the key. */
   readonly fields: FieldDigests;
+}
+
+/** The same as it is held: put into words when somebody asks, since every miss is remembered and hardly one is looked at. */
+interface HeldRequest {
+  readonly key: string;
+  readonly partition: string;
+  readonly endpoint: string;
+  readonly scopeDigest: string;
+  /** Each field's name, and after it its digest. */
+  readonly digests: readonly string[];
 }
 
 /** Requests that only one field keeps apart. */
@@ -37,19 +47,21 @@ type Groups = Map<string, Map<number, number>>;
  * for each field that it has, where comparing texts would look at all requests for each field that any of them has.
  */
 export class RecentRequests {
-  readonly #requests: RecentRequest[] = [];
+  readonly #requests: HeldRequest[] = [];
   #next = 0;
 
   /** Remembers a request that was keyed for the first time. */
   add(scope: KeyScope, request: CanonicalRequest, key: string): void {
-    const { partition, endpoint, digest } = scope;
-    this.#requests[this.#next] = { key, partition, endpoint, scopeBits: bitsOf(digest), fields: boundedFieldDigests(request) };
+    const { partition, endpoint, digest: scopeDigest } = scope;
+    this.#requests[this.#next] = { key, partition, endpoint, scopeDigest, digests: listFieldDigests(request) };
     this.#next = (this.#next + 1) % MAX_REQUESTS;
   }
 
   /** Those remembered, in no order. */
   get all(): readonly RecentRequest[] {
-    return this.#requests;
+    return this.#requests.map(({ key, partition, endpoint, scopeDigest, digests }) => {
+      return { key, partition, endpoint, scopeBits: bitsOf(scopeDigest), fields: byName(digests) };
+    });
   }
 }
 

@@ -88,6 +88,7 @@ export class RequestPlanner {
   readonly #aliases: RawBodyAlias<RequestPlan>;
   readonly #normalizers: Settings["normalizers"];
   readonly #made = new Map<NormalizerSettings, readonly Normalizer[]>();
+  #lastTags: TagSet | undefined;
   /** What the last requests were made of. */
   readonly recent: RecentRequests = new RecentRequests();
 
@@ -164,6 +165,12 @@ export class RequestPlanner {
     return known;
   }
 
+  /** Plans are kept by the ten thousand, and those that follow each other are mostly of one tenant and model: they share their tags. */
+  #tagsOf(tenant: string, asked: string, model: string): readonly string[] {
+    if (!this.#lastTags?.isOf(tenant, asked, model)) this.#lastTags = new TagSet(tenant, asked, model);
+    return this.#lastTags.tags;
+  }
+
   #make(endpoint: Endpoint, scope: KeyScope, identity: Identity, body: Buffer, table: ProviderTable): RequestPlan {
     const request = readBody(endpoint, body);
     const model = request.model;
@@ -171,7 +178,7 @@ export class RequestPlanner {
     if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
     const routing = table.route(model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
     const keyed = normalizeRequest(request, this.#normalizersOf(routing.route)).request;
-    const targets = routing.targets.map((target) => planTarget(scope, keyed, target, tagsOf(identity.tenant, model, target.model)));
+    const targets = routing.targets.map((target) => planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, target.model)));
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     const streamOptions = request.get("stream_options");
     return {
@@ -189,6 +196,7 @@ export class RequestPlanner {
   }
 }
 
+const NO_ITEMS: readonly string[] = [];
 const NO_NORMALIZERS: readonly Normalizer[] = [];
 
 function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] {
@@ -199,16 +207,30 @@ function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] 
   ];
 }
 
-/** An alias hides the model's own name from callers, not from whoever wants that model's answers gone. */
-function tagsOf(tenant: string, asked: string, model: string): readonly string[] {
-  const tags = [`tenant:${tenant}`, `model:${asked}`];
-  return model === asked ? tags : [...tags, `model:${model}`];
+/** The tags of one tenant and model. An alias hides the model's own name from callers, not from whoever wants that model's answers gone. */
+class TagSet {
+  readonly tags: readonly string[];
+  readonly #tenant: string;
+  readonly #asked: string;
+  readonly #model: string;
+
+  constructor(tenant: string, asked: string, model: string) {
+    const tags = [`tenant:${tenant}`, `model:${asked}`];
+    this.tags = model === asked ? tags : [...tags, `model:${model}`];
+    this.#tenant = tenant;
+    this.#asked = asked;
+    this.#model = model;
+  }
+
+  isOf(tenant: string, asked: string, model: string): boolean {
+    return this.#tenant === tenant && this.#asked === asked && this.#model === model;
+  }
 }
 
 function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget, tags: readonly string[]): PlannedTarget {
   const route = { baseUrl: target.provider.baseUrl, model: target.model };
   const { provider, model } = target;
-  if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: [], tags };
+  if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: NO_ITEMS, tags };
   return { provider, model, key: "", itemKeys: embeddingItemKeys(scope, request, route), tags };
 }
 
