@@ -84,7 +84,8 @@ export function toSettings<V>(options: RedisCacheOptions<V>, isCluster: boolean)
     maxValueBytes: checkCount("maxValueBytes", maxValueBytes),
     failureThreshold: checkCount("failureThreshold", failureThreshold),
     maxLoadMs: checkDurationMs("maxLoadMs", maxLoadMs),
-    logLength: checkCount("logLength", logLength),
+    // Without an exponent, which Redis does not read.
+    logLength: Math.min(checkCount("logLength", logLength), 1e15),
     isSharded: checkFlag("isSharded", isSharded),
     clock,
     random,

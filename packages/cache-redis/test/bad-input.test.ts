@@ -98,6 +98,15 @@ describe("a call", () => {
     },
   );
 
+  // Regression: a number with an exponent, or none, was refused by Redis with each invalidation.
+  test.each([Number.POSITIVE_INFINITY, 1e21])("%d is no bad length of the log: it keeps all", async (logLength) => {
+    const cache = await openCache<string>({ client, keyPrefix: uniquePrefix(), logLength });
+    await cache.set("key", "value");
+    expect(await cache.invalidate({ kind: "key", key: "key" }, call())).toMatchObject({ seq: 1 });
+    expect(await cache.get("key")).toBe(undefined);
+    await cache.close();
+  });
+
   test("for readiness within no number of milliseconds is refused, not waited for", async () => {
     const cache = new RedisCache<string>({ url: "redis://127.0.0.1:1", namespace: "x" });
     for (const timeoutMs of [Number.NaN, -1, "1s", null]) await expect(cache.ready(timeoutMs as number)).rejects.toMatchObject(invalid);

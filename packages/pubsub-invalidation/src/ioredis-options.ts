@@ -2,6 +2,8 @@ import type { RandomSource } from "@larder/cache-core";
 
 /** Milliseconds after which a connection that is not made is given up. */
 const CONNECT_TIMEOUT_MS = 1_000;
+/** What lasts longer, a timer of Node ends at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 /** Shortest and longest pause before the next attempt to connect, in milliseconds. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
@@ -30,10 +32,11 @@ function common(random: RandomSource): Record<string, unknown> {
  * notices a connection that answers nothing, which `commandTimeout` alone does not: it rejects and leaves the dead socket in place.
  */
 export function dataOptions(timeoutMs: number, random: RandomSource): Record<string, unknown> {
+  const callTimeoutMs = Math.min(timeoutMs, LONGEST_TIMER_MS);
   return {
     ...common(random),
-    commandTimeout: timeoutMs,
-    socketTimeout: timeoutMs,
+    commandTimeout: callTimeoutMs,
+    socketTimeout: callTimeoutMs,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

@@ -50,6 +50,9 @@ export interface BusConnectionEvent {
   readonly state: "subscribed" | "lost" | "deaf";
 }
 
+/** What is written to Redis without an exponent, and leaves room in its 64 bits for the time of day. */
+const LARGEST_COUNT = 1e15;
+
 /** Passes a number > 0 that Redis and timers can take. */
 function checkFinite(name: string, value: number): void {
   checkDurationMs(name, value);
@@ -88,7 +91,12 @@ export class PortInvalidationBus implements InvalidationBus {
     const { heartbeatMs = 250, timeoutMs = 1_000, logLength = 10_000, tagMs = 7 * 86_400_000 } = options;
     const { clock = systemClock, random = systemRandom } = options;
     for (const [name, value] of Object.entries({ heartbeatMs, timeoutMs, logLength, tagMs })) checkFinite(name, value);
-    this.#settings = { heartbeatMs, timeoutMs, logLength: checkCount("logLength", logLength), tagMs: Math.ceil(tagMs) };
+    this.#settings = {
+      heartbeatMs,
+      timeoutMs,
+      logLength: Math.min(checkCount("logLength", logLength), LARGEST_COUNT),
+      tagMs: Math.min(Math.ceil(tagMs), LARGEST_COUNT),
+    };
     this.#options = options;
     this.#clock = clock;
     this.#random = random;

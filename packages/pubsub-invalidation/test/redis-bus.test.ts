@@ -70,6 +70,18 @@ describe("RedisInvalidationBus", () => {
     await expect(bus.join("late", new BusRecorder()).ready()).rejects.toBe(missing);
   });
 
+  // Regression: numbers went to Redis with an exponent, and each invalidation was refused; a timer that is too long for Node ended each call at once.
+  it("takes limits that are larger than anything that can be counted", async () => {
+    const server = await startRedisServer();
+    opened.push(() => server.stop());
+    const bus = open({ url: server.url, timeoutMs: 1e12, tagMs: 1e21, logLength: 1e21 });
+    const channel = bus.join(uniquePrefix(), new BusRecorder());
+    await channel.ready();
+    await server.command("CLIENT", "PAUSE", "50", "ALL");
+    expect(await channel.invalidate({ kind: "tag", tag: "t" }, call(60_000))).toMatchObject({ seq: 1 });
+    expect(bus.stats().errors).toBe(0);
+  });
+
   it("spreads its keys over the lanes of a cluster and is proved as far as the worst of them", async () => {
     const cluster = await startRedisCluster();
     opened.push(() => cluster.stop());
