@@ -141,6 +141,24 @@ describe("explain", () => {
     expect(fields.map(({ field }) => field)).toContain("messages");
   });
 
+  it.each([
+    ["a number beyond double precision", '{"model":"fixture-model","seed":9007199254740993,"messages":[]}'],
+    ["a field called __proto__", '{"model":"fixture-model","__proto__":{"a":1},"messages":[]}'],
+  ])("tells the key that the request has, byte for byte: %s", async (_what, body) => {
+    await (await bed.post("/v1/chat/completions", body)).text();
+    for (const sent of [body, `{"tenant":"default","body":${body},"endpoint":"/v1/chat/completions"}`]) {
+      const explained = await bed.admin("POST", "/admin/cache/explain", sent);
+      expect(await explained.json()).toMatchObject({ entry: { status: "hit" } });
+    }
+  });
+
+  it.each([
+    ["a name that comes twice", '{"model":"m","messages":[],"model":"n"}'],
+    ["an endless nesting", `{"model":"m","messages":${"[".repeat(60_000)}${"]".repeat(60_000)}}`],
+  ])("refuses what the request would be refused for: %s", async (_what, body) => {
+    for (const sent of [body, `{"body":${body}}`]) expect((await bed.admin("POST", "/admin/cache/explain", sent)).status).toBe(400);
+  });
+
   it("takes headers in whatever case they are written, as a request does", async () => {
     const body = chat("explained with headers");
     const stored = await bed.post("/v1/chat/completions", body, { "OpenAI-Beta": "a-beta" });

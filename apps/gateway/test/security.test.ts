@@ -310,6 +310,14 @@ describe("S8: SSRF", () => {
     ]);
   });
 
+  it.each(["expect", "TE", "Upgrade", "keep-alive", "content-type", "accept-encoding"])(
+    "takes no header that is the connection's or the call's own: %s",
+    async (name) => {
+      const saved = await bed.admin("PUT", "/admin/providers/framed", { baseUrl: "https://example.com/v1", headers: { [name]: "x" } });
+      expect(saved.status).toBe(400);
+    },
+  );
+
   it("never gives a kept credential to another host", async () => {
     await save("moving", { apiKey: CANARY, baseUrl: bed.upstream.url });
     expect((await save("moving", { baseUrl: "https://93.184.216.34/v1" })).status).toBe(400);

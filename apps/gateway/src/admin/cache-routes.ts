@@ -1,10 +1,14 @@
 import type { InvalidationResult } from "@larder/cache-core";
 import { Hono } from "hono";
 import { z } from "zod";
+import type { AnswerCache } from "../caching/answer-cache.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
 import { readJson } from "./read-json.ts";
 import { readStats } from "./stats.ts";
+
+/** Keys that are dropped together. */
+const KEYS_AT_A_TIME = 128;
 
 const text = z.string().min(1).max(1024);
 const invalidationSchema = z.union([
@@ -40,12 +44,20 @@ export function cacheRoutes(admin: AdminParts): Hono {
 
 async function invalidate({ parts: { answers } }: AdminParts, wanted: Invalidation): Promise<InvalidationResult[]> {
   if ("key" in wanted) return [await answers.invalidate(wanted.key)];
-  if ("keys" in wanted) return Promise.all(wanted.keys.map((key) => answers.invalidate(key)));
+  if ("keys" in wanted) return invalidateKeys(answers, wanted.keys);
   if ("tag" in wanted) return [await answers.invalidateTag(`tag:${wanted.tag}`)];
   if ("tenant" in wanted) return [await answers.invalidateTag(`tenant:${wanted.tenant}`)];
   if ("model" in wanted) return [await answers.invalidateTag(`model:${wanted.model}`)];
   if ("pattern" in wanted) return [await answers.invalidateMatching(wanted.pattern)];
   return [await answers.invalidateAll()];
+}
+
+/** Some at a time: all at once are more than may wait for the other processes to hear of them, and the rest would be told later. */
+async function invalidateKeys(answers: AnswerCache, keys: readonly string[]): Promise<InvalidationResult[]> {
+  const results: InvalidationResult[] = [];
+  for (let from = 0; from < keys.length; from += KEYS_AT_A_TIME)
+    results.push(...(await Promise.all(keys.slice(from, from + KEYS_AT_A_TIME).map((key) => answers.invalidate(key)))));
+  return results;
 }
 
 function describe(wanted: Invalidation): Record<string, unknown> {

@@ -1,9 +1,11 @@
 import type { Endpoint } from "@larder/cache-core/keys";
 import { Hono } from "hono";
 import { z } from "zod";
+import { parseObject } from "../answers/json.ts";
 import { nearMisses, type RecentRequest } from "../caching/recent-requests.ts";
 import { withSearch } from "../caching/request-plan.ts";
 import { HttpError } from "../http/http-error.ts";
+import { memberOf } from "../upstream/rewrite-body.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { readJson, refuse } from "./read-json.ts";
 
@@ -41,15 +43,17 @@ export function explainRoutes(admin: AdminParts): Hono {
   const { planner, answers } = admin.parts;
 
   app.post("/explain", async (context) => {
-    const bare = await readBare(context.req.raw.clone());
-    const read = bare ? { value: inputSchema.parse({ body: bare }) } : await readJson(context, inputSchema);
+    const sent = Buffer.from(await context.req.text());
+    const isBare = isBareRequest(sent);
+    const read = isBare ? { value: inputSchema.parse({ body: {} }) } : await readJson(context, inputSchema);
     if ("response" in read) return read.response;
-    const { endpoint: path, tenant, query, body } = read.value;
+    const { endpoint: path, tenant, query } = read.value;
+    // As it is written: what is parsed and written again has lost long numbers and names that come twice, and has another key.
+    const bytes = isBare ? sent : (memberOf(sent, "body") as Buffer);
     // As they arrive in a request, however somebody has written them here.
     const headers = Object.fromEntries(Object.entries(read.value.headers).map(([name, value]) => [name.toLowerCase(), value]));
     const namespace = withSearch(read.value.namespace, query);
     const endpoint = ENDPOINTS.get(path) as Endpoint;
-    const bytes = Buffer.from(JSON.stringify(body));
     try {
       const table = await directory.table();
       const { itemKeys, ...explained } = planner.explain(endpoint, tenant, namespace, headers, bytes, table, await recentOfAll());
@@ -77,12 +81,8 @@ async function entryOf(
   return found.status === "miss" ? { status: "miss" } : { status: found.status, ageMs: found.ageMs, remainingMs: found.remainingMs };
 }
 
-/** A request body by itself, without the wrapping that names endpoint and tenant: what people paste. */
-async function readBare(request: Request): Promise<Record<string, unknown> | undefined> {
-  try {
-    const parsed = (await request.json()) as Record<string, unknown>;
-    return "model" in parsed && !("body" in parsed) ? parsed : undefined;
-  } catch {
-    return undefined;
-  }
+/** Whether it is a request body by itself, without the wrapping that names endpoint and tenant: what people paste. */
+function isBareRequest(sent: Buffer): boolean {
+  const parsed = parseObject(sent.toString("utf8"));
+  return parsed !== undefined && "model" in parsed && !("body" in parsed);
 }

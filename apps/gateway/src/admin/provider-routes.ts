@@ -46,7 +46,8 @@ const inputSchema = z
 /** What stands for a header's value in answers. */
 const HIDDEN = "[redacted]";
 /** Headers that carry credentials or frame the request: not to be set beside `apiKey`. */
-const FORBIDDEN_HEADERS = /^(host|authorization|x-api-key|cookie|connection|content-length|transfer-encoding|proxy-.*)$/i;
+const FORBIDDEN_HEADERS =
+  /^(host|authorization|x-api-key|cookie|connection|keep-alive|upgrade|expect|te|trailer|transfer-encoding|content-(length|type|encoding)|accept-encoding|proxy-.*)$/i;
 
 /** `GET|PUT|DELETE /admin/providers[/{id}]`. Credentials go in and never come out. */
 export function providerRoutes(admin: AdminParts): Hono {

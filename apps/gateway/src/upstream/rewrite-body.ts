@@ -44,6 +44,12 @@ function findMember(bytes: Buffer, name: string): Span | undefined {
   return undefined;
 }
 
+/** The bytes of a top-level member's value, as they are written; `undefined` when there is none. The bytes are known to be a JSON object. */
+export function memberOf(bytes: Buffer, name: string): Buffer | undefined {
+  const span = findMember(bytes, name);
+  return span && bytes.subarray(span.from, span.to);
+}
+
 /**
  * Sets a top-level member of a JSON object in its bytes: everything else stays byte for byte as the client wrote it, numbers of any
  * length included, and no large body is parsed and written anew for the sake of one name.
