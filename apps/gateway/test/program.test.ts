@@ -232,12 +232,12 @@ describe("larder-gateway", () => {
     for (let round = 0; round < 4; round += 1) expect([...(await verdicts(to.url))]).toEqual(["HIT"]);
     expect(upstream.calls).toBe(before);
     // More keys than may wait for the other processes at a time. A busy machine may take longer to answer than is waited for.
-    const keys = Array.from({ length: 3_000 }, (_, index) => `1:0000000000000000:chat:m:${index}`);
+    const keys = Array.from({ length: 1_500 }, (_, index) => `1:0000000000000000:chat:m:${index}`);
     const drop = async (): Promise<unknown> => JSON.parse(await to.admin("POST", "/admin/cache/invalidate", JSON.stringify({ keys })));
     await vi.waitFor(async () => expect(await drop()).toMatchObject({ propagated: true }), { timeout: 10_000 });
     await to.admin("POST", "/admin/cache/invalidate", '{"all":true}');
     expect(await to.admin("GET", "/admin/cache/export")).toBe("");
-  });
+  }, 60_000);
 
   it("tells the numbers of all workers, whichever of them is asked", async () => {
     const token = "a-token-for-the-workers";
