@@ -25,7 +25,8 @@ import type { CurrentHead, SnapshotReader } from "./snapshot-store.ts";
  * - One refresh at a time; who asks meanwhile shares it, unless news came after it began: then one more follows, since the running one
  *   may have read before the commit. After a failure the next look is delayed, so that a dead reader is not asked by every call (W4.6).
  * - A version older than the one held is not taken: a mirror that lags must not undo what the store said. A lineage that is greater is
- *   taken whatever its version, since it is a later store.
+ *   taken whatever its version, since it is a later store. A store that was restored from a backup counts on from an older version: it is
+ *   followed once it has been confirmed later than the version held by `staleAfterMs`.
  */
 export interface CatalogOptions extends CatalogViewOptions {
   /** Asked in this order; the newest version counts. A mirror first spares the store, and the store makes up for a mirror that is away. At least one. */
@@ -269,10 +270,15 @@ export class Catalog implements VersionPublisher {
     return true;
   }
 
-  #compare(head: { readonly lineage: string; readonly version: number }): number {
+  /** Positive for what is later than the version held. */
+  #compare(head: CurrentHead): number {
     const held = this.#head;
     if (!held) return 1;
     if (head.lineage !== held.lineage) return head.lineage > held.lineage ? 1 : -1;
+    const laterMs = head.checkedAt - held.checkedAt;
+    const isToBeTrusted = Math.max(head.checkedAt, held.checkedAt) - this.#clock.wallNow() < this.#staleAfterMs;
+    // Nothing but a store from a backup goes on confirming an older version when a newer one has not been confirmed for so long.
+    if (head.version !== held.version && isToBeTrusted && Math.abs(laterMs) > this.#staleAfterMs) return laterMs;
     return head.version - held.version;
   }
 

@@ -31,26 +31,33 @@ export interface RedisMirrorOptions {
   readonly clock?: Clock;
 }
 
-/** KEYS hash; ARGV lineage, version. Gives "older", "same" or "newer" by what is there, "older" for nothing; a foreign type is dropped. */
+/**
+ * Gives "older", "same" or "newer" by what is there, "older" for nothing; a foreign type is dropped. An older version that was confirmed more
+ * than an hour later than the one that is there comes from a store that was restored from a backup, and counts on from it; unless a wrong
+ * clock says so, which Redis's own tells.
+ */
 const COMPARE = `
-local function larder_compare(key, lineage, version)
+local function larder_compare(key, lineage, version, checked)
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'hash' then
     if kind ~= 'none' then redis.call('DEL', key) end
     return 'older'
   end
-  local held = redis.call('HMGET', key, 'lineage', 'version')
+  local held = redis.call('HMGET', key, 'lineage', 'version', 'checkedAt')
   if not held[1] or not tonumber(held[2]) then return 'older' end
   if held[1] ~= lineage then return held[1] < lineage and 'older' or 'newer' end
   local known, offered = tonumber(held[2]), tonumber(version)
   if known == offered then return 'same' end
-  return known < offered and 'older' or 'newer'
+  if known < offered then return 'older' end
+  local now = redis.call('TIME')[1] * 1000
+  local isRestored = checked and tonumber(checked) > (tonumber(held[3]) or 0) + 3600000 and tonumber(checked) < now + 300000
+  return isRestored and 'older' or 'newer'
 end
 `;
 
 /** KEYS hash; ARGV lineage, version, checkedAt, ttl. Renews the same version; an instant more than an hour ahead is a wrong clock's and gives way. */
 const TOUCH = `${COMPARE}
-local order = larder_compare(KEYS[1], ARGV[1], ARGV[2])
+local order = larder_compare(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 if order == 'same' then
   local checked = tonumber(redis.call('HGET', KEYS[1], 'checkedAt') or '0')
   local offered = tonumber(ARGV[3])
@@ -60,12 +67,12 @@ end
 return order
 `;
 
-/** KEYS hash; ARGV lineage, version, ttl, then fields and values. Writes a newer version whole. */
+/** KEYS hash; ARGV lineage, version, ttl, checkedAt, then fields and values. Writes a newer version whole. */
 const WRITE = `${COMPARE}
-local order = larder_compare(KEYS[1], ARGV[1], ARGV[2])
+local order = larder_compare(KEYS[1], ARGV[1], ARGV[2], ARGV[4])
 if order ~= 'older' then return order end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'lineage', ARGV[1], 'version', ARGV[2], unpack(ARGV, 4))
+redis.call('HSET', KEYS[1], 'lineage', ARGV[1], 'version', ARGV[2], 'checkedAt', ARGV[4], unpack(ARGV, 5))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 'written'
 `;
@@ -114,8 +121,9 @@ class RedisMirror implements Mirror {
       if (order !== "older") return toOutcome(order);
       const { body, digest } = await content();
       const { createdAt, reason, modelCount, checkedAt } = head;
-      const fields = { createdAt, digest, reason, modelCount, checkedAt, body: Buffer.from(body) };
-      return toOutcome(await this.#eval(WRITE, head.lineage, head.version, this.#ttlMs, ...Object.entries(fields).flat()));
+      const fields = { createdAt, digest, reason, modelCount, body: Buffer.from(body) };
+      const { lineage, version } = head;
+      return toOutcome(await this.#eval(WRITE, lineage, version, this.#ttlMs, checkedAt, ...Object.entries(fields).flat()));
     } catch {
       return "failed";
     }

@@ -241,6 +241,43 @@ describe("Catalog", () => {
     expect(catalog.version).toBe(1);
   });
 
+  it("follows a store that was restored from a backup once the version held has not been confirmed for long, whatever a mirror still shows", async () => {
+    const hourMs = 3_600_000;
+    const start = clock.wallNow();
+    const mirror = new ScriptedReader(snapshot(5, "000-a", start), "mirror");
+    const store = new ScriptedReader(snapshot(5, "000-a", start), "store");
+    const catalog = open([mirror, store], { refreshIntervalMs: Number.POSITIVE_INFINITY });
+    await catalog.ready();
+    const restoredAfter = async (ms: number): Promise<void> => {
+      clock.advance(start + ms - clock.wallNow());
+      store.current = snapshot(3, "000-a", clock.wallNow());
+      await catalog.refresh();
+    };
+    await restoredAfter(hourMs);
+    expect(catalog.version).toBe(5);
+    await restoredAfter(hourMs + 1);
+    expect(catalog.stats()).toMatchObject({ version: 3, isStale: false });
+    await catalog.refresh();
+    expect(catalog.version).toBe(3);
+    store.current = snapshot(4, "000-a", clock.wallNow());
+    await catalog.refresh();
+    expect(catalog.version).toBe(4);
+  });
+
+  it("takes a newer version although a clock that was ahead had confirmed the one before", async () => {
+    const hourMs = 3_600_000;
+    const reader = new ScriptedReader(snapshot(2, "000-a", clock.wallNow() + 3 * hourMs));
+    const catalog = open([reader], { refreshIntervalMs: Number.POSITIVE_INFINITY });
+    await catalog.ready();
+    await catalog.refresh();
+    for (let minutes = 0; minutes < 400; minutes += 10) {
+      clock.advance(600_000);
+      reader.current = snapshot(3 + minutes, "000-a", clock.wallNow());
+      await catalog.refresh();
+      expect(catalog.version).toBe(3 + minutes);
+    }
+  });
+
   it("asks the store when the mirror is away, behind, or stands still", async () => {
     const mirror = new ScriptedReader(snapshot(1), "mirror");
     const store = new ScriptedReader(snapshot(1), "store");

@@ -63,6 +63,18 @@ describe("RedisMirror", () => {
     expect(await mirror.latest()).toMatchObject({ version: 5, content: contentOf(5) });
   });
 
+  it("follows a store that was restored from a backup: an older version, confirmed when the newer one had long not been, by a clock that can be right", async () => {
+    const hourMs = 3_600_000;
+    await mirror.write(...(await versionOf(5)));
+    const [head, content] = await versionOf(3);
+    expect(await mirror.write({ ...head, checkedAt: hourMs }, content)).toBe("refused");
+    expect(await mirror.write({ ...head, checkedAt: Date.now() + hourMs }, content)).toBe("refused");
+    expect(await mirror.write({ ...head, checkedAt: 2 * hourMs }, content)).toBe("written");
+    expect(await mirror.latest()).toMatchObject({ version: 3, checkedAt: 2 * hourMs, content: contentOf(3) });
+    expect(await mirror.write({ ...head, checkedAt: 3 * hourMs }, content)).toBe("current");
+    expect(await mirror.head()).toMatchObject({ version: 3, checkedAt: 3 * hourMs });
+  });
+
   it("refuses a run that was overtaken between its look and its write", async () => {
     const [head] = await versionOf(1);
     const overtaken = mirror.write(head, async () => {
