@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand } from "./run-command.mjs";
@@ -12,11 +12,23 @@ export async function obtainNode(major) {
   const folder = join(tmpdir(), `larder-node-${major}`);
   const program = join(folder, "node_modules/node/bin/node");
   if (!existsSync(program)) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
-    await runCommand("npm", ["install", "--no-audit", "--no-fund", `node@${major}`], { cwd: folder, timeoutMs: 300_000 });
+    await install(major, folder);
   }
   const version = (await runCommand(program, ["--version"])).trim();
   if (!version.startsWith(`v${major}.`)) throw new Error(`${program} is ${version}, expected v${major}`);
   return program;
+}
+
+/** Installs it beside its place and moves it there whole: several steps of CI may want the same release at once. */
+async function install(major, folder) {
+  const making = mkdtempSync(`${folder}-`);
+  writeFileSync(join(making, "package.json"), '{ "private": true }\n');
+  await runCommand("npm", ["install", "--no-audit", "--no-fund", `node@${major}`], { cwd: making, timeoutMs: 300_000 });
+  try {
+    renameSync(making, folder);
+  } catch (error) {
+    // Another one was first.
+    if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    rmSync(making, { recursive: true, force: true });
+  }
 }
