@@ -1,5 +1,6 @@
 import type { RandomSource } from "@larder/cache-core";
 import type { Cluster, Redis } from "ioredis";
+import { guardShards } from "./guard-shards.ts";
 import { reconnectPauseMs } from "./ioredis-options.ts";
 
 /** A client of ioredis 5 or 6. */
@@ -23,8 +24,9 @@ export interface DuplicateOptions {
 /** A connection of our own to where a caller's client goes. The caller's settings say how to get there; ours how to behave. */
 export function duplicateClient(template: IoredisClient, { settings, isSharded, random }: DuplicateOptions): IoredisClient {
   if (!isClusterClient(template)) return template.duplicate(settings);
-  return template.duplicate([], {
+  const cluster = template.duplicate([], {
     lazyConnect: false,
+    enableAutoPipelining: false,
     // Each node's connection is made when it is first needed.
     redisOptions: { ...template.options.redisOptions, ...settings, lazyConnect: true },
     enableOfflineQueue: false,
@@ -32,4 +34,6 @@ export function duplicateClient(template: IoredisClient, { settings, isSharded, 
     clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),
     slotsRefreshTimeout: 1_000,
   });
+  if (isSharded) guardShards(cluster);
+  return cluster;
 }
