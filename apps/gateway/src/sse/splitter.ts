@@ -35,6 +35,11 @@ export class SseSplitter {
     return this.#rest;
   }
 
+  /** Whether nothing of what has come waits for what follows: the next chunk begins an event. */
+  get isBetweenEvents(): boolean {
+    return this.#rest === undefined && !this.#heldReturn;
+  }
+
   /** Looks for the end of the event that has begun. @returns where the next one begins; -1 when it has not ended */
   #finishRest(bytes: Buffer, events: Buffer[]): number {
     if (!this.#rest) return 0;
