@@ -40,6 +40,20 @@ describe("MemoryInvalidationBus", () => {
     await expect(staying.invalidate({ kind: "all" }, call)).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
   });
 
+  it("holds nothing of a name when the last who joined by it has left, and all of it until then", async () => {
+    const bus = new MemoryInvalidationBus();
+    const [first, second] = [bus.join("n", recorder()), bus.join("n", recorder())];
+    await first.invalidate({ kind: "key", key: "key" }, call);
+    first.leave();
+    expect(bus.join("n", recorder()).version(0)).toBe(second.version(0));
+    const alone = bus.join("m", recorder());
+    alone.leave();
+    const again = bus.join("m", recorder());
+    expect(again.version(0)).not.toBe(alone.version(0));
+    alone.leave();
+    expect(bus.join("m", recorder()).version(0)).toBe(again.version(0));
+  });
+
   it("closes under a listener that knows nothing of it", () => {
     const bus = new MemoryInvalidationBus();
     bus.join("n", { onInvalidation: () => {}, onReset: () => {}, onProof: () => {} });

@@ -9,8 +9,11 @@ import { VersionRecord } from "./version-record.ts";
 class Room {
   readonly members: Set<MemoryChannel> = new Set();
   readonly record: VersionRecord;
+  /** Called when the last member has left: an application may have a cache per tenant, and they come and go. */
+  readonly onEmpty: () => void;
 
-  constructor(epoch: string) {
+  constructor(epoch: string, onEmpty: () => void) {
+    this.onEmpty = onEmpty;
     this.record = new VersionRecord({ epoch, seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] });
   }
 }
@@ -57,7 +60,8 @@ class MemoryChannel implements InvalidationChannel {
 
   leave(): void {
     this.#isLeft = true;
-    this.#room.members.delete(this);
+    const { members, onEmpty } = this.#room;
+    if (members.delete(this) && members.size === 0) onEmpty();
   }
 
   /** The bus is closed under a cache that goes on: what it was told once, that nothing can be missed, is not true any more. */
@@ -96,7 +100,7 @@ export class MemoryInvalidationBus implements InvalidationBus {
 
   join(namespace: string, listener: InvalidationListener): InvalidationChannel {
     if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the bus has been closed");
-    const room = this.#rooms.get(namespace) ?? new Room(this.#random.token());
+    const room = this.#rooms.get(namespace) ?? new Room(this.#random.token(), () => this.#rooms.delete(namespace));
     this.#rooms.set(namespace, room);
     this.#joined += 1;
     const channel = new MemoryChannel(room, `${this.originId}.${this.#joined}`, listener);

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { fromByteText } from "./byte-text.ts";
 import { readBytes, readParsed } from "./read-source.ts";
 
@@ -33,6 +34,6 @@ import { readBytes, readParsed } from "./read-source.ts";
  * 256, or an object of more than 100,000 properties; or when the value holds what JSON cannot write (NaN, a bigint, a class instance)
  */
 export function canonicalJson(source: unknown): string {
-  const reader = source instanceof Uint8Array ? readBytes(source) : readParsed(source);
+  const reader = types.isUint8Array(source) ? readBytes(source) : readParsed(source);
   return fromByteText(reader.readValue());
 }

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { fromByteText } from "./byte-text.ts";
 import { joinMembers } from "./canonical-reader.ts";
 import { checkEndpoint, type FieldRole, fieldPolicy } from "./field-roles.ts";
@@ -45,7 +46,7 @@ export class CanonicalRequest {
 
   /** The body as a value: parsed at the first use when bytes were given. Not to be changed. */
   get body(): Readonly<Record<string, unknown>> {
-    this.#body ??= this.#source instanceof Uint8Array ? (JSON.parse(utf8(this.#source)) as Record<string, unknown>) : this.#source;
+    this.#body ??= types.isUint8Array(this.#source) ? (JSON.parse(utf8(this.#source)) as Record<string, unknown>) : this.#source;
     return this.#body;
   }
 
@@ -108,7 +109,8 @@ function utf8(bytes: Uint8Array): string {
 /** Reads a body under normalizers that have already run. */
 export function readNormalized(endpoint: Endpoint, source: RequestSource, normalizers: readonly string[]): CanonicalRequest {
   checkEndpoint(endpoint);
-  const reader = source instanceof Uint8Array ? readBytes(source) : readParsed(source);
+  // Not `instanceof`: bytes may come from another realm, as a plain object may.
+  const reader = types.isUint8Array(source) ? readBytes(source) : readParsed(source);
   const members = reader.readMembers();
   return new CanonicalRequest(endpoint, members, reader.isExact, source, normalizers);
 }

@@ -66,6 +66,13 @@ test("composed and decomposed text, and names that only look alike, are told apa
 });
 
 // reliability S3; seeds W2.2, W3.2.
+test("bytes of another realm are bytes", () => {
+  const body = runInNewContext("new Uint8Array([123, 34, 97, 34, 58, 49, 125])") as Uint8Array;
+  expect(body instanceof Uint8Array).toBe(false);
+  expect(canonicalJson(body)).toBe('{"a":1}');
+  expect(readRequest("exact", body).body).toEqual({ a: 1 });
+});
+
 describe("numbers", () => {
   const temperature = (token: string) => keyOf(bytesOf(`{"temperature":${token}}`));
 
