@@ -121,7 +121,7 @@ export class EntryWriter {
       ...this.#tagKeys(lane, options.tags),
     ];
     const args = [
-      lane.deadline(this.timeout()),
+      lane.serverTime(this.timeout()),
       version.epoch,
       version.seq,
       fence,
@@ -130,6 +130,7 @@ export class EntryWriter {
       entry,
       keySpace.wakeChannel(name),
       FENCE_AFTER_FILL_MS,
+      lane.serverTime(0),
     ];
     try {
       const [outcome] = (await this.run("fill", lane, fill, keys, args)) as [unknown];
@@ -183,7 +184,7 @@ export class EntryWriter {
     const keys = [...this.keysOf(place), ...this.#tagKeys(lane, options.tags)];
     const args = [
       random.token(),
-      lane.deadline(timeoutMs),
+      lane.serverTime(timeoutMs),
       toPx(options),
       entry,
       this.#publish,
@@ -191,6 +192,7 @@ export class EntryWriter {
       told,
       keySpace.channel(lane.index),
       logLength,
+      lane.serverTime(0),
     ];
     try {
       const reply = await this.run(operation, lane, replace, keys, args, call);

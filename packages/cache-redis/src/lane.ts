@@ -198,9 +198,9 @@ export class Lane implements CallObserver {
     return versions.isSuspect || !versions.isOnChannel || versions.isBlind(now);
   }
 
-  /** The server's deadline for an effect that a caller waits for this long. */
-  deadline(timeoutMs: number): string {
-    return String(Math.floor(this.time.earliest(this.#options.clock.now()) + timeoutMs));
+  /** The server's time so many milliseconds from now, rather too early: the deadline for an effect that a caller waits for this long. */
+  serverTime(afterMs: number): string {
+    return String(Math.floor(this.time.earliest(this.#options.clock.now()) + afterMs));
   }
 
   #send<T>(start: () => Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { openClient } from "./open-client.ts";
 
 const opened: Array<Redis | Cluster> = [];
@@ -37,6 +37,14 @@ test("reads a list as a cluster and sentinels by their master's name", () => {
       { host: "127.0.0.1", port: 26_379 },
     ],
   });
+});
+
+// Regression: the certificate of a cluster's node is for its name, and was held against its address. No such cluster could be used by its URL.
+test("reaches the nodes of a cluster over TLS by their names", () => {
+  const { dnsLookup } = (open("rediss://localhost:1,localhost:2") as Cluster).options;
+  const found = vi.fn();
+  dnsLookup?.("localhost", found);
+  expect(found).toHaveBeenCalledExactlyOnceWith(null, "localhost");
 });
 
 test("never queues, never repeats: the cache decides", () => {

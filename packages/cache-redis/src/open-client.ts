@@ -45,6 +45,8 @@ function openCluster(target: RedisTarget, settings: RedisOptions, random: Random
   const { retryStrategy, enableOfflineQueue, ...ofNode } = settings;
   return new Cluster([...target.addresses], {
     redisOptions: ofNode,
+    // A certificate is for a name: by default ioredis connects to the address behind it.
+    ...(target.isTls ? { dnsLookup: (name, callback) => callback(null, name) } : {}),
     enableOfflineQueue: false,
     scaleReads: "master",
     slotsRefreshTimeout: 1_000,

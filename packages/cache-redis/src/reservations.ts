@@ -42,7 +42,7 @@ export class Reservations<V> {
   async take(place: Place, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
     const { random, writer, maxLoadMs } = this.#options;
     const { lane } = place;
-    const deadline = lane.deadline(writer.timeout(call));
+    const deadline = lane.serverTime(writer.timeout(call));
     const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
     const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
     try {

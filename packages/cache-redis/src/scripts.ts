@@ -7,7 +7,8 @@ import { checkScript, luaPrelude } from "@larder/cache-core";
  *   (src/script.c, scriptVerifyOOM; the same in 6.2). So what must never fail begins with a DEL or HDEL, and what stores a value begins
  *   with the write that is refused. Measured: a refused SET leaves the old value in place, so who must not leave it there deletes.
  * - Late: what stores a value or takes a lease carries the caller's deadline in Redis time. A command whose caller has given up may
- *   still lie in a socket's buffer and arrive seconds later; it must not take effect then.
+ *   still lie in a socket's buffer and arrive seconds later; it must not take effect then. What was under way and came in time is as old as
+ *   when it was sent: counted from its arrival, it would live longer than it may (found by the simulator: `late-fill-lives-on.json`).
  * - A fence is deleted to move it on. Absent, it is equal to no token that anybody holds; the next reservation draws a new one.
  * - Who waits for a lease is woken by a plain PUBLISH, on a cluster as well: it is rare, and ioredis hears it on the connection that it has.
  * - The lease's value is `token:epoch:seq`, so that one taken before the namespace was cleared is known as void.
@@ -174,7 +175,7 @@ return { epoch, state[1], state[2], state[3], state[4], string.format('%.0f', no
  * Stores a loaded value unless the key, one of its tags, a pattern or all was invalidated since the reservation. Patterns are not
  * matched here: one newer than the reservation refuses every fill, which costs a load and never serves what it dropped.
  * KEYS value, fence, lease, record, tags…; ARGV deadline, epoch, seq, fence, lease ('' = none), px ('' = never), entry,
- * wake channel, ms that the fence stays. Answers { 'stored' | 'rejected' | 'late', now }.
+ * wake channel, ms that the fence stays, when it was sent. Answers { 'stored' | 'rejected' | 'late', now }.
  */
 export const fill: RedisScript = {
   name: "fill",
@@ -190,7 +191,7 @@ if holds and state[4] then
 end
 holds = holds and larder_tags_hold(5, tonumber(state[3]), epoch, seq)
 if holds then
-  larder_store(KEYS[1], ARGV[7], ARGV[6], larder_stamp(epoch, seq, now))
+  larder_store(KEYS[1], ARGV[7], ARGV[6], larder_stamp(epoch, seq, math.min(now, tonumber(ARGV[10]))))
   larder_keep_tags(5, tonumber(state[3]), epoch, ARGV[6])
   redis.call('PEXPIRE', KEYS[2], ARGV[9])
 end
@@ -202,7 +203,7 @@ return { holds and 'stored' or 'rejected', string.format('%.0f', now) }
 /**
  * A new value in place of what is there, and of whatever is being loaded. With a body it is an invalidation that the others hear.
  * KEYS value, fence, lease, record, log, tags…; ARGV fresh epoch, deadline, px, entry, publish command, wake channel, body
- * ('' = tell nobody), channel, log length. Answers { epoch, seq, now }, or 'late'.
+ * ('' = tell nobody), channel, log length, when it was sent. Answers { epoch, seq, now }, or 'late'.
  */
 export const replace: RedisScript = {
   name: "replace",
@@ -216,7 +217,7 @@ else
   epoch = larder_epoch(KEYS[4], KEYS[5], ARGV[1])
   seq = redis.call('HGET', KEYS[4], 'seq')
 end
-larder_store(KEYS[1], ARGV[4], ARGV[3], larder_stamp(epoch, seq, now))
+larder_store(KEYS[1], ARGV[4], ARGV[3], larder_stamp(epoch, seq, math.min(now, tonumber(ARGV[10]))))
 if #KEYS > 5 then larder_keep_tags(6, tonumber(redis.call('HGET', KEYS[4], 'taggedAt')), epoch, ARGV[3]) end
 redis.call('DEL', KEYS[2])
 if redis.call('DEL', KEYS[3]) == 1 then redis.call('PUBLISH', ARGV[6], 'stored') end

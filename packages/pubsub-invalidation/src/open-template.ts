@@ -7,8 +7,9 @@ export function openTemplate({ Cluster, Redis }: Pick<typeof import("ioredis"), 
   const { kind, addresses, username, password, isTls, master, database: db } = target;
   const access: RedisOptions = { ...(username && { username }), ...(password && { password }), ...(isTls && { tls: {} }) };
   if (kind === "cluster") {
-    const options: ClusterOptions = { redisOptions: access, lazyConnect: true };
-    return new Cluster([...addresses], options);
+    // A certificate is for a name: by default ioredis connects to the address behind it.
+    const byName: ClusterOptions = isTls ? { dnsLookup: (name, callback) => callback(null, name) } : {};
+    return new Cluster([...addresses], { redisOptions: access, lazyConnect: true, ...byName });
   }
   const where: RedisOptions = kind === "sentinel" ? { sentinels: [...addresses], name: master as string } : { ...addresses[0] };
   return new Redis({ ...access, ...where, db, lazyConnect: true });

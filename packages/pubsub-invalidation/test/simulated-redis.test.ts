@@ -120,12 +120,13 @@ class CallMaker {
             entry(key),
             wake,
             HOUR_MS,
+            random.pick([FAR, "1"]),
           ],
         };
       case "replace":
         return {
           keys: [value, fence, lease, record, log, ...tags],
-          args: [fresh, deadline, px, entry(key), "PUBLISH", wake, random.pick(["", body]), channel, 100_000],
+          args: [fresh, deadline, px, entry(key), "PUBLISH", wake, random.pick(["", body]), channel, 100_000, random.pick([FAR, "1"])],
         };
       case "invalidate":
         return { keys: [value, fence, lease, record, log], args: [fresh, "PUBLISH", channel, 100_000, body, wake] };
