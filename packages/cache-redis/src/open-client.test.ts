@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { afterEach, expect, test, vi } from "vitest";
 import { openClient } from "./open-client.ts";
@@ -37,6 +39,21 @@ test("reads a list as a cluster and sentinels by their master's name", () => {
       { host: "127.0.0.1", port: 26_379 },
     ],
   });
+});
+
+// Regression: they were spoken to in clear, password included, and so was the master that they named.
+test("speaks TLS to sentinels of a rediss URL, and to the master that they name", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = open(`rediss+sentinel://:secret@127.0.0.1:${(server.address() as AddressInfo).port}/main`);
+  const [socket] = (await once(server, "connection")) as [Socket];
+  const [first] = (await once(socket, "data")) as [Buffer];
+  // The record type of a TLS handshake.
+  expect(first[0]).toBe(0x16);
+  expect(client.options).toMatchObject({ tls: {}, enableTLSForSentinelMode: true });
+  client.disconnect();
+  socket.destroy();
+  server.close();
 });
 
 // Regression: the certificate of a cluster's node is for its name, and was held against its address. No such cluster could be used by its URL.

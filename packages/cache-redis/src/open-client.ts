@@ -15,7 +15,8 @@ function clientOptions(target: RedisTarget, random: RandomSource): RedisOptions 
   return {
     ...(target.username === "" ? {} : { username: target.username }),
     ...(target.password === "" ? {} : { password: target.password }),
-    ...(target.isTls ? { tls: {} } : {}),
+    // Sentinels and what they name are spoken to in clear unless that is asked for by itself.
+    ...(target.isTls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

@@ -13,3 +13,9 @@ it("reaches the nodes of a cluster over TLS by their names, in the connections t
     expect(found).toHaveBeenCalledExactlyOnceWith(null, "localhost");
   }
 });
+
+// Regression: they were spoken to in clear, password included, and so was the master that they named.
+it("speaks TLS to sentinels of a rediss URL, and to the master that they name", () => {
+  const template = openTemplate(ioredis, parseRedisUrl("rediss+sentinel://:secret@localhost:1/main"));
+  expect(template.options).toMatchObject({ name: "main", tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true });
+});

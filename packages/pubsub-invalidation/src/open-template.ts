@@ -5,7 +5,9 @@ import type { IoredisClient } from "./duplicate-client.ts";
 /** A client for what a URL names. It connects to nothing: the port takes its settings over for connections of its own. */
 export function openTemplate({ Cluster, Redis }: Pick<typeof import("ioredis"), "Cluster" | "Redis">, target: RedisTarget): IoredisClient {
   const { kind, addresses, username, password, isTls, master, database: db } = target;
-  const access: RedisOptions = { ...(username && { username }), ...(password && { password }), ...(isTls && { tls: {} }) };
+  // Sentinels and what they name are spoken to in clear unless that is asked for by itself.
+  const security: RedisOptions = isTls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {};
+  const access: RedisOptions = { ...(username && { username }), ...(password && { password }), ...security };
   if (kind === "cluster") {
     // A certificate is for a name: by default ioredis connects to the address behind it.
     const byName: ClusterOptions = isTls ? { dnsLookup: (name, callback) => callback(null, name) } : {};
