@@ -266,6 +266,7 @@ export class AnswerEndpoint {
         leave();
         resolve();
       });
+      exchange.flushHead();
     });
   }
 

@@ -144,6 +144,7 @@ async function pipe(parts: GatewayParts, { exchange, answer, provider, identity,
     ...requestIdHeaders(exchange, options.shape),
     ...passedOnHeaders(answer.headers),
   ]);
+  exchange.flushHead();
   try {
     for await (const chunk of answer.body) {
       if (options.signal.aborted) break;

@@ -30,6 +30,8 @@ export interface Exchange {
   readonly hasBegun: boolean;
   /** Sends the status and headers: a flat list of names and values. */
   begin(status: number, headers: readonly string[]): void;
+  /** Sends the head by itself when nothing of the body follows at once: clients have one patience for the head, and another for the rest. */
+  flushHead(): void;
   /** Sends a piece of the body. @returns false when the caller reads slower than we write */
   write(piece: Buffer | string): boolean;
   /** Resolves when the caller has read enough for more to be written. */

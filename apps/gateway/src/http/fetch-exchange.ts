@@ -78,6 +78,12 @@ export class FetchExchange implements Exchange {
     this.#head = { status, headers: built };
   }
 
+  flushHead(): void {
+    setImmediate(() => {
+      if (!this.#isEnded && !this.#stream) this.#openStream();
+    });
+  }
+
   write(piece: Buffer | string): boolean {
     if (this.#isEnded) return true;
     if (!this.#stream) this.#openStream();

@@ -14,6 +14,7 @@ export class NodeExchange implements Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #bodyTimeoutMs: number;
+  #hasWritten = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, bodyTimeoutMs: number = BODY_TIMEOUT_MS) {
     this.#request = request;
@@ -100,7 +101,15 @@ export class NodeExchange implements Exchange {
     this.#response.writeHead(status, headers as string[]);
   }
 
+  flushHead(): void {
+    // A turn later: what comes with the provider's head goes out with ours.
+    setImmediate(() => {
+      if (!this.#hasWritten && !this.#response.writableEnded && !this.#response.destroyed) this.#response.flushHeaders();
+    });
+  }
+
   write(piece: Buffer | string): boolean {
+    this.#hasWritten = true;
     return this.#response.write(piece);
   }
 

@@ -56,6 +56,10 @@ export class TracedExchange implements Exchange {
     this.#inner.begin(status, headers);
   }
 
+  flushHead(): void {
+    this.#inner.flushHead();
+  }
+
   write(piece: Buffer | string): boolean {
     return this.#inner.write(piece);
   }
