@@ -130,7 +130,7 @@ export class EntryWriter {
       entry,
       keySpace.wakeChannel(name),
       FENCE_AFTER_FILL_MS,
-      lane.serverTime(1e6),
+      lane.serverTime(0),
     ];
     try {
       const [outcome] = (await this.run("fill", lane, fill, keys, args)) as [unknown];
@@ -192,7 +192,7 @@ export class EntryWriter {
       told,
       keySpace.channel(lane.index),
       logLength,
-      lane.serverTime(1e6),
+      lane.serverTime(0),
     ];
     try {
       const reply = await this.run(operation, lane, replace, keys, args, call);

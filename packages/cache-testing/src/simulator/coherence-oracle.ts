@@ -42,8 +42,6 @@ export interface ReadTicket {
  * budget for its second tier.
  */
 const TRANSIT_MS = 51;
-/** The same for its time to live in the second tier, which counts from the arrival of the fill there: until its deadline refuses it. */
-const LATE_FILL_MS = 2 * TRANSIT_MS + 8;
 
 /**
  * The database, and the judge. Every key has a version that only grows. A read must not give less than
@@ -177,10 +175,10 @@ export class CoherenceOracle {
     now: number,
     { overMs, staleMs }: { readonly overMs: number; readonly staleMs: number },
   ): Problem | undefined {
-    if (overMs > staleMs + LATE_FILL_MS) {
+    if (overMs > staleMs + TRANSIT_MS) {
       return { kind: "I16", text: `${overMs.toFixed(1)} ms past its time to live, at most ${staleMs} were asked for` };
     }
-    const isByPolicy = overMs > LATE_FILL_MS;
+    const isByPolicy = overMs > TRANSIT_MS;
     const floor = isByPolicy
       ? Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now))
       : this.#servableFloor(key, now - TRANSIT_MS);

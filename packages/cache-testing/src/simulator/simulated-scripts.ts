@@ -205,7 +205,7 @@ export class SimulatedScripts {
     const isFenced = this.#text(fenceKey) === at(3) && heldEpoch === epoch && seq >= Number(clearedAt) && seq >= lastPattern;
     const holds = this.#ablations.noFence === true || (isFenced && this.#tagsHold(tags, Number(taggedAt), epoch, seq));
     if (holds) {
-      this.#store(value, args[6] as Buffer, at(5), stamp(epoch, String(seq), now));
+      this.#store(value, args[6] as Buffer, at(5), stamp(epoch, String(seq), Math.min(now, Number(at(9)))));
       this.#keepTags(tags, Number(taggedAt), epoch, at(5));
       redis.expire(fenceKey, Number(at(8)));
     }
@@ -225,7 +225,7 @@ export class SimulatedScripts {
       at(6) === ""
         ? ([this.#epoch(record, log, at(0)), redis.hashGet(record, "seq") as string] as const)
         : this.#append(record, log, at(7), at(0), at(8), at(6));
-    this.#store(value, args[3] as Buffer, at(2), stamp(place[0], place[1], now));
+    this.#store(value, args[3] as Buffer, at(2), stamp(place[0], place[1], Math.min(now, Number(at(9)))));
     this.#keepTags(tags, Number(redis.hashGet(record, "taggedAt")), place[0], at(2));
     redis.delete(fenceKey);
     if (redis.delete(leaseKey) === 1) redis.publish(at(5), "stored");
