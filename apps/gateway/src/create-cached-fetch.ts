@@ -108,7 +108,7 @@ export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch
     const request = new Request(input instanceof Request ? input.clone() : input, init);
     request.signal.throwIfAborted();
     const exchange = new FetchExchange(request, `/v1${match[2]}`, insteadOf(next, input, init));
-    callers.set(exchange, { baseUrl: `${url.origin}${match[1]}`, tenant: await tenantOf?.(request) });
+    callers.set(exchange, { baseUrl: `${url.origin}${match[1]}`, tenant: await tenantOf?.(request.clone()) });
     const { method: _method, headers: _headers, body: _body, signal: _signal, ...rest } = init ?? {};
     void extras.run({ ...rest, redirect: request.redirect }, () => core.api.handle(exchange));
     return exchange.response;

@@ -32,7 +32,7 @@ export interface GatewayHandler {
  * @throws {SettingsError} naming settings that are not usable
  */
 export function createGatewayHandler(options: GatewayHandlerOptions = {}): GatewayHandler {
-  const { basePath = "", tenantOf = () => "default" } = options;
+  const { basePath = "", tenantOf } = options;
   const settings = createSettings(options.settings);
   const upstream = new PooledUpstream({ connections: settings.upstreamConnections });
   const { providers, fallback, anthropic } = operatorProviders(settings, upstream);
@@ -59,7 +59,8 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
         { error: { message: "There is no such path.", type: "not_found_error", param: null, code: null } },
         { status: 404 },
       );
-    const tenant = await tenantOf(request);
+    // It may want to read the body, which is read once.
+    const tenant = tenantOf ? await tenantOf(request.clone()) : "default";
     if (!tenant)
       return Response.json(
         { error: { message: "The request was not authorised.", type: "authentication_error", param: null, code: null } },

@@ -73,6 +73,21 @@ describe("createCachedFetch", () => {
     await cached.close();
   });
 
+  it("lets the application read the body to tell the tenant", async () => {
+    const tenantOf = async (request: Request): Promise<string> => ((await request.json()) as { user: string }).user;
+    const cached = createCachedFetch({ tenantOf });
+    const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" }, tenantOf });
+    const ask = async (send: (request: Request) => Promise<Response>, user: string): Promise<string | null> => {
+      const body = JSON.stringify(chat("tenants by the body", { user }));
+      const headers = { "content-type": "application/json" };
+      const request = new Request(`${upstream.url}/chat/completions`, { method: "POST", headers, body });
+      return (await send(request)).headers.get("x-larder-cache");
+    };
+    for (const send of [cached, handler])
+      expect([await ask(send, "ann"), await ask(send, "ann"), await ask(send, "bob")]).toEqual(["MISS", "HIT", "MISS"]);
+    await Promise.all([cached.close(), handler.close()]);
+  });
+
   it("lets everything else through untouched", async () => {
     const seen: unknown[] = [];
     const cached = createCachedFetch({

@@ -9,6 +9,9 @@ import { readJson, refuse } from "./read-json.ts";
 /** What every virtual key begins with: scanners for leaked keys look for such a prefix. */
 const PREFIX = "larder_sk_";
 
+/** What an id looks like: PostgreSQL refuses others (a NUL in them), which would look as if it were away. */
+const UUID = /^[0-9a-f-]{36}$/;
+
 const positive = z.number().int().positive();
 const inputSchema = z
   .object({
@@ -54,7 +57,8 @@ export function keyRoutes(admin: AdminParts): Hono {
   });
 
   app.delete("/:id", async (context) => {
-    const deleted = await admin.store.deleteKey(context.req.param("id"));
+    const id = context.req.param("id");
+    const deleted = UUID.test(id) ? await admin.store.deleteKey(id) : undefined;
     if (!deleted) return refuse(context, 404, "There is no such key.");
     await admin.authenticator.invalidate(deleted.hash);
     await audit(admin, context, "key.delete", { id: deleted.id, tenant: deleted.tenant });

@@ -108,6 +108,7 @@ export function providerRoutes(admin: AdminParts): Hono {
 
   app.delete("/:id", async (context) => {
     const id = context.req.param("id");
+    if (!ID.test(id)) return refuse(context, 404, "There is no such provider.");
     const wasThere = await admin.store.deleteProvider(id);
     const { propagated } = await admin.directory.invalidate();
     if (!wasThere) return refuse(context, 404, "There is no such provider.");
