@@ -46,7 +46,8 @@ export class IoredisPort implements RedisPort {
   readonly #unlisten: Array<() => void> = [];
   /** Whether messages and their loss are listened for. */
   #isListening = false;
-  readonly #nodes: Set<Redis> = new Set();
+  /** What is listened for on a cluster's nodes. One that is gone is forgotten, or each that comes in its place would be kept for ever. */
+  readonly #nodes: Map<Redis, Array<() => void>> = new Map();
   /** Connections whose server has not answered yet to the scripts that it was sent. */
   readonly #loading: WeakSet<Redis> = new WeakSet();
 
@@ -146,7 +147,7 @@ export class IoredisPort implements RedisPort {
 
   close(): void {
     this.#events = undefined;
-    for (const stop of this.#unlisten.splice(0)) stop();
+    for (const stop of [...this.#unlisten.splice(0), ...[...this.#nodes.values()].flat()]) stop();
     this.#subscriber?.disconnect();
     // A client that was handed over stays as it is; ours must not write to the console while it ends.
     if (!this.#isOwned) return;
@@ -154,12 +155,12 @@ export class IoredisPort implements RedisPort {
     this.#client.disconnect();
   }
 
-  #on(emitter: EventEmitter, event: string, listener: Listener): void {
+  #on(emitter: EventEmitter, event: string, listener: Listener, unlisten: Array<() => void> = this.#unlisten): void {
     // Many caches may share a client; each counts once, so that the emitter's own warning about leaks keeps its meaning.
     const limit = emitter.getMaxListeners();
     if (limit > 0 && emitter.listenerCount(event) + 1 > limit) emitter.setMaxListeners(limit + 1);
     emitter.on(event, listener);
-    this.#unlisten.push(() => emitter.off(event, listener));
+    unlisten.push(() => emitter.off(event, listener));
   }
 
   #masters(): readonly Redis[] {
@@ -191,12 +192,14 @@ export class IoredisPort implements RedisPort {
   #watchNodes(cluster: Cluster): void {
     const watch = (node: Redis): void => {
       if (this.#nodes.has(node)) return;
-      this.#nodes.add(node);
-      this.#on(node, "ready", () => {
+      const unlisten: Array<() => void> = [];
+      this.#nodes.set(node, unlisten);
+      const begin = (): void => {
         this.#load(node);
         if (this.isReady) this.#events?.onUp();
-      });
-      this.#on(node, "error", ignore);
+      };
+      this.#on(node, "ready", begin, unlisten);
+      this.#on(node, "error", ignore, unlisten);
     };
     this.#on(cluster, "+node", watch);
     this.#on(cluster, "-node", (node: Redis) => this.#nodes.delete(node));
