@@ -240,6 +240,8 @@ it.each([{ stream: true }, {}])("a provider that begins an answer and goes silen
 it("what a caller says of a stream goes on, with the usage that the cache needs", async () => {
   await (await bed.post(CHAT, chat("padded", { stream: true, stream_options: { include_obfuscation: false } }))).text();
   expect(bed.upstream.seen.at(-1)?.body.stream_options).toEqual({ include_obfuscation: false, include_usage: true });
+  await (await bed.post(CHAT, chat("null told", { stream: true, stream_options: null }))).text();
+  expect(bed.upstream.seen.at(-1)?.body.stream_options).toEqual({ include_usage: true });
 });
 
 describe("an upstream that encodes its answers unasked", () => {

@@ -37,7 +37,7 @@ export interface RequestPlan {
   readonly isStream: boolean;
   /** Whether the caller wants the closing usage chunk. */
   readonly includeUsage: boolean;
-  /** Whether the caller says anything about its stream. */
+  /** Whether the caller says anything about its stream, be it `null`. */
   readonly hasStreamOptions: boolean;
   /** `base64` or `float`: how embeddings are told. */
   readonly encodingFormat: "float" | "base64";
@@ -185,7 +185,7 @@ export class RequestPlanner {
       model,
       isStream: request.form("stream") === "true",
       includeUsage: isObject(streamOptions) && streamOptions.include_usage === true,
-      hasStreamOptions: isObject(streamOptions),
+      hasStreamOptions: streamOptions !== undefined,
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
       targets,
       route: routing.route,

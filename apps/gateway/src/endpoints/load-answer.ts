@@ -11,7 +11,7 @@ import type { Secret } from "../security/secret.ts";
 import type { CallTrace, RequestTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
-import { setMember } from "../upstream/rewrite-body.ts";
+import { addMember, setMember } from "../upstream/rewrite-body.ts";
 import { mediaTypeOf, type UpstreamAnswer, type UpstreamCall } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { StreamReading, type WholeAnswer } from "./read-stream.ts";
@@ -73,7 +73,8 @@ export function upstreamBody(request: Pick<PassedRequest, "family" | "plan" | "b
   if (target.model !== plan.model) body = setMember(body, "model", target.model);
   const needsUsage = isKept && plan.isStream && !plan.includeUsage && (family.kind === "chat" || family.kind === "completion");
   if (!needsUsage || refusesUsage.has(target.provider)) return body;
-  const told = plan.hasStreamOptions ? parseObject(request.body.toString("utf8"))?.stream_options : undefined;
+  if (!plan.hasStreamOptions) return addMember(body, "stream_options", { include_usage: true });
+  const told = parseObject(request.body.toString("utf8"))?.stream_options;
   return setMember(body, "stream_options", Object.assign(isObject(told) ? told : {}, { include_usage: true }));
 }
 

@@ -56,13 +56,17 @@ export function memberOf(bytes: Buffer, name: string): Buffer | undefined {
  */
 export function setMember(bytes: Buffer, name: string, value: unknown): Buffer {
   const span = findMember(bytes, name);
-  const text = JSON.stringify(value);
-  if (span) return Buffer.concat([bytes.subarray(0, span.from), Buffer.from(text), bytes.subarray(span.to)]);
+  if (!span) return addMember(bytes, name, value);
+  return Buffer.concat([bytes.subarray(0, span.from), Buffer.from(JSON.stringify(value)), bytes.subarray(span.to)]);
+}
+
+/** As `setMember`, of a member that is known not to be there: a body is not looked through byte by byte (0.18 ms for 96 KB, or 0.03 so) to find that out. */
+export function addMember(bytes: Buffer, name: string, value: unknown): Buffer {
   const opening = bytes.indexOf(0x7b) + 1;
   const isEmpty = /^\s*\}/.test(bytes.toString("utf8", opening, opening + 64));
   return Buffer.concat([
     bytes.subarray(0, opening),
-    Buffer.from(`${JSON.stringify(name)}:${text}${isEmpty ? "" : ","}`),
+    Buffer.from(`${JSON.stringify(name)}:${JSON.stringify(value)}${isEmpty ? "" : ","}`),
     bytes.subarray(opening),
   ]);
 }

@@ -42,7 +42,9 @@ export function headerOf(headers: UpstreamAnswer["headers"], name: string): stri
 
 /** An answer's media type, in lower case and without parameters; `undefined` where it is not told. */
 export function mediaTypeOf(headers: UpstreamAnswer["headers"]): string | undefined {
-  return headerOf(headers, "content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  const told = headerOf(headers, "content-type");
+  // Most answers tell nothing else, and are asked for it in the middle of a miss.
+  return told === "application/json" || told === "text/event-stream" ? told : told?.split(";", 1)[0]?.trim().toLowerCase();
 }
 
 /** Collects a body up to a bound. @throws {RangeError} beyond it */
