@@ -1,3 +1,4 @@
+import { misspeltVariables } from "./config/misspelt-variables.ts";
 import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { type Announcement, failWorker, isWorker, runWorker, WorkerFleet, WorkerStartError, workerCount } from "./workers.ts";
@@ -32,6 +33,8 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     const settings = readSettings();
     if (isWorker()) return await runWorker(settings);
+    for (const { variable, meant } of misspeltVariables(process.env, settingVariables))
+      complain(`${variable} is no setting and does nothing: is ${meant} meant?`);
     const running = workerCount(settings) > 1 ? await startWorkers(workerCount(settings)) : await startGateway(settings);
     // Before it is told that it listens: whoever waits for that may stop it at once.
     stopOnSignal(running);

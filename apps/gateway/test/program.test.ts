@@ -52,6 +52,13 @@ describe("larder-gateway", () => {
     expect([program.output.includes("LARDER_MASTER_KEY"), program.output.includes("canary")]).toEqual([true, false]);
   });
 
+  it("starts beside a misspelt setting and tells it, without its value", async () => {
+    const program = start({ ...SECRETS, DATABASE_URL: "file::memory:", LARDER_ATUH: "canary" });
+    await program.listening();
+    expect(program.output).toContain("LARDER_ATUH is no setting and does nothing: is LARDER_AUTH meant?");
+    expect(program.output).not.toContain("canary");
+  });
+
   it.each([
     ["HOST", { HOST: "999.1.1.1" }, 1],
     ["HOST", { HOST: "192.0.2.1" }, 1],
