@@ -27,7 +27,7 @@ interface Life {
  */
 export class LoadJudge {
   readonly #maxStalenessMs: number;
-  readonly #lives: WeakMap<SimulatedProcess, Life> = new WeakMap();
+  readonly #lives: Map<SimulatedProcess, Life> = new Map();
 
   constructor(maxStalenessMs: number) {
     this.#maxStalenessMs = maxStalenessMs;

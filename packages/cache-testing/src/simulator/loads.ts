@@ -21,6 +21,9 @@ export interface LoadsContext {
 /** Milliseconds by which a caller's own timeout may be late: none, but for rounding. */
 const PUNCTUAL_MS = 0.001;
 
+/** Why callers abort. Left out, each would be given a `DOMException` of its own. */
+const GIVEN_UP = new Error("the caller gave up");
+
 /** The `getOrSet` calls of a schedule: their options, their loaders, and what both are held to. */
 export class Loads {
   readonly #context: LoadsContext;
@@ -44,7 +47,7 @@ export class Loads {
     const { reads, time } = this.#context;
     const askedAt = time.now;
     const aborter = plan.abortAfterMs === undefined ? undefined : new AbortController();
-    if (aborter) process.runLater(plan.abortAfterMs as number, () => aborter.abort());
+    if (aborter) process.runLater(plan.abortAfterMs as number, () => aborter.abort(GIVEN_UP));
     if (plan.forceRefresh) this.onDrop(process, keyName(index));
     const options = this.#optionsOf(index, plan, aborter);
     const { timeoutMs = Infinity, abortAfterMs = Infinity, staleIfErrorMs, staleWhileRevalidateMs } = plan;

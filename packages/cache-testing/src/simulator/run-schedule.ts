@@ -80,9 +80,7 @@ class ScheduleRun {
     this.#random = SeededRandom.of(plan.seed);
     this.#redis = new SimulatedRedis(this.#time);
     const { maxStalenessMs, readLimitMs } = options;
-    // Which lane a key is in does not depend on the name of the cache.
-    const keySpace = new KeySpace({ namespace: "any", lanes: plan.lanes ?? 1 });
-    this.#oracle = new CoherenceOracle({ maxStalenessMs, ttlMs: plan.ttlMs, laneOf: (key) => keySpace.laneOf(key) });
+    this.#oracle = new CoherenceOracle({ maxStalenessMs, ttlMs: plan.ttlMs, laneOf: laneOfKeys(plan.lanes ?? 1) });
     this.#workload = new Workload({
       time: this.#time,
       oracle: this.#oracle,
@@ -193,7 +191,7 @@ class ScheduleRun {
     const endAt = this.#time.now + SETTLE_MS;
     let quietAt = Infinity;
     while (this.#time.now < endAt && this.#time.now - quietAt < calmMs) {
-      if (!this.#workload.isAllDurable) quietAt = Infinity;
+      if (!this.#workload.isAllDurable()) quietAt = Infinity;
       else if (quietAt === Infinity) quietAt = this.#time.now;
       else if (this.#processes.every((process) => !process.isAlive || process.heardBeatAt >= quietAt)) break;
       this.#advance(SETTLE_SLICE_MS);
@@ -209,6 +207,13 @@ class ScheduleRun {
     if (this.#workload.openAtRest > 0)
       this.#oracle.violations.push(`I7 ${what} at rest: ${this.#workload.openAtRest} reads were never answered`);
   }
+}
+
+/** Which lane a key is in does not depend on the name of the cache. */
+function laneOfKeys(lanes: number): (key: string) => number {
+  if (lanes === 1) return () => 0;
+  const keySpace = new KeySpace({ namespace: "any", lanes });
+  return (key) => keySpace.laneOf(key);
 }
 
 /** Runs one schedule. Must be called from a turn of the event loop of its own, not from a promise callback: see `drainMicrotasks`. */

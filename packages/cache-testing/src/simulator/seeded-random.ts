@@ -3,6 +3,9 @@ import type { RandomSource } from "@larder/cache-core";
 /** Four digits each: tokens are drawn by the hundred in every schedule. */
 const HEXADECIMAL: readonly string[] = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, "0"));
 
+/** The digits that end a token, with what follows them. */
+const ENDING: readonly string[] = HEXADECIMAL.map((digits) => `${digits}00000000000000000000`);
+
 /**
  * A random source that gives the same sequence for the same seed: xoshiro128** (Blackman and Vigna, 2018), its state spread from the seed
  * by splitmix32. Not for secrets.
@@ -60,7 +63,7 @@ export class SeededRandom implements RandomSource {
   /** 32 hexadecimal digits, of which the first 12 are drawn: 48 bits tell apart the hundred that a schedule draws, in half the time. */
   token(): string {
     const high = this.bits();
-    return `${HEXADECIMAL[high >>> 16]}${HEXADECIMAL[high & 0xffff]}${HEXADECIMAL[this.bits() >>> 16]}00000000000000000000`;
+    return (HEXADECIMAL[high >>> 16] as string) + HEXADECIMAL[high & 0xffff] + ENDING[this.bits() >>> 16];
   }
 
   /** An integer from 0 to `below` - 1. */
