@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
 const [schedules, firstSeed, range, processesMs] = [flags.schedules, flags.seed, flags.range, flags["processes-ms"]].map(Number);
 const bench = join(root, "apps/bench/dist/main.js");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
-/** A schedule takes well under a millisecond; a busy machine, ablations and peers take the rest. */
+/** A schedule takes about a millisecond; a busy machine, ablations and peers take the rest. */
 const rangeTimeoutMs = 10 * 60_000 + range * 5;
 
 /** The tail of a command's output, shown under its check: what was run, and how much. */

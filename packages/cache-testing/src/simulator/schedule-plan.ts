@@ -196,6 +196,10 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
 /**
  * Three lengths. Most bugs are races between a few messages: they show sooner when everything falls close together, at a fraction of the
  * cost. What needs outages longer than the staleness bound, leases that end or several reconnects is left to the fixed share of longer ones.
+ *
+ * Other mixes were tried with nine mechanisms off in turn, 2,500 schedules each: steps until one shows, against this mix (to within a tenth).
+ * A quarter of these spans 1.40, spans two thirds longer 0.94; 45 % gets 1.00 and 60 % 1.08, 15 % 1.20; two keys in most 1.20; up to nine
+ * faults 1.01. Smaller schedules are more schedules, and find less.
  */
 function drawBusyMs(random: SeededRandom, longestMs: number): number {
   const dice = random.next();
