@@ -61,6 +61,18 @@ describe("a provider that answers unusually", () => {
     await expect(ask("cut", "DELETE")).rejects.toThrow();
   });
 
+  it("may name a file in any language", async () => {
+    const disposition = 'attachment; filename="模型.txt"';
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, ["content-disposition", Buffer.from(disposition).toString("latin1"), "content-length", "2"]).end(Buffer.from("hi"));
+      return true;
+    };
+    const answer = await read(["GET /v1/files/file-1/content HTTP/1.1"], "");
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(answer).toContain(`content-disposition: ${disposition}\r\n`);
+    expect(answer).toMatch(/\r\n\r\nhi$/);
+  });
+
   it("has its own error told, when it answers embeddings with one as a success", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(200, { "content-type": "application/json" }).end('{"error":{"message":"no such model","code":404}}');
@@ -72,7 +84,10 @@ describe("a provider that answers unusually", () => {
 });
 
 /** Writes a request as it is. @returns the answer's first line */
-function write([first = "", ...headers]: readonly string[], body: string): Promise<string> {
+const write = async (head: readonly string[], body: string): Promise<string> => (await read(head, body)).split("\r\n", 1)[0] as string;
+
+/** Writes a request as it is. @returns the answer as it is */
+function read([first = "", ...headers]: readonly string[], body: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines = [first, "host: 127.0.0.1", ...headers, "connection: close", `content-length: ${Buffer.byteLength(body)}`, "", body];
     const socket = connect(bed.gateway.port, "127.0.0.1", () => socket.write(lines.join("\r\n")));
@@ -80,7 +95,7 @@ function write([first = "", ...headers]: readonly string[], body: string): Promi
     socket.on("data", (data) => {
       text += data.toString();
     });
-    socket.on("error", reject).on("close", () => resolve(text.split("\r\n", 1)[0] as string));
+    socket.on("error", reject).on("close", () => resolve(text));
   });
 }
 

@@ -106,10 +106,12 @@ async function refuseUnstreamed(request: PassedRequest, answer: UpstreamAnswer):
   return { status, headers, body: Readable.from([bytes]), bytes: () => Promise.resolve(bytes), discard: () => undefined };
 }
 
-/** Headers that describe the answer's own bytes. */
+/**
+ * Headers that describe the answer's own bytes. The length comes last: once Node knows it, it takes a `content-disposition` apart in a way in
+ * which it then refuses file names that are not ASCII.
+ */
 const CONTENT_HEADERS = [
   "content-type",
-  "content-length",
   "content-encoding",
   "content-disposition",
   "content-range",
@@ -117,6 +119,7 @@ const CONTENT_HEADERS = [
   "etag",
   "last-modified",
   "location",
+  "content-length",
 ] as const;
 
 /** An answer on its way past the cache. */
