@@ -106,7 +106,8 @@ describe("larder-gateway", () => {
     );
     // Each of them logs that the database of record cannot be used, or why it could not be read.
     for (let round = 0; round < 3; round += 1) expect((await ask(url, chat(`unheard ${round}`))).status).toBe(200);
-    expect(program.child.exitCode).toBeNull();
+    program.child.kill("SIGTERM");
+    expect(await program.exited).toBe(0);
     closeSync(full);
   });
 

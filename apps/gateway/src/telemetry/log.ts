@@ -29,7 +29,10 @@ const HIDDEN = [
 export function createLog(level: string): Log {
   const destination = pino.destination({ dest: 2, sync: false, maxLength: MAX_WAITING_BYTES });
   // Without a listener the error would end the process, and requests with it, for the sake of a line.
-  destination.on("error", () => undefined);
+  destination.on("error", () => {
+    // Called when the process ends, it would try again for ever, and the process never end.
+    destination.flushSync = () => undefined;
+  });
   return pino(
     {
       level,
