@@ -64,7 +64,9 @@ describe("a provider that answers unusually", () => {
   it("may name a file in any language", async () => {
     const disposition = 'attachment; filename="模型.txt"';
     bed.upstream.behaviour = (_seen, response) => {
-      response.writeHead(200, ["content-disposition", Buffer.from(disposition).toString("latin1"), "content-length", "2"]).end(Buffer.from("hi"));
+      response
+        .writeHead(200, ["content-disposition", Buffer.from(disposition).toString("latin1"), "content-length", "2"])
+        .end(Buffer.from("hi"));
       return true;
     };
     const answer = await read(["GET /v1/files/file-1/content HTTP/1.1"], "");
