@@ -40,6 +40,7 @@ const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS gateway_keys (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, name TEXT NOT NULL,
    limits TEXT NOT NULL, hint TEXT NOT NULL, created_at BIGINT NOT NULL)`,
   "CREATE TABLE IF NOT EXISTS gateway_audit (at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL)",
+  "CREATE INDEX IF NOT EXISTS gateway_audit_at ON gateway_audit (at)",
 ];
 /** Milliseconds between attempts to open a database that was away. */
 const REOPEN_AFTER_MS = 2_000;
