@@ -22,7 +22,6 @@ const settled: Promise<void> = Promise.resolve();
  * callback and its microtasks are over, and after 64 reads. It therefore never survives into the next callback, so a blocked event
  * loop cannot make a deadline look fresh; inside one callback it may lag by that callback's own running time.
  */
-
 class SystemClock implements Clock {
   #sample = 0;
   #readsLeft = 0;
