@@ -26,7 +26,7 @@ class SystemClock implements Clock {
   #sample = 0;
   #readsLeft = 0;
   #isDropDue = false;
-  /** Made once, and waited for by a promise: `queueMicrotask` or an async method would be compiled into every reader, at 4 ns a read. */
+  /** Made once, and waited for by a promise: V8 compiles `queueMicrotask` into every reader, where it took 4 ns of a hit (29 to 25 measured). */
   readonly #drop = (): void => {
     this.#readsLeft = 0;
     this.#isDropDue = false;

@@ -111,8 +111,8 @@ end
 export const check: RedisScript = { name: "check", source: checkScript };
 
 /**
- * The record, from a server that takes writes: what entries are judged by while the bus has no proof. A sixth of what the check costs the server
- * (3 us instead of 22), whose INFO is dear. KEYS record. Answers epoch, seq, clearedAt, taggedAt, patterns.
+ * The record, from a server that takes writes: what entries are judged by while the bus has no proof. It asks no INFO, which is
+ * dear, and judges no field. KEYS record. Answers epoch, seq, clearedAt, taggedAt, patterns.
  */
 export const readRecord: RedisScript = {
   name: "read-record",
