@@ -1,10 +1,14 @@
 import { CacheError } from "@larder/cache-core";
 
-/** Who may change a value that is in the cache. */
-export type ValueMode =
-  | "shared" // the very object that was set: fastest; who changes it changes the cache
-  | "frozen" // deeply frozen when set: changing it throws in strict mode; what cannot be frozen is copied as with "cloned"
-  | "cloned"; // a structured clone is stored and another one is handed out: changes are never seen by others
+/**
+ * Who may change a value that is in the cache.
+ * - `"shared"`: it is the very object that was set, the fastest; who changes it changes the cache.
+ * - `"frozen"`: it is deeply frozen when set, the caller's object too: changing it throws in strict mode. What freezing does not protect, as a
+ *   Map, a Date or a buffer, is copied as with `"cloned"`.
+ * - `"cloned"`: a structured clone is stored and another one is handed out, so that changes are never seen by others. For plain data: an instance of a
+ *   class comes back without its class, a `Buffer` as a `Uint8Array`.
+ */
+export type ValueMode = "shared" | "frozen" | "cloned";
 
 /** A value as it goes into the cache, and whether reads must copy it. */
 export interface StoredValue<V> {
@@ -35,9 +39,9 @@ export function storeValue<V>(value: V, mode: ValueMode): StoredValue<V> {
   return { value: copyValue(value), isCopied: true };
 }
 
-/** A value on its way out: what is deeply frozen goes as it is. */
+/** A value on its way out: what is deeply frozen goes as it is, and so does what `storeValue` neither froze nor copied, as a function. */
 export function readValue<V>(value: V, mode: ValueMode): V {
-  return mode === "frozen" && Object.isFrozen(value) ? value : copyValue(value);
+  return mode === "frozen" && (typeof value !== "object" || Object.isFrozen(value)) ? value : copyValue(value);
 }
 
 function isPlain(value: object): boolean {

@@ -70,6 +70,13 @@ describe("who may change a value", () => {
 });
 
 describe("frozen values", () => {
+  it("may be functions, with a time to live as well as without one", () => {
+    const cache = new MemoryCache<() => number>({ values: "frozen", ttlMs: 1_000 });
+    cache.set("key", Math.random);
+    expect(cache.get("key")).toBe(Math.random);
+    expect([...cache.entries()]).toEqual([["key", Math.random]]);
+  });
+
   it("are frozen under symbols and in fields that are not enumerated, too", () => {
     const mark = Symbol("mark");
     const cache = new MemoryCache<object>({ values: "frozen" });
