@@ -166,7 +166,11 @@ export interface InvalidationResult {
 
 /** What the composition of tiers adds to a store. */
 export interface ReadThroughCache<V> extends Cache<V> {
-  /** The live value, else what `loader` makes, stored. Callers of one key at one time share one load. At once on a first-tier hit. */
+  /**
+   * The live value, else what `loader` makes, stored. Callers of one key at one time share one load. At once on a first-tier hit. `undefined` comes
+   * of loaders that give it alone: where one of a key's loaders may, its other callers may get it, too.
+   */
+  getOrSet(key: string, loader: (context: LoadContext<V>) => MaybePromise<V>, options?: GetOrSetOptions): MaybePromise<V>;
   getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined>;
   /** Drops the key in every tier and tells the other processes; a load begun before this call does not bring the old value back. */
   invalidate(key: string): Promise<InvalidationResult>;

@@ -3,6 +3,7 @@ import type {
   AbortSignalLike,
   GetOrSetOptions,
   InvalidationResult,
+  LoadContext,
   Loader,
   Lookup,
   MaybePromise,
@@ -120,6 +121,8 @@ export class TieredCache<V> implements ReadThroughCache<V> {
     });
   }
 
+  getOrSet(key: string, loader: (context: LoadContext<V>) => MaybePromise<V>, options?: GetOrSetOptions): MaybePromise<V>;
+  getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined>;
   getOrSet(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined> {
     const entry = this.#l1.get(key);
     if (

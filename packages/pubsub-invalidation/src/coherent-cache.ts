@@ -1,10 +1,18 @@
-import { type GetOrSetOptions, type Loader, type MaybePromise, TieredCache, type TieredCacheOptions } from "@larder/cache-core";
+import {
+  type GetOrSetOptions,
+  type LoadContext,
+  type Loader,
+  type MaybePromise,
+  TieredCache,
+  type TieredCacheOptions,
+} from "@larder/cache-core";
 
 /** A `TieredCache` whose `get` also takes a loader. */
 export class CoherentCache<V> extends TieredCache<V> {
   /** The live value, or `undefined` on a miss. */
   override get(key: string): MaybePromise<V | undefined>;
   /** The same as `getOrSet`: the live value, else what the loader makes. At once on a first-tier hit. */
+  override get(key: string, loader: (context: LoadContext<V>) => MaybePromise<V>, options?: GetOrSetOptions): MaybePromise<V>;
   override get(key: string, loader: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined>;
   override get(key: string, loader?: Loader<V>, options?: GetOrSetOptions): MaybePromise<V | undefined> {
     return loader === undefined ? super.get(key) : this.getOrSet(key, loader, options);

@@ -1,0 +1,32 @@
+import { describe, expectTypeOf, it } from "vitest";
+import type { GetOrSetOptions, Loader, MaybePromise, ReadThroughCache, TieredCache } from "../src/index.ts";
+
+interface User {
+  readonly role: "reader" | "writer";
+}
+
+describe("types", () => {
+  it("a loader that always gives a value never leaves its caller with undefined", () => {
+    const find = (cache: TieredCache<User>): MaybePromise<User> => cache.getOrSet("user", async () => ({ role: "reader" }));
+    expectTypeOf(find).returns.resolves.toExtend<User>();
+    const count = (cache: ReadThroughCache<number>) => cache.getOrSet("count", () => 1, { tags: ["counts"] });
+    expectTypeOf(count).returns.toEqualTypeOf<MaybePromise<number>>();
+  });
+
+  it("one that may give undefined does", () => {
+    const find = (cache: TieredCache<number>, numbers: ReadonlyMap<string, number>) => cache.getOrSet("key", ({ key }) => numbers.get(key));
+    expectTypeOf(find).returns.toEqualTypeOf<MaybePromise<number | undefined>>();
+    const wrap = <V>(cache: TieredCache<V>, loader: Loader<V>, options: GetOrSetOptions) => cache.getOrSet("key", loader, options);
+    expectTypeOf(wrap<string>).returns.toEqualTypeOf<MaybePromise<string | undefined>>();
+  });
+
+  it("refuse a loader of another type, and options that there are not", () => {
+    const misuse = (cache: TieredCache<User>) => [
+      // @ts-expect-error no such role
+      cache.getOrSet("user", async () => ({ role: "owner" })),
+      // @ts-expect-error it is ttlMs
+      cache.getOrSet("user", async () => ({ role: "reader" }), { ttl: 60 }),
+    ];
+    expectTypeOf(misuse).toBeFunction();
+  });
+});
