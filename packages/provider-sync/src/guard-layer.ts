@@ -1,6 +1,6 @@
 import { guardEndpoints, isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
-import { type GuardedPrices, guardPrices, type PriceGuardContext } from "./guard-prices.ts";
+import { type GuardedPrices, guardPrices, idsWithoutPrice, type PriceGuardContext } from "./guard-prices.ts";
 import { guardProviders } from "./guard-providers.ts";
 import { guardVanished } from "./guard-vanished.ts";
 import { massMoveDoubt } from "./mass-move.ts";
@@ -91,8 +91,14 @@ function compareOffer(input: GuardInput, offered: readonly ModelListing[]): Offe
   return { byId, duplicates, served, servedById, unread, missing };
 }
 
+/** Whether too many of a list's items are of no use: they do not validate, or their input or output price is none. */
+function isMostlyInvalid({ policy, reading }: GuardInput, offered: number, withoutPrice: number): boolean {
+  const rejected = reading.rejected.length;
+  return (rejected + withoutPrice) / Math.max(1, offered + rejected) > policy.maxInvalidShare;
+}
+
 function judgeList(input: GuardInput, { byId, served, servedById, missing }: Offer): ListDoubt | undefined {
-  const { policy, reading } = input;
+  const { policy } = input;
   const offered = byId.size;
   const doubt = (reason: QuarantineReason, ids: readonly string[], evidence: readonly string[] = ids): ListDoubt => ({
     kind: "models",
@@ -103,7 +109,7 @@ function judgeList(input: GuardInput, { byId, served, servedById, missing }: Off
     evidence,
   });
   if (offered < policy.minModels) return doubt("too-few", [], [...byId.keys()]);
-  if (reading.rejected.length / Math.max(1, offered + reading.rejected.length) > policy.maxInvalidShare) return doubt("mostly-invalid", []);
+  if (isMostlyInvalid(input, offered, 0)) return doubt("mostly-invalid", []);
   if (missing.length > Math.max(policy.minDropCount, policy.maxDropShare * served.length))
     return doubt("dropped-too-many", missing.map(idOf));
   if (served.length === 0 || offered - served.length <= policy.minGrowthCount) return undefined;
@@ -177,6 +183,11 @@ function guardModels(input: GuardInput, offered: readonly ModelListing[], contex
   if (weighedMoves?.belief === "refused") return refuse(input, weighedMoves, duplicates);
   // Accepted by hand with just these moves: only values are judged.
   if (weighedMoves) priced = priceModels(offer, { ...context, believesMoves: true });
+  // Of a first list nothing could have moved.
+  else if (isMostlyInvalid(input, byId.size, idsWithoutPrice(priced.entries).size)) {
+    const invalid = { kind: "models" as const, reason: "mostly-invalid" as const, kept: served.length, offered: byId.size };
+    return refuse(input, weighDoubt({ ...invalid, ids: [], evidence: [] }, input), duplicates);
+  }
 
   const { models, entries } = priced;
   const isListAccepted = weighed?.belief === "by-hand";

@@ -16,7 +16,7 @@ export interface GuardPolicy {
   readonly maxGrowthShare: number;
   /** Models by which a list may always grow, whatever their share: for short lists. Integer >= 0. @default 300 */
   readonly minGrowthCount: number;
-  /** Share from 0 to 1 of a list's items that may fail validation; more refuses the whole list. @default 0.5 */
+  /** Share from 0 to 1 of a list's items that may fail validation, or have an input or output price that is none; more refuses the whole list. @default 0.5 */
   readonly maxInvalidShare: number;
   /** Share from 0 to 1 of a list's models whose prices may move by `massMoveFactor`, or go, in one run; more refuses the whole list as one error. @default 0.25 */
   readonly maxJumpShare: number;

@@ -41,6 +41,9 @@ const MAX_LAPSED = 32;
 /** Reasons that time or another source can overcome; the others stay until accepted by hand or no longer offered. */
 const CONFIRMABLE: ReadonlySet<QuarantineReason> = new Set(["jump", "dropped-to-zero", "price-withdrawn"]);
 
+/** Reasons that a value alone is enough for, whatever was known: no price at all. */
+const WORTHLESS: ReadonlySet<QuarantineReason> = new Set(["not-a-number", "negative", "above-bound"]);
+
 function judgeValue(offered: number, path: PricePath, policy: GuardPolicy): QuarantineReason | undefined {
   if (!Number.isFinite(offered)) return "not-a-number";
   if (offered < 0) return "negative";
@@ -111,6 +114,11 @@ function isEssential(path: PricePath): boolean {
   return path === "input" || path === "output" || (path.startsWith("endpoint[") && /\]\.(?:input|output)$/.test(path));
 }
 
+/** The listings whose input or output price is none: held back as unreadable, negative or a wrong unit. */
+export function idsWithoutPrice(entries: readonly QuarantineEntry[]): Set<string> {
+  return new Set(entries.flatMap(({ id, path, reason }) => (id && path && isEssential(path) && WORTHLESS.has(reason) ? [id] : [])));
+}
+
 /**
  * What a price is judged against: the one of its path, told in the last list or lapsed since, else that of the tier nearest in length.
  * Lengths change (200,000 to 200,001 tokens), and a tier with another length must not be a price that nobody knows.
@@ -162,7 +170,10 @@ export function judgePrices(
     const isBackAsFree = price === 0 && lapsed.has(path) && !known.has(path) && !isEssential(path);
     const kept = isBackAsFree ? undefined : referencePrice(path, before);
     const wrong = judgeValue(price, path, policy);
-    if (wrong !== "not-a-number" && ((wrong && known.size > 0) || isMassMove(price, kept, policy))) moves.push(`${id}#${path}=${price}`);
+    // One that cannot be read is as good as gone: it counts where its absence would.
+    const isMove =
+      wrong === "not-a-number" ? known.has(path) && isEssential(path) : wrong ? known.size > 0 : isMassMove(price, kept, policy);
+    if (isMove) moves.push(`${id}#${path}=${price}`);
     const reason = wrong ?? (believesMoves ? undefined : judgeMove(price, path, kept, policy));
     if (reason) hold(path, reason, price, kept);
   }

@@ -1,3 +1,4 @@
+import { createCorroboration } from "./corroboration.ts";
 import { isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
 import { guardLayer } from "./guard-layer.ts";
@@ -5,7 +6,7 @@ import type { GuardPolicy } from "./guard-policy.ts";
 import type { Sliced } from "./in-slices.ts";
 import { keepAbsentSources } from "./keep-absent-sources.ts";
 import { listingId } from "./model-listing.ts";
-import { flattenPrices, type PricePath } from "./prices.ts";
+import type { PricePath } from "./prices.ts";
 import { type Pulse, pulseOf, type SourcePulse } from "./pulse.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
 import type { ReadOutcome } from "./read-sources.ts";
@@ -30,34 +31,6 @@ export interface GuardedRun {
   readonly hasRefused: boolean;
 }
 
-type PriceIndex = ReadonlyMap<string, ReadonlyMap<PricePath, number>>;
-
-function indexPrices(outcome: ReadOutcome, layer: SourceLayer | undefined): PriceIndex {
-  const listings =
-    outcome.outcome === "read" && outcome.reading.models ? outcome.reading.models : layer?.models.map((model) => model.listing);
-  return new Map((listings ?? []).map((listing) => [listingId(listing.provider, listing.model), flattenPrices(listing)]));
-}
-
-/** Only what a source says itself confirms another: its fresh list where it came, else its last good one. */
-function corroboration(
-  outcomes: readonly ReadOutcome[],
-  content: SnapshotContent,
-): (source: string, id: string, path: PricePath) => number[] {
-  const indexes = new Map<string, PriceIndex>();
-  return (source, id, path) => {
-    const prices: number[] = [];
-    for (const outcome of outcomes) {
-      const { name } = outcome.source;
-      if (name === source) continue;
-      const index = indexes.get(name) ?? indexPrices(outcome, layerOf(content, name));
-      indexes.set(name, index);
-      const price = index.get(id)?.get(path);
-      if (price !== undefined) prices.push(price);
-    }
-    return prices;
-  };
-}
-
 /** What one source comes to. */
 interface GuardedSource {
   /** What is served of it; `undefined` = nothing yet. */
@@ -65,6 +38,8 @@ interface GuardedSource {
   readonly quarantine: readonly QuarantineEntry[];
   readonly pulse: SourcePulse;
   readonly report: SourceReport;
+  /** Whether its list of this run is the one that is served from now on, but for what is held back of it. */
+  readonly isTaken: boolean;
 }
 
 /** What a source was known as before the run. */
@@ -98,6 +73,7 @@ function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource
   const hasFailed = outcome.outcome === "failed";
   const { absentAt: _absentAt, absentSeenAt: _seenAt, ...present } = pulse;
   return {
+    isTaken: false,
     layer: believed,
     quarantine: held,
     pulse: { ...present, failures: pulse.failures + (hasFailed ? 1 : 0) },
@@ -131,6 +107,7 @@ function judgeSource(
   const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, doubted, quarantine: held, policy });
   const isAccepted = verdict.refused === undefined;
   return {
+    isTaken: isAccepted,
     layer: isAccepted || believed ? verdict.layer : undefined,
     quarantine: verdict.quarantine,
     pulse: {
@@ -174,32 +151,63 @@ function withUsableNames(outcome: ReadOutcome): ReadOutcome {
   return outcome.outcome === "read" ? { ...outcome, reading: withUsableIds(outcome.reading) } : outcome;
 }
 
+/** Judges one source; what other sources say of a price is asked only where a jump is to be believed at once. */
+type Judge = (otherPrices: GuardInput["otherPrices"]) => GuardedSource;
+
+/** A source as it was judged without the others, and the prices for which they were asked. */
+interface Draft {
+  readonly judged: GuardedSource;
+  readonly asked: ReadonlyArray<readonly [id: string, path: PricePath]>;
+  readonly judge: Judge;
+}
+
+function draftOf(outcome: ReadOutcome, { content, pulse }: SyncState, policy: GuardPolicy, now: number): Draft {
+  const { name } = outcome.source;
+  const held = content.quarantine.filter((entry) => entry.source === name);
+  const known = { believed: layerOf(content, name), pulse: pulseOf(pulse, name), held };
+  const judge: Judge = (otherPrices) =>
+    outcome.outcome === "failed" || isOutdated(outcome.startedAt, known.pulse, now)
+      ? keepSource(outcome, known)
+      : judgeSource(outcome, known, { acceptances: content.acceptances, policy, now, otherPrices });
+  const asked: Array<readonly [string, PricePath]> = [];
+  const judged = judge((id, path) => {
+    asked.push([id, path]);
+    return [];
+  });
+  return { judged, asked, judge };
+}
+
 /**
- * Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. Stops after
- * each source: the largest takes some tens of milliseconds.
+ * Judges every source by itself first, and then once more where others have something to say of a price that moved: only then is it known whose lists
+ * are believed. Whether a list is refused does not depend on other sources, so that the second judgement changes prices alone. Stops
+ * after each: the largest takes some tens of milliseconds.
  */
+function* judgeSources(outcomes: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): Sliced<GuardedSource[]> {
+  const drafts: Draft[] = [];
+  for (const outcome of outcomes) {
+    drafts.push(draftOf(outcome, state, policy, now));
+    yield;
+  }
+  const told = outcomes.map((outcome, index) => ({ outcome, isBelieved: drafts[index]?.judged.isTaken === true }));
+  const otherPrices = createCorroboration(told, state.content);
+  const guarded: GuardedSource[] = [];
+  for (const [index, { judged, asked, judge }] of drafts.entries()) {
+    const { name } = (outcomes[index] as ReadOutcome).source;
+    const isAnswered = asked.some(([id, path]) => otherPrices(name, id, path).length > 0);
+    guarded.push(isAnswered ? judge((id, path) => otherPrices(name, id, path)) : judged);
+    if (isAnswered) yield;
+  }
+  return guarded;
+}
+
+/** Layers in the order of the sources, then those of sources no longer configured, for as long as a vanished group is served. */
 export function* guardSources(read: readonly ReadOutcome[], state: SyncState, policy: GuardPolicy, now: number): Sliced<GuardedRun> {
   const outcomes = read.map(withUsableNames);
-  const otherPrices = corroboration(outcomes, state.content);
+  const guarded = yield* judgeSources(outcomes, state, policy, now);
   let { acceptances } = state.content;
-  const guarded: GuardedSource[] = [];
-  for (const outcome of outcomes) {
-    const { name } = outcome.source;
-    const held = state.content.quarantine.filter((entry) => entry.source === name);
-    const known = { believed: layerOf(state.content, name), pulse: pulseOf(state.pulse, name), held };
-    if (outcome.outcome === "failed" || isOutdated(outcome.startedAt, known.pulse, now)) {
-      guarded.push(keepSource(outcome, known));
-      continue;
-    }
-    const judged = judgeSource(outcome, known, {
-      acceptances: state.content.acceptances,
-      policy,
-      now,
-      otherPrices: (id, path) => otherPrices(name, id, path),
-    });
-    if (judged.report.outcome === "accepted") acceptances = remainingAcceptances(acceptances, name, outcome.reading);
-    guarded.push(judged);
-    yield;
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome.outcome === "read" && guarded[index]?.isTaken)
+      acceptances = remainingAcceptances(acceptances, outcome.source.name, outcome.reading);
   }
   const absent = keepAbsentSources(outcomes, state, policy, now);
   const reports = guarded.map(({ report }) => report);

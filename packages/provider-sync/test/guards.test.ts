@@ -157,6 +157,55 @@ describe("the guard of prices", () => {
     expect(priceOf("model-0")).toBe(0.1);
   });
 
+  it("is confirmed by no list that is itself refused as a whole, but by the last good one of that source", async () => {
+    const other = new ScriptedSource(listings(200), "other");
+    await run({}, [other]);
+    source.tell(changed({ "model-0": listing("model-0", { input: 1000 / 3, output: 2 }) }));
+    // A wrong unit: its price of model-0 happens to be the one that the other source is wrong about.
+    other.tell(listings(200, { input: 1000 / 3, output: 2000 / 3 }));
+    const report = await run({}, [other]);
+    expect(report.sources.map(({ outcome }) => outcome)).toEqual(["accepted", "refused"]);
+    expect(report.quarantine.map(({ key }) => key)).toEqual(["other#models", "script#acme/model-0#input"]);
+    expect(priceOf("model-0")).toBe(1);
+    // Whichever of them is judged first.
+    source.tell(listings(200, { input: 1000 / 3, output: 2000 / 3 }));
+    other.tell(changed({ "model-0": listing("model-0", { input: 1000 / 3, output: 2 }) }));
+    const keys = (await run({}, [other])).quarantine.map(({ key }) => key);
+    expect(keys).toEqual(["other#acme/model-0#input", "script#acme/model-0#input", "script#models"]);
+  });
+
+  it("refuses a whole list most of whose prices cannot be read, the first one too, and takes one with a few of them", async () => {
+    const unreadable = (count: number): ModelListing[] =>
+      listings(200).map((told, index) => (index < count ? { ...told, usdPerMillion: { input: Number.NaN, output: 2 } } : told));
+    source.tell(unreadable(101));
+    expect(await run()).toMatchObject({
+      outcome: "failed",
+      isComplete: false,
+      version: 0,
+      sources: [{ outcome: "refused", reason: "mostly-invalid" }],
+      models: 0,
+    });
+    source.tell(unreadable(0));
+    expect(await run()).toMatchObject({ isComplete: true, models: 200 });
+    source.tell(unreadable(50));
+    const few = await run();
+    expect(few).toMatchObject({ isComplete: true });
+    expect(few.quarantine).toHaveLength(50);
+    expect(priceOf("model-0")).toBe(1);
+    // As many as would be refused when they went without a word.
+    source.tell(unreadable(51));
+    expect(await run()).toMatchObject({ isComplete: false, sources: [{ outcome: "refused", reason: "mass-jump" }] });
+    expect(priceOf("model-0")).toBe(1);
+    source.tell(unreadable(0));
+    expect(await run()).toMatchObject({ isComplete: true, quarantine: [] });
+  });
+
+  it("takes a list all of whose minor prices cannot be read: they are held, and no bill depends on them", async () => {
+    await run();
+    source.tell(listings(200).map((told) => ({ ...told, usdPerMillion: { ...told.usdPerMillion, reasoning: Number.NaN } })));
+    expect(await run()).toMatchObject({ isComplete: true, quarantine: expect.objectContaining({ length: 200 }) });
+  });
+
   it("refuses a whole list whose prices moved together, and takes it when it is accepted by hand", async () => {
     await run();
     source.tell(listings(200, { input: 900, output: 0.002 }));
