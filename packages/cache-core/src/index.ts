@@ -36,6 +36,7 @@ export {
 } from "./check-option.ts";
 export type { CancelTimer, Clock } from "./clock.ts";
 export { systemClock } from "./clock.ts";
+export { EpochTrail } from "./epoch-trail.ts";
 export type { CacheErrorCode, CacheErrorDetails } from "./errors.ts";
 export { CacheError, cacheErrorCodes } from "./errors.ts";
 export type { CacheEvents } from "./events.ts";

@@ -95,8 +95,8 @@ end
 `;
 
 /**
- * The check of a lane: KEYS record, log; ARGV fresh, publish command, heartbeat channel ('' = tell nobody), nonce.
- * Answers { epoch, seq, clearedAt, taggedAt, patterns, Redis time in ms }.
+ * The check of a lane: KEYS record, log; ARGV fresh, publish command, heartbeat channel ('' = tell nobody), nonce, and, where there is one, the
+ * epoch that counts no more (`EpochTrail`): a new one takes its place. Answers { epoch, seq, clearedAt, taggedAt, patterns, Redis time in ms }.
  *
  * The epoch is bound to the server's run id. A restart from an old dump and a failover to a replica that lags both change it, so the
  * first one to check there moves the epoch, and what the lost tail of writes had invalidated can never be served again. Where INFO is
@@ -113,7 +113,7 @@ local isWhole = pcall(function()
   for field = 3, 5 do assert(string.match(held[field], '^%d+$') + 0 < 1e15) end
   for _, pattern in ipairs(cjson.decode(held[6] or '[]')) do assert(pattern[1] + #pattern[2]) end
 end)
-if run and known and known ~= run or not isWhole then redis.call('DEL', KEYS[1]) end
+if run and known and known ~= run or not isWhole or held[2] == ARGV[5] then redis.call('DEL', KEYS[1]) end
 local epoch = larder_epoch(KEYS[1], KEYS[2], ARGV[1])
 if run and known ~= run then redis.call('HSET', KEYS[1], 'run', run) end
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clearedAt', 'taggedAt', 'patterns')

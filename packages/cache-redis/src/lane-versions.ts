@@ -1,4 +1,5 @@
 import {
+  EpochTrail,
   type InvalidationChannel,
   type InvalidationTarget,
   type Judgement,
@@ -23,9 +24,6 @@ export function judge({ record, own }: Judge, version: Version, key: string, tag
   return own.judge(version, key, tags) === "invalid" ? "invalid" : judgement;
 }
 
-/** Epochs remembered after they were left. */
-const MAX_LEFT = 64;
-
 /** A record without a mark. */
 const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({ epoch, seq, clearedAt: 0, taggedAt: 0, patterns: [] });
 
@@ -37,20 +35,16 @@ const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({
  * process has just been acknowledged: so those are kept here as well (`own`). Or the lane has a new epoch: so a channel that speaks of
  * another epoch than the last one seen here is not asked, until the two agree. That also covers a bus that sits on another Redis.
  *
- * A record may also come back: databases are swapped and swapped again, a client that is shared selects another one and returns, a key is
- * renamed or restored. Whatever was invalidated in between is missing in it. So an epoch that was left once is as suspect as a seq that went
- * backwards: nothing is judged by it, until a check has put a new epoch in its place.
+ * A record may also come back or go backwards (`EpochTrail`): then nothing is judged by it, until a check has put a new epoch in its place.
  */
 export class LaneVersions {
   readonly #lane: number;
   #channel: InvalidationChannel | undefined;
   #maxStalenessMs = 0;
-  #epoch = "";
-  /** The highest seq that the server has acknowledged to this process in this epoch. */
-  #seenSeq = 0;
+  /** What the server has told, and acknowledged, to this process. */
+  readonly #trail: EpochTrail = new EpochTrail();
   #own: VersionRecord | undefined;
   #read: VersionRecord | undefined;
-  readonly #left: Set<string> = new Set();
   #isSuspect = false;
   /** What was given out last: every read asks, and the answer seldom changes. */
   #judge: Judge | undefined;
@@ -61,7 +55,7 @@ export class LaneVersions {
 
   /** The epoch as the server last told; empty before. */
   get epoch(): string {
-    return this.#epoch;
+    return this.#trail.last.epoch;
   }
 
   /** Whether the server last told of a version that went backwards. */
@@ -74,7 +68,7 @@ export class LaneVersions {
     if (this.#channel === undefined) return true;
     const { laneCount = Infinity } = this.#channel;
     const record = this.#channel.version(this.#lane);
-    return this.#lane < laneCount && (record === undefined || this.#epoch === "" || record.epoch === this.#epoch);
+    return this.#lane < laneCount && (record === undefined || this.epoch === "" || record.epoch === this.epoch);
   }
 
   /** Whether there is a channel whose proof is too old. */
@@ -92,7 +86,7 @@ export class LaneVersions {
     const channel = this.#channel;
     if (channel === undefined || now > channel.lastProofAt + this.#maxStalenessMs) return undefined;
     const record = channel.version(this.#lane);
-    if (record === undefined || record.epoch !== this.#epoch) return undefined;
+    if (record === undefined || record.epoch !== this.epoch) return undefined;
     if (this.#judge?.record !== record || this.#judge.own !== this.#own) this.#judge = { record, own: this.#own };
     return this.#judge;
   }
@@ -108,25 +102,16 @@ export class LaneVersions {
 
   /** Takes in a version that the server told. @returns whether it went backwards: acknowledged invalidations are lost */
   see(version: Version): boolean {
-    if (version.epoch !== this.#epoch && !this.#left.has(version.epoch)) this.#enter(version);
-    this.#isSuspect = version.epoch !== this.#epoch || version.seq < this.#seenSeq;
-    if (!this.#isSuspect) this.#seenSeq = version.seq;
+    const { epoch } = this;
+    this.#isSuspect = this.#trail.see(version);
+    if (this.epoch !== epoch) this.#own = undefined;
     return this.#isSuspect;
-  }
-
-  #enter({ epoch, seq }: Version): void {
-    if (this.#epoch !== "") this.#left.add(this.#epoch);
-    const oldest = this.#left.values().next();
-    if (this.#left.size > MAX_LEFT && !oldest.done) this.#left.delete(oldest.value);
-    this.#epoch = epoch;
-    this.#seenSeq = seq;
-    this.#own = undefined;
   }
 
   /** Takes in an invalidation by this process that the server has acknowledged. */
   acknowledge(version: Version, target: InvalidationTarget): void {
     this.see(version);
-    if (target.kind === "key" || version.epoch !== this.#epoch) return;
+    if (target.kind === "key" || version.epoch !== this.epoch) return;
     this.#own ??= unmarked(version);
     this.#own.apply(version.seq, target);
   }

@@ -5,7 +5,7 @@ import { type CallFailure, isUnusable, toCallFailure } from "./call-failure.ts";
 import { type Judge, LaneVersions } from "./lane-versions.ts";
 import { ReadBatch } from "./read-batch.ts";
 import type { RedisPort } from "./redis-port.ts";
-import { check, type RedisScript, readRecord, renewEpoch } from "./scripts.ts";
+import { check, type RedisScript, readRecord } from "./scripts.ts";
 import { ServerTime } from "./server-time.ts";
 
 /** How long a check may take, in milliseconds: nobody waits for it, and after a stall it stands behind what was sent before. */
@@ -237,17 +237,16 @@ export class Lane implements CallObserver {
 
   async #check(): Promise<void> {
     const regressed = await this.#readState();
-    if (regressed === undefined) return;
-    await this.#run(renewEpoch, this.#keys, [this.#options.random.token(), regressed], CHECK_TIMEOUT_MS);
-    await this.#readState();
+    // The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
+    if (regressed !== undefined) await this.#readState(regressed);
   }
 
   /** @returns the epoch that nothing can be judged by any more, because its seq or the server's clock went backwards, if that is so */
-  async #readState(): Promise<string | undefined> {
+  async #readState(voided = ""): Promise<string | undefined> {
     const { random, clock } = this.#options;
     this.#checkedAt = clock.now();
     const sentAt = clock.now();
-    const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", ""], CHECK_TIMEOUT_MS)) as unknown[];
+    const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", "", voided], CHECK_TIMEOUT_MS)) as unknown[];
     const state = reply.map(toText);
     const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
     const sample = [Number(state[5]), sentAt, clock.now()] as const;

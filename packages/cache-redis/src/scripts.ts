@@ -124,18 +124,6 @@ return redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'clearedAt', 'taggedAt', 'pa
 };
 
 /**
- * The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
- * KEYS record, log; ARGV fresh, epoch that went backwards.
- */
-export const renewEpoch: RedisScript = {
-  name: "renew-epoch",
-  source: `${luaPrelude.epoch}
-if redis.call('HGET', KEYS[1], 'epoch') == ARGV[2] then redis.call('DEL', KEYS[1]) end
-return larder_epoch(KEYS[1], KEYS[2], ARGV[1])
-`,
-};
-
-/**
  * What a miss takes before the load. KEYS value, fence, lease, record, log; ARGV fresh epoch, deadline, fence nonce, fence ms,
  * lease token ('' = no lease wanted), lease ms. A lease that has longer yet than one is given is of before the server's clock was set back, and
  * void. Answers { epoch, seq, clearedAt, taggedAt, patterns, now, fence, lease, holder, ms that the

@@ -170,9 +170,10 @@ export class BusChannel implements InvalidationChannel {
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     try {
       const reply = await port.run(append, keys, [...settings, kind, subject, String(tagMs)], timeoutMs);
-      this.lanes[lane]?.onCallSettled(true);
       if (!Array.isArray(reply)) throw new CacheError("ERR_CACHE_BACKEND", "the server answered a script with something else");
-      return { epoch: String(reply[0]), seq: Number(reply[1]) };
+      const version = { epoch: String(reply[0]), seq: Number(reply[1]) };
+      this.lanes[lane]?.onAcknowledged(version);
+      return version;
     } catch (error) {
       counters.errors += 1;
       this.lanes[lane]?.onCallSettled(false);

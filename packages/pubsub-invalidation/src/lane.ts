@@ -1,6 +1,7 @@
 import {
   ablated,
   decodeMessage,
+  EpochTrail,
   type ResetReason,
   toVersionState,
   type Version,
@@ -43,6 +44,8 @@ import { check } from "./scripts.ts";
  * cannot be read, or the seq went backwards. Then a new baseline is taken from a check's reply: reset first, then count from there. An
  * entry filled before the reset is dropped, a load begun before it is detached, and anything invalidated after the check ran has a higher
  * seq and is found missing if it is not heard. The first check of all is such a baseline, so the order of SUBSCRIBE and check cannot hurt.
+ * A state that the server has left behind once (`EpochTrail`) is no baseline: who was cut off meanwhile cannot see that it came back, and
+ * would go on with it. The next heartbeat puts a new epoch in its place, which everyone finds.
  *
  * Interleavings that this survives, each a test: messages lost with the connection; heartbeat overtaking nothing but arriving before its
  * own check's reply; an epoch moving between two pages of a replay; a log trimmed under a replay; old replies after a reconnect; a
@@ -73,6 +76,9 @@ export class Lane {
   readonly #context: LaneContext;
   readonly #order: LaneOrder;
   readonly #proof: LaneProof;
+  readonly #trail: EpochTrail = new EpochTrail();
+  /** The epoch that came back or went backwards, until another one has been seen. */
+  #voided = "";
   #lastAnswered = 0;
   #unheard = 0;
   /** A message of an epoch that is not ours was heard, and no check sent since has told which one counts. */
@@ -124,6 +130,12 @@ export class Lane {
     this.#failures = isAnswered ? 0 : this.#failures + 1;
   }
 
+  /** An invalidation of ours has its place. */
+  onAcknowledged(version: Version): void {
+    this.onCallSettled(true);
+    this.#trail.see(version);
+  }
+
   /** The subscription stands anew: what was missed is asked for at once. */
   onSubscribed(): void {
     this.#unheard = 0;
@@ -155,9 +167,11 @@ export class Lane {
     const wallSentAt = clock.wallNow();
     const nonce = random.token();
     const beat = this.#proof.send(nonce, sentAt);
+    const floor = this.#trail.last;
     counters.heartbeats += 1;
     try {
-      const reply = await port.run(check, this.#order.keys, [random.token(), port.publishCommand, this.heartbeatChannel, nonce], timeoutMs);
+      const args = [random.token(), port.publishCommand, this.heartbeatChannel, nonce, this.#voided];
+      const reply = await port.run(check, this.#order.keys, args, timeoutMs);
       this.onCallSettled(true);
       // A reply that was overtaken, on a connection since replaced, tells an older state.
       if (this.#isClosed || beat.order < this.#lastAnswered || !Array.isArray(reply)) return;
@@ -165,7 +179,7 @@ export class Lane {
       if (this.#proof.isExpected(nonce)) this.#unheard += 1;
       if (beat.order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
-      this.#onState(toVersionState(reply.slice(0, 5)), beat);
+      this.#onState(toVersionState(reply.slice(0, 5)), beat, floor);
     } catch {
       counters.errors += 1;
       this.onCallSettled(false);
@@ -233,7 +247,13 @@ export class Lane {
     return answer.epoch === epoch && baselines === beat.baselines && answer.seq < beat.seqFloor;
   }
 
-  #onState(state: VersionState, beat: Beat): void {
+  #onState(state: VersionState, beat: Beat, floor: Version): void {
+    const isPast = this.#trail.see(state, floor);
+    this.#voided = isPast ? state.epoch : "";
+    if (isPast) {
+      this.#lose("epoch-changed");
+      return;
+    }
     if (state.epoch !== this.#order.epoch || this.#isBackwards(state, beat)) this.#order.baselineDue ??= "epoch-changed";
     if (this.#order.baselineDue !== undefined) this.#takeBaseline(state, this.#order.baselineDue);
     this.#settle();

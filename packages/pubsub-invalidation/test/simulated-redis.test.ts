@@ -73,7 +73,7 @@ class CallMaker {
       "renew",
       "probe",
     ];
-    const name = random.pick([...names, "check", "replay", "heads", "read-record", "renew-epoch"]);
+    const name = random.pick([...names, "check", "replay", "heads", "read-record"]);
     const text = texts.get(name);
     if (text === undefined) throw new Error(`no script is called ${name}`);
     return { name, text, ...this.#parts(name, key) };
@@ -95,13 +95,20 @@ class CallMaker {
     const channel = space.channel(0);
     switch (name) {
       case "check":
-        return { keys: [record, log], args: [fresh, "PUBLISH", random.pick(["", `${channel}:beat`]), "nonce"] };
+        return {
+          keys: [record, log],
+          args: [
+            fresh,
+            "PUBLISH",
+            random.pick(["", `${channel}:beat`]),
+            "nonce",
+            ...random.pick([[], [], [""], [random.pick(this.#epochs)]]),
+          ],
+        };
       case "replay":
         return { keys: [record, log], args: [String(Math.max(1, this.#lastSeq - 5)), "4"] };
       case "read-record":
         return { keys: [record], args: [] };
-      case "renew-epoch":
-        return { keys: [record, log], args: [fresh, random.pick(this.#epochs)] };
       case "reserve":
         return {
           keys: [value, fence, lease, record, log],

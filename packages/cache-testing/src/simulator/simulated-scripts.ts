@@ -52,9 +52,6 @@ export class SimulatedScripts {
       case "read-record":
         this.#redis.hashDelete(keys[0] as string, "none");
         return this.#state(keys[0] as string);
-      case "renew-epoch":
-        if (this.#redis.hashGet(keys[0] as string, "epoch") === at(1)) this.#redis.delete(keys[0] as string);
-        return this.#epoch(keys[0] as string, keys[1] as string, at(0));
       case "reserve":
         return this.#reserve(keys, at);
       case "fill":
@@ -115,7 +112,7 @@ export class SimulatedScripts {
     redis.hashDelete(record, "none");
     const run = this.#run;
     const known = redis.hashGet(record, "run");
-    if (known && known !== run) redis.delete(record);
+    if ((known && known !== run) || (at(4) !== "" && redis.hashGet(record, "epoch") === at(4))) redis.delete(record);
     const epoch = this.#epoch(record, log, at(0));
     if (known !== run) redis.hashSet(record, { run });
     const state = this.#state(record);

@@ -1,0 +1,42 @@
+import { describe, expect, test } from "vitest";
+import { EpochTrail } from "./epoch-trail.ts";
+
+function walk(...versions: ReadonlyArray<readonly [epoch: string, seq: number]>): { trail: EpochTrail; isPast: boolean[] } {
+  const trail = new EpochTrail();
+  return { trail, isPast: versions.map(([epoch, seq]) => trail.see({ epoch, seq })) };
+}
+
+describe("the trail of a lane's epochs", () => {
+  test("finds a seq that went backwards, and an epoch that was left", () => {
+    expect(walk(["a", 5], ["a", 5], ["a", 6], ["a", 5], ["b", 0], ["a", 9], ["b", 0]).isPast).toEqual([
+      false,
+      false,
+      false,
+      true,
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  test("stays where it was when it is told of the past", () => {
+    expect(walk(["a", 5], ["b", 1], ["a", 9]).trail.last).toEqual({ epoch: "b", seq: 1 });
+  });
+
+  test("takes an answer for late that was asked for before something newer was told", () => {
+    const { trail } = walk(["a", 5]);
+    const asked = trail.last;
+    trail.see({ epoch: "a", seq: 6 });
+    expect(trail.see({ epoch: "a", seq: 5 }, asked)).toBe(false);
+    trail.see({ epoch: "b", seq: 1 });
+    expect(trail.see({ epoch: "a", seq: 6 }, asked)).toBe(false);
+    expect(trail.last).toEqual({ epoch: "b", seq: 1 });
+    expect(trail.see({ epoch: "a", seq: 6 })).toBe(true);
+  });
+
+  test("remembers many epochs, and not any number of them", () => {
+    const epochs = Array.from({ length: 70 }, (_, index) => [`e${index}`, 0] as const);
+    const { trail } = walk(...epochs);
+    expect([trail.see({ epoch: "e4", seq: 0 }), trail.see({ epoch: "e68", seq: 0 })]).toEqual([false, true]);
+  });
+});
