@@ -1,10 +1,9 @@
 import type { Cluster } from "node:cluster";
-import type { MessagePort } from "node:worker_threads";
 import { type Clock, encodeMessage, systemClock } from "@larder/cache-core";
 import { LaneLog } from "./lane-log.ts";
 import type { PortBusOptions } from "./port-bus.ts";
 import { WorkerInvalidationBus } from "./worker-bus.ts";
-import { type IpcEnd, ipcLink, linkPair, threadLink, type WorkerLink } from "./worker-link.ts";
+import { type IpcEnd, ipcLink, linkPair, type ThreadEnd, threadLink, type WorkerLink } from "./worker-link.ts";
 import type { WorkerMessage } from "./worker-message.ts";
 
 type RunMessage = Extract<WorkerMessage, { readonly kind: "run" }>;
@@ -58,8 +57,8 @@ export class WorkerBusHub {
     this.connect(ipcLink(child));
   }
 
-  /** Serves one thread. */
-  attachThread(thread: Pick<MessagePort, "postMessage" | "on" | "off">): void {
+  /** Serves one thread, by its `Worker` or by a `MessagePort` to it. */
+  attachThread(thread: ThreadEnd): void {
     this.connect(threadLink(thread));
   }
 

@@ -1,4 +1,3 @@
-import type { MessagePort } from "node:worker_threads";
 import { isWorkerMessage, type WorkerMessage } from "./worker-message.ts";
 
 /** One end of an ordered channel between two processes or threads of a machine. */
@@ -12,6 +11,13 @@ export interface WorkerLink {
 /** The part of `process`, `ChildProcess` and `cluster.Worker` that carries messages. */
 export interface IpcEnd {
   send?(message: unknown, callback?: (error: Error | null) => void): boolean;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  off(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+/** The part of `Worker`, `MessagePort` and `parentPort` of worker_threads that carries messages. */
+export interface ThreadEnd {
+  postMessage(message: unknown): void;
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
 }
@@ -37,22 +43,21 @@ export function ipcLink(end: IpcEnd): WorkerLink {
   };
 }
 
-/** Over a `MessagePort` or `Worker` of worker_threads. */
-export function threadLink(port: Pick<MessagePort, "postMessage" | "on" | "off">): WorkerLink {
+/** Over a thread's `parentPort`, or a `Worker` in its primary; a `MessagePort` between the two serves as well. */
+export function threadLink(end: ThreadEnd): WorkerLink {
   return {
-    send: (message) => port.postMessage(message),
+    send: (message) => end.postMessage(message),
     listen(onMessage, onClosed) {
       const take = (message: unknown): void => {
         if (isWorkerMessage(message)) onMessage(message);
       };
-      const events = port as unknown as Pick<IpcEnd, "on" | "off">;
-      events.on("message", take);
-      events.on("close", onClosed);
-      events.on("exit", onClosed);
+      end.on("message", take);
+      end.on("close", onClosed);
+      end.on("exit", onClosed);
       return () => {
-        events.off("message", take);
-        events.off("close", onClosed);
-        events.off("exit", onClosed);
+        end.off("message", take);
+        end.off("close", onClosed);
+        end.off("exit", onClosed);
       };
     },
   };
