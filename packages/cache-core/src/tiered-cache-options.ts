@@ -10,7 +10,10 @@ import type { StoredEntry } from "./stored-entry.ts";
 
 /** What a `TieredCache` is composed of, and the defaults of its read-through calls. */
 export interface TieredCacheOptions<V> extends LoadDefaults {
-  /** The first tier, in this process. It belongs to the composition from now on: nobody else writes to it. */
+  /**
+   * The first tier, in this process: `new MemoryCache()`, whose type, where it is written down, is `MemoryCache<StoredEntry<V>>`. It belongs to the
+   * composition from now on: nobody else writes to it.
+   */
   readonly l1: SyncCache<StoredEntry<V>>;
   /** The second tier, shared with other processes. @default none */
   readonly l2?: FencedStore<V>;

@@ -45,7 +45,7 @@ function encodeJson(value: unknown): Buffer {
   return Buffer.from(text, "utf8");
 }
 
-/** Plain data as JSON: what every language reads. */
+/** Plain data as JSON: what every language reads. What JSON does not keep comes back changed: a `Date` as text, a `Map` as `{}`. `v8Codec` keeps both. */
 export function jsonCodec<V>(): ValueCodec<V> {
   return { id: 2, encode: encodeJson, decode: (bytes) => JSON.parse(bytes.toString("utf8")) as V };
 }
