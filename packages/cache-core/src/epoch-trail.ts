@@ -1,5 +1,6 @@
 import type { Version } from "./invalidation.ts";
 
+const NOWHERE: Version = { epoch: "", seq: 0 };
 /** Epochs remembered after they were left. */
 const MAX_LEFT = 64;
 
@@ -15,10 +16,10 @@ const MAX_LEFT = 64;
  * them are gone the time to live is the bound.
  */
 export class EpochTrail {
-  #last: Version = { epoch: "", seq: 0 };
+  #last: Version = NOWHERE;
   readonly #left: Set<string> = new Set();
 
-  /** The version that the server told last, of those that were none of the past; its epoch is empty before the first. */
+  /** The version that the server told last, its epoch is empty before the first and after one of the past. */
   get last(): Version {
     return this.#last;
   }
@@ -32,13 +33,17 @@ export class EpochTrail {
     const { epoch, seq } = version;
     // A record that cannot be read tells nothing.
     if (epoch === "") return false;
-    if (epoch === floor.epoch ? seq < floor.seq : this.#left.has(epoch)) return true;
+    if (epoch === floor.epoch ? seq < floor.seq : this.#left.has(epoch)) {
+      // Where it was before, something may be missing as well, once it is back there.
+      this.#leave(NOWHERE);
+      return true;
+    }
     if (epoch === this.#last.epoch) this.#last = { epoch, seq: Math.max(seq, this.#last.seq) };
-    else if (!this.#left.has(epoch)) this.#enter({ epoch, seq });
+    else if (!this.#left.has(epoch)) this.#leave({ epoch, seq });
     return false;
   }
 
-  #enter(version: Version): void {
+  #leave(version: Version): void {
     if (this.#last.epoch !== "") this.#left.add(this.#last.epoch);
     const oldest = this.#left.values().next();
     if (this.#left.size > MAX_LEFT && !oldest.done) this.#left.delete(oldest.value);
