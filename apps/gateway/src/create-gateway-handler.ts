@@ -1,7 +1,7 @@
 import type { z } from "zod";
+import { ApiRouter } from "./api-router.ts";
 import { createSettings } from "./config/read-settings.ts";
 import type { settingsSchema } from "./config/schema.ts";
-import { ApiRouter } from "./gateway.ts";
 import { createGatewayCore } from "./gateway-core.ts";
 import { FetchExchange } from "./http/fetch-exchange.ts";
 import type { Identity } from "./security/authenticator.ts";

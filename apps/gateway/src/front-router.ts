@@ -86,9 +86,9 @@ function isLocal({ parts }: AdminParts, request: IncomingMessage, response: Serv
 }
 
 function sendReadiness({ admin }: FrontRouterOptions, response: ServerResponse): void {
-  const isReady = admin.isReady();
-  const health = admin.health();
-  sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : health.isDraining ? "draining" : "starting", ...health });
+  const { isReady } = admin.health;
+  const report = admin.health.report();
+  sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : report.isDraining ? "draining" : "starting", ...report });
 }
 
 async function sendMetrics(

@@ -1,11 +1,11 @@
 import type { FencedStore, InvalidationBus } from "@larder/cache-core";
+import { ApiRouter } from "./api-router.ts";
 import { AnswerCache } from "./caching/answer-cache.ts";
 import { defaultControls } from "./caching/cache-controls.ts";
 import { RequestPlanner } from "./caching/request-plan.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { ModelCatalog } from "./endpoints/models-endpoint.ts";
-import { ApiRouter } from "./gateway.ts";
 import type { GatewayParts, PriceBook } from "./gateway-parts.ts";
 import type { Authenticator } from "./security/authenticator.ts";
 import { ProxyTrust } from "./security/proxy-trust.ts";

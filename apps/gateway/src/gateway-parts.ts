@@ -19,7 +19,7 @@ export interface PriceBook {
   costOf(answer: StoredAnswer): number;
 }
 
-/** What the endpoints share. Made once by `createGateway`. */
+/** What the endpoints share. Made once by `createGatewayCore`. */
 export interface GatewayParts {
   readonly settings: Settings;
   /** Whether callers of several tenants use the operator's own credentials. */

@@ -10,7 +10,7 @@ export async function openSharedTier(settings: Settings, masterKeys: MasterKeys 
   if (settings.redisUrl === undefined) return createLocalTier();
   const { openRedisTier } = await import("./redis-tier.ts");
   try {
-    return await openRedisTier(settings, settings.redisUrl, masterKeys, log);
+    return openRedisTier(settings, settings.redisUrl, masterKeys, log);
   } catch (error) {
     if (!CacheError.is(error) || error.code !== "ERR_CACHE_INVALID_OPTION") throw error;
     throw new SettingsError([error.message.replace(/^\[\w+\] (url)?/, "REDIS_URL")]);

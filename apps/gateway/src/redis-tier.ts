@@ -1,9 +1,7 @@
 import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
 import { createSealing, type SealingKey } from "@larder/cache-redis/sealing";
-import type { Mirror } from "@larder/provider-sync";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/signer";
-import type { WatcherPort } from "@larder/pubsub-invalidation/watcher";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
@@ -22,14 +20,42 @@ const answerCodec: ValueCodec<StoredAnswer> = {
 
 /** Lanes on a cluster: parts of the cache that may live on different masters. */
 const CLUSTER_LANES = 16;
+
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
-export async function openRedisTier(
-  settings: Settings,
-  redisUrl: string,
-  masterKeys: MasterKeys | undefined,
-  log: Log,
-): Promise<SharedTier> {
+export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: MasterKeys | undefined, log: Log): SharedTier {
   const client = openClient(redisUrl);
+  tellOfConnection(client, log);
+  const { redisPrefix: keyPrefix, cacheTtl: ttlMs } = settings;
+  const place = { client, keyPrefix, lanes: client.isCluster ? CLUSTER_LANES : 1 };
+  // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is
+  // this machine's alone, and another machine could not read what it sealed.
+  const sealing = masterKeys ? { sealing: openSealing(masterKeys) } : {};
+  const signer = masterKeys ? { signer: openSigner(masterKeys) } : {};
+  const l2 = new RedisCache<StoredAnswer>({ ...place, namespace: ANSWERS_NAMESPACE, ttlMs, codec: answerCodec, ...sealing });
+  const bus = new RedisInvalidationBus({ ...place, ...signer });
+  return {
+    l2,
+    bus,
+    counter: createSharedCounter(client, keyPrefix),
+    openMirror: async () => {
+      const { createRedisMirror } = await import("@larder/provider-sync/redis-mirror");
+      return createRedisMirror({ client, keyPrefix });
+    },
+    openWatcherPort: async () => {
+      const { redisWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
+      return redisWatcherPort(client, `${keyPrefix}:watch:${ANSWERS_NAMESPACE}`);
+    },
+    // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
+    isUp: () => client.status === "ready" && !l2.stats().isDegraded,
+    close: async () => {
+      await Promise.allSettled([l2.close(), bus.close()]);
+      client.disconnect();
+    },
+  };
+}
+
+/** Logs each time that Redis comes and goes, once. */
+function tellOfConnection(client: ReturnType<typeof openClient>, log: Log): void {
   let wasUp: boolean | undefined;
   const tell = (isUp: boolean): void => {
     if (wasUp === isUp) return;
@@ -41,36 +67,6 @@ export async function openRedisTier(
   client.on("close", () => tell(false));
   // An error event nobody listens to would end the process. What it says is told by `ready` and `close`.
   client.on("error", () => tell(false));
-  const { isCluster } = client;
-  const lanes = isCluster ? CLUSTER_LANES : 1;
-  const common = { client, keyPrefix: settings.redisPrefix, lanes };
-  // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is
-  // this machine's alone, and another machine could not read what it sealed.
-  const sealing = masterKeys ? { sealing: openSealing(masterKeys) } : {};
-  const l2 = new RedisCache<StoredAnswer>({
-    ...common,
-    namespace: ANSWERS_NAMESPACE,
-    ttlMs: settings.cacheTtl,
-    codec: answerCodec,
-    ...sealing,
-  });
-  const bus = new RedisInvalidationBus({ ...common, ...(masterKeys ? { signer: openSigner(masterKeys) } : {}) });
-  // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
-  const isUp = (): boolean => client.status === "ready" && !l2.stats().isDegraded;
-  const counter = createSharedCounter(client, settings.redisPrefix);
-  const close = async (): Promise<void> => {
-    await Promise.allSettled([l2.close(), bus.close()]);
-    client.disconnect();
-  };
-  const openMirror = async (): Promise<Mirror> => {
-    const { createRedisMirror } = await import("@larder/provider-sync/redis-mirror");
-    return createRedisMirror({ client, keyPrefix: settings.redisPrefix });
-  };
-  const openWatcherPort = async (): Promise<WatcherPort> => {
-    const { redisWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
-    return redisWatcherPort(client, `${settings.redisPrefix}:watch:${ANSWERS_NAMESPACE}`);
-  };
-  return { l2, bus, counter, openMirror, openWatcherPort, isUp, close };
 }
 
 function openSealing({ masterKey, previousMasterKeys }: MasterKeys): ReturnType<typeof createSealing> {

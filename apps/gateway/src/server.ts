@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { ApiRouter } from "./gateway.ts";
+import { ApiRouter } from "./api-router.ts";
 import { HttpError } from "./http/http-error.ts";
 import { NodeExchange } from "./http/node-exchange.ts";
 import { sendError } from "./http/respond.ts";

@@ -1,33 +1,30 @@
-import { randomBytes } from "node:crypto";
-import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
-import type { CoherenceWatcher } from "@larder/pubsub-invalidation/watcher";
 import { createAdminApp } from "./admin/admin-app.ts";
 import type { AdminParts } from "./admin/admin-parts.ts";
 import { takeStats } from "./admin/stats.ts";
-import { ANSWERS_NAMESPACE, type AnswerCache } from "./caching/answer-cache.ts";
-import type { StoredAnswer } from "./caching/stored-answer.ts";
-import { SettingsError } from "./config/read-settings.ts";
 import type { Settings } from "./config/schema.ts";
 import { createFrontRouter } from "./front-router.ts";
-import { createGatewayCore } from "./gateway-core.ts";
+import { createGatewayCore, type GatewayCore, type GatewayCoreOptions } from "./gateway-core.ts";
+import { GatewayHealth } from "./gateway-health.ts";
 import { openSharedTier } from "./open-shared-tier.ts";
 import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator, authModeOf } from "./security/authenticator.ts";
-import { type MasterKeys, readMasterKey, Sealer } from "./security/sealer.ts";
-import { readOrCreateSecret } from "./security/secret-file.ts";
+import { obtainSecrets, type Secrets } from "./security/obtain-secrets.ts";
+import { Sealer } from "./security/sealer.ts";
 import { GatewayServer } from "./server.ts";
 import type { SharedTier } from "./shared-tier.ts";
 import { GatewayStore } from "./storage/gateway-store.ts";
-import { sqlitePath } from "./storage/sql.ts";
-import { startSync } from "./sync/start-sync.ts";
+import { type RunningSync, startSync } from "./sync/start-sync.ts";
+import { Teardown } from "./teardown.ts";
 import { createLog, type Log } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { startTelemetry } from "./telemetry/start-telemetry.ts";
 import { readTelemetrySettings } from "./telemetry/telemetry-settings.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
+import { warnOfUncalledProviders, warnOfUnknownTargets } from "./upstream/warn-of-dead-settings.ts";
+import { watchCoherence } from "./watch-coherence.ts";
 import { SoloSurvey, type Survey } from "./worker-survey.ts";
 
 /** A gateway that listens. */
@@ -52,7 +49,7 @@ export interface StartOptions {
   readonly directory?: string;
   /** @default JSON lines on stderr, from the level of the settings on */
   readonly log?: Log;
-  /** What the processes share, when it has been opened already: workers of one machine. @default opened as the settings say */
+  /** What the processes share, when it has been opened already: workers of one machine. Closed with the gateway. @default opened as the settings say */
   readonly shared?: SharedTier;
   /** The other processes of this gateway. @default none */
   readonly survey?: Survey;
@@ -60,165 +57,145 @@ export interface StartOptions {
   readonly worker?: string;
 }
 
-/** Composes a gateway from its settings and starts it. @throws {SettingsError} when secrets are not usable */
+/**
+ * Composes a gateway from its settings and starts it. A start that fails lets go of all that it has opened: it can be tried again, and a program can end.
+ * @throws {SettingsError} for settings that are not usable @throws when files cannot be written, or the address cannot be listened on
+ */
 export async function startGateway(settings: Settings, options: StartOptions = {}): Promise<RunningGateway> {
-  const { directory = process.cwd(), log = createLog(settings.logLevel), survey = new SoloSurvey(), worker } = options;
-  const telemetrySettings = readTelemetrySettings();
+  const teardown = new Teardown();
+  try {
+    return await compose(settings, options, teardown);
+  } catch (error) {
+    await teardown.close();
+    throw error;
+  }
+}
+
+/** From the ground up; the server is the last to come and the first to go. */
+async function compose(settings: Settings, options: StartOptions, teardown: Teardown): Promise<RunningGateway> {
+  const ground = await openGround(settings, options, teardown);
+  teardown.nextFloor();
+  const services = await openServices(ground, teardown);
+  teardown.nextFloor();
+  const { server, health } = await openFront(ground, services, options, teardown);
+  warnOfUncalledProviders(settings, ground.log);
+  await ground.store.check();
+  const port = await server.listen(settings.port, settings.host);
+  teardown.nextFloor();
+  teardown.add({ close: () => server.close(settings.drain) });
+  // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.
+  void Promise.resolve(services.providers.table()).then(
+    (table) => warnOfUnknownTargets(settings, table.providers, ground.log),
+    () => undefined,
+  );
+  const close = (): Promise<void> => {
+    health.isDraining = true;
+    return teardown.close();
+  };
+  const drain = async (): Promise<void> => {
+    health.isDraining = true;
+    server.prepareToClose();
+    await sleep(settings.drainGrace);
+    await close();
+  };
+  const { adminTokenFile, newAdminToken } = ground.secrets;
+  return { url: urlOf(settings.host, port), port, adminTokenFile, newAdminToken, drain, close };
+}
+
+/** What a gateway stands on. */
+interface Ground {
+  readonly settings: Settings;
+  readonly directory: string;
+  readonly log: Log;
+  readonly secrets: Secrets;
+  readonly shared: SharedTier;
+  readonly store: GatewayStore;
+  readonly guard: AddressGuard;
+  readonly sealer: Sealer;
+}
+
+async function openGround(settings: Settings, options: StartOptions, teardown: Teardown): Promise<Ground> {
+  const { directory = process.cwd(), log = createLog(settings.logLevel), shared: given } = options;
+  if (given) teardown.add(given);
   const secrets = obtainSecrets(settings, directory);
-  const shared = options.shared ?? (await openSharedTier(settings, settings.masterKey === undefined ? undefined : secrets, log));
+  // A master key that was given is the fleet's; one that was made here could open nothing of what others have sealed.
+  const fleetKeys = settings.masterKey === undefined ? undefined : secrets;
+  const shared = given ?? teardown.add(await openSharedTier(settings, fleetKeys, log));
   const store = new GatewayStore(settings.databaseUrl, directory, (isUp, code) => {
     if (isUp) log.info("the database of record is there");
     else log.warn({ code }, "the database of record cannot be used: what is known of providers and keys goes on being used");
   });
+  teardown.add(store);
   const guard = new AddressGuard(settings.allowedPrivateHosts);
   const sealer = new Sealer(secrets.masterKey, secrets.previousMasterKeys);
-  const { upstreamConnections: connections } = settings;
-  const trusted = new PooledUpstream({ connections });
-  const guarded = new PooledUpstream({ connections, guard });
-  const onProblem = (providerId: string, problem: string): void =>
-    log.error({ providerId }, `a stored provider cannot be used: ${problem}`);
-  const onResealed = (providerId: string): void => log.info({ providerId }, "a credential was sealed anew with the master key of now");
-  const told = { onProblem, onResealed };
-  const directoryOfProviders = new ProviderDirectory({ settings, store, sealer, bus: shared.bus, trusted, guarded, guard, ...told });
-  const sync = await startSync({ settings, directory, shared, log });
-  const authenticator = new Authenticator(settings, store, shared.bus);
+  return { settings, directory, log, secrets, shared, store, guard, sealer };
+}
+
+/** What answers requests, and knows for whom and by whom. */
+interface Services {
+  readonly providers: ProviderDirectory;
+  readonly authenticator: Authenticator;
+  readonly sync: RunningSync;
+  readonly core: GatewayCore;
+}
+
+async function openServices(ground: Ground, teardown: Teardown): Promise<Services> {
+  const { settings, shared, store, guard, sealer, log } = ground;
   const { l2, bus, counter } = shared;
+  const { upstreamConnections: connections } = settings;
+  const trusted = teardown.add(new PooledUpstream({ connections }));
+  const guarded = teardown.add(new PooledUpstream({ connections, guard }));
+  teardown.nextFloor();
+  const providers = teardown.add(new ProviderDirectory({ settings, store, sealer, bus, trusted, guarded, log }));
+  const authenticator = teardown.add(new Authenticator(settings, store, bus));
+  const sync = teardown.add(await startSync(ground));
   const { catalog, prices } = sync;
-  // The metrics read parts that are made a moment later.
-  const telemetry = await startTelemetry(telemetrySettings, () => core.parts, log);
   const hasTenants = authModeOf(settings) === "keys";
-  const common = { settings, hasTenants, authenticator, directory: directoryOfProviders, log, telemetry };
-  const core = createGatewayCore({ ...common, catalog, prices, l2, bus, counter });
+  const parts = { settings, hasTenants, authenticator, directory: providers, log, catalog, prices, l2, bus, counter };
+  const core = await openWatchedCore(parts, teardown);
+  return { providers, authenticator, sync, core };
+}
+
+/** The core with what watches it, where that is configured. The last numbers are sent while the cache still has what they are about. */
+async function openWatchedCore(options: GatewayCoreOptions, teardown: Teardown): Promise<GatewayCore> {
+  // The metrics read parts that are made a moment later.
+  let core: GatewayCore | undefined;
+  const telemetry = await startTelemetry(readTelemetrySettings(), () => (core as GatewayCore).parts, options.log);
+  const close = async (): Promise<void> => {
+    await telemetry?.close();
+    await core?.close();
+  };
+  teardown.add({ close });
+  core = createGatewayCore({ ...options, telemetry });
+  return core;
+}
+
+/** What is seen of a gateway from outside. */
+interface Front {
+  readonly server: GatewayServer;
+  readonly health: GatewayHealth;
+}
+
+async function openFront(ground: Ground, services: Services, options: StartOptions, teardown: Teardown): Promise<Front> {
+  const { settings, secrets, shared, store, guard, sealer, log } = ground;
+  const { providers: directory, authenticator, sync, core } = services;
+  const { survey = new SoloSurvey(), worker } = options;
   const { parts, api } = core;
   const { answers, meter } = parts;
-  const state = { isDraining: false };
-  const backends = (): Record<string, boolean> => {
-    const redis = shared.isUp();
-    return { database: store.isUp, ...(redis === undefined ? {} : { redis, bus: !answers.isDegraded }) };
-  };
-  const admin: AdminParts = {
-    parts,
-    store,
-    sealer,
-    guard,
-    directory: directoryOfProviders,
-    authenticator,
-    catalog: sync.catalog,
-    sync: sync.control,
-    adminToken: secrets.adminToken,
-    survey,
-    health: () => ({ isDegraded: answers.isDegraded, isDraining: state.isDraining, backends: backends() }),
-    isReady: () => !state.isDraining && canIdentify(settings, store),
-  };
+  const health = new GatewayHealth({ settings, store, shared, answers });
   const watcher = await watchCoherence(settings, shared, answers, log);
-  const metrics = new Metrics({ meter, answers, backends, watcher: watcher && (() => watcher.stats()), worker });
+  if (watcher) teardown.add(watcher);
+  const metrics = new Metrics({ meter, answers, backends: () => health.backends, watcher: watcher && (() => watcher.stats()), worker });
   survey.answer("metrics", () => metrics.render());
   survey.answer("stats", () => takeStats(parts));
   survey.answer("recent-requests", () => parts.planner.recent.all);
+  const { adminToken } = secrets;
+  const admin: AdminParts = { parts, store, sealer, guard, directory, authenticator, sync: sync.control, adminToken, survey, health };
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
-  const server = new GatewayServer({
-    api,
-    other: createFrontRouter({ admin, settings, metrics, adminListener }),
-    bodyTimeoutMs: settings.bodyTimeout,
-  });
-  if (authModeOf(settings) === "passthrough")
-    for (const [providerId, { passthrough }] of Object.entries(settings.providers))
-      if (!passthrough) log.warn({ providerId }, "a provider is not called for callers with keys of their own: set its `passthrough`");
-  await store.check();
-  const port = await server.listen(settings.port, settings.host);
-  // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.
-  void Promise.resolve(directoryOfProviders.table()).then(
-    ({ providers }) => warnOfUnknownTargets(settings, providers, log),
-    () => undefined,
-  );
-  const close = async (): Promise<void> => {
-    state.isDraining = true;
-    await server.close(settings.drain);
-    await telemetry?.close();
-    watcher?.close();
-    await Promise.allSettled([core.close(), directoryOfProviders.close(), authenticator.close(), sync.close()]);
-    await Promise.allSettled([shared.close(), trusted.close(), guarded.close(), store.close()]);
-  };
-  let closing: Promise<void> | undefined;
-  const closeOnce = (): Promise<void> => {
-    closing ??= close();
-    return closing;
-  };
-  const drain = async (): Promise<void> => {
-    state.isDraining = true;
-    server.prepareToClose();
-    await sleep(settings.drainGrace);
-    await closeOnce();
-  };
-  return {
-    url: `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`,
-    port,
-    adminTokenFile: secrets.adminTokenFile,
-    newAdminToken: secrets.newAdminToken,
-    drain,
-    close: closeOnce,
-  };
+  const other = createFrontRouter({ admin, settings, metrics, adminListener });
+  return { server: new GatewayServer({ api, other, bodyTimeoutMs: settings.bodyTimeout }), health };
 }
 
-/** A provider that a route names may be saved later; until then the route's requests go elsewhere, and a mistake in its name would look just so. */
-function warnOfUnknownTargets({ routes }: Settings, providers: ReadonlyMap<string, unknown>, log: Log): void {
-  for (const { model, targets, fallbacks } of routes)
-    for (const { provider } of [...targets, ...fallbacks])
-      if (!providers.has(provider))
-        log.warn({ route: model, provider }, "a route names a provider that there is not: its requests go past it");
-}
-
-/** Asks the other processes whether invalidations have arrived, where that is wanted and there are others. */
-async function watchCoherence(
-  { coherenceSampleRate: sampleRate }: Settings,
-  { openWatcherPort }: SharedTier,
-  cache: AnswerCache,
-  log: Log,
-): Promise<CoherenceWatcher<StoredAnswer> | undefined> {
-  if (sampleRate === 0 || !openWatcherPort) return undefined;
-  const { CoherenceWatcher } = await import("@larder/pubsub-invalidation/watcher");
-  return new CoherenceWatcher({
-    cache,
-    namespace: ANSWERS_NAMESPACE,
-    port: await openWatcherPort(),
-    sampleRate,
-    onInconsistent: ({ key, peer, afterMs }) => log.error({ key, peer, afterMs }, "another process holds what was invalidated"),
-  });
-}
-
-/** Without any key that it could know, every request would be refused. Whoever asks has it looked for again: until then nobody else may. */
-function canIdentify(settings: Settings, store: GatewayStore): boolean {
-  if (authModeOf(settings) !== "keys" || store.hasBeenUp) return true;
-  void store.check();
-  return false;
-}
-
-interface Secrets extends MasterKeys {
-  readonly adminToken: string;
-  readonly adminTokenFile: string | undefined;
-  readonly newAdminToken: string | undefined;
-}
-
-/** Secrets that were not configured are made once and kept beside the database, where processes that share it find them. */
-function obtainSecrets(settings: Settings, directory: string): Secrets {
-  const isFile = settings.databaseUrl.startsWith("file:");
-  const folder = isFile ? dirname(sqlitePath(settings.databaseUrl, directory)) : join(directory, ".larder");
-  if (settings.masterKey === undefined && !isFile)
-    throw new SettingsError(["LARDER_MASTER_KEY must be set with PostgreSQL: every process of the fleet needs the same one"]);
-  const masterText = settings.masterKey ?? readOrCreateSecret(join(folder, "master-key"), () => randomBytes(32).toString("hex")).secret;
-  const masterKey = readMasterKey(masterText);
-  if (!masterKey) throw new SettingsError(["LARDER_MASTER_KEY must be 32 bytes in hexadecimal (64 digits) or base64"]);
-  const previousMasterKeys = settings.previousMasterKeys.map(readMasterKey).filter((key) => key !== undefined);
-  if (previousMasterKeys.length < settings.previousMasterKeys.length)
-    throw new SettingsError([
-      "LARDER_MASTER_KEY_PREVIOUS must hold keys of 32 bytes in hexadecimal (64 digits) or base64, separated by commas",
-    ]);
-  const isOther = (key: Buffer, index: number): boolean =>
-    !key.equals(masterKey) && previousMasterKeys.findIndex((earlier) => earlier.equals(key)) === index;
-  const keys = { masterKey, previousMasterKeys: previousMasterKeys.filter(isOther) };
-  if (settings.adminToken !== undefined)
-    return { ...keys, adminToken: settings.adminToken, adminTokenFile: undefined, newAdminToken: undefined };
-  const adminTokenFile = join(folder, "admin-token");
-  const { secret, isNew } = readOrCreateSecret(adminTokenFile, () => `larder_admin_${randomBytes(32).toString("base64url")}`);
-  return { ...keys, adminToken: secret, adminTokenFile, newAdminToken: isNew ? secret : undefined };
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

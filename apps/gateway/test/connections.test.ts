@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import type { ApiRouter } from "../src/gateway.ts";
+import type { ApiRouter } from "../src/api-router.ts";
 import { GatewayServer } from "../src/server.ts";
 import { type Bed, chat, startBed, until } from "./support/start.ts";
 

@@ -71,6 +71,11 @@ describe("larder-gateway", () => {
     expect([program.output.includes(name), program.output.includes("user:canary")]).toEqual([true, false]);
   });
 
+  it("ends when it cannot start although Redis is configured: nothing that was opened keeps it", async () => {
+    const program = start({ HOST: "192.0.2.1", REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+    expect(await program.exited).toBe(1);
+  });
+
   it.each([
     ["LARDER_MASTER_KEY", { LARDER_MASTER_KEY: "short" }, 2],
     ["HOST", { HOST: "192.0.2.1" }, 1],

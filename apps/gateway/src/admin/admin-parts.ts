@@ -1,4 +1,4 @@
-import type { ModelCatalog } from "../endpoints/models-endpoint.ts";
+import type { GatewayHealth } from "../gateway-health.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { AddressGuard } from "../security/address-guard.ts";
 import type { Authenticator } from "../security/authenticator.ts";
@@ -31,13 +31,9 @@ export interface AdminParts {
   readonly guard: AddressGuard;
   readonly directory: ProviderDirectory;
   readonly authenticator: Authenticator;
-  readonly catalog: ModelCatalog;
   readonly sync: SyncControl | undefined;
   readonly adminToken: string;
   /** The processes of this gateway: a request for numbers reaches one of them. */
   readonly survey: Survey;
-  /** Whether the shared tier and the database are there, for `/readyz` and the dashboard. */
-  readonly health: () => Readonly<Record<string, unknown>>;
-  /** Whether the gateway takes new work. */
-  readonly isReady: () => boolean;
+  readonly health: GatewayHealth;
 }

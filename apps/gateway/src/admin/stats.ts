@@ -56,7 +56,7 @@ export async function readStats({ survey, health }: Pick<AdminParts, "survey" | 
     uptimeSeconds: Math.max(...snapshots.map(({ uptimeSeconds }) => uptimeSeconds)),
     requests: { total, hits, hitRate: total === 0 ? 0 : hits / total, verdicts, endpoints, ...totals },
     latencyMs: { hit: quantilesOf(latency.hit), miss: quantilesOf(latency.miss) },
-    health: { ...health(), isDegraded: told.cache.isDegraded },
+    health: { ...health.report(), isDegraded: told.cache.isDegraded },
   };
 }
 

@@ -2,11 +2,11 @@ import { type InvalidationBus, type InvalidationResult, type LoadContext, type M
 import { MemoryCache } from "@larder/cache-memory";
 import { z } from "zod";
 import type { Settings } from "../config/schema.ts";
-import type { AddressGuard } from "../security/address-guard.ts";
 import { authModeOf } from "../security/authenticator.ts";
-import type { Sealer } from "../security/sealer.ts";
+import { SealError, type Sealer } from "../security/sealer.ts";
 import { Secret } from "../security/secret.ts";
 import type { GatewayStore, StoredProvider } from "../storage/gateway-store.ts";
+import type { Log } from "../telemetry/log.ts";
 import type { Provider } from "./provider.ts";
 import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "./provider-secrets.ts";
 import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
@@ -37,12 +37,7 @@ export interface ProviderDirectoryOptions {
   readonly trusted: Upstream;
   /** Speaks to providers saved through the admin API: looks at every address. */
   readonly guarded: Upstream;
-  /** Checked once more when a provider is read, in case the rules have become stricter since. */
-  readonly guard: AddressGuard;
-  /** Told of a stored provider that cannot be used. Never carries its credential. */
-  readonly onProblem: (providerId: string, problem: string) => void;
-  /** Told of a credential that was sealed anew with the master key of now. @default nobody */
-  readonly onResealed?: (providerId: string) => void;
+  readonly log: Log;
 }
 
 const ALL = "all";
@@ -108,15 +103,16 @@ export class ProviderDirectory {
    * comes again with the next load. While a fleet rotates, a process with the former key turns it back, until there is none any more.
    */
   async #reseal(id: string, envelope: string, secrets: ProviderSecrets): Promise<void> {
-    const { store, sealer, onResealed } = this.#options;
+    const { store, sealer, log } = this.#options;
     try {
-      if (await store.resealProvider(id, envelope, sealer.seal(secretsToText(secrets) ?? "", slotOf(id)))) onResealed?.(id);
+      if (await store.resealProvider(id, envelope, sealer.seal(secretsToText(secrets) ?? "", slotOf(id))))
+        log.info({ providerId: id }, "a credential was sealed anew with the master key of now");
     } catch {}
   }
 
   /** A credential that does not open makes its provider unusable: nothing older is used in its place. */
   #open(row: StoredProvider): Provider[] {
-    const { sealer, guarded, settings, onProblem } = this.#options;
+    const { sealer, guarded, settings, log } = this.#options;
     try {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
       const secrets = openSecrets(sealer, row.id, row.sealedKey);
@@ -127,7 +123,8 @@ export class ProviderDirectory {
       const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded } as const;
       return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
     } catch (error) {
-      onProblem(row.id, error instanceof Error && error.name === "SealError" ? error.message : "its stored settings cannot be read");
+      const problem = error instanceof SealError ? error.message : "its stored settings cannot be read";
+      log.error({ providerId: row.id }, `a stored provider cannot be used: ${problem}`);
       return [];
     }
   }
