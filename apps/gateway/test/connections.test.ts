@@ -51,6 +51,19 @@ describe("slow request bodies", () => {
   });
 });
 
+describe("an answer that comes before its request is whole", () => {
+  it("reaches a sender that reads only when it has sent everything", async () => {
+    bed = await startBed({ maxBody: "1kb" });
+    const socket = await open(bed.gateway.port);
+    const piece = Buffer.alloc(1024 * 1024, " ");
+    socket.pause().write(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${piece.length * 16}\r\n\r\n`);
+    for (let sent = 0; sent < 16 && !socket.destroyed; sent += 1)
+      if (!socket.write(piece)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+    const text = socket.closed ? "nothing" : await readToEnd(socket);
+    expect(text).toMatch(/^HTTP\/1\.1 413 .*connection: close.*"code":"request_too_large"\}\}$/is);
+  });
+});
+
 describe("idle connections", () => {
   it("2,000 of them, silent or kept alive, neither stop the service nor hold up its end", async () => {
     bed = await startBed();

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { endEarly } from "./end-early.ts";
 import { type Exchange, nextRequestId } from "./exchange.ts";
 import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
@@ -15,6 +16,7 @@ export class NodeExchange implements Exchange {
   readonly #response: ServerResponse;
   readonly #bodyTimeoutMs: number;
   #hasWritten = false;
+  #isEarly = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, bodyTimeoutMs: number = BODY_TIMEOUT_MS) {
     this.#request = request;
@@ -97,7 +99,11 @@ export class NodeExchange implements Exchange {
 
   begin(status: number, headers: readonly string[]): void {
     // An early answer to a body that was not read whole: the connection cannot be used again.
-    if (!this.#request.complete && status >= 400) this.#response.shouldKeepAlive = false;
+    if (!this.#request.complete && status >= 400) {
+      this.#response.shouldKeepAlive = false;
+      // Whoever sends slowly has little on its way, and is given no more time.
+      this.#isEarly = status !== 408;
+    }
     this.#response.writeHead(status, headers as string[]);
   }
 
@@ -124,7 +130,8 @@ export class NodeExchange implements Exchange {
   }
 
   end(piece?: Buffer | string): void {
-    this.#response.end(piece);
+    if (this.#isEarly) endEarly(this.#request, this.#response, piece);
+    else this.#response.end(piece);
   }
 
   destroy(): void {

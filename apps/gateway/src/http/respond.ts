@@ -122,6 +122,8 @@ export interface Telling {
   readonly verdict: CacheVerdict;
   /** Whether this request's answer was stored. */
   readonly isStored: boolean;
+  /** Why the answer that this request has had made is not kept. */
+  readonly refusal?: string | undefined;
   /** Headers of the upstream's answer, for those who made the call. */
   readonly upstreamHeaders?: readonly string[] | undefined;
 }
@@ -142,7 +144,7 @@ export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: T
     key: target.key,
     ttlMs: isHit || telling.isStored ? answer.meta.ttlMs - ageMs : undefined,
     isStored: telling.isStored,
-    detail: isHit && parts.answers.isDegraded ? "degraded" : undefined,
+    detail: isHit && parts.answers.isDegraded ? "degraded" : telling.refusal,
   });
   const headers = [
     "content-type",
