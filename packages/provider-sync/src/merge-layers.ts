@@ -114,6 +114,13 @@ function fromSeveral(
   };
 }
 
+/** The hosts of each model as the most trusted source that knows any tells them. */
+function hostsById({ layers }: SnapshotContent): Map<string, readonly ModelEndpoint[]> {
+  const hosts = new Map<string, readonly ModelEndpoint[]>();
+  for (const [id, endpoints] of layers.flatMap((layer) => layer.endpoints)) if (!hosts.get(id)?.length) hosts.set(id, endpoints);
+  return hosts;
+}
+
 function heldById(content: SnapshotContent): Map<string, HeldPrice[]> {
   const held = new Map<string, HeldPrice[]>();
   for (const { id, path, source, reason, offered } of content.quarantine) {
@@ -145,7 +152,7 @@ export function* mergeModelsInSlices(content: SnapshotContent): Sliced<CatalogMo
     });
   }
   const held = heldById(content);
-  const endpoints = new Map(content.layers.flatMap((layer) => layer.endpoints));
+  const endpoints = hostsById(content);
   const ids = [...claims.keys()].sort();
   yield* stopAfter(ids.length);
   const merged: CatalogModel[] = [];

@@ -23,6 +23,12 @@ export interface PostgresStoreOptions extends RetentionOptions {
 /** One advisory lock for all writers of the store in a database: "larder" in ASCII. */
 const WRITER_LOCK = "119182880302450";
 
+/**
+ * Said with each transaction, since a database or a role may have other defaults: a stricter level takes its snapshot before the lock is there, and
+ * then neither sees what the former writer has committed nor may commit itself.
+ */
+const TRANSACTION = "isolation level read committed read write";
+
 /** `?` placeholders become `$1`, `$2`, …: the store's statements hold no other question marks. */
 const numbered: Map<string, string> = new Map();
 
@@ -98,7 +104,7 @@ class PostgresDatabase implements SqlDatabase {
         this.#dropConnections(client);
         reject(error);
       });
-      const begun = client.begin(async (connection) => {
+      const begun = client.begin(TRANSACTION, async (connection) => {
         const runHere = async (statement: string, parameters?: readonly SqlValue[]): Promise<SqlRow[]> => {
           if (isOver) return never();
           patience.renew();

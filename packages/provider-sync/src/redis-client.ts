@@ -6,6 +6,11 @@ export interface RedisClient {
   hmgetBuffer(key: string, ...fields: string[]): Promise<Array<Buffer | null>>;
 }
 
+/** A time to live as Redis takes it: whole milliseconds, and for `Infinity` longer than any server runs. */
+export function toExpiryMs(ttlMs: number): number {
+  return Math.min(Math.ceil(ttlMs), Number.MAX_SAFE_INTEGER);
+}
+
 /** Waits for a Redis answer no longer than `timeoutMs`: a client without connection queues commands for ever. */
 export function withDeadline<T>(work: Promise<T>, timeoutMs: number, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {

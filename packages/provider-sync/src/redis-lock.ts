@@ -1,5 +1,5 @@
 import { CacheError, type Clock, checkDurationMs, KeySpace, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
-import { type RedisClient, withDeadline } from "./redis-client.ts";
+import { type RedisClient, toExpiryMs, withDeadline } from "./redis-client.ts";
 import type { RunnerLock } from "./runner-lock.ts";
 
 /** How one runner is elected through Redis. */
@@ -36,7 +36,7 @@ class RedisLock implements RunnerLock {
     this.#clock = clock;
     this.#random = random;
     this.#keys = new KeySpace({ namespace: "catalog", keyPrefix });
-    this.#ttlMs = checkDurationMs("ttlMs", options.ttlMs ?? 30_000);
+    this.#ttlMs = toExpiryMs(checkDurationMs("ttlMs", options.ttlMs ?? 30_000));
     this.#timeoutMs = checkDurationMs("timeoutMs", options.timeoutMs ?? 2000);
   }
 

@@ -1,6 +1,6 @@
 import { CacheError, type Clock, checkDurationMs, KeySpace, systemClock } from "@larder/cache-core";
 import type { Mirror } from "./mirror.ts";
-import { type RedisClient, withDeadline } from "./redis-client.ts";
+import { type RedisClient, toExpiryMs, withDeadline } from "./redis-client.ts";
 import type { MirrorOutcome } from "./run-report.ts";
 import type { Snapshot, SnapshotReason } from "./snapshot.ts";
 import { decodeContent, type EncodedContent } from "./snapshot-codec.ts";
@@ -109,7 +109,7 @@ class RedisMirror implements Mirror {
     const { client, keyPrefix = "larder", clock = systemClock } = options;
     this.#client = client;
     this.#key = `${new KeySpace({ namespace: "catalog", keyPrefix }).base(0)}mirror`;
-    this.#ttlMs = checkDurationMs("ttlMs", options.ttlMs ?? 604_800_000);
+    this.#ttlMs = toExpiryMs(checkDurationMs("ttlMs", options.ttlMs ?? 604_800_000));
     this.#timeoutMs = checkDurationMs("timeoutMs", options.timeoutMs ?? 2000);
     this.#clock = clock;
   }

@@ -1,11 +1,11 @@
 import type { Clock } from "@larder/cache-core";
 import type { SnapshotStore } from "./snapshot-store.ts";
-import { checkStaleAlert, readInstant, type StaleAlert } from "./stale-alert.ts";
+import { checkStaleAlert, readInstant, type StaleAlert, type StaleAlertOptions } from "./stale-alert.ts";
 import { withPatience } from "./with-patience.ts";
 
 /** What a watch looks at, and whom it tells. */
 export interface StaleWatchOptions {
-  readonly store: Pick<SnapshotStore, "pulse" | "alertedAt" | "recordAlert">;
+  readonly store: Pick<SnapshotStore, "pulse" | "alertedAt" | "recordAlert" | "withLock">;
   readonly clock: Clock;
   readonly staleAfterMs: number;
   /** `isStoreAway`: the store did not answer, and the alert says what this process knows. `false` = not sent. */
@@ -16,6 +16,8 @@ export interface StaleWatchOptions {
 const STORE_PATIENCE_MS = 5_000;
 /** Milliseconds to wait for an alert to be sent. */
 const POST_PATIENCE_MS = 30_000;
+/** Milliseconds in all, where one process of a fleet is to send it. */
+const LOCK_PATIENCE_MS = 60_000;
 
 /**
  * The stale alert of one process. The store knows of completions and of alerts already sent, and is asked first. The case in which a
@@ -47,13 +49,32 @@ export class StaleWatch {
     const completedAt = await this.#lastCompletion();
     if (onlyWhenAway && !this.#isStoreAway) return;
     if (this.#isStoreAway && completedAt === undefined && clock.now() - this.#begunAt < staleAfterMs) return;
-    await checkStaleAlert({
+    const options: StaleAlertOptions = {
       completedAt: async () => completedAt,
       memory: { alertedAt: (name) => this.#lastAlert(name), recordAlert: (name, at) => this.#recordAlert(name, at) },
       staleAfterMs,
       clock,
       post: (alert) => this.#post(alert),
-    });
+    };
+    const { outcome } = await checkStaleAlert({ ...options, mode: "simulate" });
+    if (outcome === "simulated") await this.#alone(() => checkStaleAlert(options));
+  }
+
+  /**
+   * One process of the fleet at a time: sending may take seconds, in which the others would find that nobody has told it yet. Who finds it
+   * taken leaves it to the holder, and looks again with the next check.
+   */
+  async #alone(send: () => Promise<unknown>): Promise<void> {
+    const { store, clock } = this.#options;
+    if (this.#isStoreAway) return void (await send());
+    let hasBegun = false;
+    const work = (): Promise<unknown> => {
+      hasBegun = true;
+      return send();
+    };
+    // Nobody knows who holds it: twice told is better than not at all.
+    const sent = store.withLock("stale-alert", work).catch(() => (hasBegun ? undefined : work()));
+    await withPatience("the catalog's store", sent, LOCK_PATIENCE_MS, clock).catch(() => {});
   }
 
   async #lastCompletion(): Promise<number | undefined> {

@@ -33,6 +33,9 @@ export interface SyncStatus {
 /** A run asked for by hand: its report, or `"held"` when another process of the fleet is at it. */
 export type RunNowResult = RunReport | "held";
 
+/** What became of a run: `"recent"` when a planned one found that the fleet has run lately, and read nothing. */
+type RunResult = RunNowResult | "recent";
+
 /** Milliseconds after which a run that has not ended makes the scheduler look whether the store is away. */
 const LOOK_AFTER_MS = 5_000;
 /** Milliseconds beyond the time for reading after which a run is given up: guards, commit and mirror take seconds, or hang. */
@@ -51,7 +54,7 @@ export class SyncScheduler {
   readonly #jitter: number;
   readonly #giveUpAfterMs: number;
   readonly #watch: StaleWatch;
-  #running: Promise<RunNowResult> | undefined;
+  #running: Promise<RunResult> | undefined;
   #abort: AbortController = new AbortController();
   #lastReport: RunReport | undefined;
   #nextRunAt: number | undefined;
@@ -81,9 +84,13 @@ export class SyncScheduler {
   }
 
   /** Runs now, whatever the plan; joins the run that is under way in this process. @throws {CacheError} ERR_CACHE_CLOSED after close() */
-  runNow(): Promise<RunNowResult> {
-    if (this.#isClosed) return Promise.reject(new CacheError("ERR_CACHE_CLOSED", "the scheduler is closed"));
-    return this.#run(false);
+  async runNow(): Promise<RunNowResult> {
+    for (;;) {
+      if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the scheduler is closed");
+      const result = await this.#run(false);
+      // It had joined a planned run that was none: who asks for a run now is not answered by a former one.
+      if (result !== "recent") return result;
+    }
   }
 
   /** Cancels the run under way in this process; before its commit it then has changed nothing. The plan goes on. */
@@ -133,16 +140,16 @@ export class SyncScheduler {
     if (this.#running === running) this.#running = undefined;
   }
 
-  #run(isPlanned: boolean): Promise<RunNowResult> {
+  #run(isPlanned: boolean): Promise<RunResult> {
     if (this.#running) return this.#running;
-    const running: Promise<RunNowResult> = this.#runLocked(isPlanned).finally(() => {
+    const running: Promise<RunResult> = this.#runLocked(isPlanned).finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
     this.#running = running;
     return running;
   }
 
-  async #runLocked(isPlanned: boolean): Promise<RunNowResult> {
+  async #runLocked(isPlanned: boolean): Promise<RunResult> {
     const { store, lock = store, onEvent } = this.#options;
     this.#abort = new AbortController();
     const { signal } = this.#abort;
@@ -159,7 +166,7 @@ export class SyncScheduler {
     });
     if (result === "held" || result === "recent") {
       tell(onEvent, { type: "run-skipped", reason: result });
-      return "held";
+      return result;
     }
     this.#lastReport = result;
     if (result.isComplete) this.#watch.noteCompleted(result.finishedAt);

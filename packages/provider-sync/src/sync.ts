@@ -78,6 +78,8 @@ interface Committed {
   readonly guarded: GuardedRun;
   readonly changes: RunReport["changes"];
   readonly models: number;
+  /** What is held back of what is served now. */
+  readonly quarantine: RunReport["quarantine"];
   readonly head: CurrentHead | undefined;
   /** The packed content of the new version, where there is one. */
   readonly encoded?: EncodedContent;
@@ -107,7 +109,7 @@ async function runToReport(run: Run): Promise<RunReport> {
   const committed = await guardAndCommit(run, read);
   const mirror = await mirrorVersion(run, committed);
   const published = committed.encoded !== undefined && (await publish(run, committed));
-  const { guarded, head, outcome, changes, models, error } = committed;
+  const { guarded, head, outcome, changes, models, quarantine, error } = committed;
   return {
     id: run.id,
     outcome,
@@ -118,7 +120,7 @@ async function runToReport(run: Run): Promise<RunReport> {
     models,
     sources: guarded.reports,
     changes,
-    quarantine: guarded.content.quarantine,
+    quarantine,
     mirror,
     published,
     ...(error !== undefined && { error }),
@@ -157,20 +159,22 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     if (state.damaged.length > 0) tell(run.options.onEvent, { type: "snapshot-damaged", runId: run.id, versions: state.damaged });
     const now = run.clock.wallNow();
     const guarded = await finishInTurns(guardSources(read.outcomes, state, run.policy, now));
-    const serialized = serializeContent(guarded.content);
-    await nextTurn();
-    const isChanged = state.damaged.length > 0 || state.head?.digest !== serialized.digest;
-    // An unchanged catalog, the usual case, is not computed: its count is known.
-    const merge = (content: SnapshotContent): Promise<CatalogModel[]> => finishInTurns(mergeModelsInSlices(content));
-    const models = isChanged ? await merge(guarded.content) : [];
-    const changes = isChanged ? diffModels(await merge(state.content), models) : [];
-    const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
-    const result = { guarded, changes, models: modelCount };
-    const current = state.head && { ...state.head, checkedAt: now };
-    if (dryRun) return { ...result, outcome: "dry-run", head: current };
     // What a refused list raised is kept too, so that it is seen, timed and may be accepted; a first version is not made of it.
     const isWorthKeeping = guarded.hasAccepted || (state.head !== undefined && guarded.hasRefused);
-    const next = isWorthKeeping && isChanged ? { encoded: await serialized.pack(), modelCount } : undefined;
+    const content = isWorthKeeping ? guarded.content : state.content;
+    const serialized = serializeContent(content);
+    await nextTurn();
+    const isChanged = isWorthKeeping && (state.damaged.length > 0 || state.head?.digest !== serialized.digest);
+    // An unchanged catalog, the usual case, is not computed: its count is known.
+    const merge = (merged: SnapshotContent): Promise<CatalogModel[]> => finishInTurns(mergeModelsInSlices(merged));
+    const models = isChanged ? await merge(content) : [];
+    const changes = isChanged ? diffModels(await merge(state.content), models) : [];
+    const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
+    const failure = guarded.hasAccepted ? {} : { error: "no primary source was accepted" };
+    const result = { guarded, changes, models: modelCount, quarantine: content.quarantine, ...failure };
+    const current = state.head && { ...state.head, checkedAt: now };
+    if (dryRun) return { ...result, outcome: "dry-run", head: current };
+    const next = isChanged ? { encoded: await serialized.pack(), modelCount } : undefined;
     if (signal?.aborted) throw new CacheError("ERR_CACHE_ABORTED", "the run was cancelled");
     const committed = await store.commit({
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
@@ -183,13 +187,12 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
       if (conflicts >= run.limits.maxConflicts) throw new CacheError("ERR_CACHE_BACKEND", "other runs committed first each time");
       continue;
     }
-    tellGuarded(run, state, guarded);
+    tellGuarded(run, state, result);
     const checkedAt = guarded.hasAccepted ? now : (state.pulse.checkedAt ?? 0);
     const head = committed.head && { ...committed.head, checkedAt };
     if (next && head) tell(run.options.onEvent, { type: "snapshot-committed", runId: run.id, head });
     const told = { ...result, head, ...(next && { encoded: next.encoded }) };
-    if (guarded.hasAccepted) return { ...told, outcome: next ? "committed" : "unchanged" };
-    return { ...told, outcome: "failed", models: state.head?.modelCount ?? 0, error: "no primary source was accepted" };
+    return { ...told, outcome: !guarded.hasAccepted ? "failed" : next ? "committed" : "unchanged" };
   }
 }
 
@@ -206,11 +209,11 @@ function progressOf(outcome: ReadOutcome): SourceProgress {
   return { source: source.name, outcome: "failed", reason: outcome.reason, detail: outcome.detail, durationMs };
 }
 
-function tellGuarded(run: Run, state: SyncState, guarded: GuardedRun): void {
+function tellGuarded(run: Run, state: SyncState, { guarded, quarantine }: Pick<Committed, "guarded" | "quarantine">): void {
   const { onEvent } = run.options;
   for (const report of guarded.reports) tell(onEvent, { type: "source-finished", runId: run.id, report });
   const known = new Set(state.content.quarantine.map((entry) => entry.key));
-  const entries = guarded.content.quarantine.filter((entry) => !known.has(entry.key));
+  const entries = quarantine.filter((entry) => !known.has(entry.key));
   if (entries.length > 0) tell(onEvent, { type: "quarantine-added", runId: run.id, entries });
 }
 

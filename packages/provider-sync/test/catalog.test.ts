@@ -15,6 +15,7 @@ import {
   type Snapshot,
   type SnapshotContent,
   type SnapshotReader,
+  type SourceLayer,
 } from "../src/index.ts";
 import { listing } from "./support/listings.ts";
 
@@ -480,6 +481,20 @@ describe("CatalogView", () => {
     it("are the slugs of its endpoints, each once, in any case of the name", () => {
       const made = view([["router/a/m", [host("google-vertex/europe"), host("google-vertex"), host("novita/fp8")]]]);
       expect([...made.hostsOf("A/M", "router")]).toEqual(["google-vertex", "novita"]);
+    });
+
+    it("are those of the most trusted source that knows any", () => {
+      const layer = (source: string, hosts: readonly ModelEndpoint[]): SourceLayer => ({
+        source,
+        models: [],
+        providers: [],
+        endpoints: [["router/m", hosts]],
+      });
+      const sources = [layer("trusted", [host("azure")]), layer("other", [host("google")])];
+      const known = content([sold("router", "m")]);
+      expect([...new CatalogView(1, { ...known, layers: [...known.layers, ...sources] }).hostsOf("router/m")]).toEqual(["azure"]);
+      const layers = [...known.layers, layer("silent", []), ...sources];
+      expect([...new CatalogView(1, { ...known, layers }).hostsOf("router/m")]).toEqual(["azure"]);
     });
 
     it("are nobody for an unknown model and for one without endpoints", () => {

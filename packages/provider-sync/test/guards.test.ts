@@ -8,10 +8,12 @@ import {
   guardPolicy,
   type Mirror,
   type ModelListing,
+  mergeModels,
   type ProviderRecord,
   type RunReport,
   type SnapshotStore,
   SourceError,
+  type SyncEvent,
   syncOnce,
 } from "../src/index.ts";
 import { type GuardRig, startGuardRig } from "./support/guard-rig.ts";
@@ -458,6 +460,35 @@ describe("the policy", () => {
     expect(report.changes).toHaveLength(200);
     expect(await store.head()).toBeUndefined();
     expect(await store.runs()).toEqual([]);
+  });
+
+  it("tells the same in a dry run and in a run of which nothing or little is kept, and no change that was not made", async () => {
+    const other = new ScriptedSource([listing("x", {}, { provider: "other" })], "other", "ancillary");
+    Object.assign(other, { minModels: 1 });
+    const sources = [source, other];
+    const added: SyncEvent[] = [];
+    const onEvent = (event: SyncEvent): unknown => event.type === "quarantine-added" && added.push(event);
+    const twice = async (): Promise<RunReport> => {
+      const dry = await syncOnce({ sources, store, clock, dryRun: true });
+      const report = await syncOnce({ sources, store, clock, onEvent });
+      const told = ({ models, changes, error, isComplete, quarantine }: RunReport): unknown => {
+        return { models, changes, error, isComplete, keys: quarantine.map(({ key }) => key) };
+      };
+      expect(told(dry)).toEqual(told(report));
+      expect(report.models).toBe(mergeModels((await store.state()).content).length);
+      return report;
+    };
+    source.tell(listings(5));
+    expect(await twice()).toMatchObject({ outcome: "failed", version: 0, models: 0, changes: [], quarantine: [] });
+    expect(added).toEqual([]);
+    source.tell(listings(200));
+    expect(await twice()).toMatchObject({ outcome: "committed", models: 201 });
+    other.tell([listing("x", {}, { provider: "other" }), listing("y", {}, { provider: "other" })]);
+    source.fail(new Error("away"));
+    expect(await twice()).toMatchObject({ outcome: "failed", version: 1, models: 201, changes: [] });
+    source.tell(listings(5));
+    expect(await twice()).toMatchObject({ outcome: "failed", version: 2, models: 202, changes: [{ id: "other/y", kind: "added" }] });
+    expect(added).toHaveLength(1);
   });
 
   it("changes nothing when it is cancelled before its commit", async () => {

@@ -93,6 +93,19 @@ describe("a PostgreSQL that does not answer", () => {
   });
 });
 
+describe.each(["repeatable read", "serializable"])("a PostgreSQL whose transactions are %s by default", (level) => {
+  it("takes the store's schema from processes that start together, and puts their runs in order", async () => {
+    const strict = new URL(database.address);
+    strict.searchParams.set("default_transaction_isolation", level);
+    const stores = await Promise.all([1, 2, 3].map(() => createPostgresStore({ url: strict.href, maxConnections: 2 })));
+    onTestFinished(() => Promise.all(stores.map((store) => store.close())).then(() => {}));
+    const reports = await Promise.all(
+      stores.map((store, index) => syncOnce({ sources: [new ScriptedSource(listings(100 + index), `source-${index}`)], store })),
+    );
+    expect(reports.map(({ outcome, version }) => [outcome, version]).sort()).toEqual([1, 2, 3].map((version) => ["committed", version]));
+  });
+});
+
 describe("the runner's lock in PostgreSQL", () => {
   it("is taken from a session that holds it and says nothing for its time to live", async () => {
     const frozen = postgres(database.address, { max: 1, onnotice: () => {} });

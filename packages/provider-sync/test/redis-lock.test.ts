@@ -29,6 +29,10 @@ describe("RedisLock", () => {
     expect(await two.withLock("sync", async () => "mine")).toBe("mine");
   });
 
+  it.each([1500.5, Number.POSITIVE_INFINITY])("takes a time to live of %s ms, though Redis takes whole ones alone", async (ttlMs) => {
+    expect(await createRedisLock({ client: redis, keyPrefix, ttlMs }).withLock("sync", async () => redis.pttl(key()))).toBeGreaterThan(0);
+  });
+
   it("is free again when its holder dies and its lease ends", async () => {
     await redis.set(key(), "a dead process", "PX", 50);
     const lock = createRedisLock({ client: redis, keyPrefix });

@@ -127,6 +127,14 @@ describe("RedisMirror", () => {
     expect(await mirror.head()).toMatchObject({ version: 1, checkedAt: 99 });
   });
 
+  it.each([1500.5, Number.POSITIVE_INFINITY])("takes a time to live of %s ms, though Redis takes whole ones alone", async (ttlMs) => {
+    const [head, content] = await versionOf(1);
+    const own = createRedisMirror({ client: redis, keyPrefix, ttlMs });
+    expect(await own.write(head, content)).toBe("written");
+    expect(await own.write(head, content)).toBe("current");
+    expect(await redis.pttl(mirrorKey())).toBeGreaterThan(0);
+  });
+
   it("lets a confirmation by a clock that was far ahead give way to the next one, and one by mere skew stay", async () => {
     const [head, content] = await versionOf(1);
     const hourMs = 3_600_000;

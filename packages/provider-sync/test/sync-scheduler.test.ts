@@ -91,6 +91,15 @@ describe("SyncScheduler", () => {
     expect(source.reads).toBe(1);
   });
 
+  it("runs for who asks while the planned run finds that the fleet has run lately", async () => {
+    await syncOnce({ sources: [source], store, clock });
+    const scheduler = open();
+    scheduler.start();
+    expect(await scheduler.runNow()).toMatchObject({ outcome: "unchanged" });
+    expect(source.reads).toBe(2);
+    expect(count("run-skipped")).toBe(1);
+  });
+
   it("lets one process of a fleet run at a time, and the others skip their turn when one has run lately", async () => {
     let release = (): void => {};
     source.answer = () => new Promise((resolve) => (release = () => resolve({ models: listings(100), rejected: [] })));
@@ -130,6 +139,25 @@ describe("SyncScheduler", () => {
     await poll(() => source.reads).toBe(2);
     await untilIdle(scheduler);
     expect(scheduler.status().lastReport).toMatchObject({ outcome: "committed" });
+  });
+
+  it("calls it stale once though several processes find it so while the first one still sends the alert", async () => {
+    source.fail(new SourceError("network", "away"));
+    let sent = 0;
+    let deliver = (): void => {};
+    const postStaleAlert = (): Promise<boolean> => {
+      sent += 1;
+      return new Promise((resolve) => {
+        deliver = () => resolve(true);
+      });
+    };
+    const fleet = [open({ postStaleAlert }), open({ postStaleAlert }), open({ postStaleAlert })];
+    for (const scheduler of fleet) scheduler.start();
+    const planned = (): number => fleet.filter((scheduler) => scheduler.status().nextRunAt !== undefined).length;
+    await poll(planned).toBe(2);
+    deliver();
+    await poll(planned).toBe(3);
+    expect([sent, count("catalog-stale")]).toEqual([1, 1]);
   });
 
   it("calls the catalog stale once an episode, and again after it was complete in between", async () => {
