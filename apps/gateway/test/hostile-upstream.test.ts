@@ -40,6 +40,33 @@ describe("a provider that answers unusually", () => {
     }
   });
 
+  it("may stream more than is kept: all of it is passed on, nothing is stored, and the metrics say why", async () => {
+    const megabyte = `data: {"choices":[{"index":0,"delta":{"content":"${"x".repeat(1024 * 1024)}"}}]}\n\n`;
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(`${megabyte.repeat(17)}data: [DONE]\n\n`);
+      return true;
+    };
+    const metrics = async (): Promise<string> => (await fetch(`${bed.url}/metrics`)).text();
+    const failures = async (): Promise<string | undefined> => /^larder_upstream_calls_total\{.*"failure"\} .*$/m.exec(await metrics())?.[0];
+    const before = await failures();
+    const body = chat("without end", { stream: true });
+    const response = await bed.post("/v1/chat/completions", body);
+    const { length } = await response.text();
+    expect([response.headers.get("x-larder-cache"), length]).toEqual(["MISS", megabyte.length * 17 + "data: [DONE]\n\n".length]);
+    expect((await bed.post("/v1/chat/completions", body, { "cache-control": "only-if-cached" })).status).toBe(504);
+    expect(await metrics()).toContain('larder_answers_not_stored_total{endpoint="chat",reason="too-long"} 1\n');
+    expect(await failures()).toBe(before);
+  });
+
+  it("is told with an answer that is not kept why it is not", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end('{"data":[{"url":"https://images.invalid/1.png"}]}');
+      return true;
+    };
+    const response = await bed.post("/v1/images/generations", { model: "m", prompt: "a link" });
+    expect(response.headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=links-expire$/);
+  });
+
   it("is told as a failure when it answers a stream with nothing", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(204).end();

@@ -15,8 +15,9 @@ import { beginLiveStream, sendAnswer, sendFailure, type Telling } from "../http/
 import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
+import type { AnswerRequest } from "./answer-request.ts";
 import { failureEvent } from "./failure-event.ts";
-import { type AnswerRequest, loadAnswer } from "./load-answer.ts";
+import { loadAnswer } from "./load-answer.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
 
@@ -226,7 +227,8 @@ export class AnswerEndpoint {
   #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict, isStored: boolean): Telling {
     const { exchange, controls, plan } = active;
     const upstreamHeaders = active.isLeader ? active.upstreamHeaders : undefined;
-    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, isStored, upstreamHeaders };
+    const { refusal } = active;
+    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, isStored, refusal, upstreamHeaders };
   }
 
   /** Reads along with a live stream until it ends, fails, or the caller leaves. */
@@ -277,6 +279,7 @@ export class AnswerEndpoint {
     };
     const onRefused = (reason: string): void => {
       active.refusal = reason;
+      this.#parts.meter.refused(this.#endpoint, reason);
     };
     return {
       family: this.#family,

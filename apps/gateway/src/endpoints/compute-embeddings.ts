@@ -9,10 +9,11 @@ import type { GatewayParts } from "../gateway-parts.ts";
 import type { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { Identity } from "../security/authenticator.ts";
-import { endpointUrl } from "../upstream/provider.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { chargeEstimate, MAX_ANSWER_BYTES, onRetryOf, refuseNoAnswer, upstreamHeaders } from "./load-answer.ts";
-import { estimateUsage } from "./token-estimate.ts";
+import { askProvider, MAX_ANSWER_BYTES } from "./ask-provider.ts";
+import { chargeEstimate } from "./charge-usage.ts";
+import { refuseNoAnswer } from "./refuse-no-answer.ts";
+import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 
 /** Where embeddings are asked for. */
 export const EMBEDDINGS_PATH = "/v1/embeddings";
@@ -39,25 +40,15 @@ export async function computeEmbeddings(
   signal: AbortSignalLike,
 ): Promise<StoredAnswer[]> {
   const startedAt = performance.now();
-  const { provider } = target;
+  const { provider, model } = target;
+  const { exchange, identity } = request;
   const inputs = positions.map((position) => request.items[position]);
-  const body = upstreamBody(request, target, inputs);
-  const described = { provider, endpoint: "embedding", method: "POST", model: target.model, isStream: false, body: undefined } as const;
-  const trace = parts.telemetry?.startCall(described, request.exchange.trace);
+  const body = bodyFor(request, target, inputs);
+  const described = { provider, endpoint: "embedding", method: "POST", model, isStream: false, body: undefined } as const;
+  const trace = parts.telemetry?.startCall(described, exchange.trace);
   try {
-    const answer = await parts.caller.call(
-      provider,
-      {
-        method: "POST",
-        url: endpointUrl(provider, EMBEDDINGS_PATH) + request.exchange.search,
-        headers: Object.assign(upstreamHeaders(target, request.exchange.headers(), request.identity), trace?.headers),
-        body,
-        signal,
-        timeoutMs: provider.timeoutMs,
-        ...onRetryOf(trace),
-      },
-      request.identity.tenant,
-    );
+    const asked = { path: EMBEDDINGS_PATH, search: exchange.search, headers: exchange.headers(), identity };
+    const answer = await askProvider(parts, asked, target, { body, signal, trace });
     const bytes = await answer.bytes(MAX_ANSWER_BYTES);
     const parsed = parseObject(bytes.toString("utf8"));
     if (parsed && isObject(parsed.error)) refuseNoAnswer(request, parsed, "error-body", answer, bytes);
@@ -68,20 +59,17 @@ export async function computeEmbeddings(
     trace?.succeeded({ status: answer.status, answer: parsed, usage });
     return made;
   } catch (error) {
-    if (signal.aborted) {
-      // The provider may have computed them all the same.
-      chargeEstimate(parts, request.identity, estimateUsage(body, { events: 0, bytes: 0 }));
-      trace?.failed(undefined);
-      throw error;
-    }
-    const failure = toUpstreamFailure(error);
+    // The provider may have computed them all the same.
+    if (signal.aborted) chargeEstimate(parts, identity, estimateUsage(body, NOTHING_CAME));
+    const failure = signal.aborted ? undefined : toUpstreamFailure(error);
     trace?.failed(failure);
+    if (!failure) throw error;
     parts.meter.called(provider.id, "failure");
     throw failure;
   }
 }
 
-function upstreamBody({ body }: EmbeddingsRequest, target: PlannedTarget, inputs: readonly unknown[]): Buffer {
+function bodyFor({ body }: EmbeddingsRequest, target: PlannedTarget, inputs: readonly unknown[]): Buffer {
   const input = inputs.length === 1 && !Array.isArray(body.input) ? inputs[0] : inputs;
   return Buffer.from(JSON.stringify({ ...body, model: target.model, input }));
 }

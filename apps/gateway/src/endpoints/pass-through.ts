@@ -3,7 +3,6 @@ import type { AbortSignalLike } from "@larder/cache-core";
 import { parseObject } from "../answers/json.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import { cacheStatus } from "../caching/cache-status.ts";
-import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
@@ -15,20 +14,13 @@ import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provi
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import {
-  type AnswerRequest,
-  chargeEstimate,
-  countSpent,
-  MAX_ANSWER_BYTES,
-  onRetryOf,
-  type PassedRequest,
-  refuseNoAnswer,
-  startCall,
-  upstreamBody,
-  upstreamHeaders,
-} from "./load-answer.ts";
+import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
+import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
+import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { PassedAnswer } from "./passed-answer.ts";
+import { refuseNoAnswer } from "./refuse-no-answer.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
+import { upstreamBody } from "./upstream-body.ts";
 
 /** How an uncached answer is told. */
 export interface PassOptions {
@@ -44,7 +36,11 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
   for (const [position, target] of targets.entries()) {
     const trace = startCall(parts, request, target);
     try {
-      const called = await call(parts, request, target, options.signal, trace);
+      const called = await askProvider(parts, request, target, {
+        body: upstreamBody(request, target, false),
+        signal: options.signal,
+        trace,
+      });
       const answer = request.plan.isStream ? await refuseUnstreamed(request, called) : called;
       return await pipe(parts, {
         exchange,
@@ -70,28 +66,6 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
     }
   }
   return false;
-}
-
-function call(
-  parts: GatewayParts,
-  request: PassedRequest,
-  target: PlannedTarget,
-  signal: AbortSignalLike,
-  trace: CallTrace | undefined,
-): Promise<UpstreamAnswer> {
-  return parts.caller.call(
-    target.provider,
-    {
-      method: "POST",
-      url: endpointUrl(target.provider, request.path) + request.search,
-      headers: Object.assign(upstreamHeaders(target, request.headers, request.identity), trace?.headers),
-      body: upstreamBody(request, target, false),
-      signal,
-      timeoutMs: target.provider.timeoutMs,
-      ...onRetryOf(trace),
-    },
-    request.identity.tenant,
-  );
 }
 
 /** A stream that comes as JSON is an error, or what this upstream gives instead of one. @throws {UpstreamFailure} when it is no answer */

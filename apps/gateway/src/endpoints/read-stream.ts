@@ -13,6 +13,14 @@ import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure
 /** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
 const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
 
+/** A stream has come to its end, and is too long to be told as a whole answer: a failure to whoever waited for that, and no fault of the provider's. */
+export class LongStream extends UpstreamFailure {
+  constructor() {
+    super(`The provider's stream is longer than ${MAX_ASSEMBLED_BYTES} bytes, and cannot be told as a whole.`, { status: 502 });
+    this.name = "LongStream";
+  }
+}
+
 /** An answer that has come whole, be it as a stream. */
 export interface WholeAnswer {
   /** As it would have come without streaming. */
@@ -41,7 +49,7 @@ export class StreamReading {
     this.#trace = trace;
   }
 
-  /** Passes a stream on as it comes, and gives what it amounts to. @throws {UpstreamFailure} */
+  /** Passes a stream on as it comes, and gives what it amounts to. @throws {LongStream} when it was passed on and not kept @throws {UpstreamFailure} */
   async read(answer: UpstreamAnswer, load: AnswerLoad): Promise<WholeAnswer> {
     const live = new LiveStream();
     load.startLive(live);
@@ -106,9 +114,10 @@ export class StreamReading {
 
   /** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */
   #assemble(): WholeAnswer {
+    if (!this.#kept) throw new LongStream();
     const assembler = this.#family.assemble();
-    for (const event of readSseEvents(join(this.#kept ?? []).toString("utf8"))) assembler.push(event);
-    const answer = this.#kept && assembler.finish();
+    for (const event of readSseEvents(join(this.#kept).toString("utf8"))) assembler.push(event);
+    const answer = assembler.finish();
     if (!answer) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
     return { answer, body: Buffer.from(JSON.stringify(answer)) };
   }

@@ -36,6 +36,8 @@ export class Meter {
   readonly requests: Map<string, number> = new Map();
   /** By `endpoint status`, for answers that are errors. */
   readonly errors: Map<string, number> = new Map();
+  /** By `endpoint reason`, of answers that are not kept. */
+  readonly refusals: Map<string, number> = new Map();
   /** By `provider outcome`. */
   readonly upstreamCalls: Map<string, number> = new Map();
   readonly hitLatency: LatencyCounts = new LatencyCounts();
@@ -59,6 +61,11 @@ export class Meter {
 
   failed(endpoint: string, status: number): void {
     count(this.errors, `${endpoint} ${status}`);
+  }
+
+  /** Counts an answer that a provider has given and that is not kept. @param reason one of a fixed few */
+  refused(endpoint: string, reason: string): void {
+    count(this.refusals, `${endpoint} ${reason}`);
   }
 
   called(provider: string, outcome: "success" | "failure"): void {

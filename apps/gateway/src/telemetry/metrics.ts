@@ -36,6 +36,12 @@ export class Metrics {
       () => sources.meter.requests,
     );
     this.#labelled("larder_request_errors_total", "Requests answered with an error.", ["endpoint", "status"], () => sources.meter.errors);
+    this.#labelled(
+      "larder_answers_not_stored_total",
+      "Answers told to callers and not kept, by why.",
+      ["endpoint", "reason"],
+      () => sources.meter.refusals,
+    );
     this.#labelled("larder_upstream_calls_total", "Calls to providers.", ["provider", "outcome"], () => sources.meter.upstreamCalls);
     this.#plain();
     this.#backends();
