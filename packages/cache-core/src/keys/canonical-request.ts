@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { fromByteText } from "./byte-text.ts";
 import { joinMembers } from "./canonical-reader.ts";
-import { checkEndpoint, type FieldRole, fieldPolicy } from "./field-roles.ts";
+import { checkEndpoint, type FieldPolicy, type FieldRole, fieldPolicy } from "./field-roles.ts";
 import { readBytes, readParsed } from "./read-source.ts";
 import type { Endpoint } from "./request-fields.ts";
 import type { Member } from "./sort-members.ts";
@@ -41,7 +41,10 @@ export class CanonicalRequest {
 
   /** All top-level fields, sorted by name. */
   get fields(): readonly RequestField[] {
-    return this.#members.map(({ name, form }) => ({ name, form, ...fieldPolicy(this.endpoint, name) }));
+    return this.#members.map(({ name, form }) => {
+      const policy = fieldPolicy(this.endpoint, name);
+      return { name, form, role: policy.role, isInKey: isInKey(policy, form) };
+    });
   }
 
   /** The body as a value: parsed at the first use when bytes were given. Not to be changed. */
@@ -90,9 +93,14 @@ export class CanonicalRequest {
   keyForm(without?: string): string {
     const included: Member[] = [];
     for (const member of this.#members)
-      if (member.name !== without && fieldPolicy(this.endpoint, member.name).isInKey) included.push(member);
+      if (member.name !== without && isInKey(fieldPolicy(this.endpoint, member.name), member.form)) included.push(member);
     return joinMembers(included);
   }
+}
+
+/** An answer that the upstream was told not to keep has an id that leads nowhere: it must not stand for one that can be gone on from. */
+function isInKey(policy: FieldPolicy, form: string): boolean {
+  return policy.isInKey || (policy.role === "retention" && form === "false");
 }
 
 function isStateful(field: RequestField): boolean {

@@ -49,7 +49,7 @@ function comparePlaces(first: unknown, second: unknown, path: string, report: Re
 
 function compareFields(name: string, first: RequestField | undefined, second: RequestField | undefined): RequestDifference[] {
   if (first?.form === second?.form) return [];
-  const isInKey = (first ?? (second as RequestField)).isInKey;
+  const isInKey = first?.isInKey === true || second?.isInKey === true;
   const found: RequestDifference[] = [];
   const value = (field: RequestField | undefined): unknown => (field === undefined ? undefined : JSON.parse(fromByteText(field.form)));
   comparePlaces(value(first), value(second), name, (path, kind) => found.push({ field: name, path, kind, isInKey }));

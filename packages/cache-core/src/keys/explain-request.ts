@@ -58,7 +58,7 @@ export interface Explanation {
 const reasons: Readonly<Record<FieldRole | "unclassified", string>> = {
   answer: "It changes the answer.",
   state: "It ties the request to something kept upstream: such a request should go past the cache.",
-  retention: "It asks the upstream to keep the answer, which does not change it.",
+  retention: "It says whether the upstream keeps the answer: what was not kept (`false`) is an entry of its own.",
   transport: "It says how the answer travels: one entry is rendered either way.",
   identity: "It says who asks: the tenant keeps askers apart.",
   noise: "It is for billing, labels or the provider's own caches, and does not change the answer.",

@@ -7,7 +7,8 @@ import type { Endpoint, EndpointFields } from "./request-fields.ts";
  * - `answer`: changes what comes back. In the key.
  * - `state`: ties the request to something kept upstream (a conversation, a container). In the key; such a request should not be cached
  *   unless the caller insists, since the same words may get another answer tomorrow.
- * - `retention`: asks the upstream to keep the answer. Not in the key; when set, a cached answer would not be kept there.
+ * - `retention`: whether the upstream keeps the answer, which it does unless told otherwise. In the key when `false`: what was not kept cannot
+ *   be gone on from by its id. When `true`, a cached answer would not be kept there, and the request should not be cached either.
  * - `transport`: how the answer travels. Not in the key: one entry is rendered either way.
  * - `identity`: who asks. Not in the key: the tenant is.
  * - `noise`: billing, labels, hints for the provider's own caches. Not in the key.
@@ -179,6 +180,7 @@ export function checkEndpoint(endpoint: Endpoint): Endpoint {
 export interface FieldPolicy {
   /** `undefined`: nobody classified it. */
   readonly role: FieldRole | undefined;
+  /** Whatever its value is. */
   readonly isInKey: boolean;
 }
 

@@ -1,6 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type ChatField, type Endpoint, endpoints, type FieldRole, type FieldRoles, fieldRoles, readRequest } from "../../src/keys.ts";
+import { compareRequests } from "../../src/explain.ts";
+import {
+  type CanonicalRequest,
+  type ChatField,
+  type Endpoint,
+  endpoints,
+  type FieldRole,
+  type FieldRoles,
+  fieldRoles,
+  readRequest,
+} from "../../src/keys.ts";
 import { chatBody, keyOf } from "./fixtures.ts";
 
 const openai = new URL("../../../../../shared/openai-openapi/openai-subset.json", import.meta.url);
@@ -111,4 +121,16 @@ test("names the fields that tie a request to something kept upstream", () => {
   const body = { model: "m", input: "a" };
   expect(keyOf({ ...body, store: true }, "responses")).toBe(keyOf(body, "responses"));
   expect(keyOf({ ...body, conversation: "c" }, "responses")).not.toBe(keyOf(body, "responses"));
+});
+
+test("keeps what the upstream was told not to keep apart from what can be gone on from, and says so", () => {
+  const [kept, unkept] = [{}, { store: false }].map((more) => readRequest("responses", { model: "m", input: "a", ...more }));
+  expect(kept?.keyForm()).not.toBe(unkept?.keyForm());
+  expect(unkept?.fields.find(({ name }) => name === "store")?.isInKey).toBe(true);
+  const asked = readRequest("responses", { model: "m", input: "a", store: true });
+  expect(compareRequests(asked, unkept as CanonicalRequest)).toEqual({
+    isSame: false,
+    differences: [{ field: "store", path: "store", kind: "different", isInKey: true }],
+  });
+  expect(keyOf({ model: "m", input: "a", store: null }, "responses")).toBe(keyOf({ model: "m", input: "a" }, "responses"));
 });
