@@ -36,7 +36,12 @@ const LOOKS_PER_STALL = 4;
 /** Headers of one request at most. */
 const MAX_HEADERS = 100;
 
-/** The HTTP server: Node's own limits set (several are off by default), and a close that lets what is in flight end. */
+/**
+ * The HTTP server: Node's own limits set (several are off by default), and a close that lets what is in flight end.
+ *
+ * A caller that closes its side of the connection counts as gone, as Node has it (`httpAllowHalfOpen` is false): TCP says the same of one that has left,
+ * and calls that nobody waits for any more are to be freed. So whoever half-closes after asking gets hits, and of all else nothing.
+ */
 export class GatewayServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -70,9 +75,9 @@ export class GatewayServer {
   /** @returns the port listened on. @throws when the address cannot be had */
   listen(port: number, host: string): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
+      // What comes later is one connection that could not be taken. Without a listener it would end the process.
+      this.#server.on("error", reject);
       this.#server.listen(port, host, () => {
-        this.#server.off("error", reject);
         const watch = setInterval(() => this.#endStalled(), this.#stallMs / LOOKS_PER_STALL).unref();
         this.#server.once("close", () => clearInterval(watch));
         const address = this.#server.address();

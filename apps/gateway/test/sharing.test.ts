@@ -116,6 +116,18 @@ describe("identical requests in flight", () => {
     expect((await bed.post("/v1/chat/completions", chat("leaving"))).headers.get("x-larder-cache")).toBe("MISS");
   });
 
+  it("a caller that closes its side of the connection has left: one that is gone sends the same", async () => {
+    const stream = holdStream(3);
+    const body = JSON.stringify(chat("half closed"));
+    const socket = connect(bed.gateway.port, "127.0.0.1");
+    socket.end(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    await stream.begun;
+    const call = bed.upstream.seen.at(-1);
+    await until(() => call?.wasAborted === true);
+    stream.open();
+    bed.upstream.behaviour = undefined;
+  });
+
   it("a reader that stalls holds up neither the others nor the upstream, and its socket holds little of the stream", async () => {
     const before = bed.upstream.calls;
     const piece = "x".repeat(64 * 1024);

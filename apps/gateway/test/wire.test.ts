@@ -400,21 +400,46 @@ it("a provider whose list of models does not come is not asked for it by every c
   await bed.close();
 });
 
-it("a stream that does not say that it is one is passed on as it comes, and kept", async () => {
+it.each([{}, { "content-type": "text/plain; charset=utf-8" }])(
+  "a stream that says %o is passed on as it comes, and kept",
+  async (headers) => {
+    const bed = await startBed();
+    const rest = gate();
+    bed.upstream.behaviour = async ({ body }, response) => {
+      const [first, ...others] = chatEvents(body, 1);
+      response.writeHead(200, headers).write(first as string);
+      await rest.opened;
+      response.end(others.join(""));
+      return true;
+    };
+    const live = await bed.post(CHAT, chat("untold", { stream: true }));
+    const reader = (live.body as ReadableStream<Uint8Array>).getReader();
+    expect(Buffer.from((await reader.read()).value as Uint8Array).toString()).toContain("data: ");
+    rest.open();
+    while (!(await reader.read()).done);
+    expect(cacheOf(await bed.post(CHAT, chat("untold")))).toBe("HIT");
+    await bed.close();
+  },
+);
+
+it("a byte order mark before an answer takes nothing of it away", async () => {
   const bed = await startBed();
-  const rest = gate();
-  bed.upstream.behaviour = async ({ body }, response) => {
-    const [first, ...others] = chatEvents(body, 1);
-    response.writeHead(200).write(first as string);
-    await rest.opened;
-    response.end(others.join(""));
+  bed.upstream.behaviour = ({ body }, response) => {
+    const message = { role: "assistant", content: "all of it", refusal: null };
+    const whole = { id: "c", object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }] };
+    const event = `data: ${JSON.stringify({ ...whole, choices: [{ index: 0, delta: message, finish_reason: "stop" }] })}\n\n`;
+    response.writeHead(200, { "content-type": body.stream ? "text/event-stream" : "application/json" });
+    response.end(`\ufeff${body.stream ? `${event}data: [DONE]\n\n` : JSON.stringify(whole)}`);
     return true;
   };
-  const live = await bed.post(CHAT, chat("untold", { stream: true }));
-  const reader = (live.body as ReadableStream<Uint8Array>).getReader();
-  expect(Buffer.from((await reader.read()).value as Uint8Array).toString()).toContain("data: ");
-  rest.open();
-  while (!(await reader.read()).done);
-  expect(cacheOf(await bed.post(CHAT, chat("untold")))).toBe("HIT");
+  for (const stream of [false, true]) {
+    const request = chat("marked", { stream, n: stream ? 1 : null });
+    await (await bed.post(CHAT, request)).text();
+    const kept = await bed.post(CHAT, { ...request, stream: false });
+    expect([cacheOf(kept), ((await kept.json()) as { choices: [{ message: { content: string } }] }).choices[0].message.content]).toEqual([
+      "HIT",
+      "all of it",
+    ]);
+  }
   await bed.close();
 });

@@ -11,6 +11,16 @@ export interface TokenUsage {
   readonly cacheReadTokens?: number;
   /** Of the input, what it has written there; absent when nothing. */
   readonly cacheWriteTokens?: number;
+  /** Of what it has written there, what it keeps for an hour instead of minutes; absent when nothing. */
+  readonly cacheWriteLongTokens?: number;
+  /** Of the input and of the output, what is sound; absent when nothing. */
+  readonly inputAudioTokens?: number;
+  readonly outputAudioTokens?: number;
+  /** Of the input and of the output, what is images; absent when nothing. */
+  readonly inputImageTokens?: number;
+  readonly outputImageTokens?: number;
+  /** Of the output, what the model thought and did not say; absent when nothing. */
+  readonly reasoningTokens?: number;
 }
 
 /** Puts a streamed answer together as it would have come without streaming. */
@@ -75,14 +85,25 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
   if (!isObject(usage)) return undefined;
   const details = [usage.prompt_tokens_details, usage.input_tokens_details].find(isObject);
   const isApart = usage.prompt_tokens === undefined && !details;
+  const made = [usage.completion_tokens_details, usage.output_tokens_details].find(isObject);
   const cacheReadTokens = countOf(details?.cached_tokens ?? usage.cache_read_input_tokens ?? usage.prompt_cache_hit_tokens);
   const cacheWriteTokens = countOf(details?.cache_write_tokens ?? usage.cache_creation_input_tokens);
-  return {
+  const read: { -readonly [Field in keyof TokenUsage]: TokenUsage[Field] } = {
     inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
     outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
-    ...(cacheReadTokens > 0 ? { cacheReadTokens } : {}),
-    ...(cacheWriteTokens > 0 ? { cacheWriteTokens } : {}),
   };
+  const parts: ReadonlyArray<readonly [keyof TokenUsage, unknown]> = [
+    ["cacheReadTokens", cacheReadTokens],
+    ["cacheWriteTokens", cacheWriteTokens],
+    ["cacheWriteLongTokens", isObject(usage.cache_creation) ? usage.cache_creation.ephemeral_1h_input_tokens : 0],
+    ["inputAudioTokens", details?.audio_tokens],
+    ["inputImageTokens", details?.image_tokens],
+    ["outputAudioTokens", made?.audio_tokens],
+    ["outputImageTokens", made?.image_tokens],
+    ["reasoningTokens", made?.reasoning_tokens],
+  ];
+  for (const [field, told] of parts) if (countOf(told) > 0) read[field] = countOf(told);
+  return read;
 }
 
 /** A finite number that is not negative, else 0. */

@@ -11,10 +11,13 @@ export function objectsOf(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/** Reads a JSON object. `undefined` for anything else; never throws, since `JSON.parse` quotes what it could not read. */
+/**
+ * Reads a JSON object. `undefined` for anything else; never throws, since `JSON.parse` quotes what it could not read. A byte order mark before it,
+ * which `response.json()` passes over, is passed over here.
+ */
 export function parseObject(text: string): JsonObject | undefined {
   try {
-    const parsed: unknown = JSON.parse(text);
+    const parsed: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
     return isObject(parsed) ? parsed : undefined;
   } catch {
     return undefined;

@@ -79,8 +79,8 @@ function isMeta({ owner, model, upstreamModel, provider, createdAt, ttlMs, upstr
   return usage === undefined || (isObject(usage) && isUsage(usage));
 }
 
-function isUsage({ inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 }: JsonObject): boolean {
-  return [inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens].every(isCount);
+function isUsage({ inputTokens, outputTokens, ...parts }: JsonObject): boolean {
+  return isCount(inputTokens) && isCount(outputTokens) && Object.values(parts).every(isCount);
 }
 
 function isCount(value: unknown): boolean {

@@ -69,10 +69,13 @@ export async function loadAnswer(
   }
 }
 
+/** What servers send that do not say what they send. */
+const TELLS_NOTHING: ReadonlySet<string | undefined> = new Set([undefined, "text/plain", "application/octet-stream"]);
+
 /** Small servers send streams without saying so: no official client looks at it. */
 function isStream({ plan }: AnswerRequest, { status, headers }: UpstreamAnswer): boolean {
   const type = mediaTypeOf(headers);
-  return type === undefined ? plan.isStream && status === 200 : type === "text/event-stream";
+  return type === "text/event-stream" || (plan.isStream && status === 200 && TELLS_NOTHING.has(type));
 }
 
 /** Reads an answer that came in one. @throws {UpstreamFailure} when it is no JSON object */

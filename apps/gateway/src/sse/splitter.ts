@@ -2,6 +2,7 @@
 const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
+const BYTE_ORDER_MARK = "\ufeff";
 
 /**
  * Cuts a server-sent event stream into events, whatever the chunks of the network were. An event comes out as its bytes with `\n` line
@@ -102,9 +103,9 @@ export function readSseEvent(bytes: Buffer): SseEvent {
   return readEvent(text, 0, text.length);
 }
 
-/** Reads events that follow each other, as the splitter gives them, to their end. */
+/** Reads the events of a stream from its beginning, as the splitter gives them. One byte order mark is no part of the first (HTML 9.2.6). */
 export function* readSseEvents(text: string): Generator<SseEvent, void, undefined> {
-  for (let from = 0; from < text.length; ) {
+  for (let from = text.startsWith(BYTE_ORDER_MARK) ? 1 : 0; from < text.length; ) {
     const blank = text.indexOf("\n\n", from);
     const to = blank < 0 ? text.length : blank;
     yield readEvent(text, from, to);

@@ -1,19 +1,107 @@
-import type { Catalog, CatalogView } from "@larder/provider-sync";
+import type { CatalogView, ModelPrice } from "@larder/provider-sync";
 import { expect, it } from "vitest";
 import { readUsage, type TokenUsage } from "../answers/family.ts";
 import { type AnswerMeta, StoredAnswer } from "../caching/stored-answer.ts";
 import { createCatalogPrices } from "./catalog-prices.ts";
 
+/** What the catalog says of some models, in dollars for a million tokens. */
+const sold: Readonly<Record<string, Partial<ModelPrice>>> = {
+  "gpt-4o-mini": { usdPerMillion: { input: 1, output: 2, cacheRead: 0.25 } },
+  long: {
+    usdPerMillion: { input: 3, output: 15, cacheRead: 0.3, cacheWrite: 3.75, cacheWriteLong: 6 },
+    priceTiers: [
+      { aboveTokens: 200_000, usdPerMillion: { input: 6, output: 22.5, cacheRead: 0.6, cacheWrite: 7.5 } },
+      { aboveTokens: 500_000, usdPerMillion: { input: 12 } },
+    ],
+  },
+  audio: { usdPerMillion: { input: 2.5, output: 10, inputAudio: 40, outputAudio: 80 } },
+  image: { usdPerMillion: { input: 5, output: 10, inputImage: 8, outputImage: 32 } },
+  "image alone": { usdPerMillion: { input: 2, inputImage: 2.5, outputImage: 8 } },
+  search: { usdPerMillion: { input: 2, output: 8, reasoning: 3 }, usdPerUnit: { request: 0.005 } },
+};
 const prices = createCatalogPrices({
   view: {} as CatalogView,
-  price: (model) =>
-    (model === "gpt-4o-mini" ? { usdPerMillion: { input: 1, output: 2, cacheRead: 0.25 } } : undefined) as ReturnType<Catalog["price"]>,
+  price: (model) => (sold[model] && { id: model, source: "test", ...sold[model] }) as ModelPrice | undefined,
 });
-const costOf = (names: Pick<AnswerMeta, "model" | "upstreamModel">, cached: Partial<TokenUsage> = {}): number => {
+const costOf = (
+  names: Pick<AnswerMeta, "model" | "upstreamModel">,
+  cached: Partial<TokenUsage> = {},
+  format: "json" | "f32" = "json",
+): number => {
   const usage = { inputTokens: 1_000_000, outputTokens: 1_000_000, ...cached };
-  const meta = { ...names, owner: "", provider: "", createdAt: 0, ttlMs: 1, upstreamMs: 0, usage, format: "json" } as const;
+  const meta = { ...names, owner: "", provider: "", createdAt: 0, ttlMs: 1, upstreamMs: 0, usage, format };
   return prices.costOf(new StoredAnswer(meta, Buffer.alloc(0)));
 };
+
+/** Invoices reckoned by hand, in millionths of dollars, from usage as the providers tell it. */
+it.each([
+  ["up to the length of the first tier", "long", { input_tokens: 200_000, output_tokens: 10 }, 200_000 * 3 + 10 * 15],
+  ["a token above it", "long", { input_tokens: 200_001, output_tokens: 10 }, 200_001 * 6 + 10 * 22.5],
+  [
+    "above the second tier, which tells the input's price alone",
+    "long",
+    { input_tokens: 500_001, output_tokens: 10 },
+    500_001 * 12 + 10 * 15,
+  ],
+  [
+    "a long input most of which is cached, some for an hour",
+    "long",
+    {
+      input_tokens: 1000,
+      cache_read_input_tokens: 250_000,
+      cache_creation_input_tokens: 10_000,
+      cache_creation: { ephemeral_5m_input_tokens: 6000, ephemeral_1h_input_tokens: 4000 },
+      output_tokens: 2000,
+    },
+    1000 * 6 + 250_000 * 0.6 + 6000 * 7.5 + 4000 * 6 + 2000 * 22.5,
+  ],
+  [
+    "speech",
+    "audio",
+    {
+      prompt_tokens: 1000,
+      completion_tokens: 600,
+      prompt_tokens_details: { audio_tokens: 800, cached_tokens: 0 },
+      completion_tokens_details: { audio_tokens: 500, reasoning_tokens: 0 },
+    },
+    200 * 2.5 + 800 * 40 + 100 * 10 + 500 * 80,
+  ],
+  [
+    "images",
+    "image",
+    {
+      input_tokens: 1200,
+      output_tokens: 4160,
+      input_tokens_details: { text_tokens: 200, image_tokens: 1000 },
+      output_tokens_details: { text_tokens: 0, image_tokens: 4160 },
+    },
+    200 * 5 + 1000 * 8 + 4160 * 32,
+  ],
+  ["images of a model that makes nothing else", "image alone", { input_tokens: 50, output_tokens: 4160 }, 50 * 2 + 4160 * 8],
+  [
+    "thoughts, and the request itself",
+    "search",
+    { prompt_tokens: 100, completion_tokens: 5000, completion_tokens_details: { reasoning_tokens: 4000 } },
+    100 * 2 + 1000 * 8 + 4000 * 3 + 5000,
+  ],
+  [
+    "parts that are told as more than their sum",
+    "audio",
+    {
+      prompt_tokens: 10,
+      completion_tokens: 5,
+      prompt_tokens_details: { audio_tokens: 99 },
+      completion_tokens_details: { audio_tokens: 99 },
+    },
+    10 * 40 + 5 * 80,
+  ],
+])("prices %s", (_what, model, told, millionths) => {
+  expect(costOf({ model }, readUsage(told)) * 1e6).toBeCloseTo(millionths, 6);
+});
+
+it("does not price the request with each of its embeddings", () => {
+  expect(costOf({ model: "search" }, { inputTokens: 1_000_000, outputTokens: 0 }, "f32")).toBeCloseTo(2);
+});
 
 it("prices an answer by the model that made it, whatever it was asked for as", () => {
   expect(costOf({ model: "fast", upstreamModel: "gpt-4o-mini" })).toBe(3);

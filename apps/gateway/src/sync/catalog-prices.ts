@@ -1,16 +1,18 @@
-import type { Catalog, CatalogView } from "@larder/provider-sync";
+import type { Catalog, CatalogView, ModelPrice } from "@larder/provider-sync";
 import type { TokenUsage } from "../answers/family.ts";
 import type { PriceBook } from "../gateway-parts.ts";
 
-/** Dollars for a million tokens, as far as the catalog knows them. */
-type Prices = NonNullable<ReturnType<Catalog["price"]>>["usdPerMillion"];
+type Prices = ModelPrice["usdPerMillion"];
 
-/** Dollars for a token. */
-interface Price {
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
+/** Dollars for a million tokens of each kind: what is not told costs what it is a kind of. */
+type Rates = Required<Prices>;
+
+/** What a model's answers cost. */
+interface Tariff {
+  /** By the input from which they hold, the longest first; the last one holds from the first token. */
+  readonly tiers: ReadonlyArray<{ readonly aboveTokens: number; readonly rates: Rates }>;
+  /** Dollars for each answer, whatever its length. */
+  readonly usdPerRequest: number;
 }
 
 /** Model names whose price is remembered; the names are the callers'. */
@@ -19,35 +21,75 @@ const MAX_NAMES = 2_000;
 /** Prices from the synced catalog. Looked up once per model name and version: a hit pays for a few multiplications. */
 export function createCatalogPrices(catalog: Pick<Catalog, "view" | "price">): PriceBook {
   let view: CatalogView | undefined;
-  let known = new Map<string, Price | undefined>();
-  const priceOf = (model: string): Price | undefined => {
+  let known = new Map<string, Tariff | undefined>();
+  const tariffOf = (model: string): Tariff | undefined => {
     if (view !== catalog.view || known.size >= MAX_NAMES) {
       view = catalog.view;
       known = new Map();
     }
     if (known.has(model)) return known.get(model);
-    const found = catalog.price(model)?.usdPerMillion;
-    const price = found && toPrice(found);
-    known.set(model, price);
-    return price;
+    const found = catalog.price(model);
+    const tariff = found && toTariff(found);
+    known.set(model, tariff);
+    return tariff;
   };
   return {
     costOf: ({ meta }) => {
       // What the provider calls it is what it is paid for; a name of its own, as deployments have, is in no catalog.
-      const price = meta.usage && (priceOf(meta.upstreamModel ?? meta.model) ?? priceOf(meta.model));
-      return price && meta.usage ? costOf(price, meta.usage) : 0;
+      const tariff = meta.usage && (tariffOf(meta.upstreamModel ?? meta.model) ?? tariffOf(meta.model));
+      if (!tariff || !meta.usage) return 0;
+      // Embeddings are kept item by item, of which a request had many.
+      const usdPerRequest = meta.format === "json" ? tariff.usdPerRequest : 0;
+      return usdPerRequest + costOfTokens(ratesFor(tariff, meta.usage), meta.usage) / 1e6;
     },
   };
 }
 
-/** What went through the provider's prompt cache has a price of its own; where that is not known, it cost what any input costs. */
-function toPrice({ input = 0, output = 0, cacheRead = input, cacheWrite = input }: Prices): Price {
-  return { input: input / 1e6, output: output / 1e6, cacheRead: cacheRead / 1e6, cacheWrite: cacheWrite / 1e6 };
+/** A model that makes nothing but images or sound has no other price of its output. */
+function toRates({ input = 0, ...told }: Prices): Rates {
+  const { output = told.outputImage ?? told.outputAudio ?? 0, cacheRead = input, cacheWrite = input } = told;
+  const { reasoning = output, outputAudio = output, outputImage = output } = told;
+  const { cacheWriteLong = cacheWrite, inputAudio = input, inputImage = input } = told;
+  return { input, output, cacheRead, cacheWrite, cacheWriteLong, reasoning, inputAudio, outputAudio, inputImage, outputImage };
 }
 
-function costOf(price: Price, { inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 }: TokenUsage): number {
-  const read = Math.min(cacheReadTokens, inputTokens);
-  const written = Math.min(cacheWriteTokens, inputTokens - read);
-  const plain = inputTokens - read - written;
-  return price.input * plain + price.cacheRead * read + price.cacheWrite * written + price.output * outputTokens;
+function toTariff({ usdPerMillion, usdPerUnit, priceTiers = [] }: ModelPrice): Tariff {
+  const longer = priceTiers.map(({ aboveTokens, usdPerMillion: told }) => ({ aboveTokens, rates: toRates({ ...usdPerMillion, ...told }) }));
+  return { tiers: [...longer.reverse(), { aboveTokens: -1, rates: toRates(usdPerMillion) }], usdPerRequest: usdPerUnit?.request ?? 0 };
+}
+
+function ratesFor({ tiers }: Tariff, { inputTokens }: TokenUsage): Rates {
+  const { rates } = tiers.find(({ aboveTokens }) => inputTokens > aboveTokens) as Tariff["tiers"][number];
+  return rates;
+}
+
+/** Millionths of dollars. Parts are told beside their sum, and not always of the same request: together they are never more than it. */
+function costOfTokens(rates: Rates, usage: TokenUsage): number {
+  const { cacheReadTokens = 0, cacheWriteTokens = 0, cacheWriteLongTokens = 0, inputAudioTokens = 0, inputImageTokens = 0 } = usage;
+  const { outputAudioTokens = 0, outputImageTokens = 0, reasoningTokens = 0 } = usage;
+  return (
+    share(usage.inputTokens, rates.input, [
+      [cacheReadTokens, rates.cacheRead],
+      [cacheWriteLongTokens, rates.cacheWriteLong],
+      [cacheWriteTokens - cacheWriteLongTokens, rates.cacheWrite],
+      [inputAudioTokens, rates.inputAudio],
+      [inputImageTokens, rates.inputImage],
+    ]) +
+    share(usage.outputTokens, rates.output, [
+      [outputAudioTokens, rates.outputAudio],
+      [outputImageTokens, rates.outputImage],
+      [reasoningTokens, rates.reasoning],
+    ])
+  );
+}
+
+function share(tokens: number, rate: number, parts: ReadonlyArray<readonly [tokens: number, rate: number]>): number {
+  let rest = tokens;
+  let cost = 0;
+  for (const [told, own] of parts) {
+    const counted = Math.min(Math.max(0, told), rest);
+    rest -= counted;
+    cost += counted * own;
+  }
+  return cost + rest * rate;
 }

@@ -1,5 +1,5 @@
 import type { WatcherStats } from "@larder/pubsub-invalidation/watcher";
-import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { AnswerCache } from "../caching/answer-cache.ts";
 import { LATENCY_BOUNDS_MS, type LatencyCounts, type Meter } from "./meter.ts";
 
@@ -15,6 +15,17 @@ export interface MetricsSources {
   readonly worker?: string | undefined;
 }
 
+let ofProcess: Registry | undefined;
+
+/** What is told of the process: made once for all gateways in it, since what prom-client measures the event loop and collections with is never let go of. */
+function processMetrics(): Metric[] {
+  if (!ofProcess) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess, prefix: "larder_process_" });
+  }
+  return ofProcess.getMetricsAsArray() as unknown as Metric[];
+}
+
 /**
  * Prometheus metrics, made from plain counters when somebody asks. Labels are endpoints, verdicts and configured providers: nothing that a
  * caller can choose, so their number is bounded.
@@ -28,7 +39,7 @@ export class Metrics {
     this.#sources = sources;
     this.contentType = this.#registry.contentType;
     if (sources.worker !== undefined) this.#registry.setDefaultLabels({ worker: sources.worker });
-    collectDefaultMetrics({ register: this.#registry, prefix: "larder_process_" });
+    for (const metric of processMetrics()) this.#registry.registerMetric(metric);
     this.#labelled(
       "larder_requests_total",
       "Answered requests by endpoint and what the cache did.",
