@@ -12,6 +12,16 @@ export const looseFlag = z.boolean().nullish().catch(undefined);
 /** A list of texts that upstreams may leave out or set to null. */
 export const looseTexts = z.array(z.string()).nullish().catch(undefined);
 
+/** A list that upstreams may leave out, of objects of one shape; one of another shape goes alone. */
+export function looseList<Item extends z.ZodType>(item: Item): z.ZodType<ReadonlyArray<z.output<Item>> | undefined> {
+  const one = item.optional().catch(undefined);
+  return z
+    .array(one)
+    .nullish()
+    .catch(undefined)
+    .transform((items) => items?.filter((entry): entry is z.output<Item> => entry !== undefined));
+}
+
 /** A count of tokens: an integer > 0, else unknown. Upstreams write 0 and 1e999 for "not applicable". */
 export function tokenCount(value: string | number | null | undefined): number | undefined {
   // Digits alone: `Number` also reads "0x10" and " 1 ".

@@ -67,6 +67,32 @@ describe("OpenRouter's models", () => {
     expect(models?.[0]?.usdPerUnit).toEqual({ request: Number.NaN });
   });
 
+  it("have tiers where longer prompts cost more, the later one of those that apply, and none for a time of the day", async () => {
+    const overrides = [
+      { min_prompt_tokens: 200_000, prompt: "0.000004", completion: "0.000018" },
+      { min_prompt_tokens: 500_000, prompt: "0.000008", input_cache_read: "-1" },
+      { min_prompt_tokens: 100_000, completion: "0.00002" },
+      { min_prompt_tokens: 300_000, utc_start: 100, utc_end: 1030, prompt: "0.000001" },
+      { utc_start: 0, utc_end: 400, prompt: "0" },
+      { min_prompt_tokens: "no number", prompt: "1" },
+      "of another shape",
+    ];
+    const pricing = { prompt: "0.000002", completion: "0.000012", overrides };
+    const { models } = await read(openRouterModels(), {
+      data: [
+        { id: "a/b", pricing },
+        { id: "a/c", pricing: { ...pricing, overrides: "?" } },
+      ],
+    });
+    expect(models?.[0]?.priceTiers).toEqual([
+      { aboveTokens: 100_000, usdPerMillion: { output: 20 } },
+      { aboveTokens: 200_000, usdPerMillion: { input: 4, output: 20 } },
+      { aboveTokens: 500_000, usdPerMillion: { input: 8, output: 20 } },
+    ]);
+    expect(models?.[1]).toMatchObject({ usdPerMillion: { input: 2, output: 12 } });
+    expect(models?.[1]).not.toHaveProperty("priceTiers");
+  });
+
   it("are refused as a list when the body is none, without quoting it", async () => {
     for (const body of [{}, [], null, "canary", { data: "canary" }])
       await expect(read(openRouterModels(), body)).rejects.toMatchObject({
@@ -162,10 +188,7 @@ describe("Vercel's gateway", () => {
         input: "0.000003",
         output: "0.000015",
         input_cache_read: "0.0000003",
-        input_tiers: [
-          { cost: "0.000003", min: 0, max: 200_000 },
-          { cost: "0.000006", min: 200_000 },
-        ],
+        input_tiers: [{ cost: "0.000003", min: 0, max: 200_000 }, { cost: "0.000006", min: 200_000 }, "of another shape"],
         output_tiers: [{ cost: "0.0000225", min: 200_000 }],
       },
     };
@@ -207,7 +230,7 @@ describe("models.dev", () => {
     cost: { input: 0.5, output: 2 },
   };
   it("is in dollars per million already, by provider", async () => {
-    const tiers = [{ tier: { size: 200_000 }, input: 1, output: 4 }];
+    const tiers = [{ tier: { size: 200_000 }, input: 1, output: 4 }, { input: 9 }, null];
     const body = {
       acme: {
         id: "Acme",

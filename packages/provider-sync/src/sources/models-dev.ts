@@ -5,6 +5,7 @@ import {
   compact,
   fromIsoDate,
   looseFlag,
+  looseList,
   looseNumber,
   loosePrice,
   looseText,
@@ -31,10 +32,7 @@ const cost = z.looseObject({
   ...prices,
   input_audio: loosePrice,
   output_audio: loosePrice,
-  tiers: z
-    .array(z.looseObject({ tier: z.looseObject({ size: looseNumber }), ...prices }))
-    .nullish()
-    .catch(undefined),
+  tiers: looseList(z.looseObject({ tier: z.looseObject({ size: looseNumber }), ...prices })),
 });
 
 const model = z.looseObject({

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { finishInTurns } from "../in-slices.ts";
-import type { ModelKind, ModelListing } from "../model-listing.ts";
+import type { ModelKind, ModelListing, PriceTier, TokenPrices } from "../model-listing.ts";
 import {
   compact,
   fromEpochSeconds,
   fromIsoDate,
   looseFlag,
+  looseList,
   looseNumber,
   loosePrice,
   looseText,
@@ -15,7 +16,7 @@ import {
   tokenCount,
 } from "../normalize.ts";
 import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
-import { definedPrices } from "../prices.ts";
+import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source, SourceContext, SourceReading } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
 import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
@@ -25,24 +26,31 @@ import { addressOf, authorization, type UpstreamOptions } from "./upstream-optio
  * `id` is asked for. Prices are decimal strings in dollars per token; "-1" means that the price depends on where the request is routed.
  */
 
+const priceFields = {
+  prompt: loosePrice,
+  completion: loosePrice,
+  request: loosePrice,
+  image: loosePrice,
+  image_token: loosePrice,
+  image_output: loosePrice,
+  audio: loosePrice,
+  audio_output: loosePrice,
+  input_cache_read: loosePrice,
+  input_cache_write: loosePrice,
+  input_cache_write_1h: loosePrice,
+  internal_reasoning: loosePrice,
+  web_search: loosePrice,
+};
+
+/** Prices that hold instead under conditions, all of which must be met: a longer prompt, a time of the day. */
+const overrides = looseList(
+  z.looseObject({ ...priceFields, min_prompt_tokens: looseNumber, utc_start: z.unknown().optional(), utc_end: z.unknown().optional() }),
+);
+
 /** OpenRouter's pricing object, of a model or of one endpoint. */
-export const openRouterPricing = z
-  .looseObject({
-    prompt: loosePrice,
-    completion: loosePrice,
-    request: loosePrice,
-    image: loosePrice,
-    image_token: loosePrice,
-    image_output: loosePrice,
-    audio: loosePrice,
-    audio_output: loosePrice,
-    input_cache_read: loosePrice,
-    input_cache_write: loosePrice,
-    input_cache_write_1h: loosePrice,
-    internal_reasoning: loosePrice,
-    web_search: loosePrice,
-  })
-  .nullish();
+export const openRouterPricing = z.looseObject({ ...priceFields, overrides }).nullish();
+
+type Pricing = z.output<z.ZodObject<typeof priceFields, z.core.$loose>>;
 
 const model = z.looseObject({
   id: z.string().min(1).max(300),
@@ -62,7 +70,7 @@ const model = z.looseObject({
 });
 
 /** Prices of an OpenRouter pricing object in the catalog's units. */
-export function openRouterPrices(pricing: z.output<typeof openRouterPricing>): Pick<ModelListing, "usdPerMillion" | "usdPerUnit"> {
+export function openRouterPrices(pricing: Pricing | null | undefined): Pick<ModelListing, "usdPerMillion" | "usdPerUnit"> {
   const known = (price: string | number | null | undefined): string | number | null | undefined =>
     Number(price) === -1 ? undefined : price;
   const usdPerMillion = definedPrices({
@@ -85,6 +93,23 @@ export function openRouterPrices(pricing: z.output<typeof openRouterPricing>): P
   return { usdPerMillion, ...(Object.keys(usdPerUnit).length > 0 && { usdPerUnit }) };
 }
 
+/** Conditional prices of one model that are looked at: each is compared with each. */
+const MAX_OVERRIDES = 64;
+
+/** Of the conditional prices those of long prompts; the record has no place for times of the day. Where several apply, the later one in the list wins. */
+function tiersOf(raw: z.output<typeof openRouterPricing>): PriceTier[] {
+  const entries = (raw?.overrides ?? [])
+    .slice(0, MAX_OVERRIDES)
+    .flatMap(({ min_prompt_tokens: least, utc_start: start, utc_end: end, ...prices }) => {
+      const aboveTokens = tokenCount(least);
+      const isOfTheDay = (start ?? end ?? undefined) !== undefined;
+      return aboveTokens === undefined || isOfTheDay ? [] : [{ aboveTokens, usdPerMillion: openRouterPrices(prices).usdPerMillion }];
+    });
+  const holdingAbove = (tokens: number): TokenPrices =>
+    Object.assign({}, ...entries.filter(({ aboveTokens }) => aboveTokens <= tokens).map(({ usdPerMillion }) => usdPerMillion));
+  return toPriceTiers(new Map(entries.map(({ aboveTokens }) => [aboveTokens, holdingAbove(aboveTokens)])));
+}
+
 function kindOf(outputs: readonly string[]): ModelKind {
   if (outputs.length === 0 || outputs.includes("text")) return "chat";
   if (outputs.includes("embeddings")) return "embedding";
@@ -95,6 +120,7 @@ function kindOf(outputs: readonly string[]): ModelKind {
 function toListing(raw: z.output<typeof model>): ModelListing {
   const outputModalities = raw.architecture?.output_modalities ?? [];
   const slug = text(raw.canonical_slug);
+  const priceTiers = tiersOf(raw.pricing);
   const author = raw.id.includes("/") ? raw.id.split("/")[0]?.replace(/^~/, "").toLowerCase() : undefined;
   return compact({
     provider: "openrouter",
@@ -103,6 +129,7 @@ function toListing(raw: z.output<typeof model>): ModelListing {
     author,
     kind: kindOf(outputModalities),
     ...openRouterPrices(raw.pricing),
+    priceTiers: priceTiers.length > 0 ? priceTiers : undefined,
     contextTokens: tokenCount(raw.context_length),
     outputTokens: tokenCount(raw.top_provider?.max_completion_tokens),
     inputModalities: sortedUnique(raw.architecture?.input_modalities ?? []),

@@ -1,7 +1,18 @@
 import { z } from "zod";
 import { finishInTurns } from "../in-slices.ts";
 import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
-import { compact, fromEpochSeconds, looseNumber, loosePrice, looseText, looseTexts, sortedUnique, text, tokenCount } from "../normalize.ts";
+import {
+  compact,
+  fromEpochSeconds,
+  looseList,
+  looseNumber,
+  loosePrice,
+  looseText,
+  looseTexts,
+  sortedUnique,
+  text,
+  tokenCount,
+} from "../normalize.ts";
 import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
@@ -10,10 +21,7 @@ import { addressOf, authorization, type UpstreamOptions } from "./upstream-optio
 
 /** Vercel AI Gateway's `GET /v1/models`. Prices are decimal strings in dollars per token, with tiers by input length beside them. */
 
-const tiers = z
-  .array(z.looseObject({ cost: loosePrice, min: looseNumber }))
-  .nullish()
-  .catch(undefined);
+const tiers = looseList(z.looseObject({ cost: loosePrice, min: looseNumber }));
 
 const pricing = z.looseObject({
   input: loosePrice,
