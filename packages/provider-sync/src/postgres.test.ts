@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import postgres from "postgres";
 import { describe, expect, it } from "vitest";
 import { createPostgresStore } from "./postgres.ts";
 
@@ -15,6 +16,16 @@ describe("the options of a PostgreSQL store", () => {
 
   it.each(["timeoutMs", "lockTtlMs"])("refuses %s = 0", async (name) => {
     await expect(createPostgresStore({ url, [name]: 0 })).rejects.toThrow(new RegExp(`ERR_CACHE_INVALID_OPTION.*${name}`));
+  });
+
+  it.each([
+    ["column names", postgres.camel],
+    ["values", { value: { from: (value: unknown) => value } }],
+    ["rows", { row: { from: (row: unknown) => row } }],
+  ])("refuses a client that transforms %s: what is stored would be read as something else", async (_what, transform) => {
+    const client = postgres(url, { transform });
+    await expect(createPostgresStore({ client })).rejects.toThrow(/ERR_CACHE_INVALID_OPTION.*client must not transform/);
+    await client.end();
   });
 
   it.each(["postgres://user:s3cret@ho st:1/db", "postgres://user:s3cret@host:99999/db", "postgres://user:s3cret%zz@host/db"])(

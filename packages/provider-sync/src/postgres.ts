@@ -10,7 +10,7 @@ import { startPatience, withPatience } from "./with-patience.ts";
 export interface PostgresStoreOptions extends RetentionOptions {
   /** `postgres://` URL. The store opens and closes its own connections. @default none */
   readonly url?: string;
-  /** A client of the package `postgres`, which stays yours to end; it wins over `url`. A lock opens one connection beside it. @default none */
+  /** A client of the package `postgres` without `transform`, which stays yours to end; it wins over `url`. A lock opens one connection beside it. @default none */
   readonly client?: postgres.Sql;
   /** Connections at most, when the store opens them. Integer >= 2: a lock holds one while the work runs. @default 4 */
   readonly maxConnections?: number;
@@ -160,10 +160,21 @@ class PostgresDatabase implements SqlDatabase {
   }
 }
 
+/** A client that gives rows as the database tells them. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+function checkClient(client: postgres.Sql): postgres.Sql {
+  const { column, value, row } = client.options?.transform ?? {};
+  if (column?.from ?? value?.from ?? row?.from)
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "client must not transform rows, as with postgres.camel: the store would not find its columns; give it a client of its own, or url",
+    );
+  return client;
+}
+
 /** Opens the database alone, without the store's schema: for tests of the store. */
 export function openPostgresDatabase(options: PostgresStoreOptions): SqlDatabase {
   const { url, client, maxConnections = 4 } = options;
-  if (client) return new PostgresDatabase(client, options);
+  if (client) return new PostgresDatabase(checkClient(client), options);
   if (!url) throw new CacheError("ERR_CACHE_INVALID_OPTION", "url or client must be given: where is the database?");
   if (!Number.isSafeInteger(maxConnections) || maxConnections < 2)
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `maxConnections must be an integer >= 2, got ${describeValue(maxConnections)}`);

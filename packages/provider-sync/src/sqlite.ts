@@ -19,6 +19,8 @@ export interface SqliteStoreOptions extends RetentionOptions {
 
 const BUSY_RETRY_MS = 20;
 
+const FREE = "DELETE FROM larder_sync_locks WHERE owner = ?";
+
 function isBusy(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return /SQLITE_BUSY|SQLITE_LOCKED|database is locked|database table is locked/.test(`${String(code)} ${String(message)}`);
@@ -35,6 +37,8 @@ class SqliteDatabase implements SqlDatabase {
   readonly #random: RandomSource;
   readonly #busyTimeoutMs: number;
   readonly #lockTtlMs: number;
+  /** Owners of the locks held through this connection. */
+  readonly #owners: Set<string> = new Set();
   /** A transaction spans several turns of the event loop; nothing else may run on its connection meanwhile. */
   readonly #queue: SerialQueue = new SerialQueue();
 
@@ -82,6 +86,7 @@ class SqliteDatabase implements SqlDatabase {
   async withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
     const owner = this.#random.token();
     if (!(await this.#claim(name, owner))) return "held";
+    this.#owners.add(owner);
     const lost = new AbortController();
     let cancelTimer = (): void => {};
     let provenAt = this.#clock.now();
@@ -108,11 +113,14 @@ class SqliteDatabase implements SqlDatabase {
     } finally {
       isOver = true;
       cancelTimer();
-      await this.query("DELETE FROM larder_sync_locks WHERE name = ? AND owner = ?", [name, owner]).catch(() => {});
+      this.#owners.delete(owner);
+      await this.query(FREE, [owner]).catch(() => {});
     }
   }
 
+  /** Frees the locks of runs under way: nothing of them can be stored any more, and the next process need not wait for their end. */
   async close(): Promise<void> {
+    for (const owner of this.#owners) await this.query(FREE, [owner]).catch(() => {});
     await this.#queue.run(async () => this.#driver.close());
   }
 

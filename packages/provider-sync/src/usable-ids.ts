@@ -9,8 +9,11 @@ import type { RejectedItem, SourceReading } from "./source.ts";
 
 /** Characters of a name at most; the longest real ones have about a hundred. */
 const MAX_NAME = 300;
-/** Control and format characters (a terminal obeys both), halves of surrogate pairs (no database can store them), line separators. */
-const UNUSABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+/**
+ * Control and format characters (a terminal obeys both), halves of surrogate pairs (no database can store them), line separators, and what stands
+ * for bytes that were no UTF-8: the name is another one.
+ */
+const UNUSABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFD]/u;
 
 function problemOf(name: string): string | undefined {
   if (name.length === 0 || name.length > MAX_NAME) return "id: length";

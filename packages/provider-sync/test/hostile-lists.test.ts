@@ -78,6 +78,7 @@ describe("a name that no database or terminal can take", () => {
     ["an escape sequence", "m\u001b[2J"],
     ["a change of the writing direction", "m\u202e"],
     ["half a surrogate pair", "m\ud800"],
+    ["bytes that were no UTF-8", "m\ufffd"],
     ["a line break", "m\n"],
     ["eight thousand characters", "x".repeat(8000)],
     ["white space around it", " m"],

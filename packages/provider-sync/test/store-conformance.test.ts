@@ -237,6 +237,12 @@ describe.each(["sqlite", "postgres"] as const)("SnapshotStore over %s", (dialect
     expect(await other.withLock("sync", async () => "mine")).toBe("mine");
   });
 
+  it("frees a name that is held when the store is closed in the middle of the work", async () => {
+    const other = await database.openStore();
+    await store.withLock("sync", () => store.close());
+    expect(await other.withLock("sync", async () => "mine")).toBe("mine");
+  });
+
   it("opens the same database again, with its lineage and its data, from processes that start together", async () => {
     await store.commit(await nextCommit(store, ["a"]));
     const again = await Promise.all([database.openStore(), database.openStore(), database.openStore()]);
