@@ -73,6 +73,37 @@ describe("readSettings", () => {
     expect(read({ LARDER_WORKERS: "0", PORT: "-1" })).toContain("PORT must be at least 0");
   });
 
+  it.each<[Record<string, string>, string]>([
+    [{ LARDER_STALE_IF_ERROR: "1" }, "LARDER_STALE_IF_ERROR must be a duration with a unit, such as 30s, 10m or 1h, or 0s"],
+    [{ LARDER_DRAIN_GRACE: "soon" }, "LARDER_DRAIN_GRACE must be a duration with a unit"],
+    [{ LARDER_WORKERS: "max" }, "LARDER_WORKERS must be auto or a whole number from 1 to 256"],
+    [{ DATABASE_URL: "file:" }, "DATABASE_URL must be file:PATH or postgres://host/database"],
+    // Each of these started, and each request then went astray.
+    [{ OPENAI_BASE_URL: "https://host/v1?api-version=1" }, "OPENAI_BASE_URL must be an http or https URL without"],
+    [{ OPENAI_BASE_URL: "https://host/v1/chat/completions" }, "OPENAI_BASE_URL must end where the paths of the API begin"],
+    [{ ANTHROPIC_BASE_URL: "https://host/v1/messages/" }, "ANTHROPIC_BASE_URL must end where the paths of the API begin"],
+    ...["http://10.0.0.1", "10.0.0.0/8", "*.internal", "::1"].map((host): [Record<string, string>, string] => [
+      { LARDER_ALLOWED_PRIVATE_HOSTS: `fine:1,[::1]:80,${host}` },
+      "LARDER_ALLOWED_PRIVATE_HOSTS must hold hosts as host or host:port",
+    ]),
+  ])("says of %j what it must be", (environment, problem) => {
+    expect(read(environment)).toContain(problem);
+  });
+
+  it("says what the names of providers and headers must be", () => {
+    const named = (id: string, header: string) => () =>
+      createSettings({ providers: { [id]: { baseUrl: "https://h/v1", headers: { [header]: "x" } } } });
+    expect(named("a/b", "x")).toThrow("providers.a/b must be 1 to 64 letters");
+    expect(named("a", "x y")).toThrow("providers.a.headers.x y must be a header's name");
+  });
+
+  it("takes an empty LARDER_CONFIG for none, and a file with a byte order mark", () => {
+    const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
+    writeFileSync(join(directory, "larder.config.json"), '\ufeff{"port":9000}');
+    expect(readSettings({ LARDER_CONFIG: "" }, directory).port).toBe(9000);
+    rmSync(directory, { recursive: true });
+  });
+
   it("takes a time to live of any length", () => {
     expect(read({ LARDER_CACHE_TTL: "400d", LARDER_STALE_IF_ERROR: "400d" })).toMatchObject({ cacheTtl: 34_560_000_000 });
   });

@@ -91,10 +91,11 @@ function readFile(path: string, isRequired: boolean): Record<string, unknown> {
   }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(path, "utf8"));
+    // Some editors write a byte order mark.
+    parsed = JSON.parse(readFileSync(path, "utf8").replace(/^\ufeff/, ""));
   } catch {
     // JSON.parse quotes the text around the mistake, which may be a key.
-    throw new SettingsError([`${path} is not valid JSON`]);
+    throw new SettingsError([`${path} is not a file of valid JSON, in which there are no comments and no trailing commas`]);
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw new SettingsError([`${path} must hold a JSON object`]);
   return parsed as Record<string, unknown>;
@@ -108,16 +109,14 @@ function nameOf(path: PropertyKey[], fromEnvironment: Record<string, unknown>): 
 
 /** One line per issue. Zod's own texts may quote what was received, so only those that cannot are used. */
 function describeIssue(issue: z.core.$ZodIssue): string {
-  if (issue.code === "custom") return issue.message;
+  if (issue.code === "custom" || issue.message.startsWith("must")) return issue.message;
   if (issue.code === "invalid_type") return `must be of type ${issue.expected}`;
   if (issue.code === "unrecognized_keys") return `has unknown settings: ${issue.keys.map((key) => key.slice(0, 40)).join(", ")}`;
   if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
-  if (issue.code === "too_small")
-    return issue.message.startsWith("must")
-      ? issue.message
-      : `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
+  if (issue.code === "too_small") return `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
   if (issue.code === "too_big") return `must be at most ${issue.maximum}`;
-  if (issue.code === "invalid_format" && issue.message.startsWith("must")) return issue.message;
+  // A name in a record, such as a provider's.
+  if (issue.code === "invalid_key" && issue.issues[0]) return describeIssue(issue.issues[0]);
   return "is not of the expected form";
 }
 
@@ -127,7 +126,8 @@ function describeIssue(issue: z.core.$ZodIssue): string {
  */
 export function readSettings(environment: NodeJS.ProcessEnv = process.env, directory: string = process.cwd()): Settings {
   const problems: string[] = [];
-  const file = readFile(resolve(directory, environment.LARDER_CONFIG ?? "larder.config.json"), environment.LARDER_CONFIG !== undefined);
+  const path = environment.LARDER_CONFIG?.trim() ?? "";
+  const file = readFile(resolve(directory, path || "larder.config.json"), path !== "");
   const fromEnvironment = readEnvironment(environment, problems);
   const parsed = settingsSchema.safeParse({ ...file, ...fromEnvironment });
   if (!parsed.success)

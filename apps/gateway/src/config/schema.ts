@@ -15,19 +15,27 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A duration that is waited for. */
 const waitMs = durationMs.refine((value) => value <= LONGEST_TIMER_MS, { message: "must be at most 24d" });
 /** A window may be switched off with `0s`; a time to live may not. */
-const windowMs = z.union([z.literal(["0", "0s", "0ms"]).transform(() => 0), durationMs]);
+const windowMs = z.union([z.literal(["0", "0s", "0ms"]).transform(() => 0), durationMs], {
+  error: "must be a duration with a unit, such as 30s, 10m or 1h, or 0s",
+});
 const bytes = z.union([z.number().int().positive(), z.string()]).transform((value, context) => {
   const read = typeof value === "number" ? value : readBytes(value);
   if (read === undefined) context.addIssue({ code: "custom", message: "must be a size such as 512kb, 256mb or a number of bytes" });
   return read ?? 0;
 });
-const httpUrl = z.string().refine(
-  (text) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
-  },
-  { message: "must be an http or https URL without a user name or password" },
-);
+/** Paths are put behind it: what is behind them, such as a query, would stand in their middle, and one that is there already would stand there twice. */
+const httpUrl = z
+  .string()
+  .refine(
+    (text) => {
+      const url = URL.canParse(text) ? new URL(text) : undefined;
+      return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" && !/[?#]/.test(text);
+    },
+    { message: "must be an http or https URL without a user name, password, query or fragment" },
+  )
+  .refine((text) => !/\/(completions|embeddings|responses|messages)\/*$/.test(text), {
+    message: "must end where the paths of the API begin, as in https://host/v1, without one such as /chat/completions",
+  });
 /** What a header can carry: visible ASCII. Anything else would be refused, and quoted, by the HTTP client. */
 export const secret: z.ZodString = z
   .string()
@@ -36,7 +44,10 @@ export const secret: z.ZodString = z
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   message: "must be 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit",
 });
-const headers = z.record(z.string().regex(/^[A-Za-z0-9-]+$/), z.string().regex(/^[\x20-\x7e]*$/));
+const headers = z.record(
+  z.string().regex(/^[A-Za-z0-9-]+$/, { message: "must be a header's name: letters, digits and dashes" }),
+  z.string().regex(/^[\x20-\x7e]*$/, { message: "must be one line of visible ASCII characters" }),
+);
 
 function isPattern(text: string): boolean {
   try {
@@ -86,7 +97,7 @@ const provider = z
     apiKey: secret.optional(),
     apiKeyEnv: z
       .string()
-      .regex(/^[A-Z_][A-Z0-9_]*$/)
+      .regex(/^[A-Z_][A-Z0-9_]*$/, { message: "must be a variable's name: capital letters, digits and underscores" })
       .optional()
       .meta({ description: "Name of an environment variable that holds the key." }),
     kind: z.enum(["openai", "anthropic"]).default("openai"),
@@ -121,7 +132,7 @@ export const settingsSchema = z
     redisUrl: z.string().min(1).optional(),
     databaseUrl: z
       .string()
-      .regex(/^(file:.+|postgres(ql)?:\/\/.+)$/, { message: "must begin with file: or postgres://" })
+      .regex(/^(file:.+|postgres(ql)?:\/\/.+)$/, { message: "must be file:PATH or postgres://host/database" })
       .default("file:.larder/gateway.db"),
     adminToken: secret.min(16, { message: "must have at least 16 characters" }).optional(),
     masterKey: z.string().optional(),
@@ -133,7 +144,13 @@ export const settingsSchema = z
     cacheMaxEntries: z.coerce.number().int().positive().default(10_000),
     cacheMode: z.enum(["on", "off", "read-only", "write-only"]).default("on"),
     providerConfigTtlMs: z.coerce.number().int().positive().default(60_000),
-    allowedPrivateHosts: z.array(z.string().min(1)).default([]),
+    allowedPrivateHosts: z
+      .array(
+        z.string().regex(/^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i, {
+          message: "must hold hosts as host or host:port, without scheme, path, range or wildcard",
+        }),
+      )
+      .default([]),
     syncInterval: waitMs.default(600_000),
     syncSources: z
       .array(z.string().min(1))
@@ -162,7 +179,9 @@ export const settingsSchema = z
       .string()
       .regex(/^[^{}\s]+$/, { message: "must not be empty nor contain braces or spaces" })
       .default("larder"),
-    workers: z.union([z.literal("auto"), z.coerce.number().int().min(1).max(256)]).default(1),
+    workers: z
+      .union([z.literal("auto"), z.coerce.number().int().min(1).max(256)], { error: "must be auto or a whole number from 1 to 256" })
+      .default(1),
     coherenceSampleRate: z.coerce.number().min(0).max(1).default(0).meta({
       description:
         "Share of invalidations by key about which the other processes are asked whether they still hold something old; 0 asks about none.",
