@@ -35,7 +35,7 @@ export interface MemoryCacheOptions<V> {
   readonly values?: ValueMode;
   /**
    * What keys look like. `"digest"`: every key ends in at least 16 hexadecimal digits of a cryptographic digest, and only those are hashed, which makes
-   * reads with freshly built keys about three times as fast; other keys are refused. Never for keys that a stranger can choose. @default "text"
+   * reads with freshly built keys faster than a `Map`'s: 2.7 times at 1,000 entries, 1.5 times at 100,000; other keys are refused. Never for keys that a stranger can choose. @default "text"
    */
   readonly keys?: "text" | "digest";
   /** Told of each entry that is removed, after it happened. @default nobody */
