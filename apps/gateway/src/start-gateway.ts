@@ -123,7 +123,11 @@ async function openGround(settings: Settings, options: StartOptions, teardown: T
   const shared = given ?? teardown.add(await openSharedTier(settings, fleetKeys, log));
   const store = new GatewayStore(settings.databaseUrl, directory, (isUp, code) => {
     if (isUp) log.info("the database of record is there");
-    else log.warn({ code }, "the database of record cannot be used: what is known of providers and keys goes on being used");
+    else
+      log.warn(
+        { code },
+        "the database of record cannot be used: what is known of providers goes on being used, and of keys until their time is over",
+      );
   });
   teardown.add(store);
   const guard = new AddressGuard(settings.allowedPrivateHosts);

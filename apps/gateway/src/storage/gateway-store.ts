@@ -1,4 +1,5 @@
-import { openSql, type Row, type Sql } from "./sql.ts";
+import { openSql } from "./open-sql.ts";
+import type { Row, Sql } from "./sql.ts";
 
 /** A provider as it is kept: its credential sealed. */
 export interface StoredProvider {
@@ -42,18 +43,23 @@ const SCHEMA = [
   "CREATE TABLE IF NOT EXISTS gateway_audit (at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL)",
   "CREATE INDEX IF NOT EXISTS gateway_audit_at ON gateway_audit (at)",
 ];
-/** Milliseconds between attempts to open a database that was away. */
+/** Milliseconds after a failed attempt to open the database until the next one. */
 const REOPEN_AFTER_MS = 2_000;
 
 /**
  * The gateway's database of record: providers, virtual keys, audit trail. It may be away when the gateway starts and whenever it likes: it is
- * opened at the first use, and again when that failed.
+ * opened at the first use, and again when that failed. The first use waits for it; once it was away, every other is refused at once until it has been
+ * opened behind: what says nothing would keep request after request waiting.
  */
 export class GatewayStore {
   readonly #databaseUrl: string;
   readonly #directory: string;
   readonly #onChange: (isUp: boolean, code: unknown) => void;
-  #sql: Promise<Sql> | undefined;
+  #sql: Sql | undefined;
+  #opening: Promise<Sql> | undefined;
+  /** Whether the last attempt to open it failed, or it was lost since. */
+  #wasAway = false;
+  #isClosed = false;
   #retryAt = 0;
   #isUp: boolean | undefined;
   #hasBeenUp = false;
@@ -147,20 +153,18 @@ export class GatewayStore {
   }
 
   async close(): Promise<void> {
-    const opened = this.#sql;
-    this.#sql = undefined;
-    this.#retryAt = Number.POSITIVE_INFINITY;
-    await opened?.then((sql) => sql.close()).catch(() => undefined);
+    this.#isClosed = true;
+    await this.#opening?.catch(() => undefined);
+    await this.#sql?.close().catch(() => undefined);
   }
 
   async #run(statement: string, values?: ReadonlyArray<string | number | null>): Promise<readonly Row[]> {
     try {
-      const rows = await (await this.#open()).run(statement, values);
+      const rows = await (await this.#opened()).run(statement, values);
       this.#tell(true);
-      this.#hasBeenUp = true;
       return rows;
     } catch (error) {
-      this.#tell(false, (error as { code?: unknown } | undefined)?.code);
+      this.#tell(false, codeOf(error));
       // The driver's own error may quote the statement's values.
       throw new Error("the database of record is not available");
     }
@@ -169,27 +173,54 @@ export class GatewayStore {
   #tell(isUp: boolean, code?: unknown): void {
     const wasUp = this.#isUp;
     this.#isUp = isUp;
+    this.#hasBeenUp ||= isUp;
     // That it works from the beginning is nothing to tell.
     if (wasUp !== isUp && (wasUp !== undefined || !isUp)) this.#onChange(isUp, code);
   }
 
-  #open(): Promise<Sql> {
-    if (this.#sql) return this.#sql;
-    if (performance.now() < this.#retryAt) return Promise.reject(new Error("the database was not available a moment ago"));
+  async #opened(): Promise<Sql> {
+    if (this.#sql && !this.#sql.isLost) return this.#sql;
+    if (this.#sql) this.#wasAway = true;
+    this.#sql = undefined;
+    if (!this.#opening && performance.now() >= this.#retryAt) this.#open();
+    if (!this.#opening || this.#wasAway) throw new Error("the database was not available a moment ago");
+    return this.#opening;
+  }
+
+  #open(): void {
     const opening = this.#prepare();
-    this.#sql = opening;
-    opening.catch(() => {
-      if (this.#sql === opening) this.#sql = undefined;
-      this.#retryAt = performance.now() + REOPEN_AFTER_MS;
-    });
-    return opening;
+    this.#opening = opening;
+    opening.then(
+      (sql) => {
+        this.#opening = undefined;
+        this.#sql = sql;
+        this.#wasAway = false;
+        this.#tell(true);
+      },
+      (error: unknown) => {
+        this.#opening = undefined;
+        this.#wasAway = true;
+        this.#retryAt = performance.now() + REOPEN_AFTER_MS;
+        this.#tell(false, codeOf(error));
+      },
+    );
   }
 
   async #prepare(): Promise<Sql> {
+    if (this.#isClosed) throw new Error("the store is closed");
     const sql = await openSql(this.#databaseUrl, this.#directory);
-    for (const statement of SCHEMA) await sql.run(statement);
-    return sql;
+    try {
+      for (const statement of SCHEMA) await sql.run(statement);
+      return sql;
+    } catch (error) {
+      await sql.close().catch(() => undefined);
+      throw error;
+    }
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown } | undefined)?.code;
 }
 
 function toProvider(row: Row): StoredProvider {

@@ -43,6 +43,10 @@ export interface ProviderDirectoryOptions {
 const ALL = "all";
 /** Milliseconds after which providers are read again that could not be read. */
 const RETRY_AFTER_MS = 2_000;
+/** Milliseconds that a request waits for a database that says nothing, where providers are known. */
+const READ_PATIENCE_MS = 250;
+/** Milliseconds for which providers are known: past that, a request waits until the database answers or is given up. */
+const KNOWN_FOR_MS = 24 * 3_600_000;
 
 /**
  * The providers of this gateway: those of the environment and the file, and those in the database, whose credentials are held unsealed
@@ -66,6 +70,8 @@ export class ProviderDirectory {
       namespace: "providers",
       ttlMs: settings.providerConfigTtlMs,
       jitter: 0,
+      softTimeoutMs: READ_PATIENCE_MS,
+      staleIfErrorMs: KNOWN_FOR_MS,
       ...(bus ? { bus } : {}),
     });
   }

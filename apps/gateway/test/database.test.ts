@@ -1,0 +1,105 @@
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "@larder/cache-testing";
+import Database from "libsql";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createSettings } from "../src/config/read-settings.ts";
+import { Sealer } from "../src/security/sealer.ts";
+import { GatewayStore, type StoredProvider } from "../src/storage/gateway-store.ts";
+import { openPostgres } from "../src/storage/postgres.ts";
+import { createLog } from "../src/telemetry/log.ts";
+import { PooledUpstream } from "../src/upstream/pooled-upstream.ts";
+import { ProviderDirectory } from "../src/upstream/provider-directory.ts";
+import { FakePostgres } from "./support/fake-postgres.ts";
+import { until } from "./support/start.ts";
+
+let postgres: FakePostgres;
+let directory: string;
+beforeEach(() => {
+  postgres = new FakePostgres();
+  directory = mkdtempSync(join(tmpdir(), "larder-database-"));
+});
+afterEach(async () => {
+  await postgres.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const key = (name: string): Parameters<GatewayStore["addKey"]>[0] => ({
+  ...{ id: randomUUID(), hash: name, tenant: "t", name, limits: "{}", hint: "abcd", createdAt: 1 },
+});
+
+describe("a PostgreSQL that is frozen", () => {
+  it("is waited for a while, and then given up with its connections", async () => {
+    const sql = await openPostgres(await postgres.listen(), 50);
+    expect(await sql.run("SELECT 1")).toHaveLength(0);
+    expect([sql.isLost, postgres.connections.size]).toEqual([false, 1]);
+    postgres.isFrozen = true;
+    await expect(sql.run("SELECT 1")).rejects.toMatchObject({ code: "ERR_DATABASE_TIMEOUT" });
+    expect(sql.isLost).toBe(true);
+    await until(() => postgres.connections.size === 0);
+  });
+
+  it("keeps no request waiting where providers are known", async () => {
+    const frozen = new Promise<StoredProvider[]>(() => undefined);
+    let reads = 0;
+    const listProviders = (): Promise<StoredProvider[]> => {
+      reads += 1;
+      return reads === 1 ? Promise.resolve([]) : frozen;
+    };
+    const upstream = new PooledUpstream({ connections: 1 });
+    const providers = new ProviderDirectory({
+      settings: createSettings({ providerConfigTtlMs: 1 }),
+      store: { listProviders } as unknown as GatewayStore,
+      sealer: new Sealer(Buffer.alloc(32)),
+      bus: undefined,
+      trusted: upstream,
+      guarded: upstream,
+      log: createLog("silent"),
+    });
+    const known = await providers.table();
+    await vi.waitUntil(() => providers.table() instanceof Promise);
+    expect(await providers.table()).toBe(known);
+    expect(reads).toBe(2);
+    await providers.close();
+    await upstream.close();
+  });
+});
+
+describe("a PostgreSQL that was away", () => {
+  it("is opened behind, while whoever needs it is refused at once, and told as there as soon as it is", async () => {
+    const port = await freePort();
+    const told: boolean[] = [];
+    const store = new GatewayStore(`postgres://u:p@127.0.0.1:${port}/x`, directory, (isUp) => void told.push(isUp));
+    expect(await store.check()).toBe(false);
+    await postgres.listen(port);
+    postgres.isFrozen = true;
+    // The next attempt comes to nothing as long as the server says nothing, and nobody waits for it.
+    await vi.waitUntil(async () => !(await store.check()) && postgres.connections.size > 0, { timeout: 10_000, interval: 50 });
+    for (let round = 0; round < 3; round += 1) await expect(store.listKeys()).rejects.toThrow("not available");
+    postgres.isFrozen = false;
+    for (const connection of postgres.connections) connection.destroy();
+    await vi.waitUntil(async () => store.isUp || (await store.check()), { timeout: 10_000, interval: 50 });
+    expect(await store.listKeys()).toEqual([]);
+    expect(told).toEqual([false, true]);
+    await store.close();
+  });
+});
+
+describe("an SQLite file in which somebody else writes", () => {
+  it("is written to when that is done, and stops nothing meanwhile", async () => {
+    const store = new GatewayStore("file:shared.db", directory);
+    await store.addKey(key("before"));
+    const other = new Database(join(directory, "shared.db"));
+    other.exec("BEGIN IMMEDIATE");
+    const written = store.addKey(key("after"));
+    // The transaction of the provider sync, in this very process, goes on in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    other.exec("COMMIT");
+    other.close();
+    await written;
+    expect(await store.listKeys()).toHaveLength(2);
+    await store.close();
+  });
+});
