@@ -105,9 +105,10 @@ function accept(content: SnapshotContent, key: string, now: number): SnapshotCon
 /**
  * Believes what the guards hold back: a price at once, as a new version; a list or a group from the next run that offers it just so: one
  * that misses another model, or moves another price, is judged anew.
- * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when nothing acceptable is held under a key, and then none of the keys is accepted
+ * @throws {CacheError} ERR_CACHE_INVALID_REQUEST without keys, and when nothing acceptable is held under one of them: then none is accepted
  */
-export function acceptQuarantined(keys: readonly string[], options: HandOptions): Promise<SnapshotHead> {
+export async function acceptQuarantined(keys: readonly string[], options: HandOptions): Promise<SnapshotHead> {
+  if (keys.length === 0) throw new CacheError("ERR_CACHE_INVALID_REQUEST", "keys must name at least one entry of the quarantine, got none");
   return commitByHand(options, "accept", (content, now) => keys.reduce((current, key) => accept(current, key, now), content));
 }
 

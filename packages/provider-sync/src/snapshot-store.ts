@@ -89,7 +89,7 @@ export interface SnapshotStore extends SnapshotReader, RunnerLock {
   commit(input: CommitInput): Promise<CommitResult>;
   /** One version with its content; `undefined` when it is not kept any more. @throws {CacheError} ERR_CACHE_CODEC when it is damaged */
   read(version: number): Promise<Snapshot | undefined>;
-  /** Versions kept, newest first. */
+  /** Versions kept, newest first. `limit`, here and below: integer >= 0, `Infinity` = all. */
   history(limit?: number): Promise<SnapshotHead[]>;
   /** Changes, newest first: of one version, of one model, or of all. */
   changes(filter?: { readonly version?: number; readonly id?: string; readonly limit?: number }): Promise<RecordedChange[]>;

@@ -44,7 +44,7 @@ export interface SourceContext {
  * store, mirror) is the same for all.
  */
 export interface Source {
-  /** Unique among the sources of a sync; stored with every price. */
+  /** Unique among the sources of a sync; stored with every price. Up to 300 characters, no `#`, no control characters. */
   readonly name: string;
   /** `"primary"`: the run is complete only with it. `"ancillary"`: it adds, and its failure changes nothing else (I13). */
   readonly role: "primary" | "ancillary";

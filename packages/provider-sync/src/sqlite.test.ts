@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ManualClock, waitUntil } from "@larder/cache-testing";
@@ -49,6 +49,19 @@ describe("the runner's lock in SQLite", () => {
     expect(signal.aborted).toBe(false);
     for (let renewals = 0; renewals < 2; renewals += 1) await clock.advanceAsync(ttlMs / 3);
     expect(signal.aborted).toBe(true);
+  });
+});
+
+describe("a SQLite file whose store was closed", () => {
+  it("holds all of it: a copy of the file alone is a backup", async () => {
+    const path = join(folder(), "catalog.db");
+    const store = await createSqliteStore({ path });
+    await store.recordAlert("told", 7);
+    await store.close();
+    copyFileSync(path, `${path}.copy`);
+    const copy = await createSqliteStore({ path: `${path}.copy` });
+    expect(await copy.alertedAt("told")).toBe(7);
+    await copy.close();
   });
 });
 

@@ -18,6 +18,7 @@ import { type EncodedContent, encodeContent, serializeContent } from "./snapshot
 import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
 import type { Source } from "./source.ts";
 import { type SourceProgress, type SyncListener, tell } from "./sync-events.ts";
+import { problemOf } from "./usable-ids.ts";
 
 /**
  * One run: fetch → validate → salvage → guard → commit → mirror → publish.
@@ -265,6 +266,12 @@ export function checkSyncOptions(options: SyncOptions): Pick<Run, "policy" | "fe
     );
   if (sources.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "sources must name at least one source, got none");
   const names = sources.map((source) => source.name);
+  // Keys of the quarantine are made of it and #: what is accepted of one source must not be another's.
+  if (names.some((name) => name.includes("#") || problemOf(name) !== undefined))
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "sources must have short names without #, control characters and white space around them",
+    );
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", `sources must have different names, got "${twice}" twice`);
   return {

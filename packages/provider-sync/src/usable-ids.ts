@@ -15,7 +15,8 @@ const MAX_NAME = 300;
  */
 const UNUSABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFD]/u;
 
-function problemOf(name: string): string | undefined {
+/** What is wrong with a name, in a few words that do not quote it; `undefined` = nothing. */
+export function problemOf(name: string): string | undefined {
   if (name.length === 0 || name.length > MAX_NAME) return "id: length";
   if (UNUSABLE.test(name)) return "id: control characters";
   return name.trim() === name ? undefined : "id: white space";

@@ -449,6 +449,13 @@ describe("the policy", () => {
     expect(() => guardPolicy({ [name]: value })).toThrow(new RegExp(`ERR_CACHE_INVALID_OPTION.*${name}`));
   });
 
+  it.each(["", " a", "a#b", "a\u0000", "x".repeat(301)])(
+    "refuses a source of the name %j: its keys could be another source's",
+    async (name) => {
+      await expect(syncOnce({ sources: [new ScriptedSource([], name)], store })).rejects.toThrow(/ERR_CACHE_INVALID_OPTION.*sources must/);
+    },
+  );
+
   it("refuses a sync without sources, and two sources of one name", async () => {
     await expect(syncOnce({ sources: [], store })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
     await expect(syncOnce({ sources: [source, source], store })).rejects.toThrow(/"script" twice/);

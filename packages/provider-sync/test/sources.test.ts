@@ -341,7 +341,8 @@ describe("an OpenAI-compatible server", () => {
 
   it("refuses a provider without name and an address that is none", () => {
     expect(() => openAiCompatible({ provider: "", baseUrl: "http://host" })).toThrow(/provider/);
-    expect(() => openAiCompatible({ provider: "a/b", baseUrl: "http://host" })).toThrow(/provider must have no slash/);
+    for (const provider of ["a/b", "a#b", " a", "a\u0000"])
+      expect(() => openAiCompatible({ provider, baseUrl: "http://host" })).toThrow(/provider must be a short name without slash/);
     expect(() => openAiCompatible({ provider: "x", baseUrl: "not a url" })).toThrow(/baseUrl/);
   });
 });

@@ -278,6 +278,21 @@ describe.each(["sqlite", "postgres"] as const)("SnapshotStore over %s", (dialect
     await expect(rollBack(99, { store, clock })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_REQUEST" });
   });
 
+  it("refuses a number of rows that is none, and knows no version that is none, whatever the database would make of them", async () => {
+    await store.commit(await nextCommit(store, ["a", "b"]));
+    for (const limit of [-1, 1.5, Number.NaN]) {
+      for (const ask of [() => store.history(limit), () => store.changes({ limit }), () => store.runs(limit)])
+        await expect(ask()).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
+    }
+    expect(await store.changes({ limit: Number.POSITIVE_INFINITY })).toHaveLength(2);
+    for (const version of [-1, 0, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1e20]) {
+      expect(await store.read(version)).toBeUndefined();
+      await expect(rollBack(version, { store })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_REQUEST" });
+    }
+    await expect(acceptQuarantined([], { store })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_REQUEST" });
+    expect(await store.history()).toHaveLength(1);
+  });
+
   it("accepts a quarantined price by hand, at once and for all later runs", async () => {
     const source = new ScriptedSource(listings(100));
     const clock = new ManualClock();

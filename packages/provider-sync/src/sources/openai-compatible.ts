@@ -5,6 +5,7 @@ import type { ModelListing } from "../model-listing.ts";
 import { compact, fromEpochSeconds, fromIsoDate, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
 import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
+import { problemOf } from "../usable-ids.ts";
 import { authorization, checkAddress } from "./upstream-options.ts";
 
 /**
@@ -70,8 +71,11 @@ export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
   const { apiKey, role = "ancillary", minModels = 1 } = options;
   checkCount("minModels", minModels, 0);
   const provider = checkName("provider", options.provider).toLowerCase();
-  if (provider.includes("/"))
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", "provider must have no slash: ids are provider, slash and model");
+  if (/[/#]/.test(provider) || problemOf(provider) !== undefined)
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      "provider must be a short name without slash, #, control characters and white space around it: ids are provider, slash and model",
+    );
   const url = listUrl(checkName("baseUrl", options.baseUrl));
   return {
     name: `models:${provider}`,

@@ -53,6 +53,11 @@ function backendError(error: unknown): CacheError {
   return new CacheError("ERR_CACHE_BACKEND", `the catalog's database failed: ${told}`);
 }
 
+/** How many rows are asked for: databases differ in what they make of less than none, and of half a row. `Infinity` = all. */
+function checkLimit(limit: number): number {
+  return limit === Number.POSITIVE_INFINITY ? Number.MAX_SAFE_INTEGER : checkCount("limit", limit, 0);
+}
+
 /** The store over SQL. One class for SQLite and PostgreSQL: what differs is in their `SqlDatabase`. */
 export class SqlSnapshotStore implements SnapshotStore {
   readonly name: string;
@@ -134,6 +139,8 @@ export class SqlSnapshotStore implements SnapshotStore {
 
   async read(version: number): Promise<Snapshot | undefined> {
     return this.#guarded(async () => {
+      // Databases differ in what they make of other numbers.
+      if (!Number.isSafeInteger(version)) return undefined;
       const [row] = await this.#database.query(`SELECT ${HEAD}, body FROM larder_sync_snapshots WHERE version = ?`, [version]);
       return row && this.#toSnapshot(row);
     });
@@ -141,7 +148,9 @@ export class SqlSnapshotStore implements SnapshotStore {
 
   async history(limit = 20): Promise<SnapshotHead[]> {
     return this.#guarded(async () => {
-      const rows = await this.#database.query(`SELECT ${HEAD} FROM larder_sync_snapshots ORDER BY version DESC LIMIT ?`, [limit]);
+      const rows = await this.#database.query(`SELECT ${HEAD} FROM larder_sync_snapshots ORDER BY version DESC LIMIT ?`, [
+        checkLimit(limit),
+      ]);
       return rows.map((row) => this.#toHead(row));
     });
   }
@@ -149,7 +158,7 @@ export class SqlSnapshotStore implements SnapshotStore {
   async changes(filter: { readonly version?: number; readonly id?: string; readonly limit?: number } = {}): Promise<RecordedChange[]> {
     const { version, id, limit = 1000 } = filter;
     const conditions = [...(version === undefined ? [] : ["version = ?"]), ...(id === undefined ? [] : ["model_id = ?"])];
-    const parameters = [...(version === undefined ? [] : [version]), ...(id === undefined ? [] : [id.toLowerCase()]), limit];
+    const parameters = [...(version === undefined ? [] : [version]), ...(id === undefined ? [] : [id.toLowerCase()]), checkLimit(limit)];
     const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
     const statement = `SELECT version, created_at, change FROM larder_sync_changes ${where} ORDER BY version DESC, position LIMIT ?`;
     const rows = await this.#guarded(() => this.#database.query(statement, parameters));
@@ -179,7 +188,7 @@ export class SqlSnapshotStore implements SnapshotStore {
 
   async runs(limit = 20): Promise<RunReport[]> {
     const rows = await this.#guarded(() =>
-      this.#database.query("SELECT report FROM larder_sync_runs ORDER BY started_at DESC, id LIMIT ?", [limit]),
+      this.#database.query("SELECT report FROM larder_sync_runs ORDER BY started_at DESC, id LIMIT ?", [checkLimit(limit)]),
     );
     return rows.map((row) => JSON.parse(String(row.report)) as RunReport);
   }
@@ -205,7 +214,14 @@ export class SqlSnapshotStore implements SnapshotStore {
 
   withLock<T>(name: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | "held"> {
     if (this.#isClosed) return Promise.reject(new CacheError("ERR_CACHE_CLOSED", "the catalog's store is closed"));
-    return this.#database.withLock(name, work);
+    let hasBegun = false;
+    const begin = (signal: AbortSignal): Promise<T> => {
+      hasBegun = true;
+      return work(signal);
+    };
+    return this.#database.withLock(name, begin).catch((error: unknown) => {
+      throw hasBegun ? error : backendError(error);
+    });
   }
 
   async close(): Promise<void> {

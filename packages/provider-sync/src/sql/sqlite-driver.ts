@@ -65,6 +65,12 @@ class ConnectionDriver implements SqliteDriver {
 
   close(): void {
     this.#statements.clear();
+    try {
+      // libsql leaves what was written in the file beside it, where a copy of the file alone would not find it.
+      this.#connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch {
+      // Another process reads or writes: it does so when it closes, or SQLite after so many pages.
+    }
     this.#connection.close();
   }
 }
