@@ -114,6 +114,13 @@ describe("readSettings", () => {
     expect(settingsSchema.parse(example).routes.map(({ model }) => model)).toEqual(["gpt-4o*", "*-audio-preview"]);
   });
 
+  it("takes no empty value of the file for a number", () => {
+    const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
+    writeFileSync(join(directory, "larder.config.json"), '{ "port": null, "upstreamRetries": "", "host": "::1" }');
+    expect(() => readSettings({}, directory)).toThrow(/port is empty: give it a value or leave it out\n.*upstreamRetries is empty/);
+    rmSync(directory, { recursive: true });
+  });
+
   it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {
     const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
     const write = (settings: unknown): void => writeFileSync(join(directory, "larder.config.json"), JSON.stringify(settings));

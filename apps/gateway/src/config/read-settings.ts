@@ -98,7 +98,11 @@ function readFile(path: string, isRequired: boolean): Record<string, unknown> {
     throw new SettingsError([`${path} is not a file of valid JSON, in which there are no comments and no trailing commas`]);
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw new SettingsError([`${path} must hold a JSON object`]);
-  return parsed as Record<string, unknown>;
+  const file = parsed as Record<string, unknown>;
+  // Templates leave such behind; some kinds of value would take them for a number: `"port": null` for any port that is free.
+  const empty = Object.keys(file).filter((name) => file[name] === null || file[name] === "");
+  if (empty.length > 0) throw new SettingsError(empty.map((name) => `${name.slice(0, 40)} is empty: give it a value or leave it out`));
+  return file;
 }
 
 function nameOf(path: PropertyKey[], fromEnvironment: Record<string, unknown>): string {
