@@ -1,6 +1,14 @@
 import type { Reporter, TestModule } from "vitest/node";
 
-/** Prints `N passed, N failed, N skipped` as the very last line, after coverage tables too: the plain form that CI readers look for. */
+const WITHOUT_REDIS = `
+There was no Redis for these tests (REDIS_URL is not set), and some want one. Run vitest as the packages' own test scripts do:
+  node scripts/with-redis.mjs npx vitest run …
+`;
+
+/**
+ * Prints `N passed, N failed, N skipped` as the very last line, after coverage tables too: the plain form that CI readers look for. Who runs vitest
+ * by hand and finds failures is told what may be missing.
+ */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>, unhandledErrors: ReadonlyArray<unknown>): void {
     const counts = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
@@ -14,6 +22,7 @@ export default class ClosingLine implements Reporter {
       if (module.state() === "failed" && !tests.some((test) => test.result().state === "failed")) counts.failed += 1;
     }
     process.once("exit", () => {
+      if (counts.failed > 0 && !process.env.REDIS_URL) process.stdout.write(WITHOUT_REDIS);
       process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
     });
   }
