@@ -7,7 +7,9 @@ let second: FixtureUpstream;
 beforeAll(async () => {
   second = await FixtureUpstream.start();
   bed = await startBed({
-    providers: { backup: { baseUrl: second.url, apiKey: "sk-backup", models: ["listed-model"] } },
+    providers: {
+      backup: { baseUrl: second.url, apiKey: "sk-backup", models: ["listed-model"], headers: { "Anthropic-Version": "2024-01-01" } },
+    },
     aliases: { fast: "backup/small" },
     routes: [
       { model: "failing-*", targets: [{ provider: "openai" }], fallbacks: [{ provider: "backup", model: "stand-in" }] },
@@ -51,6 +53,11 @@ describe("routing", () => {
       expect((await ask("routed", model)).headers.get("x-larder-provider")).toBe("backup");
       expect([second.seen.at(-1)?.body.model, second.seen.at(-1)?.headers.authorization]).toEqual([sent, "Bearer sk-backup"]);
     }
+  });
+
+  it("sends a provider's header in place of the caller's, however it is spelled", async () => {
+    await bed.post("/v1/chat/completions", chat("spelled", { model: "listed-model" }), { "anthropic-version": "2023-06-01" });
+    expect(second.seen.at(-1)?.headers["anthropic-version"]).toBe("2024-01-01");
   });
 
   it("drops by a model's own name what was asked for by an alias", async () => {

@@ -125,7 +125,7 @@ export class ProviderDirectory {
       if (row.sealedKey !== null && sealer.isOutdated(row.sealedKey)) void this.#reseal(row.id, row.sealedKey, secrets);
       const { displayName, baseUrl, kind, models, passthrough } = parsed;
       const apiKey = secrets.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
-      const headers = { ...parsed.headers, ...secrets.headers };
+      const headers = lowerCased({ ...parsed.headers, ...secrets.headers });
       const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded } as const;
       return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
     } catch (error) {
@@ -137,6 +137,11 @@ export class ProviderDirectory {
 }
 
 const bareUrl = (url: string): string => url.replace(/\/+$/, "");
+
+/** Names as callers' headers have them: a name spelled otherwise would not replace the caller's, and both would be sent. */
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
 
 /** The providers of the environment and the file: the operator's word, which is not checked. */
 export function operatorProviders(
@@ -176,7 +181,7 @@ export function operatorProviders(
       kind: configured.kind,
       apiKey: configured.apiKey ? new Secret(configured.apiKey) : undefined,
       passthrough: configured.passthrough,
-      headers: configured.headers,
+      headers: lowerCased(configured.headers),
       models: configured.models,
       timeoutMs: configured.timeout ?? settings.upstreamTimeout,
       source: "file",
