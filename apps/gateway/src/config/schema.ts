@@ -208,7 +208,7 @@ export const settingsSchema = z
     providers: z.record(name, provider).default({}),
     aliases: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}),
     routes: z.array(route).max(1000).default([]),
-    keyLimits: limits.default({}).meta({ description: "Limits of virtual keys that have none of their own." }),
+    keyLimits: limits.default({}).meta({ description: "Limits of virtual keys, each where a key has none of its own." }),
     normalizers: normalizers.optional(),
   })
   .strict();

@@ -8,7 +8,7 @@ import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
-import { requestIdHeaders, sendFailure } from "../http/respond.ts";
+import { requestIdHeaders, savedHeaders, sendFailure } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
@@ -91,8 +91,8 @@ export class EmbeddingsEndpoint {
     const { exchange, plan, controls } = active;
     const hits = items.filter(isHit);
     const verdict = verdictOf(active, items);
-    const isZero = controls.usage === "zero";
-    const tokens = items.reduce((sum, item) => sum + (isZero && isHit(item) ? 0 : (item.answer.meta.usage?.inputTokens ?? 0)), 0);
+    const saved = tokensOf(hits);
+    const tokens = tokensOf(items) - (controls.usage === "zero" ? saved : 0);
     const data = items.map(({ answer }, index) => {
       const vector = { format: answer.meta.format === "f64" ? ("f64" as const) : ("f32" as const), bytes: answer.body };
       return { object: "embedding", index, embedding: writeVector(vector, plan.encodingFormat) };
@@ -107,6 +107,7 @@ export class EmbeddingsEndpoint {
       ...["cache-status", cacheStatus(verdict, { key: target.itemKeys[0], ttlMs, isStored, detail }), "x-larder-cache", verdict],
       ...["x-larder-cache-items", `${hits.length}/${items.length}`, "x-larder-provider", target.provider.id],
       ...(verdict === "HIT" || verdict === "STALE" ? ["age", String(Math.floor(ageMs / 1000))] : []),
+      ...(controls.usage === "headers" && hits.length > 0 ? savedHeaders({ inputTokens: saved, outputTokens: 0 }) : []),
       ...requestIdHeaders(exchange, "openai"),
     ]);
     exchange.end(text);
@@ -138,6 +139,10 @@ function readItems(input: unknown): readonly unknown[] {
 function isItem(item: unknown): boolean {
   if (Array.isArray(item)) return item.length > 0 && item.every((token) => typeof token === "number");
   return typeof item === "string" || (typeof item === "object" && item !== null);
+}
+
+function tokensOf(items: readonly Item[]): number {
+  return items.reduce((sum, { answer }) => sum + (answer.meta.usage?.inputTokens ?? 0), 0);
 }
 
 const isHit = ({ origin }: Item): boolean => origin === "stored" || origin === "stale";

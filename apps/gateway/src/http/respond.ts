@@ -1,4 +1,4 @@
-import type { AnswerFamily } from "../answers/family.ts";
+import type { AnswerFamily, TokenUsage } from "../answers/family.ts";
 import { isObject } from "../answers/json.ts";
 import type { CacheControls } from "../caching/cache-controls.ts";
 import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
@@ -165,13 +165,7 @@ export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: T
   if (isHit) {
     headers.push("age", String(Math.floor(ageMs / 1000)));
     countSaved(parts, answer);
-    if (controls.usage === "headers" && answer.meta.usage)
-      headers.push(
-        "x-larder-saved-input-tokens",
-        String(answer.meta.usage.inputTokens),
-        "x-larder-saved-output-tokens",
-        String(answer.meta.usage.outputTokens),
-      );
+    if (controls.usage === "headers" && answer.meta.usage) headers.push(...savedHeaders(answer.meta.usage));
   }
   if (telling.upstreamHeaders) headers.push(...telling.upstreamHeaders);
   exchange.begin(200, headers);
@@ -188,6 +182,11 @@ export function beginLiveStream(telling: Telling): void {
     ...requestIdHeaders(exchange, telling.shape),
     ...(telling.upstreamHeaders ?? []),
   ]);
+}
+
+/** What a hit has saved, for callers who want it told beside the usage. */
+export function savedHeaders({ inputTokens, outputTokens }: TokenUsage): string[] {
+  return ["x-larder-saved-input-tokens", String(inputTokens), "x-larder-saved-output-tokens", String(outputTokens)];
 }
 
 function countSaved(parts: GatewayParts, answer: StoredAnswer): void {
