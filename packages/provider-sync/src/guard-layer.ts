@@ -34,7 +34,7 @@ export interface GuardVerdict {
   readonly doubted: ReadonlyMap<string, readonly string[]>;
   /** Ids that are served no longer. */
   readonly removed: readonly string[];
-  /** Ids listed twice; the first one counts. */
+  /** Ids listed twice; the one that is known counts, else the first. */
   readonly duplicates: readonly string[];
 }
 
@@ -43,13 +43,22 @@ interface OfferedModels {
   readonly duplicates: string[];
 }
 
-function indexOffered(models: readonly ModelListing[]): OfferedModels {
+/** How the source itself calls a listing: two of its items may lead to one id. */
+function ownName({ sourceId, model }: ModelListing): string {
+  return sourceId ?? model;
+}
+
+/** Of two items with one id the one that is known counts, else the first: what is served must not change with the order of a list. */
+function indexOffered(models: readonly ModelListing[], servedById: ReadonlyMap<string, ListedModel>): OfferedModels {
   const byId = new Map<string, ModelListing>();
   const duplicates: string[] = [];
   for (const listing of models) {
     const id = listingId(listing.provider, listing.model);
-    if (byId.has(id)) duplicates.push(id);
-    else byId.set(id, listing);
+    const first = byId.get(id);
+    if (first !== undefined) duplicates.push(id);
+    const served = first && servedById.get(id)?.listing;
+    const isKnown = served !== undefined && ownName(listing) === ownName(served) && ownName(first as ModelListing) !== ownName(served);
+    if (first === undefined || isKnown) byId.set(id, listing);
   }
   return { byId, duplicates };
 }
@@ -86,7 +95,7 @@ function compareOffer(input: GuardInput, offered: readonly ModelListing[]): Offe
   const served = input.believed?.models ?? [];
   const servedById = new Map(served.map((model) => [idOf(model), model]));
   const unread = unreadable(input, served);
-  const { byId, duplicates } = indexOffered(offered);
+  const { byId, duplicates } = indexOffered(offered, servedById);
   const missing = [...servedById].flatMap(([id, model]) => (byId.has(id) || unread.has(id) ? [] : [model]));
   return { byId, duplicates, served, servedById, unread, missing };
 }

@@ -21,7 +21,7 @@ export interface SourceReport {
   readonly providers: number;
   /** Items that did not validate. */
   readonly rejected: readonly RejectedItem[];
-  /** Ids that the list held more than once; the first was taken. */
+  /** Ids that the list held more than once; the one that is known was taken, else the first. */
   readonly duplicates: readonly string[];
   /** Models missed and still served. */
   readonly vanished: number;

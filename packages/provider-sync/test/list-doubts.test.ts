@@ -6,6 +6,7 @@ import {
   type GuardVerdict,
   guardLayer,
   type ModelListing,
+  mergeModels,
   type ProviderRecord,
   rollBack,
 } from "../src/index.ts";
@@ -292,6 +293,24 @@ describe("a list most of whose items do not validate", () => {
     await run();
     source.answer = () => ({ models: slice(450, 1500), rejected: listings(450).map(({ model }) => ({ id: model, problem: "invalid" })) });
     expect(await run()).toMatchObject({ isComplete: true, models: 1500, sources: [{ vanished: 0 }] });
+  });
+
+  it("serves of two items with one id the one that it knows, in whatever order they come", async () => {
+    const { source, store, run } = await startGuardRig(200);
+    const twin = listing("MODEL-0", { input: 2, output: 2 });
+    const served = async (): Promise<unknown> => {
+      const report = await run();
+      const [model] = mergeModels((await store.state()).content);
+      return [report.sources[0]?.duplicates, model?.model, model?.usdPerMillion.input];
+    };
+    source.tell([...listings(200), twin]);
+    expect(await served()).toEqual([["acme/model-0"], "model-0", 1]);
+    source.tell([twin, ...listings(200)]);
+    expect(await served()).toEqual([["acme/model-0"], "model-0", 1]);
+    source.tell([twin, ...listings(200).slice(1)]);
+    expect(await served()).toEqual([[], "MODEL-0", 2]);
+    source.tell([...listings(200), twin]);
+    expect(await served()).toEqual([["acme/model-0"], "MODEL-0", 2]);
   });
 
   it("tells no more than two hundred of the ids that it lists twice", async () => {
