@@ -11,15 +11,18 @@ import { readStats } from "./stats.ts";
 const KEYS_AT_A_TIME = 128;
 
 const text = z.string().min(1).max(1024);
-const invalidationSchema = z.union([
-  z.object({ key: text }).strict(),
-  z.object({ keys: z.array(text).min(1).max(10_000) }).strict(),
-  z.object({ tag: text }).strict(),
-  z.object({ tenant: text }).strict(),
-  z.object({ model: text }).strict(),
-  z.object({ pattern: text }).strict(),
-  z.object({ all: z.literal(true) }).strict(),
-]);
+const invalidationSchema = z.union(
+  [
+    z.object({ key: text }).strict(),
+    z.object({ keys: z.array(text).min(1).max(10_000) }).strict(),
+    z.object({ tag: text }).strict(),
+    z.object({ tenant: text }).strict(),
+    z.object({ model: text }).strict(),
+    z.object({ pattern: text }).strict(),
+    z.object({ all: z.literal(true) }).strict(),
+  ],
+  { error: 'must have one of key, keys (a list of 1 to 10000), tag, tenant, model and pattern, or "all": true, and nothing else' },
+);
 type Invalidation = z.output<typeof invalidationSchema>;
 
 /** `GET /admin/cache/stats` and `POST /admin/cache/invalidate`. */

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { z } from "zod";
+import { describeIssue } from "../config/describe-issue.ts";
 
 /** Answers with an error in OpenAI's shape. */
 export function refuse(
@@ -27,8 +28,7 @@ export async function readJson<T>(
   if (parsed.success) return { value: parsed.data };
   const issue = parsed.error.issues[0];
   const field = issue?.path.map(String).join(".") || "body";
-  const unknownFields = issue?.code === "unrecognized_keys" ? " has unknown fields" : undefined;
-  const expected =
-    issue?.code === "invalid_type" ? ` must be of type ${issue.expected}` : (unknownFields ?? " is not of the expected form");
-  return { response: refuse(context, 400, `The field ${field.slice(0, 100)}${expected}.`, field.slice(0, 100)) };
+  // Names are not repeated: whoever has put a body together wrongly may have put a credential there.
+  const problem = issue === undefined || issue.code === "unrecognized_keys" ? "has unknown fields" : describeIssue(issue);
+  return { response: refuse(context, 400, `The field ${field.slice(0, 100)} ${problem}.`, field.slice(0, 100)) };
 }

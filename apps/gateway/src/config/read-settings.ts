@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { describeIssue } from "./describe-issue.ts";
 import { type Settings, secret, settingsSchema } from "./schema.ts";
 
 /** A setting that the gateway cannot start with. Its message names the setting and the fix and never quotes a value. */
@@ -109,19 +110,6 @@ function nameOf(path: PropertyKey[], fromEnvironment: Record<string, unknown>): 
   const field = String(path[0] ?? "");
   const variable = Object.keys(VARIABLES).find((candidate) => VARIABLES[candidate] === field);
   return variable && Object.hasOwn(fromEnvironment, field) ? variable : path.map(String).join(".") || "larder.config.json";
-}
-
-/** One line per issue. Zod's own texts may quote what was received, so only those that cannot are used. */
-function describeIssue(issue: z.core.$ZodIssue): string {
-  if (issue.code === "custom" || issue.message.startsWith("must")) return issue.message;
-  if (issue.code === "invalid_type") return `must be of type ${issue.expected}`;
-  if (issue.code === "unrecognized_keys") return `has unknown settings: ${issue.keys.map((key) => key.slice(0, 40)).join(", ")}`;
-  if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
-  if (issue.code === "too_small") return `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
-  if (issue.code === "too_big") return `must be at most ${issue.maximum}`;
-  // A name in a record, such as a provider's.
-  if (issue.code === "invalid_key" && issue.issues[0]) return describeIssue(issue.issues[0]);
-  return "is not of the expected form";
 }
 
 /**

@@ -4,12 +4,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CacheError } from "@larder/cache-core";
 import {
   acceptQuarantined,
+  type Catalog,
   createCatalog,
   createSyncScheduler,
   createVersionPublisher,
+  type Mirror,
   type SnapshotStore,
+  type Source,
   type SyncEvent,
   type SyncScheduler,
+  type VersionPublisher,
 } from "@larder/provider-sync";
 import type { SyncControl } from "../admin/admin-parts.ts";
 import { SettingsError } from "../config/read-settings.ts";
@@ -50,63 +54,99 @@ const OPEN_PATIENCE_MS = 4_000;
 
 /** Starts provider sync unless it is off: in sandbox mode it is, so that a first try makes no request to anyone. */
 export async function startSync(options: StartSyncOptions): Promise<RunningSync> {
-  const { settings, shared, log } = options;
+  const { settings, shared } = options;
   const isSandbox = settings.openaiBaseUrl === undefined && settings.openaiApiKey === undefined;
   if (settings.syncSources === undefined ? isSandbox : settings.syncSources[0] === "none") return OFF;
   const sources = openSources(settings.syncSources);
   if (sources.length === 0) throw new SettingsError(["LARDER_SYNC_SOURCES names no source"]);
-  const store = new LateStore({ open: () => openStore(options), onFailure: tellOnce(log) });
-  const mirror = await shared.openMirror?.();
-  const { bus } = shared;
-  const publisher = bus && createVersionPublisher(bus);
-  const catalog = createCatalog({ readers: [...(mirror ? [mirror] : []), store.reader], ...(bus ? { bus } : {}) });
-  const more = { ...(mirror ? { mirror } : {}), publisher: publisher ?? catalog };
-  let scheduler: SyncScheduler | undefined;
-  let isClosed = false;
-  const started = store.opened.then((opened) => {
-    if (!opened || isClosed) return undefined;
+  return new GatewaySync(options, sources, await shared.openMirror?.());
+}
+
+/** What runs once the store is open. */
+interface Started {
+  readonly scheduler: SyncScheduler;
+  readonly store: SnapshotStore;
+}
+
+/** Sync with the catalog that it fills. It begins when its store is open, which may be long after the gateway. */
+class GatewaySync implements RunningSync {
+  readonly catalog: ModelCatalog;
+  readonly prices: PriceBook;
+  readonly control: SyncControl;
+  readonly #catalog: Catalog;
+  readonly #store: LateStore;
+  readonly #mirror: Mirror | undefined;
+  readonly #publisher: VersionPublisher | undefined;
+  readonly #started: Promise<Started | undefined>;
+  #scheduler: SyncScheduler | undefined;
+  #isClosed = false;
+
+  constructor(options: StartSyncOptions, sources: readonly Source[], mirror: Mirror | undefined) {
+    const { log, shared } = options;
+    const { bus } = shared;
+    this.#mirror = mirror;
+    this.#publisher = bus && createVersionPublisher(bus);
+    this.#store = new LateStore({ open: () => openStore(options), onFailure: tellOnce(log) });
+    this.#catalog = createCatalog({ readers: [...(mirror ? [mirror] : []), this.#store.reader], ...(bus ? { bus } : {}) });
+    this.catalog = { models: () => listCatalog(this.#catalog.view) };
+    this.prices = createCatalogPrices(this.#catalog);
+    this.control = this.#createControl();
+    this.#started = this.#store.opened.then((store) => store && this.#start(options, sources, store));
+    // Told here, and to whoever asks for the scheduler.
+    this.#started.catch((error: unknown) => log.error({ error }, "provider sync cannot be started"));
+  }
+
+  async close(): Promise<void> {
+    // A store that opens from now on starts nothing any more.
+    this.#isClosed = true;
+    await this.#scheduler?.close();
+    this.#publisher?.close();
+    this.#catalog.close();
+    await Promise.allSettled([this.#mirror?.close(), this.#store.close()]);
+  }
+
+  #start({ settings, log }: StartSyncOptions, sources: readonly Source[], store: SnapshotStore): Started | undefined {
+    if (this.#isClosed) return undefined;
     const onEvent = (event: SyncEvent): void => logSync(log, event);
-    scheduler = createSyncScheduler({ sources, store: opened, intervalMs: settings.syncInterval, ...more, onEvent });
+    const scheduler = createSyncScheduler({ sources, store, intervalMs: settings.syncInterval, ...this.#audience(), onEvent });
+    this.#scheduler = scheduler;
     scheduler.start();
-    return { scheduler, store: opened };
-  });
-  // Told here, and to whoever asks for the scheduler.
-  started.catch((error: unknown) => log.error({ error }, "provider sync cannot be started"));
-  const running = async (): Promise<{ readonly scheduler: SyncScheduler; readonly store: SnapshotStore }> => {
-    const there = await Promise.race([started, sleep(OPEN_PATIENCE_MS, undefined, { ref: false })]);
+    return { scheduler, store };
+  }
+
+  /** Who is told of a new version. */
+  #audience(): { readonly mirror?: Mirror; readonly publisher: VersionPublisher | Catalog } {
+    return { ...(this.#mirror ? { mirror: this.#mirror } : {}), publisher: this.#publisher ?? this.#catalog };
+  }
+
+  /** For whoever asks by hand. @throws when the store does not open in time */
+  async #running(): Promise<Started> {
+    const there = await Promise.race([this.#started, sleep(OPEN_PATIENCE_MS, undefined, { ref: false })]);
     if (!there) throw new Error("the database of record is not available");
     return there;
-  };
-  const control: SyncControl = {
-    status: async () => ({ isEnabled: true, ...scheduler?.status(), catalog: catalog.stats() }),
-    run: async () => {
-      const report = await (await running()).scheduler.runNow();
-      await catalog.refresh();
-      if (report === "held") return { outcome: "held" };
-      return { ...report, changes: report.changes.length };
-    },
-    quarantine: async () => (await (await running()).store.state()).content.quarantine,
-    accept: async (keys) => {
-      const { version, modelCount } = await acceptQuarantined(keys, { store: (await running()).store, ...more });
-      await catalog.refresh();
-      return { version, models: modelCount };
-    },
-    providers: () => catalog.view.providers,
-    catalogModels: () => catalog.view.models,
-  };
-  return {
-    catalog: { models: () => listCatalog(catalog.view) },
-    prices: createCatalogPrices(catalog),
-    control,
-    close: async () => {
-      // A store that opens from now on starts nothing any more.
-      isClosed = true;
-      await scheduler?.close();
-      publisher?.close();
-      catalog.close();
-      await Promise.allSettled([mirror?.close(), store.close()]);
-    },
-  };
+  }
+
+  #createControl(): SyncControl {
+    const catalog = this.#catalog;
+    return {
+      status: async () => ({ isEnabled: true, ...this.#scheduler?.status(), catalog: catalog.stats() }),
+      run: async () => {
+        const report = await (await this.#running()).scheduler.runNow();
+        await catalog.refresh();
+        if (report === "held") return { outcome: "held" };
+        return { ...report, changes: report.changes.length };
+      },
+      quarantine: async () => (await (await this.#running()).store.state()).content.quarantine,
+      accept: async (keys) => {
+        const { store } = await this.#running();
+        const { version, modelCount } = await acceptQuarantined(keys, { store, ...this.#audience() });
+        await catalog.refresh();
+        return { version, models: modelCount };
+      },
+      providers: () => catalog.view.providers,
+      catalogModels: () => catalog.view.models,
+    };
+  }
 }
 
 /** Says once why the store cannot be opened, and again when the reason changes: attempts follow every few seconds. */

@@ -15,8 +15,8 @@ describe("Metrics", () => {
     const [first, second] = ["1", "2"].map((worker) => new Metrics({ meter: new Meter(), answers, backends: () => ({}), worker }));
     expect(measured.mock.calls.length).toBeLessThan(2);
     for (let round = 0; round < 2; round += 1) {
-      expect(await first?.render()).toMatch(/^larder_process_nodejs_eventloop_lag_seconds\{worker="1"\} /m);
-      expect(await second?.render()).toMatch(/^larder_process_nodejs_eventloop_lag_seconds\{worker="2"\} /m);
+      expect(await first?.render()).toMatch(/^larder_nodejs_eventloop_lag_seconds\{worker="1"\} /m);
+      expect(await second?.render()).toMatch(/^larder_nodejs_eventloop_lag_seconds\{worker="2"\} /m);
     }
     await answers.close();
   });

@@ -21,7 +21,7 @@ let ofProcess: Registry | undefined;
 function processMetrics(): Metric[] {
   if (!ofProcess) {
     ofProcess = new Registry();
-    collectDefaultMetrics({ register: ofProcess, prefix: "larder_process_" });
+    collectDefaultMetrics({ register: ofProcess, prefix: "larder_" });
   }
   return ofProcess.getMetricsAsArray() as unknown as Metric[];
 }
