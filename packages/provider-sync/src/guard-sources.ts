@@ -23,7 +23,7 @@ export interface GuardedRun {
   readonly content: SnapshotContent;
   readonly pulse: Pulse;
   readonly reports: readonly SourceReport[];
-  /** Whether every primary source was accepted. */
+  /** Whether every primary source was accepted; where none is configured, every source. */
   readonly isComplete: boolean;
   /** Whether any source was accepted: without one nothing is confirmed. */
   readonly hasAccepted: boolean;
@@ -215,7 +215,9 @@ export function* guardSources(read: readonly ReadOutcome[], state: SyncState, po
   const quarantine = [...guarded, absent].flatMap((source) => source.quarantine).sort((a, b) => (a.key < b.key ? -1 : 1));
   const sources = [...guarded.map(({ pulse }) => pulse), ...absent.pulses];
   const primaries = reports.filter((report) => report.role === "primary");
-  const isComplete = primaries.length > 0 && primaries.every((report) => report.outcome === "accepted");
+  // Where nobody was made primary, all of them decide: else such a sync would never be complete, and its alert never silent.
+  const deciding = primaries.length > 0 ? primaries : reports;
+  const isComplete = deciding.every((report) => report.outcome === "accepted");
   return {
     content: withoutLooseEndpoints({
       layers,
@@ -225,7 +227,7 @@ export function* guardSources(read: readonly ReadOutcome[], state: SyncState, po
     pulse: { ...state.pulse, revision: state.pulse.revision + 1, sources, checkedAt: now, ...(isComplete && { completedAt: now }) },
     reports,
     isComplete,
-    hasAccepted: reports.some((report) => report.outcome === "accepted" && (report.role === "primary" || primaries.length === 0)),
+    hasAccepted: deciding.some((report) => report.outcome === "accepted"),
     hasRefused: reports.some((report) => report.outcome === "refused"),
   };
 }

@@ -43,7 +43,7 @@ export interface RunReport {
   readonly id: string;
   /** How it ended. */
   readonly outcome: RunOutcome;
-  /** Whether every primary source was accepted: only complete runs hold off the stale alert. */
+  /** Whether every primary source was accepted, or every source where none is primary: only complete runs hold off the stale alert. */
   readonly isComplete: boolean;
   /** Epoch milliseconds. */
   readonly startedAt: number;

@@ -46,7 +46,7 @@ export interface SourceContext {
 export interface Source {
   /** Unique among the sources of a sync; stored with every price. Up to 300 characters, no `#`, no control characters. */
   readonly name: string;
-  /** `"primary"`: the run is complete only with it. `"ancillary"`: it adds, and its failure changes nothing else (I13). */
+  /** `"primary"`: the run is complete only with it. `"ancillary"`: it adds, and its failure changes nothing else (I13), but where all are such. */
   readonly role: "primary" | "ancillary";
   /** Lowest number of models that is taken for a list at all. @default the policy's `minModels` */
   readonly minModels?: number;

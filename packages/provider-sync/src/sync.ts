@@ -171,7 +171,9 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const models = isChanged ? await merge(content) : [];
     const changes = isChanged ? diffModels(await merge(state.content), models) : [];
     const modelCount = isChanged ? models.length : (state.head?.modelCount ?? 0);
-    const failure = guarded.hasAccepted ? {} : { error: "no primary source was accepted" };
+    const failure = guarded.hasAccepted
+      ? {}
+      : { error: guarded.reports.some(({ role }) => role === "primary") ? "no primary source was accepted" : "no source was accepted" };
     const result = { guarded, changes, models: modelCount, quarantine: content.quarantine, ...failure };
     const current = state.head && { ...state.head, checkedAt: now };
     if (dryRun) return { ...result, outcome: "dry-run", head: current };

@@ -325,6 +325,16 @@ describe("sources side by side", () => {
     expect((await store.pulse()).sources).toMatchObject([{ failures: 0 }, { source: "other", failures: 1 }]);
   });
 
+  it("are all decisive where none of them is primary: such a run is complete with all of them, and fails without any", async () => {
+    const [one, two] = [new ScriptedSource(listings(150), "one", "ancillary"), new ScriptedSource(listings(150), "two", "ancillary")];
+    const both = (): Promise<RunReport> => syncOnce({ sources: [one, two], store, clock });
+    expect(await both()).toMatchObject({ outcome: "committed", isComplete: true });
+    two.fail(new Error("away"));
+    expect(await both()).toMatchObject({ outcome: "unchanged", isComplete: false });
+    one.fail(new Error("away"));
+    expect(await both()).toMatchObject({ outcome: "failed", isComplete: false });
+  });
+
   it("fails when no primary source was accepted, whatever the ancillary ones say", async () => {
     const helper = new ScriptedSource(listings(150), "helper", "ancillary");
     await run({}, [helper]);
