@@ -43,6 +43,27 @@ const fail = (status: number, headers: Record<string, string> = {}): void => {
   };
 };
 
+it.each<[string, string, unknown, string]>([
+  ["POST", "/admin/cache/invalidate", {}, "The field body must have one of key, keys"],
+  ["POST", "/admin/cache/invalidate", { all: true, tag: "canary" }, "The field body must have one of key, keys"],
+  ["POST", "/admin/cache/invalidate", { key: "" }, "The field key must have at least 1 characters."],
+  ["POST", "/admin/cache/explain", { body: {}, endpoint: "canary" }, "The field endpoint must be one of /v1/chat/completions, "],
+  [
+    "PUT",
+    "/admin/providers/told",
+    { baseUrl: "https://canary.test/v1", kind: "azure" },
+    "The field kind must be one of openai, anthropic.",
+  ],
+])("%s %s with %j says what it must be, and does not repeat it", async (method, path, body, problem) => {
+  const refused = await bed.admin(method, path, body);
+  const text = await refused.text();
+  expect([refused.status, (JSON.parse(text) as { error: { message: string } }).error.message]).toEqual([
+    400,
+    expect.stringContaining(problem),
+  ]);
+  expect(text).not.toContain("canary");
+});
+
 describe("routing", () => {
   it("follows aliases, listed models and provider/model, each with its own credential and model name", async () => {
     for (const [model, sent] of [
