@@ -45,6 +45,11 @@ export class StoredAnswer {
     return Math.floor(performance.now() - this.#bornAt);
   }
 
+  /** Whether it is fresh no longer. */
+  get isPastItsTime(): boolean {
+    return this.ageMs > this.meta.ttlMs;
+  }
+
   /** Bytes held, for `maxBytes`: the body and a bound on what describes it. */
   get size(): number {
     const { model, upstreamModel = "" } = this.meta;

@@ -172,7 +172,7 @@ export class AnswerEndpoint {
       const value = await answer;
       if (streamed) await streamed;
       else if (value !== undefined && active.made === value) return this.#tellMade(active, target, value, isForced ? "REFRESH" : "MISS");
-      else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !isPastItsTime(value))
+      else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !value.isPastItsTime)
         return this.#tellMade(active, target, value, "COALESCED");
       else {
         // Another attempt attaches by itself, and one caller must not be told a stream twice.
@@ -211,7 +211,7 @@ export class AnswerEndpoint {
    */
   #tellStored(active: Active, target: PlannedTarget, answer: StoredAnswer | undefined, isForced: boolean): Attempt | Promise<Attempt> {
     const isUsable = answer !== undefined && isOwnedBy(answer, active);
-    if (isUsable && this.#tell(active, target, answer, isPastItsTime(answer) ? "STALE" : "HIT")) return "answered";
+    if (isUsable && this.#tell(active, target, answer, answer.isPastItsTime ? "STALE" : "HIT")) return "answered";
     if (isForced) return new UpstreamFailure("The stored answer could not be used.", { status: 502, isRetryable: true });
     return this.#attempt(active, target, true);
   }
@@ -319,8 +319,4 @@ export class AnswerEndpoint {
 
 function isOwnedBy(answer: StoredAnswer, active: Active): boolean {
   return answer.meta.owner === active.identity.tenant;
-}
-
-function isPastItsTime({ ageMs, meta }: StoredAnswer): boolean {
-  return ageMs > meta.ttlMs;
 }

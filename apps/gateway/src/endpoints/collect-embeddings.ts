@@ -1,3 +1,4 @@
+import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { ReadOptions } from "../caching/read-options.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { StoredAnswer } from "../caching/stored-answer.ts";
@@ -18,80 +19,92 @@ export interface Item {
 /** The items of a request in the order of its inputs, computed where nothing that is stored will do. @throws {UpstreamFailure} */
 export function collectEmbeddings(parts: GatewayParts, request: EmbeddingsRequest, target: PlannedTarget): Promise<Item[]> {
   const { controls } = request;
-  return controls.isWrite && !controls.onlyIfCached ? collectAndStore(parts, request, target) : collectUnstored(parts, request, target);
+  const isStoring = controls.isWrite && !controls.onlyIfCached;
+  return isStoring ? new StoringCollection(parts, request, target).collect() : collectUnstored(parts, request, target);
 }
 
-async function collectAndStore(parts: GatewayParts, request: EmbeddingsRequest, target: PlannedTarget): Promise<Item[]> {
-  const first = new Map<string, number>();
-  for (const [position, key] of target.itemKeys.entries()) if (!first.has(key)) first.set(key, position);
-  const batch = new ItemBatch<StoredAnswer>(first.size, (positions, cancellation) =>
-    computeEmbeddings(parts, request, target, positions, cancellation),
-  );
-  const found = new Map<string, Promise<Item>>();
-  for (const [key, position] of first) found.set(key, collectItem(parts, request, target, key, position, batch));
-  return Promise.all(target.itemKeys.map((key) => found.get(key) as Promise<Item>));
-}
+/** The items of one request, each read and stored by itself, and computed together as far as they are missing. */
+class StoringCollection {
+  readonly #parts: GatewayParts;
+  readonly #request: EmbeddingsRequest;
+  readonly #target: PlannedTarget;
+  /** Where each item stands first: equal ones are computed once. */
+  readonly #positions = new Map<string, number>();
+  readonly #batch: ItemBatch<StoredAnswer>;
 
-async function collectItem(
-  parts: GatewayParts,
-  request: EmbeddingsRequest,
-  target: PlannedTarget,
-  key: string,
-  position: number,
-  batch: ItemBatch<StoredAnswer>,
-): Promise<Item> {
-  const { answers, settings } = parts;
-  const { controls, plan, identity, ttlMs, departure } = request;
-  let isDecided = false;
-  const decide = (): void => {
-    if (!isDecided) batch.decide();
-    isDecided = true;
-  };
-  const isTooOld = controls.isRead && controls.maxAgeMs !== undefined && (await isOlder(answers.lookup(key), controls.maxAgeMs));
-  const isForced = isTooOld || !controls.isRead;
-  const wasLoading = !isForced && answers.isLoading(key);
-  let computed: StoredAnswer | undefined;
-  const read = answers.getOrLoad(
-    key,
-    async ({ context }) => {
-      const wanted = batch.want(position, context.cancellation);
+  constructor(parts: GatewayParts, request: EmbeddingsRequest, target: PlannedTarget) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#target = target;
+    for (const [position, key] of target.itemKeys.entries()) if (!this.#positions.has(key)) this.#positions.set(key, position);
+    this.#batch = new ItemBatch<StoredAnswer>(this.#positions.size, (positions, cancellation) =>
+      computeEmbeddings(parts, request, target, positions, cancellation),
+    );
+  }
+
+  collect(): Promise<Item[]> {
+    const items = new Map<string, Promise<Item>>();
+    for (const [key, position] of this.#positions) items.set(key, this.#item(key, position, this.#decideOnce()));
+    return Promise.all(this.#target.itemKeys.map((key) => items.get(key) as Promise<Item>));
+  }
+
+  /** The batch waits until each item is known to be missing or not. */
+  #decideOnce(): () => void {
+    let isDecided = false;
+    return () => {
+      if (!isDecided) this.#batch.decide();
+      isDecided = true;
+    };
+  }
+
+  /** @param isRefused whether what is stored has been found to be somebody else's */
+  async #item(key: string, position: number, decide: () => void, isRefused = false): Promise<Item> {
+    const { answers } = this.#parts;
+    const { controls, identity } = this.#request;
+    const isForced = isRefused || !controls.isRead || (controls.maxAgeMs !== undefined && (await this.#isOlder(key, controls.maxAgeMs)));
+    const wasLoading = !isForced && answers.isLoading(key);
+    let computed: StoredAnswer | undefined;
+    const load = async ({ context }: AnswerLoad): Promise<StoredAnswer> => {
+      const wanted = this.#batch.want(position, context.cancellation);
       decide();
       computed = await wanted;
       return computed;
-    },
-    new ReadOptions(
+    };
+    const read = answers.getOrLoad(key, load, this.#options(isForced));
+    // Somebody else is computing it: nothing of ours has to wait for that.
+    if (wasLoading || !(read instanceof Promise)) decide();
+    const answer = await read;
+    decide();
+    if (answer?.meta.owner !== identity.tenant) {
+      if (isForced) throw new UpstreamFailure("The stored answer could not be used.", { status: 502 });
+      // Somebody else's is none: another is computed in its place.
+      return this.#item(key, position, decide, true);
+    }
+    if (answer === computed) return { answer, origin: "computed", isRefreshed: isForced };
+    if (answer.isPastItsTime) return { answer, origin: "stale", isRefreshed: false };
+    return { answer, origin: wasLoading && read instanceof Promise ? "shared" : "stored", isRefreshed: false };
+  }
+
+  async #isOlder(key: string, maxAgeMs: number): Promise<boolean> {
+    const found = await this.#parts.answers.lookup(key);
+    return found.status !== "miss" && found.value.ageMs > maxAgeMs;
+  }
+
+  #options(isForced: boolean): ReadOptions {
+    const { plan, controls, ttlMs, departure } = this.#request;
+    const { settings } = this.#parts;
+    return new ReadOptions(
       {
         ttlMs,
         staleWhileRevalidateMs: plan.route?.staleWhileRevalidate ?? settings.staleWhileRevalidate,
         staleIfErrorMs: plan.route?.staleIfError ?? settings.staleIfError,
-        tags: [...target.tags, ...controls.tags.map((tag) => `tag:${tag}`)],
+        tags: [...this.#target.tags, ...controls.tags.map((tag) => `tag:${tag}`)],
         isStream: false,
         isForced,
       },
       departure,
-    ),
-  );
-  // Somebody else is computing it: nothing of ours has to wait for that.
-  if (wasLoading || !(read instanceof Promise)) decide();
-  const answer = await read;
-  decide();
-  if (!answer || answer.meta.owner !== identity.tenant) {
-    if (isForced) throw new UpstreamFailure("The stored answer could not be used.", { status: 502 });
-    // Somebody else's is none: another is computed in its place.
-    return collectItem(parts, { ...request, controls: { ...controls, isRead: false } }, target, key, position, batch);
+    );
   }
-  if (answer === computed) return { answer, origin: "computed", isRefreshed: isForced };
-  if (isPastItsTime(answer)) return { answer, origin: "stale", isRefreshed: false };
-  return { answer, origin: wasLoading && read instanceof Promise ? "shared" : "stored", isRefreshed: false };
-}
-
-async function isOlder(lookup: ReturnType<GatewayParts["answers"]["lookup"]>, maxAgeMs: number): Promise<boolean> {
-  const found = await lookup;
-  return found.status !== "miss" && found.value.ageMs > maxAgeMs;
-}
-
-function isPastItsTime({ ageMs, meta }: StoredAnswer): boolean {
-  return ageMs > meta.ttlMs;
 }
 
 /** What may be read, and the rest computed without a trace in the cache; or, when the caller wants nothing else, not at all. */
