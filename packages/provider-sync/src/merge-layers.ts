@@ -73,7 +73,7 @@ function fromOne(
   return model;
 }
 
-/** What the most trusted source says, filled up from the others; prices are one source's alone. */
+/** What the most trusted source says, filled up from the others; prices are one source's alone. Claims come in the order of trust. */
 function unite(ranked: readonly Claim[]): ModelListing & Pick<CatalogModel, "priceSource"> {
   // Later ones win, so the most trusted comes last; absent fields are not there to overwrite anything.
   const filled: ModelListing = Object.assign({}, ...ranked.map((claim) => claim.listed.listing).reverse());
@@ -100,13 +100,13 @@ function fromSeveral(
   heldPrices: readonly HeldPrice[],
   endpoints: readonly ModelEndpoint[],
 ): CatalogModel {
-  const live = claims.filter((claim) => claim.listed.vanishedAt === undefined);
-  const ranked = live.length > 0 ? [...live, ...claims.filter((claim) => claim.listed.vanishedAt !== undefined)] : claims;
-  const vanishedAt = live.length > 0 ? undefined : Math.max(...claims.map((claim) => claim.listed.vanishedAt ?? 0));
+  const isLive = claims.some((claim) => claim.listed.vanishedAt === undefined);
+  const vanishedAt = isLive ? undefined : Math.max(...claims.map((claim) => claim.listed.vanishedAt ?? 0));
   return {
-    ...unite(ranked),
+    // One that misses the model just now stays as trusted as it is: else the price would change its source with every list that flaps.
+    ...unite(claims),
     id,
-    sources: ranked.map((claim) => claim.source),
+    sources: claims.map((claim) => claim.source),
     status: vanishedAt === undefined ? "live" : "vanished",
     ...(vanishedAt !== undefined && { vanishedAt }),
     heldPrices,

@@ -457,6 +457,19 @@ describe("CatalogView", () => {
     expect(model?.usdPerMillion).toEqual({ input: 1 });
   });
 
+  it("keeps the trusted source's price while that source misses the model, and takes the other's when it is gone from there", () => {
+    const layer = (source: string, models: ListedModel[]): SourceLayer => ({ source, models, providers: [], endpoints: [] });
+    const other = layer("two", [listed(listing("m", { input: 9 }))]);
+    const seen = (trusted: ListedModel[]): unknown => {
+      const layers = [layer("one", trusted), other];
+      const model = new CatalogView(1, { layers, quarantine: [], acceptances: [] }).model("acme/m");
+      return [model?.usdPerMillion.input, model?.priceSource, model?.status, model?.sources];
+    };
+    expect(seen([listed(listing("m", { input: 1 }))])).toEqual([1, "one", "live", ["one", "two"]]);
+    expect(seen([listed(listing("m", { input: 1 }), 5)])).toEqual([1, "one", "live", ["one", "two"]]);
+    expect(seen([])).toEqual([9, "two", "live", ["two"]]);
+  });
+
   describe("the hosts of a model (S4 index)", () => {
     const host = (tag: string, rest: Partial<ModelEndpoint> = {}): ModelEndpoint => ({
       provider: tag.split("/")[0] ?? "",
