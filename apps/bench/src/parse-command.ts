@@ -106,7 +106,7 @@ export function renderHelp(scenarios: ReadonlyArray<readonly [name: string, titl
   return `Measures larder beside its peers on this machine.
 
 usage: bench [SCENARIO…] [--quick] [--json FILE] [--html FILE] [--markdown FILE]
-             [--traces DIR] [--schedules N] [--soak M] [--seed S]
+             [--traces DIR] [--replay FILE] [--schedules N] [--soak M] [--seed S]
        bench compare BEFORE.json AFTER.json     what changed beyond noise
        bench render RESULT.json --html FILE     the report of an earlier run
        bench fill RESULT.json PAGE.md…          its tables between the markers of pages

@@ -28,14 +28,17 @@ td small { color: var(--dim); } ul.notes { margin: 8px 0 0; padding-left: 18px; 
 /** Runs in the page: draws every plot of the embedded data with uPlot, and again when the window or the colours change. */
 export const PAGE_SCRIPT: string = `
 const plots = JSON.parse(document.getElementById("plots").textContent);
-const hues = [210, 28, 140, 285, 350, 180, 55, 250, 105, 320, 80, 0];
+// A peer has one colour on the whole page, none near the blue of ours; who comes after the last hue has the first again, paler or darker.
+const hues = [28, 140, 285, 350, 170, 55, 255, 105, 320, 80, 0];
+const isPeer = ({ role }) => role !== "ours" && role !== "limit" && role !== "control";
+const peers = [...new Set(plots.flatMap(({ series }) => series.filter(isPeer).map(({ name }) => name)))];
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 // Several of one role differ in strength: the first is the strongest.
 const shadeOf = (name, nth) => nth === 0 ? css(name) : "color-mix(in srgb, " + css(name) + " " + Math.max(35, 100 - 28 * nth) + "%, " + css("--card") + ")";
 const nthOf = (all, series, index) => all.slice(0, index).filter(({ role }) => role === series.role).length;
-const colourOf = (series, index, all) => series.role === "ours" ? shadeOf("--ours", nthOf(all, series, index)) : series.role === "limit" || series.role === "control" ? shadeOf("--limit", nthOf(all, series, index))
-  : "hsl(" + hues[(index + 1) % hues.length] + " 45% " + (isDark() ? 62 : 46) + "%)";
+const hueOf = (nth) => "hsl(" + hues[nth % hues.length] + " 45% " + (isDark() ? 62 + 16 * (nth >= hues.length) : 46 - 16 * (nth >= hues.length)) + "%)";
+const colourOf = (series, index, all) => isPeer(series) ? hueOf(peers.indexOf(series.name)) : shadeOf(series.role === "ours" ? "--ours" : "--limit", nthOf(all, series, index));
 const short = (value) => value == null ? "–" : Math.abs(value) >= 1e6 ? +(value / 1e6).toPrecision(3) + "M" : Math.abs(value) >= 1e4 ? +(value / 1e3).toPrecision(3) + "k" : String(+value.toPrecision(3));
 function draw(plot) {
   const host = document.getElementById("plot-" + plot.id);

@@ -169,7 +169,7 @@ async function measureRuns(context: ScenarioContext, redis: Redis | undefined, d
     unavailable.push({
       contender: POSTGRES,
       why: "no PostgreSQL was given",
-      install: "run the bench through `node scripts/with-postgres.mjs`",
+      install: "name a server in LARDER_POSTGRES_URL, or run the bench of a clone through `node scripts/with-postgres.mjs`",
     });
   return {
     id: "sync-run",
