@@ -6,8 +6,8 @@ import { createGatewayCore } from "./gateway-core.ts";
 import { FetchExchange } from "./http/fetch-exchange.ts";
 import type { Identity } from "./security/authenticator.ts";
 import { createLog } from "./telemetry/log.ts";
+import { operatorProviders } from "./upstream/operator-providers.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
-import { operatorProviders } from "./upstream/provider-directory.ts";
 import { ProviderTable } from "./upstream/provider-table.ts";
 
 /** How a gateway inside another application is made. */
@@ -54,18 +54,10 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
   const handler = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url);
     const path = pathname.startsWith(basePath) ? pathname.slice(basePath.length) : pathname;
-    if (!ApiRouter.owns(path))
-      return Response.json(
-        { error: { message: "There is no such path.", type: "not_found_error", param: null, code: null } },
-        { status: 404 },
-      );
+    if (!ApiRouter.owns(path)) return refusal(404, "not_found_error", "There is no such path.");
     // It may want to read the body, which is read once.
     const tenant = tenantOf ? await tenantOf(request.clone()) : "default";
-    if (!tenant)
-      return Response.json(
-        { error: { message: "The request was not authorised.", type: "authentication_error", param: null, code: null } },
-        { status: 401 },
-      );
+    if (!tenant) return refusal(401, "authentication_error", "The request was not authorised.");
     const exchange = new FetchExchange(request, path);
     tenants.set(exchange, tenant);
     void core.api.handle(exchange);
@@ -76,4 +68,8 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
     await upstream.close();
   };
   return Object.assign(handler, { close });
+}
+
+function refusal(status: number, type: string, message: string): Response {
+  return Response.json({ error: { message, type, param: null, code: null } }, { status });
 }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { createSettings } from "../config/read-settings.ts";
 import { FetchExchange } from "../http/fetch-exchange.ts";
-import { createSandboxProvider } from "../upstream/provider-directory.ts";
+import { createSandboxProvider } from "../upstream/operator-providers.ts";
 import { ProviderTable } from "../upstream/provider-table.ts";
 import { defaultControls } from "./cache-controls.ts";
 import { RequestPlanner } from "./request-plan.ts";

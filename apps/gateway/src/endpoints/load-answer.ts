@@ -1,3 +1,4 @@
+import type { TokenUsage } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
@@ -46,9 +47,7 @@ export async function loadAnswer(
     }
     const { usage } = stored.answer.meta;
     parts.meter.called(target.provider.id, "success");
-    countSpent(parts, request.identity, usage);
-    if (!usage && stream && parts.limiter.countsTokens(request.identity))
-      chargeEstimate(parts, request.identity, estimateUsage(request.body, stream));
+    charge(parts, request, usage, stream);
     trace?.succeeded({ status: answer.status, answer: whole.answer, usage });
     return stored.answer;
   } catch (error) {
@@ -71,6 +70,17 @@ export async function loadAnswer(
 
 /** What servers send that do not say what they send. */
 const TELLS_NOTHING: ReadonlySet<string | undefined> = new Set([undefined, "text/plain", "application/octet-stream"]);
+
+/** What the provider says that it has cost; of a stream that says nothing, an estimate. */
+function charge(
+  parts: GatewayParts,
+  { identity, body }: AnswerRequest,
+  usage: TokenUsage | undefined,
+  stream: StreamReading | undefined,
+): void {
+  if (usage) countSpent(parts, identity, usage);
+  else if (stream && parts.limiter.countsTokens(identity)) chargeEstimate(parts, identity, estimateUsage(body, stream));
+}
 
 /** Small servers send streams without saying so: no official client looks at it. */
 function isStream({ plan }: AnswerRequest, { status, headers }: UpstreamAnswer): boolean {

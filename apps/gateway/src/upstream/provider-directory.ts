@@ -7,10 +7,10 @@ import { SealError, type Sealer } from "../security/sealer.ts";
 import { Secret } from "../security/secret.ts";
 import type { GatewayStore, StoredProvider } from "../storage/gateway-store.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { Provider } from "./provider.ts";
+import { type OperatorProviders, operatorProviders } from "./operator-providers.ts";
+import { lowerCased, type Provider } from "./provider.ts";
 import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "./provider-secrets.ts";
 import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
-import { SANDBOX_BASE_URL, SANDBOX_MODELS, SandboxUpstream } from "./sandbox-upstream.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Settings of a provider saved through the admin API, as they are stored. */
@@ -57,14 +57,14 @@ export class ProviderDirectory {
   readonly #options: ProviderDirectoryOptions;
   readonly #cache: TieredCache<ProviderTable>;
   readonly #routing: RoutingSettings;
-  readonly #environment: { readonly providers: readonly Provider[]; readonly fallback: Provider; readonly anthropic: Provider | undefined };
+  readonly #ofOperator: OperatorProviders;
   #lastKnown: ProviderTable | undefined;
 
   constructor(options: ProviderDirectoryOptions) {
     const { settings, bus } = options;
     this.#options = options;
     this.#routing = { aliases: settings.aliases, routes: settings.routes, isPassthrough: authModeOf(settings) === "passthrough" };
-    this.#environment = operatorProviders(settings, options.trusted);
+    this.#ofOperator = operatorProviders(settings, options.trusted);
     this.#cache = new TieredCache<ProviderTable>({
       l1: new MemoryCache({ maxEntries: 4, name: "providers" }),
       namespace: "providers",
@@ -91,7 +91,7 @@ export class ProviderDirectory {
   }
 
   async #load(context: LoadContext<ProviderTable>): Promise<ProviderTable> {
-    const { providers, fallback, anthropic } = this.#environment;
+    const { providers, fallback, anthropic } = this.#ofOperator;
     let stored: StoredProvider[];
     try {
       stored = await this.#options.store.listProviders();
@@ -134,67 +134,4 @@ export class ProviderDirectory {
       return [];
     }
   }
-}
-
-const bareUrl = (url: string): string => url.replace(/\/+$/, "");
-
-/** Names as callers' headers have them: a name spelled otherwise would not replace the caller's, and both would be sent. */
-function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-/** The providers of the environment and the file: the operator's word, which is not checked. */
-export function operatorProviders(
-  settings: Settings,
-  trusted: Upstream,
-): { providers: Provider[]; fallback: Provider; anthropic: Provider | undefined } {
-  const common = { headers: {}, models: [], passthrough: "callers-key", timeoutMs: settings.upstreamTimeout, upstream: trusted } as const;
-  const hasUpstream = settings.openaiBaseUrl !== undefined || settings.openaiApiKey !== undefined;
-  const fallback: Provider = hasUpstream
-    ? {
-        ...common,
-        id: "openai",
-        displayName: "Default upstream",
-        baseUrl: bareUrl(settings.openaiBaseUrl ?? "https://api.openai.com/v1"),
-        kind: "openai",
-        apiKey: settings.openaiApiKey ? new Secret(settings.openaiApiKey) : undefined,
-        source: "environment",
-      }
-    : createSandboxProvider(settings.upstreamTimeout);
-  const hasAnthropic = settings.anthropicBaseUrl !== undefined || settings.anthropicApiKey !== undefined;
-  const anthropic: Provider | undefined = hasAnthropic
-    ? {
-        ...common,
-        id: "anthropic",
-        displayName: "Anthropic",
-        baseUrl: bareUrl(settings.anthropicBaseUrl ?? "https://api.anthropic.com"),
-        kind: "anthropic",
-        apiKey: settings.anthropicApiKey ? new Secret(settings.anthropicApiKey) : undefined,
-        source: "environment",
-      }
-    : undefined;
-  const providers = Object.entries(settings.providers).map(([id, configured]): Provider => {
-    return {
-      id,
-      displayName: id,
-      baseUrl: bareUrl(configured.baseUrl),
-      kind: configured.kind,
-      apiKey: configured.apiKey ? new Secret(configured.apiKey) : undefined,
-      passthrough: configured.passthrough,
-      headers: lowerCased(configured.headers),
-      models: configured.models,
-      timeoutMs: configured.timeout ?? settings.upstreamTimeout,
-      source: "file",
-      upstream: trusted,
-    };
-  });
-  return { providers, fallback, anthropic };
-}
-
-/** The provider that stands in while no upstream is configured. */
-export function createSandboxProvider(timeoutMs: number): Provider {
-  const upstream = new SandboxUpstream();
-  const identity = { id: "sandbox", displayName: "Sandbox (no upstream configured)", baseUrl: SANDBOX_BASE_URL, kind: "openai" } as const;
-  const common = { headers: {}, models: SANDBOX_MODELS, timeoutMs, source: "sandbox", upstream } as const;
-  return { ...identity, apiKey: undefined, passthrough: "own-key", ...common };
 }

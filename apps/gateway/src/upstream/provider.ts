@@ -48,3 +48,8 @@ export function credentialHeaders(provider: Provider, callersKey: CallersKey | u
   const isBearer = provider.kind !== "anthropic" || (key instanceof CallersKey && key.isBearer);
   return isBearer ? { authorization: `Bearer ${key.reveal()}` } : { "x-api-key": key.reveal() };
 }
+
+/** A provider's own headers, by names as callers' headers have them: a name spelled otherwise would not replace the caller's, and both would be sent. */
+export function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
