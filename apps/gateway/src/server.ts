@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { ApiRouter } from "./api-router.ts";
+import type { AllowedOrigins } from "./http/allowed-origins.ts";
 import { HttpError } from "./http/http-error.ts";
 import { NodeExchange } from "./http/node-exchange.ts";
 import { sendError } from "./http/respond.ts";
@@ -19,6 +20,8 @@ export interface GatewayServerOptions {
   readonly stallMs?: number;
   /** Milliseconds > 0 in which a body that is read whole must have come. @default 30000 */
   readonly bodyTimeoutMs?: number;
+  /** Whose pages may use the API from a browser. @default nobody's */
+  readonly origins?: AllowedOrigins;
 }
 
 /** Milliseconds in which the head of a request must have come. */
@@ -50,7 +53,7 @@ export class GatewayServer {
   #isDraining = false;
 
   constructor(options: GatewayServerOptions) {
-    const { api, other, maxConnections = 10_000, stallMs = 120_000, bodyTimeoutMs } = options;
+    const { api, other, maxConnections = 10_000, stallMs = 120_000, bodyTimeoutMs, origins } = options;
     this.#stallMs = stallMs;
     this.#server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
@@ -59,8 +62,8 @@ export class GatewayServer {
         // Node leaves out what is beyond its bound, and what is left out may be what the request is about.
         if (request.rawHeaders.length > MAX_HEADERS * 2) return refuse(request, response, 431, "The request has too many headers.");
         request.url = originFormOf(request.url);
-        if (ApiRouter.owns(request.url ?? "")) void api.handle(new NodeExchange(request, response, bodyTimeoutMs));
-        else other(request, response);
+        if (!ApiRouter.owns(request.url ?? "")) other(request, response);
+        else if (!origins?.tell(request, response)) void api.handle(new NodeExchange(request, response, bodyTimeoutMs));
       },
     );
     this.#server.maxHeadersCount = MAX_HEADERS + 1;

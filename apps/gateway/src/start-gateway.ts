@@ -7,6 +7,7 @@ import type { Settings } from "./config/schema.ts";
 import { createFrontRouter } from "./front-router.ts";
 import { createGatewayCore, type GatewayCore, type GatewayCoreOptions } from "./gateway-core.ts";
 import { GatewayHealth } from "./gateway-health.ts";
+import { AllowedOrigins } from "./http/allowed-origins.ts";
 import { openSharedTier } from "./open-shared-tier.ts";
 import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator, authModeOf } from "./security/authenticator.ts";
@@ -197,7 +198,8 @@ async function openFront(ground: Ground, services: Services, options: StartOptio
   const admin: AdminParts = { parts, store, sealer, guard, directory, authenticator, sync: sync.control, adminToken, survey, health };
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
   const other = createFrontRouter({ admin, settings, metrics, adminListener });
-  return { server: new GatewayServer({ api, other, bodyTimeoutMs: settings.bodyTimeout }), health };
+  const origins = new AllowedOrigins(settings.allowedOrigins);
+  return { server: new GatewayServer({ api, other, bodyTimeoutMs: settings.bodyTimeout, origins }), health };
 }
 
 function urlOf(host: string, port: number): string {

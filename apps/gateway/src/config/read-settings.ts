@@ -39,6 +39,7 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_BODY_TIMEOUT: "bodyTimeout",
   LARDER_TRUST_PROXY: "trustProxy",
   LARDER_OPEN_PATHS: "openPaths",
+  LARDER_ALLOWED_ORIGINS: "allowedOrigins",
   LARDER_REDIS_PREFIX: "redisPrefix",
   LARDER_WORKERS: "workers",
   LARDER_COHERENCE_SAMPLE_RATE: "coherenceSampleRate",
@@ -53,7 +54,14 @@ const VARIABLES: Readonly<Record<string, keyof Settings>> = {
   LARDER_UPSTREAM_CONNECTIONS: "upstreamConnections",
 };
 /** Settings written as a comma list in the environment. */
-const LISTS: ReadonlySet<string> = new Set(["allowedPrivateHosts", "previousMasterKeys", "syncSources", "trustProxy", "openPaths"]);
+const LISTS: ReadonlySet<string> = new Set([
+  "allowedPrivateHosts",
+  "previousMasterKeys",
+  "syncSources",
+  "trustProxy",
+  "openPaths",
+  "allowedOrigins",
+]);
 /** Secrets: set but empty is a mistake that must stop the start, not "unset". */
 const SECRETS: ReadonlySet<string> = new Set([
   "LARDER_ADMIN_TOKEN",

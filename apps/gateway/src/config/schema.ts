@@ -49,6 +49,10 @@ const headers = z.record(
   z.string().regex(/^[\x20-\x7e]*$/, { message: "must be one line of visible ASCII characters" }),
 );
 
+function isOrigin(text: string): boolean {
+  return text === "*" || (/^https?:[^*]+$/i.test(text) && URL.canParse(text) && new URL(text).origin === text.toLowerCase());
+}
+
 function isPattern(text: string): boolean {
   try {
     new RegExp(text, "g");
@@ -171,6 +175,11 @@ export const settingsSchema = z
       .array(z.string().refine(isTrustEntry, { message: "must hold IP addresses or CIDR ranges, such as 127.0.0.1 or 10.0.0.0/8" }))
       .default([])
       .meta({ description: "Proxies whose X-Forwarded-* and Forwarded headers count." }),
+    allowedOrigins: z
+      .array(z.string().refine(isOrigin, { message: "must hold origins such as https://app.example.com, without a path, or *" }))
+      .max(100)
+      .default([])
+      .meta({ description: "Origins whose pages in browsers may use the API (CORS); * for all, where there are keys." }),
     addressLimits: limits
       .omit({ tokensPerMinute: true })
       .default({})

@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { type InvalidationBus, type MaybePromise, TieredCache } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
+import { SettingsError } from "../config/read-settings.ts";
 import type { KeyLimits, Settings } from "../config/schema.ts";
+import { AllowedOrigins, ANY_ORIGIN } from "../http/allowed-origins.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { GatewayStore } from "../storage/gateway-store.ts";
@@ -48,6 +50,7 @@ export class Authenticator {
   readonly #mode: "keys" | "passthrough" | "none";
   readonly #isLocalOnly: boolean;
   readonly #trust: ProxyTrust;
+  readonly #origins: AllowedOrigins;
   readonly #store: GatewayStore;
   readonly #defaultLimits: KeyLimits;
   readonly #keys: TieredCache<Identity | null>;
@@ -55,7 +58,12 @@ export class Authenticator {
   constructor(settings: Settings, store: GatewayStore, bus: InvalidationBus | undefined) {
     this.#mode = authModeOf(settings);
     this.#isLocalOnly = this.#mode === "none" && isLoopback(settings.host);
+    if (this.#mode === "none" && settings.allowedOrigins.includes(ANY_ORIGIN))
+      throw new SettingsError([
+        "LARDER_ALLOWED_ORIGINS must name the origins where there are no keys: with * every web page could use the gateway",
+      ]);
     this.#trust = new ProxyTrust(settings.trustProxy);
+    this.#origins = new AllowedOrigins(settings.allowedOrigins);
     this.#store = store;
     this.#defaultLimits = settings.keyLimits;
     this.#keys = new TieredCache<Identity | null>({
@@ -70,7 +78,7 @@ export class Authenticator {
   /** Who asks. At once unless a virtual key must be looked up. @throws {HttpError} 401 or 403 */
   identify(exchange: Exchange): MaybePromise<Identity> {
     if (this.#mode === "none") {
-      if (this.#isLocalOnly) checkLocal(exchange, this.#trust);
+      if (this.#isLocalOnly) checkLocal(exchange, this.#trust, this.#origins);
       return ANYONE;
     }
     const bearer = bearerOf(exchange);
@@ -133,14 +141,15 @@ function bearerOf(exchange: Exchange): string | undefined {
  * Without keys, only programs on this machine may come in, and no page in a browser: a page can make requests to loopback, by a name of its
  * own that resolves there (DNS rebinding: refused by `Host`) or across origins (refused by `Origin` and `Sec-Fetch-Site`). Behind a trusted proxy
  * it is the proxy's client that must be on this machine. The host that it asked for must be local in every header that tells it: a page can
- * write `X-Forwarded-Host` itself, and not every proxy replaces it.
+ * write `X-Forwarded-Host` itself, and not every proxy replaces it. @param origins whose pages are let in all the same
  */
-export function checkLocal(exchange: Exchange, trust: ProxyTrust): void {
+export function checkLocal(exchange: Exchange, trust: ProxyTrust, origins?: AllowedOrigins): void {
   const client = trust.isEmpty ? undefined : trust.clientOf(exchange);
   if (client?.isForwarded && !isLoopback(client.address ?? "")) throw forbidden("x-forwarded-for");
   const host = client?.host ?? exchange.header("host") ?? "";
   if (!isLocalHost(host) || !isLocalHost(exchange.header("host") ?? "")) throw forbidden("host");
   const origin = exchange.header("origin");
+  if (origin !== undefined && origins?.allows(origin)) return;
   if (origin !== undefined && origin.toLowerCase() !== `${client?.protocol ?? "http"}://${host.toLowerCase()}`) throw forbidden("origin");
   const site = exchange.header("sec-fetch-site");
   if (site !== undefined && site !== "same-origin" && site !== "none") throw forbidden("sec-fetch-site");
