@@ -23,7 +23,8 @@ import type { WatcherPort } from "./watcher-port.ts";
  * Only durations cross the wire, so clocks need not agree: a peer tells the age of what it holds, the asker knows how long ago the
  * invalidation was acknowledged, and the time that the question travelled is bounded by discarding answers that took too long.
  * What it cannot see by age is an old value stored *after* the invalidation (a fill that should have been refused): give `versionOf`
- * where values carry a version, and it sees that too.
+ * where values carry a version, and it sees that too. Versions are compared with what the asker held a second before it asked: of a key
+ * that is written all the time the newest one is still on its way to the others, and one that is cut off may be as far behind as that.
  *
  * Source: Meta, "Cache made consistent" (2022), which calls such a watcher Polaris and asks at growing delays for the same reason: the
  * first one finds what is slow, the last one what is broken.
@@ -33,6 +34,8 @@ import type { WatcherPort } from "./watcher-port.ts";
 const MAX_WATCHED = 1_000;
 /** Sent within this time and answered within it, an answer's age can be compared; also what is forgiven in the comparison. */
 const SLACK_MS = 250;
+/** How long before a question the version was held that a peer must have by then: as long as one that is cut off may serve what it holds. */
+const LEAD_MS = 1_000;
 
 /** How a watcher is made. */
 export interface CoherenceWatcherOptions<V> {
@@ -46,7 +49,7 @@ export interface CoherenceWatcherOptions<V> {
   readonly sampleRate?: number;
   /** When peers are asked, in milliseconds > 0 after the invalidation; at least one, all finite. @default [1000, 5000, 30000] */
   readonly delaysMs?: readonly number[];
-  /** The version inside a value, where it has one: higher is newer. @default none: age alone decides */
+  /** The version inside a value, where it has one: higher is newer. A peer may be behind what was held here a second ago or later. @default none: age alone decides */
   readonly versionOf?: (value: V) => number | undefined;
   /** Told of each peer found inconsistent, each time that it was asked. @default nobody */
   readonly onInconsistent?: (finding: Inconsistency) => void;
@@ -126,6 +129,7 @@ export class CoherenceWatcher<V> {
   readonly #onSent: (message: unknown) => void;
   #watchedNow = 0;
   #lastId = 0;
+  #isClosed = false;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: CoherenceWatcherOptions<V>) {
@@ -151,6 +155,7 @@ export class CoherenceWatcher<V> {
 
   /** Stops watching and answering. Calling it again is fine. */
   close(): void {
+    this.#isClosed = true;
     unsubscribe("larder:invalidation-sent", this.#onSent);
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
@@ -167,12 +172,23 @@ export class CoherenceWatcher<V> {
     this.#watchedNow += 1;
     const watched: Watched = { key: target.key, sentAt: this.#clock.now(), questionsLeft: this.#delaysMs.length, isInconsistent: false };
     for (const delayMs of this.#delaysMs) {
-      this.#plan(() => {
-        this.#ask(watched).catch(() => {
-          this.#fail();
-          this.#settle(watched);
-        });
-      }, delayMs);
+      const leadMs = this.#options.versionOf ? Math.min(delayMs, LEAD_MS) : 0;
+      this.#plan(() => void this.#prepare(watched, leadMs), delayMs - leadMs);
+    }
+  }
+
+  /** Looks what version peers must have when they are asked, and asks. Never rejects. */
+  async #prepare(watched: Watched, leadMs: number): Promise<void> {
+    if (leadMs === 0) {
+      this.#ask(watched, undefined);
+      return;
+    }
+    try {
+      const { version } = await this.#look(watched.key);
+      if (!this.#isClosed) this.#plan(() => this.#ask(watched, version), leadMs);
+    } catch {
+      this.#fail();
+      this.#settle(watched);
     }
   }
 
@@ -190,9 +206,8 @@ export class CoherenceWatcher<V> {
     this.#timers.add(cancel);
   }
 
-  async #ask(watched: Watched): Promise<void> {
+  #ask(watched: Watched, version: number | undefined): void {
     const { key, sentAt } = watched;
-    const version = this.#options.versionOf && (await this.#look(key)).version;
     const askedAt = this.#clock.now();
     this.#lastId += 1;
     const id = this.#lastId;
@@ -205,7 +220,11 @@ export class CoherenceWatcher<V> {
     }, 4 * SLACK_MS);
     this.#counters.questions += 1;
     const question: WatcherQuestion = { larder: 1, kind: "ask", from: this.#watcherId, id, key };
-    this.#options.port.publish(JSON.stringify(question));
+    try {
+      this.#options.port.publish(JSON.stringify(question));
+    } catch {
+      this.#fail();
+    }
   }
 
   async #look(key: string): Promise<Pick<WatcherAnswer, "ageMs" | "version">> {

@@ -135,8 +135,21 @@ describe("CoherenceWatcher", () => {
     await a.cache.invalidate("k");
     await b.cache.get("k", () => 1);
     await a.cache.get("k", () => 2);
-    await clock.advanceAsync(1_000);
+    for (const ms of [1_000, 3_000, 1_000]) await clock.advanceAsync(ms);
     expect(a.watcher.stats()).toMatchObject({ inconsistent: 1 });
+  });
+
+  // The version was compared with the one held at the moment of the question, which a peer 40 ms away had not been told of: 107 of 375 invalidations of
+  // four keys that were written all the time counted as lost. Found by an experiment.
+  it("takes no peer for inconsistent that has not been told yet of what was written a moment ago", async () => {
+    const { clock, found, a, b } = world(deafBus(), new MemoryInvalidationBus());
+    await a.cache.invalidate("k");
+    for (const cache of [a.cache, b.cache]) await cache.get("k", () => 1);
+    await clock.advanceAsync(4_100);
+    await a.cache.set("k", 2);
+    await clock.advanceAsync(900);
+    expect(a.watcher.stats()).toMatchObject({ questions: 2, answers: 2 });
+    expect(found).toEqual([]);
   });
 
   it("counts, and does not fail the process, when its cache is closed before it", async () => {
