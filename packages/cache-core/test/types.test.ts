@@ -1,5 +1,6 @@
-import { describe, expectTypeOf, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import type { GetOrSetOptions, Loader, MaybePromise, ReadThroughCache, TieredCache } from "../src/index.ts";
+import { type RequestSource, readRequest } from "../src/keys.ts";
 
 interface User {
   readonly role: "reader" | "writer";
@@ -28,5 +29,17 @@ describe("types", () => {
       cache.getOrSet("user", async () => ({ role: "reader" }), { ttl: 60 }),
     ];
     expectTypeOf(misuse).toBeFunction();
+  });
+
+  it("a request may be of a client's type, which is an interface", () => {
+    interface ClientsRequest {
+      readonly model: string;
+      readonly temperature?: number;
+    }
+    const request: ClientsRequest = { model: "small" };
+    expect(readRequest("chat", request).model).toBe("small");
+    expectTypeOf<string>().not.toExtend<RequestSource>();
+    // What no compiler can tell apart is refused when it is read.
+    for (const odd of [[], new Map(), new Date(0), () => {}]) expect(() => readRequest("chat", odd)).toThrow("ERR_CACHE_INVALID_REQUEST");
   });
 });

@@ -6,8 +6,11 @@ import { readBytes, readParsed } from "./read-source.ts";
 import type { Endpoint } from "./request-fields.ts";
 import type { Member } from "./sort-members.ts";
 
-/** A request body: its bytes as they came, or what they say. Bytes are better: a parsed value has lost digits past double precision. */
-export type RequestSource = Uint8Array | Readonly<Record<string, unknown>>;
+/**
+ * A request body: its bytes as they came, or the plain object that they say. Bytes are better: a parsed value has lost digits past double
+ * precision. Any `object` to the compiler, since clients' request types are interfaces, which no record takes; what is none is refused when read.
+ */
+export type RequestSource = Uint8Array | object;
 
 /** One top-level field of a request. */
 export interface RequestField {
@@ -49,7 +52,9 @@ export class CanonicalRequest {
 
   /** The body as a value: parsed at the first use when bytes were given. Not to be changed. */
   get body(): Readonly<Record<string, unknown>> {
-    this.#body ??= types.isUint8Array(this.#source) ? (JSON.parse(utf8(this.#source)) as Record<string, unknown>) : this.#source;
+    this.#body ??= types.isUint8Array(this.#source)
+      ? (JSON.parse(utf8(this.#source)) as Record<string, unknown>)
+      : (this.#source as Readonly<Record<string, unknown>>);
     return this.#body;
   }
 
