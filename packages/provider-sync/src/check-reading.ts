@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forEachInSlices, type Sliced } from "./in-slices.ts";
 import { listingId, type ModelEndpoint, type ModelListing, type ProviderRecord } from "./model-listing.ts";
 import { describeProblem } from "./parse-items.ts";
 import type { RejectedItem, SourceReading } from "./source.ts";
@@ -92,13 +93,16 @@ class RecordShape<Item extends object> {
   }
 
   /** The items that are of this shape, as they are but for fields of no record; the others are told. */
-  keep(items: readonly unknown[], rejected: RejectedItem[]): Item[] {
-    return items.flatMap((item, index) => {
+  *keep(items: readonly unknown[], rejected: RejectedItem[]): Sliced<Item[]> {
+    const kept: Item[] = [];
+    let index = 0;
+    yield* forEachInSlices(items, (item) => {
       const problem = this.#problemOf(item);
-      if (problem === undefined) return [this.#known(item as Item)];
-      rejected.push({ id: this.#named(item, index), problem });
-      return [];
+      if (problem === undefined) kept.push(this.#known(item as Item));
+      else rejected.push({ id: this.#named(item, index), problem });
+      index += 1;
     });
+    return kept;
   }
 
   #problemOf(item: unknown): string | undefined {
@@ -144,27 +148,27 @@ function isRejectedItem(item: unknown): item is RejectedItem {
   return typeof id === "string" && typeof problem === "string";
 }
 
-function keepEndpoints(value: unknown, rejected: RejectedItem[]): Map<string, ModelEndpoint[]> {
+function* keepEndpoints(value: unknown, rejected: RejectedItem[]): Sliced<Map<string, ModelEndpoint[]>> {
   if (!(value instanceof Map)) throw badShape("endpoints must be a Map of listing ids and lists");
   const kept = new Map<string, ModelEndpoint[]>();
   for (const [id, items] of value as ReadonlyMap<unknown, unknown>) {
-    if (typeof id === "string" && Array.isArray(items)) kept.set(id, endpoints.keep(items, rejected));
+    if (typeof id === "string" && Array.isArray(items)) kept.set(id, yield* endpoints.keep(items, rejected));
     else rejected.push({ id: String(id), problem: "endpoints: no list" });
   }
   return kept;
 }
 
-/** A reading of which every record has its shape. @throws {SourceError} bad-shape when it is no reading at all */
-export function checkReading(value: unknown): SourceReading {
+/** A reading of which every record has its shape; in slices, since a list of thousands takes some tens of milliseconds. @throws {SourceError} bad-shape when it is no reading at all */
+export function* checkReadingInSlices(value: unknown): Sliced<SourceReading> {
   if (typeof value !== "object" || value === null) throw badShape("it must be an object");
   const told = value as { readonly [field in keyof SourceReading]?: unknown };
   const rejected = listOf("rejected", told.rejected ?? []).map((item, index) =>
     isRejectedItem(item) ? item : { id: `#${index}`, problem: "unreadable" },
   );
   return {
-    ...(told.models !== undefined && { models: listings.keep(listOf("models", told.models), rejected) }),
-    ...(told.providers !== undefined && { providers: providers.keep(listOf("providers", told.providers), rejected) }),
-    ...(told.endpoints !== undefined && { endpoints: keepEndpoints(told.endpoints, rejected) }),
+    ...(told.models !== undefined && { models: yield* listings.keep(listOf("models", told.models), rejected) }),
+    ...(told.providers !== undefined && { providers: yield* providers.keep(listOf("providers", told.providers), rejected) }),
+    ...(told.endpoints !== undefined && { endpoints: yield* keepEndpoints(told.endpoints, rejected) }),
     rejected,
   };
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@larder/cache-core";
-import { checkReading } from "./check-reading.ts";
+import { checkReadingInSlices } from "./check-reading.ts";
 import type { BodyFetcher } from "./fetch-body.ts";
-import { nextTurn } from "./in-slices.ts";
+import { finishInTurns, nextTurn } from "./in-slices.ts";
 import { publicUrl } from "./public-url.ts";
 import type { RawBody } from "./snapshot-store.ts";
 import type { Source, SourceContext, SourceReading, SourceRequest } from "./source.ts";
@@ -149,7 +149,7 @@ async function readOne(source: Source, context: SourceContext, options: ReadSour
   try {
     const told = await unlessAborted(source.read(context), options, SUM_UP_MS);
     await nextTurn();
-    const reading = checkReading(told);
+    const reading = await finishInTurns(checkReadingInSlices(told));
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "read", reading };
   } catch (error) {
     outcome = { source, startedAt, durationMs: clock.now() - begun, outcome: "failed", ...explain(error) };
