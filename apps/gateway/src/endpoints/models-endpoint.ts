@@ -9,6 +9,7 @@ import type { Identity } from "../security/authenticator.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import type { ProviderTable } from "../upstream/provider-table.ts";
+import { listedModel } from "./listed-model.ts";
 
 /** Models known from elsewhere than the upstreams. */
 export interface ModelCatalog {
@@ -23,7 +24,6 @@ const LIST_TIMEOUT_MS = 5_000;
 /** Milliseconds for which a list that could not be had is not asked for again: it may have taken its whole time. */
 const LIST_PAUSE_MS = 5_000;
 const MAX_LIST_BYTES = 16 * 1024 * 1024;
-const CREATED = 1_735_689_600;
 
 /** `GET /v1/models`: what the upstreams offer this tenant, joined with the catalog. */
 export class ModelsEndpoint {
@@ -62,7 +62,7 @@ export class ModelsEndpoint {
     const models = new Map<string, JsonObject>();
     const providers = [...table.providers.values()].filter((provider) => isListedFor(provider, table, exchange, identity));
     const lists = await Promise.all(providers.map((provider) => this.#listOf(provider, table, identity)));
-    for (const name of table.names) models.set(name, { id: name, object: "model", created: CREATED, owned_by: "larder" });
+    for (const name of table.names) models.set(name, listedModel(name, "larder"));
     for (const model of lists.flat()) models.set(String(model.id), model);
     for (const model of this.#catalog.models()) {
       const id = String(model.id);
@@ -72,7 +72,7 @@ export class ModelsEndpoint {
   }
 
   async #listOf(provider: Provider, table: ProviderTable, identity: Identity): Promise<readonly JsonObject[]> {
-    if (provider.models.length > 0) return provider.models.map((id) => ({ id, object: "model", created: CREATED, owned_by: provider.id }));
+    if (provider.models.length > 0) return provider.models.map((id) => listedModel(id, provider.id));
     const tenant = identity.upstreamKey && provider.passthrough === "callers-key" ? identity.tenant : "";
     // Providers beside the default one are reached as `provider/model`.
     const prefix = provider === table.fallback || provider.id === "anthropic" ? "" : `${provider.id}/`;
@@ -102,7 +102,7 @@ export class ModelsEndpoint {
     if (answer.status !== 200 || !isObject(body)) throw new Error("no list of models");
     return objectsOf(body.data)
       .filter((model) => typeof model.id === "string")
-      .map((model) => ({ object: "model", created: CREATED, owned_by: provider.id, ...model }));
+      .map((model) => ({ ...listedModel(String(model.id), provider.id), ...model }));
   }
 }
 

@@ -67,7 +67,8 @@ export class RateLimiter {
       throw tooMany("requests per minute", requestsPerMinute, secondsUntil(usage.requests, share, requestsPerMinute));
     usage.requests.now += 1;
     usage.running += 1;
-    return this.#shared ? this.#enterShared(this.#shared, keyId, limits, usage) : leaving(usage);
+    const isShared = (requestsPerMinute ?? tokensPerMinute) !== undefined;
+    return this.#shared && isShared ? this.#enterShared(this.#shared, keyId, limits, usage) : leaving(usage);
   }
 
   /** As `enter`, for an address. An unknown one shares its count with all that are unknown. */

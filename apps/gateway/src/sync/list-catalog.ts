@@ -1,5 +1,6 @@
 import type { CatalogModel, CatalogView } from "@larder/provider-sync";
 import type { JsonObject } from "../answers/json.ts";
+import { LISTED_SINCE } from "../endpoints/listed-model.ts";
 
 /** Lists made of a view, so that each version is listed once. */
 const lists = new WeakMap<CatalogView, readonly JsonObject[]>();
@@ -24,7 +25,7 @@ function toListed(model: CatalogModel): JsonObject {
   return {
     id,
     object: "model",
-    created: Math.floor((model.releasedAt ?? 1_735_689_600_000) / 1000),
+    created: model.releasedAt === undefined ? LISTED_SINCE : Math.floor(model.releasedAt / 1000),
     owned_by: model.author ?? model.provider,
     name: model.name,
     ...(model.contextTokens === undefined ? {} : { context_length: model.contextTokens }),
