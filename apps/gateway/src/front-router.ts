@@ -21,6 +21,10 @@ export interface FrontRouterOptions {
 
 /** Largest administrative body, imports of entries apart. */
 const MAX_ADMIN_BODY = 2 * 1024 * 1024;
+/** What clients ask for whose base URL lacks its end, or is meant for Azure's service. */
+const MEANT_FOR_THE_API =
+  /^\/+(v1|openai|chat|completions|embeddings|responses|messages|images|models|audio|files|batches|moderations)(\/|$)/;
+const BELOW_V1 = "There is no such path: the API is below /v1, where a client's base URL must end (Anthropic's client adds /v1 by itself).";
 /** Scripts and styles come from the page's own origin, everything else from nowhere. */
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -35,6 +39,7 @@ export function createFrontRouter(options: FrontRouterOptions): NodeListener {
 async function route(options: FrontRouterOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] as string;
   if (path === "/admin" || path.startsWith("/admin/")) return routeAdmin(options, path, request, response);
+  if (MEANT_FOR_THE_API.test(path)) return refuse(request, response, 404, BELOW_V1);
   if (request.method !== "GET" && request.method !== "HEAD") return refuse(request, response, 404, "There is no such path.");
   if (path === "/healthz") return sendJson(response, 200, { status: "ok" });
   if (path === "/readyz") return sendReadiness(options, response);

@@ -443,3 +443,15 @@ it("a byte order mark before an answer takes nothing of it away", async () => {
   }
   await bed.close();
 });
+
+it.each(["/chat/completions", "//v1/chat/completions", "/openai/deployments/m/chat/completions", "/messages", "/models", "/v1"])(
+  "%s, asked for by a client with the wrong base URL, is told where the API is",
+  async (path) => {
+    const bed = await startBed();
+    for (const method of path === "/models" || path === "/v1" ? ["GET"] : ["POST", "GET"]) {
+      const refused = await fetch(bed.url + path, { method, ...(method === "POST" ? { body: "{}" } : {}) });
+      expect([refused.status, await refused.text()]).toEqual([404, expect.stringContaining("the API is below /v1")]);
+    }
+    await bed.close();
+  },
+);
