@@ -34,7 +34,10 @@ export interface SendOutboxOptions {
 /** The part of a cache that sends. */
 type Invalidating = Pick<ReadThroughCache<unknown>, "invalidate" | "invalidateTag" | "invalidateMatching" | "invalidateAll">;
 
-function send(cache: Invalidating, target: InvalidationTarget): Promise<InvalidationResult> {
+const isPropagated = (answer: PromiseSettledResult<InvalidationResult> | undefined): boolean =>
+  answer?.status === "fulfilled" && answer.value.propagated;
+
+async function send(cache: Invalidating, target: InvalidationTarget): Promise<InvalidationResult> {
   if (target.kind === "key") return cache.invalidate(target.key);
   if (target.kind === "tag") return cache.invalidateTag(target.tag);
   return target.kind === "pattern" ? cache.invalidateMatching(target.pattern) : cache.invalidateAll();
@@ -44,7 +47,8 @@ function send(cache: Invalidating, target: InvalidationTarget): Promise<Invalida
  * Sends what is in an outbox, until it is empty or something could not be propagated, which then stays in the table and outlives this
  * process. Call it after each commit, and every few seconds in one process or all: sending twice is harmless.
  * @returns how many rows were sent and removed
- * @throws {CacheError} ERR_CACHE_INVALID_OPTION when `batchSize` is out of range; whatever the table or a closed cache throws
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION when `batchSize` is out of range, or when a row names what cannot be invalidated (an empty tag), which
+ * stays, while those beside it are sent and removed; whatever the table or a closed cache throws
  */
 export async function sendOutbox<Id>(
   outbox: Outbox<Id>,
@@ -55,10 +59,13 @@ export async function sendOutbox<Id>(
   let sent = 0;
   for (;;) {
     const rows = await outbox.next(batchSize);
-    const answers = await Promise.all(rows.map(async ({ id, target }) => ({ id, ...(await send(cache, target)) })));
-    const propagated = answers.filter((answer) => answer.propagated).map(({ id }) => id);
+    const answers = await Promise.allSettled(rows.map(({ target }) => send(cache, target)));
+    const propagated = rows.filter((_, index) => isPropagated(answers[index])).map(({ id }) => id);
     if (propagated.length > 0) await outbox.remove(propagated);
     sent += propagated.length;
+    // A row that no cache takes must not keep the others in the table: they would be sent again at every call, and what comes behind them never.
+    const refused = answers.find((answer) => answer.status === "rejected");
+    if (refused) throw refused.reason;
     if (rows.length < batchSize || propagated.length < rows.length) return sent;
   }
 }
