@@ -48,7 +48,7 @@ describe("renderTextTable", () => {
     );
   });
 
-  it("breaks headings, then leaves spreads out, where all columns fit side by side so", () => {
+  it("breaks headings, where all columns fit side by side so", () => {
     const wide = { ...table, columns: table.columns.map((column) => ({ ...column, title: `hits of a ${column.title} cache` })) };
     expect(
       renderTextTable(wide, { ...createTerminalStyle({}), width: 48 })
@@ -61,6 +61,26 @@ describe("renderTextTable", () => {
       "a peer 1.2.3  1.25M ±4% 0.10x      –",
       "  x = ratio to raw Map; ≈ = inside the noise",
     ]);
+  });
+
+  it("moves columns below before it leaves a figure without its noise", () => {
+    expect(renderTextTable(table, { ...createTerminalStyle({}), width: 40 }).split("\n")).toEqual([
+      "Hits",
+      "                 small [ops/s]",
+      "raw Map       12.4M ±4% 1.00x≈",
+      "a peer 1.2.3  1.25M ±4% 0.10x",
+      "",
+      "                large [ops/s]",
+      "raw Map       912k ±1% 1.00x≈",
+      "a peer 1.2.3     –",
+      "  x = ratio to raw Map; ≈ = inside the",
+      "    noise floor that the control row",
+      "    shows",
+      "  – a peer, large: has no large one",
+    ]);
+    const bare = renderTextTable(table, { ...createTerminalStyle({}), width: 26 });
+    expect(bare).not.toMatch(/±\d/);
+    expect(bare).toContain("± has no room");
   });
 
   it("never paints where nobody sees it, and fits a narrow terminal by moving columns below", () => {

@@ -156,6 +156,8 @@ function renderTarget(table: Table, target: Target, style: TerminalStyle): strin
   return lines.map(target.isMet ? style.good : style.bad);
 }
 
+const NO_SPREADS = "± has no room in so narrow a terminal: --html and --json have it";
+
 /** Widest first. */
 const NARROWINGS: readonly Narrowing[] = [
   { hasSpread: true, isHeadingWrapped: false },
@@ -163,13 +165,18 @@ const NARROWINGS: readonly Narrowing[] = [
   { hasSpread: false, isHeadingWrapped: true },
 ];
 
-/** A table in aligned text, as wide as the terminal and no wider: headings wrap first, spreads go next, then columns move below. */
+/**
+ * A table in aligned text, as wide as the terminal and no wider: headings wrap first, then columns move below. Spreads go last, and not unsaid:
+ * without its noise a figure says more than was measured.
+ */
 export function renderTextTable(table: Table, style: TerminalStyle): string {
   const nameWidth = longest(table.rows.map(nameOf));
-  const layouts = NARROWINGS.map((narrowing) => table.columns.map((column) => layOut(column, table.rows, narrowing)));
+  const [open, wrapped, bare] = NARROWINGS.map((narrowing) => table.columns.map((column) => layOut(column, table.rows, narrowing)));
   const widthOfAll = (columns: readonly LaidOutColumn[]): number => columns.reduce((sum, { width }) => sum + GAP.length + width, nameWidth);
-  const columns = layouts.find((laidOut) => widthOfAll(laidOut) <= style.width) ?? layouts.at(-1)!;
+  const fitsAlone = (column: LaidOutColumn): boolean => widthOfAll([column]) <= style.width;
+  const columns = widthOfAll(open!) <= style.width ? open! : wrapped!.every(fitsAlone) ? wrapped! : bare!;
   const blocks = intoBlocks(columns, nameWidth, style.width);
   const lines = blocks.flatMap((block, index) => [...(index > 0 ? [""] : []), ...renderBlock(table, block, nameWidth, style)]);
-  return [...wrapText(table.title, style.width).map(style.bold), ...lines, ...footnotes(table, style)].join("\n");
+  const unsaid = columns === bare && wrapped!.some(({ widths }) => widths.spread > 0) ? indented(NO_SPREADS, style).map(style.dim) : [];
+  return [...wrapText(table.title, style.width).map(style.bold), ...lines, ...unsaid, ...footnotes(table, style)].join("\n");
 }
