@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
+import { limitsSchema } from "../config/schema.ts";
 import { hashKey } from "../security/authenticator.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
@@ -12,7 +13,6 @@ const PREFIX = "larder_sk_";
 /** What an id looks like: PostgreSQL refuses others (a NUL in them), which would look as if it were away. */
 const UUID = /^[0-9a-f-]{36}$/;
 
-const positive = z.number().int().positive();
 const inputSchema = z
   .object({
     tenant: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/),
@@ -21,10 +21,7 @@ const inputSchema = z
       .max(200)
       .regex(/^[^\p{Cc}]*$/u)
       .default(""),
-    limits: z
-      .object({ requestsPerMinute: positive.optional(), tokensPerMinute: positive.optional(), concurrency: positive.optional() })
-      .strict()
-      .default({}),
+    limits: limitsSchema.default({}),
   })
   .strict();
 

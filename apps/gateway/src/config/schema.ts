@@ -114,11 +114,18 @@ const provider = z
   })
   .strict();
 
-const limits = z
+const positive = z.number().int().positive();
+/** Limits of whoever is counted: a key, or an address. */
+export const limitsSchema = z
   .object({
-    requestsPerMinute: z.number().int().positive().optional(),
-    tokensPerMinute: z.number().int().positive().optional(),
-    concurrency: z.number().int().positive().optional(),
+    requestsPerMinute: positive.optional().meta({
+      description: "In about the last sixty seconds: of all processes together where there is Redis, else of each by itself.",
+    }),
+    tokensPerMinute: positive.optional().meta({ description: "Counted as requests are; charged by what providers tell." }),
+    concurrency: positive.optional().meta({
+      description:
+        "Requests at a time, of each process by itself, be there Redis or not: several workers or machines let as many times more through.",
+    }),
   })
   .strict();
 
@@ -180,7 +187,7 @@ export const settingsSchema = z
       .max(100)
       .default([])
       .meta({ description: "Origins whose pages in browsers may use the API (CORS); * for all, where there are keys." }),
-    addressLimits: limits
+    addressLimits: limitsSchema
       .omit({ tokensPerMinute: true })
       .default({})
       .meta({ description: "Limits of each client address, whoever it says it is; IPv6 by its /64." }),
@@ -190,7 +197,11 @@ export const settingsSchema = z
       .default("larder"),
     workers: z
       .union([z.literal("auto"), z.coerce.number().int().min(1).max(256)], { error: "must be auto or a whole number from 1 to 256" })
-      .default(1),
+      .default(1)
+      .meta({
+        description:
+          "Processes on this machine; auto: one a core. Each has a cache of its own and, without Redis, counts limits by itself.",
+      }),
     coherenceSampleRate: z.coerce.number().min(0).max(1).default(0).meta({
       description:
         "Share of invalidations by key about which the other processes are asked whether they still hold something old; 0 asks about none.",
@@ -217,7 +228,7 @@ export const settingsSchema = z
     providers: z.record(name, provider).default({}),
     aliases: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}),
     routes: z.array(route).max(1000).default([]),
-    keyLimits: limits.default({}).meta({ description: "Limits of virtual keys, each where a key has none of its own." }),
+    keyLimits: limitsSchema.default({}).meta({ description: "Limits of virtual keys, each where a key has none of its own." }),
     normalizers: normalizers.optional(),
   })
   .strict();
