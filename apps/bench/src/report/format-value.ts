@@ -36,9 +36,15 @@ export function formatRatio(ratio: number): string {
 
 /** Half the distance between the quartiles, as a share of the median: `±3%`. Empty for a single sample. */
 export function formatSpread(cell: MeasuredCell): string {
-  if (cell.samples < 2 || cell.median === 0) return "";
+  const share = spreadOf(cell);
+  return share === undefined ? "" : `±${Math.round(share * 100)}%`;
+}
+
+/** Half the distance between the quartiles, as a share of the median; `undefined` for a single measurement. */
+export function spreadOf(cell: MeasuredCell): number | undefined {
+  if (cell.samples < 2 || cell.median === 0) return undefined;
   const share = Math.abs((cell.high - cell.low) / 2 / cell.median);
-  return Number.isFinite(share) ? `±${Math.round(share * 100)}%` : "";
+  return Number.isFinite(share) ? share : undefined;
 }
 
 /** `≈` behind a ratio that the noise floor cannot tell from 1. */

@@ -1,5 +1,5 @@
 import type { RunReport, ScenarioReport } from "../run-report.ts";
-import { formatDuration } from "./format-value.ts";
+import { formatDuration, spreadOf } from "./format-value.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 import { renderTextTable, wrapText } from "./text-table.ts";
 
@@ -22,5 +22,22 @@ export function renderSummary(report: RunReport, style: TerminalStyle): string {
   const counts = `${count("measured")} measured, ${count("unavailable")} not run, ${failed} failed`;
   const mode = report.quick ? "quick run: noisier than a full one" : "full run";
   const line = `${counts} in ${formatDuration(report.durationMs)} (${mode}; ${report.machine.cores} cores, Node ${report.machine.node})`;
-  return failed > 0 ? style.bad(line) : style.bold(line);
+  const closing = failed > 0 ? style.bad(line) : style.bold(line);
+  const noise = describeNoise(report);
+  return noise === undefined ? closing : `${wrapText(noise, style.width).map(style.bad).join("\n")}\n${closing}`;
+}
+
+/** A figure that spreads by more was taken on a machine with other work: of those of a quiet full run one in twenty does. */
+const NOISY_SPREAD = 0.25;
+/** Share of noisy figures from which a run is not to be believed. */
+const NOISY_SHARE = 0.25;
+
+/** What to think of a run on a busy machine; `undefined` for one that may be read as it is. */
+function describeNoise({ scenarios }: RunReport): string | undefined {
+  const tables = scenarios.flatMap(({ outcome }) => (outcome.status === "measured" ? outcome.result.tables : []));
+  const cells = tables.flatMap(({ rows }) => rows.flatMap((row) => Object.values(row.cells)));
+  const spreads = cells.flatMap((cell) => (cell.kind === "measured" ? (spreadOf(cell) ?? []) : []));
+  const noisy = spreads.filter((spread) => spread > NOISY_SPREAD).length;
+  if (noisy <= spreads.length * NOISY_SHARE) return undefined;
+  return `This machine was busy with something else: ${noisy} of ${spreads.length} figures spread by more than ${NOISY_SPREAD * 100} %. Run again when it is idle before you read anything into them.`;
 }
