@@ -1,7 +1,7 @@
 import { createCorroboration } from "./corroboration.ts";
 import { isEndpointEntry } from "./guard-endpoints.ts";
 import type { GuardInput } from "./guard-input.ts";
-import { guardLayer } from "./guard-layer.ts";
+import { type GuardVerdict, guardLayer } from "./guard-layer.ts";
 import type { GuardPolicy } from "./guard-policy.ts";
 import type { Sliced } from "./in-slices.ts";
 import { keepAbsentSources } from "./keep-absent-sources.ts";
@@ -92,6 +92,15 @@ function keepSource(outcome: ReadOutcome, { believed, pulse, held }: KnownSource
   };
 }
 
+/** Why a list is refused, in numbers. */
+function explainRefusal({ refused, quarantine }: GuardVerdict, { minModels }: GuardPolicy): string | undefined {
+  const entry = quarantine.find(({ reason, id }) => reason === refused && id === undefined);
+  if (!entry) return undefined;
+  const told = `${entry.offered ?? 0} offered, ${entry.kept ?? 0} served`;
+  const isOfModels = refused === "too-few" && entry.key.endsWith("#models");
+  return isOfModels ? `${told}: fewer than ${minModels} are no list (minModels of the policy or the source)` : told;
+}
+
 /** A source whose list has come: believed where the guards find nothing against it. */
 function judgeSource(
   outcome: ReadOutcome & { outcome: "read" },
@@ -106,6 +115,7 @@ function judgeSource(
   const { believed, held } = withSteadyAges(known, pulse.judgedAt, policy, input.now);
   const verdict = guardLayer({ ...input, source: name, reading, believed, missedRuns, doubted, quarantine: held, policy });
   const isAccepted = verdict.refused === undefined;
+  const detail = isAccepted ? undefined : explainRefusal(verdict, policy);
   return {
     isTaken: isAccepted,
     layer: isAccepted || believed ? verdict.layer : undefined,
@@ -123,6 +133,7 @@ function judgeSource(
       role,
       outcome: isAccepted ? "accepted" : "refused",
       ...(verdict.refused && { reason: verdict.refused }),
+      ...(detail !== undefined && { detail }),
       models: reading.models?.length ?? 0,
       providers: reading.providers?.length ?? 0,
       rejected: told<RejectedItem>(reading.rejected, (count) => ({ id: "…", problem: `${count} more` })),

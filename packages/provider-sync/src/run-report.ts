@@ -13,7 +13,7 @@ export interface SourceReport {
   readonly outcome: "accepted" | "refused" | "failed";
   /** Why it was refused or failed. */
   readonly reason?: QuarantineReason | SourceFailureReason;
-  /** The reason in words, without values. */
+  /** The reason in words and counts, without values. */
   readonly detail?: string;
   /** Models and providers that the list held. */
   readonly models: number;

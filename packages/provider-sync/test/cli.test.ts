@@ -162,7 +162,7 @@ describe("larder-sync", () => {
     expect(existsSync(database)).toBe(false);
     const failed = await cli(["--source", `openrouter=${writeModels(3)}`, "--database", database]);
     expect(failed.code).toBe(1);
-    expect(failed.out).toMatch(/refused[\s\S]*too-few/);
+    expect(failed.out).toMatch(/refused[\s\S]*too-few: \d+ offered, 0 served: fewer than 100/);
     const missing = await cli(["--source", `openrouter=${join(folder, "missing.json")}`, "--database", database]);
     expect(missing.out).toContain("ENOENT");
   });

@@ -257,7 +257,8 @@ describe("the guard of vanished models", () => {
     source.tell(listings(1000));
     await run();
     source.tell(listings(700));
-    expect(await run()).toMatchObject({ outcome: "failed", sources: [{ outcome: "refused", reason: "dropped-too-many" }], models: 1000 });
+    const refused = { outcome: "refused", reason: "dropped-too-many", detail: "700 offered, 1000 served" };
+    expect(await run()).toMatchObject({ outcome: "failed", sources: [refused], models: 1000 });
     expect(catalog.view.models.every((model) => model.status === "live")).toBe(true);
   });
 
@@ -496,7 +497,8 @@ describe("the policy", () => {
       return report;
     };
     source.tell(listings(5));
-    expect(await twice()).toMatchObject({ outcome: "failed", version: 0, models: 0, changes: [], quarantine: [] });
+    const few = { reason: "too-few", detail: "5 offered, 0 served: fewer than 100 are no list (minModels of the policy or the source)" };
+    expect(await twice()).toMatchObject({ outcome: "failed", version: 0, models: 0, changes: [], quarantine: [], sources: [few, {}] });
     expect(added).toEqual([]);
     source.tell(listings(200));
     expect(await twice()).toMatchObject({ outcome: "committed", models: 201 });

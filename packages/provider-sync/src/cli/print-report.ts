@@ -38,7 +38,7 @@ function formatSources(report: RunReport): string {
     source.providers,
     source.rejected.length,
     source.vanished,
-    source.detail ?? source.reason ?? "",
+    [source.outcome === "refused" && source.reason, source.detail].filter(Boolean).join(": "),
   ]);
   return formatTable(["source", "role", "outcome", "models", "providers", "rejected", "vanished", "why"], rows);
 }
