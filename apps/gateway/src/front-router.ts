@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AdminParts } from "./admin/admin-parts.ts";
 import { settingsJsonSchema } from "./config/read-settings.ts";
-import type { Settings } from "./config/schema.ts";
 import { findAsset } from "./dashboard/assets.ts";
 import { HttpError } from "./http/http-error.ts";
 import { NodeExchange } from "./http/node-exchange.ts";
@@ -14,7 +13,6 @@ import type { Metrics } from "./telemetry/metrics.ts";
 /** What stands beside the API. */
 export interface FrontRouterOptions {
   readonly admin: AdminParts;
-  readonly settings: Settings;
   readonly metrics: Metrics;
   readonly adminListener: NodeListener;
 }
@@ -59,12 +57,8 @@ async function route(options: FrontRouterOptions, request: IncomingMessage, resp
 }
 
 /** Loopback without keys is open to programs on this machine; a page in a browser is kept out of the administration there, too. */
-function routeAdmin(
-  { admin, settings, adminListener }: FrontRouterOptions,
-  path: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-): void {
+function routeAdmin({ admin, adminListener }: FrontRouterOptions, path: string, request: IncomingMessage, response: ServerResponse): void {
+  const { settings } = admin.parts;
   if (authModeOf(settings) === "none" && isLoopback(settings.host) && !isLocal(admin, request, response)) return;
   if (path !== "/admin/cache/import") {
     if (request.headers["transfer-encoding"] !== undefined) {
@@ -96,11 +90,8 @@ function sendReadiness({ admin }: FrontRouterOptions, response: ServerResponse):
   sendJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : report.isDraining ? "draining" : "starting", ...report });
 }
 
-async function sendMetrics(
-  { admin, settings, metrics }: FrontRouterOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function sendMetrics({ admin, metrics }: FrontRouterOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { settings } = admin.parts;
   const isOpen = settings.metricsToken === undefined && isLoopback(settings.host);
   if (isOpen && !isLocal(admin, request, response)) return;
   const token = tokenOf(new NodeExchange(request, response)) ?? "";

@@ -197,7 +197,7 @@ async function openFront(ground: Ground, services: Services, options: StartOptio
   const { adminToken } = secrets;
   const admin: AdminParts = { parts, store, sealer, guard, directory, authenticator, sync: sync.control, adminToken, survey, health };
   const adminListener = getRequestListener(createAdminApp(admin).fetch, { overrideGlobalObjects: false });
-  const other = createFrontRouter({ admin, settings, metrics, adminListener });
+  const other = createFrontRouter({ admin, metrics, adminListener });
   const origins = new AllowedOrigins(settings.allowedOrigins);
   return { server: new GatewayServer({ api, other, bodyTimeoutMs: settings.bodyTimeout, origins }), health };
 }

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { bearerIn } from "../security/authenticator.ts";
 import { equalSecrets } from "../security/digest.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { cacheRoutes } from "./cache-routes.ts";
@@ -17,9 +18,7 @@ import { transferRoutes } from "./transfer-routes.ts";
 export function createAdminApp(admin: AdminParts): Hono {
   const app = new Hono();
   app.use("*", async (context, next) => {
-    const authorization = context.req.header("authorization") ?? "";
-    const token = /^bearer /i.test(authorization) ? authorization.slice(7).trim() : "";
-    if (!equalSecrets(token, admin.adminToken)) {
+    if (!equalSecrets(bearerIn(context.req.header("authorization")) ?? "", admin.adminToken)) {
       context.header("www-authenticate", "Bearer");
       return refuse(context, 401, "The admin token is missing or wrong: send it as `Authorization: Bearer <token>`.");
     }

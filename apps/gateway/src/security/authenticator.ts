@@ -81,7 +81,7 @@ export class Authenticator {
       if (this.#isLocalOnly) checkLocal(exchange, this.#trust, this.#origins);
       return ANYONE;
     }
-    const bearer = bearerOf(exchange);
+    const bearer = bearerIn(exchange.header("authorization"));
     const token = bearer ?? tokenOf(exchange);
     if (token === undefined) throw unauthorized("No API key was sent: use the Authorization header, as `Bearer <key>`, or x-api-key.");
     if (this.#mode === "passthrough")
@@ -128,13 +128,16 @@ function unauthorized(message: string): HttpError {
 /** The caller's key. Anthropic's client sends one of the two, depending on its version. */
 export function tokenOf(exchange: Exchange): string | undefined {
   const authorization = exchange.header("authorization");
-  if (authorization && /^bearer /i.test(authorization)) return bearerOf(exchange);
-  return exchange.header("x-api-key")?.trim() || undefined;
+  return isBearer(authorization) ? bearerIn(authorization) : exchange.header("x-api-key")?.trim() || undefined;
 }
 
-function bearerOf(exchange: Exchange): string | undefined {
-  const authorization = exchange.header("authorization");
-  return authorization && /^bearer /i.test(authorization) ? authorization.slice(7).trim() || undefined : undefined;
+/** The token of an `Authorization` header; `undefined` when it holds none. */
+export function bearerIn(authorization: string | undefined): string | undefined {
+  return isBearer(authorization) ? authorization.slice("bearer ".length).trim() || undefined : undefined;
+}
+
+function isBearer(authorization: string | undefined): authorization is string {
+  return authorization !== undefined && /^bearer /i.test(authorization);
 }
 
 /**

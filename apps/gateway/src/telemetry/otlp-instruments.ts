@@ -60,10 +60,10 @@ function observeCounters(otel: OtelMeter, sources: () => InstrumentSources): voi
     });
   };
   counter("larder.cache.requests", "Answered requests by endpoint and what the cache did.", "{request}", (meter) =>
-    [...meter.requests].map(([labels, count]) => {
-      const at = labels.lastIndexOf(" ");
-      return [count, { "larder.endpoint": labels.slice(0, at), "larder.cache.verdict": labels.slice(at + 1) }];
-    }),
+    byEndpoint(meter.requests, "larder.cache.verdict"),
+  );
+  counter("larder.cache.not_stored", "Answers told to callers and not kept, by why.", "{answer}", (meter) =>
+    byEndpoint(meter.refusals, "larder.cache.reason"),
   );
   counter("larder.cache.saved.tokens", "Tokens that hits have saved.", "{token}", (meter) => [
     [meter.savedInputTokens, { "gen_ai.token.type": "input" }],
@@ -71,6 +71,14 @@ function observeCounters(otel: OtelMeter, sources: () => InstrumentSources): voi
   ]);
   counter("larder.cache.saved.cost", "Dollars that hits have saved, by the catalog's prices.", "{USD}", (meter) => [[meter.savedUsd, {}]]);
   counter("larder.cache.saved.duration", "Waiting for providers that hits have saved.", "s", (meter) => [[meter.savedMs / 1000, {}]]);
+}
+
+/** Counts under two words, of which the endpoint is the first. */
+function byEndpoint(counts: ReadonlyMap<string, number>, second: string): Array<readonly [number, Attributes]> {
+  return [...counts].map(([labels, count]) => {
+    const at = labels.lastIndexOf(" ");
+    return [count, { "larder.endpoint": labels.slice(0, at), [second]: labels.slice(at + 1) }] as const;
+  });
 }
 
 /** The cache itself, as its statistics tell it. */
