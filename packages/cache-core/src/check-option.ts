@@ -80,8 +80,8 @@ export function checkTags(tags: unknown): readonly string[] {
   return tags as readonly string[];
 }
 
-/** Passes a function. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
-export function checkFunction<F>(name: string, value: F): F {
-  if (typeof value !== "function") refuse(name, value, "a function");
+/** Passes a function. `whose`: what has one. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkFunction<F>(name: string, value: F, whose = ""): F {
+  if (typeof value !== "function") refuse(name, value, `a function${whose}`);
   return value;
 }

@@ -58,14 +58,14 @@ export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredC
   checkOptions(options);
   const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
   const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
-  if (l2) checkFunction("l2.reserve", l2.reserve);
-  if (bus) checkFunction("bus.join", bus.join);
+  if (l2) checkFunction("l2.reserve", l2.reserve, " of a FencedStore such as RedisCache");
+  if (bus) checkFunction("bus.join", bus.join, " of an InvalidationBus");
   const namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
   if (l2 && l2.namespace !== namespace) {
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
   }
   // A name that neither a Map nor a Redis client has.
-  checkFunction("l1.lookup", l1?.lookup);
+  checkFunction("l1.lookup", l1?.lookup, " of a SyncCache such as MemoryCache");
   return {
     l1,
     l2,

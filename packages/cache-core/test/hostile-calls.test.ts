@@ -110,8 +110,10 @@ describe("arguments of another kind", () => {
   it("are refused as tiers and bus by the constructor, which names them", () => {
     const l1 = new NaiveCache<never>({ clock: new ManualClock() });
     const make = (options: object) => () => new TieredCache(options as TieredCacheOptions<unknown>);
-    expect(make({ l1: new Map() })).toThrow("l1.lookup must be a function");
-    expect(make({ l1, l2: new NaiveCache({ clock: new ManualClock() }) })).toThrow("l2.reserve must be a function");
+    expect(make({ l1: new Map() })).toThrow("l1.lookup must be a function of a SyncCache such as MemoryCache, got undefined");
+    expect(make({ l1, l2: new NaiveCache({ clock: new ManualClock() }) })).toThrow(
+      "l2.reserve must be a function of a FencedStore such as RedisCache, got undefined",
+    );
     expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
     for (const bare of [l1.get, 500, null]) expect(make(bare as unknown as object)).toThrow("options must be an object such as");
   });
