@@ -109,6 +109,8 @@ describe("traces", () => {
       "GET",
     ]);
     expect(calls[0]?.events).toEqual(["larder.first_chunk"]);
+    expect(calls.map((span) => span.attributes["gen_ai.request.stream"])).toEqual([true, false, false, false, false, false, undefined]);
+    expect(calls.map((span) => typeof span.attributes["gen_ai.response.time_to_first_chunk"]).indexOf("number")).toBe(0);
     expect(calls.map((span) => span.attributes["gen_ai.usage.input_tokens"])).toEqual([
       11,
       11,
@@ -120,6 +122,23 @@ describe("traces", () => {
     ]);
     const passed = collector.spans.filter((span) => span.kind === SERVER).at(-1);
     expect(passed?.attributes).toMatchObject({ "http.route": "/v1/*", "url.path": "/v1/files" });
+  });
+
+  it("tell apart what came from the provider's prompt cache, and what went there", async () => {
+    const { post, upstream } = await startWatched();
+    upstream.behaviour = (_seen, response) => {
+      const usage = { input_tokens: 3, cache_read_input_tokens: 40, cache_creation_input_tokens: 5, output_tokens: 7 };
+      const message = { id: "msg", type: "message", role: "assistant", model: "m", content: [], stop_reason: "end_turn", usage };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(message));
+      return true;
+    };
+    await (await post("/v1/messages", { model: "m", max_tokens: 9, messages: [{ role: "user", content: "cached there" }] })).text();
+    await stop();
+    expect(collector.spans.find((span) => span.kind === CLIENT)?.attributes).toMatchObject({
+      "gen_ai.usage.input_tokens": 48,
+      "gen_ai.usage.cache_read.input_tokens": 40,
+      "gen_ai.usage.cache_creation.input_tokens": 5,
+    });
   });
 
   it("tell a provider's failure and its retries, and never what the provider says", async () => {

@@ -1,5 +1,6 @@
 import type { Endpoint } from "@larder/cache-core/keys";
 import type { Attributes } from "@opentelemetry/api";
+import type { TokenUsage } from "../answers/family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/json.ts";
 import type { Provider } from "../upstream/provider.ts";
 
@@ -86,6 +87,16 @@ export function responseAttributes(answer: JsonObject): Attributes {
   const reasons = finishReasons(answer);
   if (reasons.length > 0) attributes["gen_ai.response.finish_reasons"] = reasons;
   return attributes;
+}
+
+/** What a call has cost; what came from the provider's prompt cache, or went there, only where there is such. */
+export function usageAttributes({ inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens }: TokenUsage): Attributes {
+  return {
+    "gen_ai.usage.input_tokens": inputTokens,
+    "gen_ai.usage.output_tokens": outputTokens,
+    ...(cacheReadTokens === undefined ? {} : { "gen_ai.usage.cache_read.input_tokens": cacheReadTokens }),
+    ...(cacheWriteTokens === undefined ? {} : { "gen_ai.usage.cache_creation.input_tokens": cacheWriteTokens }),
+  };
 }
 
 /** Chat and completions tell a reason per choice, Anthropic a `stop_reason`, Responses a status with details. */

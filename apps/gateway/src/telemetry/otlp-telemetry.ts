@@ -1,7 +1,7 @@
 import type { Attributes, Context, Span, TextMapPropagator, Tracer } from "@opentelemetry/api";
 import type { Exchange } from "../http/exchange.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { cut, OPERATIONS, providerName, requestAttributes, responseAttributes, serverAttributes } from "./gen-ai.ts";
+import { cut, OPERATIONS, providerName, requestAttributes, responseAttributes, serverAttributes, usageAttributes } from "./gen-ai.ts";
 import type { OtlpInstruments } from "./otlp-instruments.ts";
 import type { CallDescription, CallResult, CallTrace, RequestTrace, Telemetry } from "./telemetry.ts";
 import { TracedExchange } from "./traced-exchange.ts";
@@ -137,7 +137,8 @@ class OtlpCallTrace implements CallTrace {
     };
     const name = operation ? `${operation} ${model}`.trim() : call.method;
     this.#span = tracer.startSpan(name, { kind: api.SpanKind.CLIENT, attributes: this.#metricAttributes }, parent);
-    if (this.#span.isRecording()) this.#span.setAttributes({ ...requestAttributes(call.body), "larder.stream": call.isStream });
+    if (this.#span.isRecording() && operation)
+      this.#span.setAttributes({ ...requestAttributes(call.body), "gen_ai.request.stream": call.isStream });
     const headers: Record<string, string> = {};
     propagator.inject(api.trace.setSpan(parent, this.#span), headers, api.defaultTextMapSetter);
     this.headers = headers;
@@ -148,6 +149,7 @@ class OtlpCallTrace implements CallTrace {
     this.#hasChunk = true;
     const seconds = this.#seconds;
     this.#span.addEvent("larder.first_chunk");
+    this.#span.setAttribute("gen_ai.response.time_to_first_chunk", seconds);
     this.#parts.instruments?.firstChunk(seconds, this.#metricAttributes);
   }
 
@@ -162,7 +164,7 @@ class OtlpCallTrace implements CallTrace {
     this.#span.setAttributes({
       ...told,
       ...(status === undefined ? {} : { "http.response.status_code": status }),
-      ...(usage ? { "gen_ai.usage.input_tokens": usage.inputTokens, "gen_ai.usage.output_tokens": usage.outputTokens } : {}),
+      ...(usage ? usageAttributes(usage) : {}),
     });
     this.#end(usage);
   }
