@@ -46,7 +46,9 @@ export function fromEpochSeconds(value: number | null | undefined): number | und
 /** Epoch milliseconds from an ISO date or month; unknown for anything else. */
 export function fromIsoDate(value: string | null | undefined): number | undefined {
   if (!value || !/^\d{4}-\d{2}/.test(value)) return undefined;
-  const at = Date.parse(value);
+  // A time without a zone would be read in the machine's own, and each machine of a fleet make another version of the same list.
+  const isWithoutZone = /\d[T ]\d/.test(value) && !/(?:Z|[+-]\d{2}:?\d{2})$/i.test(value);
+  const at = Date.parse(isWithoutZone ? `${value}Z` : value);
   return Number.isNaN(at) ? undefined : at;
 }
 

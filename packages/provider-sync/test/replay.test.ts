@@ -89,7 +89,8 @@ describe.skipIf(!hasPayloads).each([
     const { runs, refused } = (await replayed) as Replay;
     expect(runs).toBe(lists);
     expect(refused).toEqual([]);
-  });
+    // The first test of a series waits for its replay, some seconds of work.
+  }, 60_000);
 
   it("holds back every labelled incident on the day it came (recall 1) and lets every return to the last good price pass", async () => {
     const { raised } = (await replayed) as Replay;

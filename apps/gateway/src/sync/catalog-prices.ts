@@ -63,33 +63,40 @@ function ratesFor({ tiers }: Tariff, { inputTokens }: TokenUsage): Rates {
   return rates;
 }
 
-/** Millionths of dollars. Parts are told beside their sum, and not always of the same request: together they are never more than it. */
+/** Millionths of dollars. */
 function costOfTokens(rates: Rates, usage: TokenUsage): number {
-  const { cacheReadTokens = 0, cacheWriteTokens = 0, cacheWriteLongTokens = 0, inputAudioTokens = 0, inputImageTokens = 0 } = usage;
-  const { outputAudioTokens = 0, outputImageTokens = 0, reasoningTokens = 0 } = usage;
-  return (
-    share(usage.inputTokens, rates.input, [
-      [cacheReadTokens, rates.cacheRead],
-      [cacheWriteLongTokens, rates.cacheWriteLong],
-      [cacheWriteTokens - cacheWriteLongTokens, rates.cacheWrite],
-      [inputAudioTokens, rates.inputAudio],
-      [inputImageTokens, rates.inputImage],
-    ]) +
-    share(usage.outputTokens, rates.output, [
-      [outputAudioTokens, rates.outputAudio],
-      [outputImageTokens, rates.outputImage],
-      [reasoningTokens, rates.reasoning],
-    ])
-  );
+  return costOfInput(rates, usage) + costOfOutput(rates, usage);
 }
 
-function share(tokens: number, rate: number, parts: ReadonlyArray<readonly [tokens: number, rate: number]>): number {
-  let rest = tokens;
-  let cost = 0;
-  for (const [told, own] of parts) {
-    const counted = Math.min(Math.max(0, told), rest);
-    rest -= counted;
-    cost += counted * own;
-  }
-  return cost + rest * rate;
+function costOfInput(rates: Rates, usage: TokenUsage): number {
+  const { cacheReadTokens, cacheWriteTokens = 0, cacheWriteLongTokens = 0, inputAudioTokens, inputImageTokens } = usage;
+  let rest = usage.inputTokens;
+  const read = partOf(rest, cacheReadTokens);
+  rest -= read;
+  const kept = partOf(rest, cacheWriteLongTokens);
+  rest -= kept;
+  const written = partOf(rest, cacheWriteTokens - cacheWriteLongTokens);
+  rest -= written;
+  const sound = partOf(rest, inputAudioTokens);
+  rest -= sound;
+  const images = partOf(rest, inputImageTokens);
+  rest -= images;
+  const cached = read * rates.cacheRead + kept * rates.cacheWriteLong + written * rates.cacheWrite;
+  return cached + sound * rates.inputAudio + images * rates.inputImage + rest * rates.input;
+}
+
+function costOfOutput(rates: Rates, { outputTokens, outputAudioTokens, outputImageTokens, reasoningTokens }: TokenUsage): number {
+  let rest = outputTokens;
+  const sound = partOf(rest, outputAudioTokens);
+  rest -= sound;
+  const images = partOf(rest, outputImageTokens);
+  rest -= images;
+  const thought = partOf(rest, reasoningTokens);
+  rest -= thought;
+  return sound * rates.outputAudio + images * rates.outputImage + thought * rates.reasoning + rest * rates.output;
+}
+
+/** Parts are told beside their sum, and not always of the same request: together they are never more than it. */
+function partOf(rest: number, told = 0): number {
+  return Math.min(Math.max(0, told), rest);
 }
