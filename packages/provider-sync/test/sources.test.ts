@@ -302,6 +302,22 @@ describe("LiteLLM's price map", () => {
     });
     expect(models?.[3]?.retiresAt).toBe(Date.parse("2026-06-01"));
   });
+
+  it("has the prices of the first range of a seller who sells by ranges, and tiers of the others", async () => {
+    const ranged = (tiered_pricing: unknown): object => ({ litellm_provider: "dashscope", mode: "chat", tiered_pricing });
+    const first = { range: [0, 256_000], input_cost_per_token: 4e-7, output_cost_per_token: 1.2e-6 };
+    const second = { range: [256_000, 1_000_000], input_cost_per_token: "1.2e-6", output_cost_per_token: {} };
+    const { models } = await read(litellmPrices(), {
+      "dashscope/a": ranged([second, first, "of another shape", { range: [] }]),
+      "dashscope/b": { ...ranged([first]), input_cost_per_token: 9e-7 },
+      "dashscope/c": ranged("?"),
+    });
+    expect(models?.map(({ usdPerMillion, priceTiers }) => [usdPerMillion, priceTiers])).toEqual([
+      [{ input: 0.4, output: 1.2 }, [{ aboveTokens: 256_000, usdPerMillion: { input: 1.2, output: Number.NaN } }]],
+      [{ input: 0.9, output: 1.2 }, undefined],
+      [{}, undefined],
+    ]);
+  });
 });
 
 describe("an OpenAI-compatible server", () => {

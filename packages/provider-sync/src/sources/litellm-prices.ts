@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { finishInTurns } from "../in-slices.ts";
-import type { ModelKind, ModelListing, PriceTier, TokenPriceField } from "../model-listing.ts";
-import { compact, fromIsoDate, looseFlag, looseNumber, loosePrice, looseText, sortedUnique, tokenCount } from "../normalize.ts";
+import type { ModelKind, ModelListing, PriceTier, TokenPriceField, TokenPrices } from "../model-listing.ts";
+import { compact, fromIsoDate, looseFlag, looseList, looseNumber, loosePrice, looseText, sortedUnique, tokenCount } from "../normalize.ts";
 import { parseItemsInSlices, parseShape } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
@@ -33,6 +33,7 @@ const model = z
     supports_audio_input: looseFlag,
     supports_audio_output: looseFlag,
     supports_pdf_input: looseFlag,
+    tiered_pricing: looseList(z.looseObject({ range: z.array(z.number()).min(1) })),
   })
   .refine((raw) => raw.litellm_provider !== undefined, { path: ["litellm_provider"] });
 
@@ -75,7 +76,7 @@ function priceOf(value: unknown): number | undefined {
   return parsed.success ? fromUsdPerToken(parsed.data) : Number.NaN;
 }
 
-function tokenPrices(raw: Raw): { [field in TokenPriceField]?: number } {
+function tokenPrices(raw: Readonly<Record<string, unknown>>): { [field in TokenPriceField]?: number } {
   const prices: { [field in TokenPriceField]?: number } = {};
   for (const [name, field] of TOKEN_FIELDS) {
     const price = priceOf(raw[name]);
@@ -84,9 +85,18 @@ function tokenPrices(raw: Raw): { [field in TokenPriceField]?: number } {
   return definedPrices(prices);
 }
 
-/** `input_cost_per_token_above_200k_tokens` and its like. */
+/** Prices by ranges of the input's length, as some sellers have them: those from the first token, and those of longer inputs. */
+function rangesOf({ tiered_pricing: ranges = [] }: Raw): ReadonlyArray<readonly [fromTokens: number, prices: TokenPrices]> {
+  return ranges.map((told) => [told.range[0] ?? 0, tokenPrices(told)]);
+}
+
+/** `input_cost_per_token_above_200k_tokens` and its like, and ranges. */
 function tiersOf(raw: Raw): PriceTier[] {
   const byLength = new Map<number, { [field in TokenPriceField]?: number }>();
+  for (const [fromTokens, prices] of rangesOf(raw)) {
+    const aboveTokens = tokenCount(fromTokens);
+    if (aboveTokens !== undefined) byLength.set(aboveTokens, prices);
+  }
   for (const name of Object.keys(raw)) {
     const tier = /^(.+)_above_(\d+)k_tokens$/.exec(name);
     const field = tier && TOKEN_FIELDS.get(tier[1] ?? "");
@@ -110,8 +120,9 @@ function pricesOf(raw: Raw): Pick<ModelListing, "usdPerMillion" | "usdPerUnit" |
     inputImage: unitPrice(raw.input_cost_per_image),
     outputImage: unitPrice(raw.output_cost_per_image),
   });
+  const first = rangesOf(raw).find(([fromTokens]) => fromTokens === 0)?.[1];
   return {
-    usdPerMillion: tokenPrices(raw),
+    usdPerMillion: definedPrices({ ...first, ...tokenPrices(raw) }),
     ...(Object.keys(usdPerUnit).length > 0 && { usdPerUnit }),
     ...(priceTiers.length > 0 && { priceTiers }),
   };
