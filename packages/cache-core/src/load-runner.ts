@@ -10,6 +10,7 @@ import type { Generations } from "./generations.ts";
 import type { BackendCall } from "./invalidation.ts";
 import type { InvalidationMarks } from "./invalidation-marks.ts";
 import type { LoadPolicy } from "./load-policy.ts";
+import type { Proof } from "./proof.ts";
 import type { RandomSource } from "./random.ts";
 import { type Loaded, runLoad } from "./run-load.ts";
 import type { MutableCounters } from "./stats.ts";
@@ -29,8 +30,7 @@ export interface LoadRunnerOptions<V> {
   readonly generations: Generations;
   readonly marks: InvalidationMarks;
   readonly counters: MutableCounters;
-  /** As of when what the second tier answers is known to be current, by when it was asked: see `Proof.asOf`. */
-  readonly asOf: (askedAt: number) => number;
+  readonly proof: Proof;
   readonly backendBudgetMs: number;
   /** Whether the second tier must not be read for a key: an invalidation by this process has not reached it yet. */
   readonly isBypassed: (key: string) => boolean;
@@ -76,6 +76,7 @@ export class LoadRunner<V> {
 
   async #runBehind(l2: FencedStore<V>, request: LoadRequest<V>): Promise<V | undefined> {
     const call = this.createCall(request.flight.cancellation);
+    const askedAt = this.#options.clock.now();
     if (request.reason === "miss" || request.reason === "stale") {
       let entry: StoreEntry<V> | undefined;
       try {
@@ -83,7 +84,7 @@ export class LoadRunner<V> {
       } catch (error) {
         this.pardon(error, call.signal);
       }
-      const found = this.#take(request, entry);
+      const found = this.#take(request, entry, askedAt);
       if (found) return found.value;
     }
     // An invalidation may have come meanwhile: a reservation made now would carry the new fence and let the old flight's value through.
@@ -108,12 +109,25 @@ export class LoadRunner<V> {
     this.#options.counters.errors += 1;
   }
 
-  /** Puts an entry of the second tier into the first, if nothing was invalidated since `flight` was captured. */
-  adopt(flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "capturedAt" | "isDetached">, found: StoreEntry<V>): StoredEntry<V> {
-    const now = this.#options.clock.now();
+  /**
+   * Puts an entry of the second tier into the first, if nothing was invalidated since `flight` was captured.
+   *
+   * The tier has judged it as of when it read it, and its answer may have lain in a process that stood still since, which is late with its deadlines as
+   * well: beyond the time for which it may be served from memory, and the time that it may be under way, it is no answer any more (found by the
+   * simulator: `answer-slept-through-an-invalidation.json`).
+   * @returns the entry; `undefined` when it came too late
+   */
+  adopt(
+    flight: Pick<Flight<V>, "key" | "generation" | "epoch" | "capturedAt" | "isDetached">,
+    found: StoreEntry<V>,
+    askedAt: number,
+  ): StoredEntry<V> | undefined {
+    const { clock, proof, backendBudgetMs } = this.#options;
+    const now = clock.now();
+    if (!proof.covers(askedAt, now - backendBudgetMs)) return undefined;
     const entry: StoredEntry<V> = {
       value: found.value,
-      capturedAt: this.#options.asOf(flight.capturedAt),
+      capturedAt: proof.asOf(flight.capturedAt),
       storedAt: now - found.ageMs,
       staleAt: now + found.freshMs,
       expiresAt: now + found.remainingMs,
@@ -126,9 +140,9 @@ export class LoadRunner<V> {
   }
 
   /** Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it as stale. */
-  #take({ flight, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined): Found<V> | undefined {
-    if (!found) return undefined;
-    const entry = this.adopt(flight, found);
+  #take({ flight, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined, askedAt: number): Found<V> | undefined {
+    const entry = found && this.adopt(flight, found, askedAt);
+    if (!entry) return undefined;
     if (found.freshMs > 0) return entry;
     if (flight.isDetached) return undefined;
     flight.stale = entry;
@@ -146,9 +160,11 @@ export class LoadRunner<V> {
     call: BackendCall,
   ): Promise<{ readonly reservation?: Reservation<V> | undefined; readonly found?: Found<V> }> {
     const { flight, policy, reason } = request;
+    const { clock } = this.#options;
     let wantsLease = policy.singleFlight === "fleet" && reason !== "forced";
     for (let round = 1; ; round += 1) {
       let reservation: Reservation<V> | undefined;
+      const askedAt = clock.now();
       try {
         reservation = await l2.reserve(flight.key, wantsLease, call);
       } catch (error) {
@@ -156,7 +172,8 @@ export class LoadRunner<V> {
       }
       if (!reservation) return {};
       const isWanted = reason === "miss" || reason === "stale";
-      const found = isWanted && reservation.entry && reservation.entry.freshMs > 0 ? this.#take(request, reservation.entry) : undefined;
+      const found =
+        isWanted && reservation.entry && reservation.entry.freshMs > 0 ? this.#take(request, reservation.entry, askedAt) : undefined;
       if (found) {
         if (reservation.lease === "owned") this.#options.trackWrite(l2.release(reservation, "not-stored"));
         return { found };

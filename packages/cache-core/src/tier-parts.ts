@@ -33,7 +33,6 @@ export function createTierParts<V>(settings: TieredCacheSettings<V>): TierParts<
     ...shared,
     random,
     backendBudgetMs,
-    asOf: (askedAt) => proof.asOf(askedAt),
     isBypassed: (key) => desk.covers(key),
     followWithLoad: (key, entry) => flights.followWithLoad(key, entry),
     trackWrite: (write) => writes.add(write),

@@ -42,7 +42,9 @@ export class TierReader<V> {
     } catch (error) {
       runner.pardon(error);
     }
-    return found && { status: found.freshMs > 0 ? "hit" : "stale", entry: runner.adopt(captured, found) };
+    if (!found) return undefined;
+    const entry = runner.adopt(captured, found, captured.capturedAt);
+    return entry && { status: found.freshMs > 0 ? "hit" : "stale", entry };
   }
 
   /** Whether the second tier has a live entry. */
