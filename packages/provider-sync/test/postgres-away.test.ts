@@ -1,7 +1,7 @@
-import { startFaultProxy } from "@larder/cache-testing";
+import { startFaultProxy, uniquePrefix } from "@larder/cache-testing";
 import postgres from "postgres";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { syncOnce } from "../src/index.ts";
+import { type SnapshotStore, syncOnce } from "../src/index.ts";
 import { createPostgresStore, openPostgresDatabase, type PostgresStoreOptions } from "../src/postgres.ts";
 import type { SqlDatabase } from "../src/sql/sql-database.ts";
 import { listings, ScriptedSource } from "./support/listings.ts";
@@ -103,6 +103,41 @@ describe.each(["repeatable read", "serializable"])("a PostgreSQL whose transacti
       stores.map((store, index) => syncOnce({ sources: [new ScriptedSource(listings(100 + index), `source-${index}`)], store })),
     );
     expect(reports.map(({ outcome, version }) => [outcome, version]).sort()).toEqual([1, 2, 3].map((version) => ["committed", version]));
+  });
+});
+
+describe("a PostgreSQL role that may not create tables", () => {
+  /** Opens a store as a new role with these rights on the tables that are there. */
+  async function withRole(rights: string, work: (store: SnapshotStore) => Promise<void>): Promise<void> {
+    const role = uniquePrefix("role").replaceAll("-", "_");
+    const admin = postgres(database.address, { max: 1, onnotice: () => {} });
+    await admin.unsafe(`REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
+    try {
+      await admin.unsafe(`GRANT ${rights} ON ALL TABLES IN SCHEMA public TO ${role}`);
+      const url = new URL(database.address);
+      [url.username, url.password] = [role, role];
+      const store = await createPostgresStore({ url: url.href });
+      await work(store).finally(() => store.close());
+    } finally {
+      await admin.unsafe(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      await admin.end();
+    }
+  }
+  const source = new ScriptedSource(listings(120));
+
+  it("opens the store of a schema that is up to date, and syncs where it may write", async () => {
+    await syncOnce({ sources: [source], store: await database.openStore() });
+    await withRole("SELECT, INSERT, UPDATE, DELETE", async (store) => {
+      expect(await syncOnce({ sources: [new ScriptedSource(listings(121))], store })).toMatchObject({ outcome: "committed", version: 2 });
+    });
+  });
+
+  it("reads a catalog where it may read alone, and a sync fails and says so", async () => {
+    await syncOnce({ sources: [source], store: await database.openStore() });
+    await withRole("SELECT", async (store) => {
+      expect(await store.latest()).toMatchObject({ version: 1, modelCount: 120 });
+      expect(await syncOnce({ sources: [source], store })).toMatchObject({ outcome: "failed", error: expect.stringContaining("42501") });
+    });
   });
 });
 

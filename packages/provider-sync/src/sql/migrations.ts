@@ -35,20 +35,39 @@ export async function writeMeta(query: SqlQuery, key: string, value: string): Pr
   ]);
 }
 
-/** Brings the schema up to date, in one transaction; processes that start together do it one after the other. @returns the lineage */
-export function migrate(database: SqlDatabase, newLineage: () => string): Promise<string> {
+/** The version of the schema that is there. @throws {CacheError} ERR_CACHE_BACKEND when it is of a later release */
+async function appliedSchema(query: SqlQuery): Promise<number> {
+  const applied = Number((await readMeta(query, "schema")) ?? 0);
+  if (applied <= migrations.length) return applied;
+  const told = `the database has schema ${applied} of a later release; this one knows ${migrations.length}`;
+  throw new CacheError("ERR_CACHE_BACKEND", told, { retryable: false });
+}
+
+/** The lineage of a database whose schema is up to date; `undefined` when there is something to do. */
+async function currentLineage({ query }: SqlDatabase): Promise<string | undefined> {
+  try {
+    return (await appliedSchema(query)) === migrations.length ? await readMeta(query, "lineage") : undefined;
+  } catch (error) {
+    // A later release, or no answer. Anything else may be that there are no tables yet.
+    if (CacheError.is(error)) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * Brings the schema up to date, in one transaction; processes that start together do it one after the other. Where it is up to date nothing
+ * is written: a role that may not create tables, or only read, and a standby that nobody writes to can be opened as well.
+ * @returns the lineage
+ */
+export async function migrate(database: SqlDatabase, newLineage: () => string): Promise<string> {
+  return (await currentLineage(database)) ?? createSchema(database, newLineage);
+}
+
+function createSchema(database: SqlDatabase, newLineage: () => string): Promise<string> {
   const types = database.dialect === "postgres" ? { bytes: "BYTEA", long: "BIGINT" } : { bytes: "BLOB", long: "INTEGER" };
   return database.transaction(async (query) => {
     await query(META);
-    const applied = Number((await readMeta(query, "schema")) ?? 0);
-    if (applied > migrations.length)
-      throw new CacheError(
-        "ERR_CACHE_BACKEND",
-        `the database has schema ${applied} of a later release; this one knows ${migrations.length}`,
-        {
-          retryable: false,
-        },
-      );
+    const applied = await appliedSchema(query);
     for (const statements of migrations.slice(applied)) {
       for (const statement of statements) await query(statement.replaceAll("{bytes}", types.bytes).replaceAll("{long}", types.long));
     }
