@@ -14,7 +14,7 @@ export interface CompressionOptions {
   readonly method?: CompressionMethod | "auto";
   /** Bodies below this many bytes are left alone, integer >= 1. Below 1 KB what is saved does not pay for the header. @default 1024 */
   readonly minBytes?: number;
-  /** A body that would be larger than this, uncompressed, is refused when read, and left uncompressed when stored; integer >= 1. @default 67108864 (64 MB) */
+  /** A body that would be larger than this, uncompressed, is refused when read, and left uncompressed when stored; integer >= 1. @default 67108864 (64 MiB) */
   readonly maxOutputBytes?: number;
 }
 

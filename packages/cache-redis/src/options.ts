@@ -36,9 +36,9 @@ export interface RedisCacheOptions<V> {
   readonly writeTimeoutMs?: number;
   /** Calls that Redis has not answered at most, integer >= 1; more fail at once, reads as misses. One takes about 1.4 KB. @default 4096 */
   readonly maxInFlight?: number;
-  /** Bytes of values on their way to Redis at most, integer >= 1. @default 33554432 (32 MB) */
+  /** Bytes of values on their way to Redis at most, integer >= 1. @default 33554432 (32 MiB) */
   readonly maxInFlightBytes?: number;
-  /** Bytes that a value may have after compression, integer >= 1; a larger one is not stored. @default 8388608 (8 MB) */
+  /** Bytes that a value may have after compression, integer >= 1; a larger one is not stored. @default 8388608 (8 MiB) */
   readonly maxValueBytes?: number;
   /** Calls in a row without an answer after which Redis is not asked for a while, integer >= 1. @default 5 */
   readonly failureThreshold?: number;
