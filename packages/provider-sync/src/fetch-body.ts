@@ -1,9 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { type Clock, checkCount, checkDurationMs, checkWindowMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { followRedirects } from "./follow-redirects.ts";
 import { isPrivateHost } from "./private-host.ts";
 import { publicUrl } from "./public-url.ts";
+import { bodyTooLarge, errorCode, readFileBody } from "./read-file-body.ts";
 import { SourceError } from "./source-error.ts";
 
 /**
@@ -117,7 +116,8 @@ class LimitedFetcher implements BodyFetcher {
   }
 
   async fetchBody(url: string, request: BodyRequest): Promise<FetchedBody> {
-    if (url.startsWith("file:")) return this.#readFile(url, this.#capOf(request));
+    if (url.startsWith("file:"))
+      return { status: "ok", bytes: await readFileBody(url, this.#capOf(request), request.signal), validators: {} };
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#attempt(url, request);
@@ -134,18 +134,6 @@ class LimitedFetcher implements BodyFetcher {
 
   #capOf(request: BodyRequest): number {
     return Math.min(this.#maxBytes, request.maxBytes ?? Number.POSITIVE_INFINITY);
-  }
-
-  async #readFile(url: string, maxBytes: number): Promise<FetchedBody> {
-    try {
-      const path = fileURLToPath(url);
-      const { size } = await stat(path);
-      if (size > maxBytes) throw this.#tooLarge(url, maxBytes);
-      return { status: "ok", bytes: await readFile(path), validators: {} };
-    } catch (error) {
-      if (SourceError.is(error)) throw error;
-      throw new SourceError("network", `cannot read the file of ${publicUrl(url)}: ${errorCode(error)}`);
-    }
   }
 
   async #attempt(url: string, request: BodyRequest): Promise<FetchedBody> {
@@ -199,7 +187,7 @@ class LimitedFetcher implements BodyFetcher {
     // Raw file hosts send JSON as text/plain; a page is what must be told from a list.
     if (!/json|text\/plain|octet-stream/i.test(type))
       await refuse(new SourceError("not-json", `${publicUrl(url)} answered with another content type than JSON`));
-    if (Number(response.headers.get("content-length") ?? 0) > maxBytes) await refuse(this.#tooLarge(url, maxBytes));
+    if (Number(response.headers.get("content-length") ?? 0) > maxBytes) await refuse(bodyTooLarge(url, maxBytes));
   }
 
   async #readAll(url: string, response: Response, guard: AbortController, maxBytes: number): Promise<Uint8Array> {
@@ -225,7 +213,7 @@ class LimitedFetcher implements BodyFetcher {
         if (done) return Buffer.concat(chunks, total);
         total += value.byteLength;
         windowBytes += value.byteLength;
-        if (total > maxBytes) throw this.#tooLarge(url, maxBytes);
+        if (total > maxBytes) throw bodyTooLarge(url, maxBytes);
         chunks.push(value);
       }
     } finally {
@@ -242,10 +230,6 @@ class LimitedFetcher implements BodyFetcher {
       signal.addEventListener("abort", onAbort, { once: true });
       work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
     });
-  }
-
-  #tooLarge(url: string, maxBytes: number): SourceError {
-    return new SourceError("too-large", `the body of ${publicUrl(url)} is larger than ${maxBytes} bytes`);
   }
 
   #explain(url: string, error: unknown, signal: AbortSignal): SourceError {
@@ -268,16 +252,6 @@ class LimitedFetcher implements BodyFetcher {
       else signal.addEventListener("abort", onAbort, { once: true });
     });
   }
-}
-
-/** The machine-readable part of an error: `fetch` failures quote URLs with their keys in their messages. */
-function errorCode(error: unknown): string {
-  for (let current = error, depth = 0; current && depth < 4; depth += 1) {
-    const { code, cause } = current as { code?: unknown; cause?: unknown };
-    if (typeof code === "string") return code;
-    current = cause;
-  }
-  return "the request failed";
 }
 
 function conditional(validators: Validators | undefined): Record<string, string> {

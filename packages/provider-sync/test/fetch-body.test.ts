@@ -1,6 +1,10 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
@@ -224,6 +228,24 @@ describe("fetching a body", () => {
     const signal = new AbortController().signal;
     await expect(fetcher.fetchBody(url, { signal, maxBytes: 1000 })).rejects.toMatchObject({ reason: "too-large" });
     expect(await fetcher.fetchBody(url, { signal, maxBytes: 5000 })).toMatchObject({ status: "ok" });
+  });
+
+  it("reads a stored body, under the same cap, and nothing that may have no end", async () => {
+    const fetcher = createBodyFetcher({ ...quick, maxBytes: 10 });
+    const folder = mkdtempSync(join(tmpdir(), "larder-body-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const { signal } = new AbortController();
+    const read = (path: string, during: AbortSignal = signal): Promise<unknown> =>
+      fetcher.fetchBody(pathToFileURL(path).href, { signal: during });
+    const file = join(folder, "body.json");
+    writeFileSync(file, "[1]");
+    expect(await read(file)).toMatchObject({ status: "ok", bytes: Buffer.from("[1]") });
+    await expect(read(file, AbortSignal.abort())).rejects.toMatchObject({ reason: "aborted" });
+    writeFileSync(file, "[1,2,3,4,5,6]");
+    await expect(read(file)).rejects.toMatchObject({ reason: "too-large" });
+    for (const path of ["/dev/zero", folder])
+      await expect(read(path)).rejects.toMatchObject({ reason: "network", message: expect.stringContaining("no regular file") });
+    await expect(read(join(folder, "missing"))).rejects.toMatchObject({ message: expect.stringContaining("ENOENT") });
   });
 
   it("counts bytes after decompression: a bomb ends at the cap", async () => {
