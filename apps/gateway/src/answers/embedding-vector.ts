@@ -10,7 +10,7 @@ export interface EmbeddingVector {
  * Reads an embedding as a provider gives it: a list of numbers, or base64 of 32-bit floats (little endian). Numbers keep every bit: a list
  * is stored in 32 bits only when each number fits there. `undefined` when it is neither.
  */
-export function readVector(embedding: unknown): EmbeddingVector | undefined {
+function readVector(embedding: unknown): EmbeddingVector | undefined {
   if (typeof embedding === "string") {
     const bytes = Buffer.from(embedding, "base64");
     return bytes.length > 0 && bytes.length % 4 === 0 ? { format: "f32", bytes } : undefined;

@@ -7,7 +7,7 @@ import type { Provider } from "../upstream/provider.ts";
 /** Larger bodies are not read a second time for the sake of a span. */
 const MAX_READ_BYTES = 256 * 1024;
 /** Longest text in an attribute. */
-export const MAX_ATTRIBUTE_LENGTH = 256;
+const MAX_ATTRIBUTE_LENGTH = 256;
 
 /** The conventions' word for what an endpoint does. */
 export const OPERATIONS: Readonly<Record<Endpoint, string>> = {

@@ -124,7 +124,7 @@ function pauseBefore(failure: UpstreamFailure, attempt: number): number | undefi
 }
 
 /** What the provider asks for: `retry-after-ms`, or `retry-after` in seconds or as a date. */
-export function retryAfterMs(headers: UpstreamAnswer["headers"]): number | undefined {
+function retryAfterMs(headers: UpstreamAnswer["headers"]): number | undefined {
   const exact = Number(headerOf(headers, "retry-after-ms") || Number.NaN);
   if (Number.isFinite(exact) && exact >= 0) return exact;
   const text = headerOf(headers, "retry-after");
