@@ -86,7 +86,7 @@ describe("LiveStream", () => {
   });
 
   it("beyond its bound, cuts off who is a whole window behind others, and holds no more than the window", () => {
-    const live = new LiveStream(100);
+    const live = new LiveStream("", 100);
     const [fast, slow] = [new Reader(), new Reader(1)];
     live.join(fast);
     live.join(slow);
@@ -95,7 +95,7 @@ describe("LiveStream", () => {
   });
 
   it("beyond its bound, waits for a reader that reads alone, and not for one that leaves", async () => {
-    const live = new LiveStream(25);
+    const live = new LiveStream("", 25);
     const alone = new Reader(1);
     const leave = live.join(alone);
     let waits = 0;

@@ -53,8 +53,12 @@ export class LiveStream {
   #onRoom: (() => void) | undefined;
   #outcome: "running" | "ended" | { readonly failure: UpstreamFailure } = "running";
 
+  /** The labels of the request that it answers: told as they are, they are for requests with the same. */
+  readonly labels: string;
+
   /** @param maxHeldBytes bytes of the record, integer >= 1 */
-  constructor(maxHeldBytes: number = MAX_HELD_BYTES) {
+  constructor(labels = "", maxHeldBytes: number = MAX_HELD_BYTES) {
+    this.labels = labels;
     this.#maxHeldBytes = maxHeldBytes;
   }
 

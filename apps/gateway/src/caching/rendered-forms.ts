@@ -1,5 +1,6 @@
 import type { AnswerFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
+import { relabel } from "../answers/labels.ts";
 import { hasPartials, takePartials } from "../answers/partial-images.ts";
 import type { StoredAnswer } from "./stored-answer.ts";
 
@@ -10,6 +11,8 @@ export interface Form {
   readonly includeUsage: boolean;
   /** Token counts at zero: the usage policy `zero`. */
   readonly isZeroUsage: boolean;
+  /** The request whose labels are told, where they are others than those of the request that the answer was made for. */
+  readonly labelledBy?: Buffer | undefined;
 }
 
 /**
@@ -29,6 +32,8 @@ export class RenderedForms {
 
   /** The answer in one form. A JSON answer as it came is its own bytes. `undefined` for one that is too deep or too long to be written anew. */
   render(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
+    // Hardly any two callers' labels are the same.
+    if (form.labelledBy) return renderForm(answer, family, form);
     if (!form.isStream && !form.isZeroUsage && !hasPartials(answer.body)) return answer.body;
     const name = `${form.isStream ? "sse" : "json"}${form.includeUsage ? "+usage" : ""}${form.isZeroUsage ? "+zero" : ""}`;
     const known = answer.forms?.get(name);
@@ -60,7 +65,8 @@ export class RenderedForms {
 }
 
 function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
-  const parsed = parseObject(answer.body.toString("utf8")) ?? {};
+  const stored = parseObject(answer.body.toString("utf8")) ?? {};
+  const parsed = form.labelledBy ? relabel(stored, form.labelledBy) : stored;
   try {
     const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
     if (form.isStream) return Buffer.from(family.replay(told, { includeUsage: form.includeUsage }));

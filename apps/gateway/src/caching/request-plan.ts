@@ -12,6 +12,7 @@ import {
 } from "@larder/cache-core/keys";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "@larder/cache-core/normalize";
 import { isObject } from "../answers/json.ts";
+import { labelsOf } from "../answers/labels.ts";
 import type { NormalizerSettings, RouteSettings, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
@@ -39,6 +40,8 @@ export interface RequestPlan {
   readonly includeUsage: boolean;
   /** Whether the caller says anything about its stream, be it `null`. */
   readonly hasStreamOptions: boolean;
+  /** What tells the request's labels from others'; empty when it has none. */
+  readonly labels: string;
   /** `base64` or `float`: how embeddings are told. */
   readonly encodingFormat: "float" | "base64";
   /** The target chosen by weight, then the fallbacks. Never empty. */
@@ -186,6 +189,7 @@ export class RequestPlanner {
       isStream: request.form("stream") === "true",
       includeUsage: isObject(streamOptions) && streamOptions.include_usage === true,
       hasStreamOptions: streamOptions !== undefined,
+      labels: labelsOf(request),
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
       targets,
       route: routing.route,

@@ -19,6 +19,8 @@ export interface AnswerMeta {
   readonly upstreamMs: number;
   /** What it cost; `undefined` when the provider did not tell. */
   readonly usage?: TokenUsage | undefined;
+  /** The labels of the request that it was made for, as the plan has them; absent when there are none. */
+  readonly labels?: string;
   /** How `body` is to be read: a JSON answer, or an embedding's numbers. */
   readonly format: "json" | "f32" | "f64";
   /** A digest per top-level request field: lets `explain` name the field in which two requests differ, without keeping the request. */

@@ -165,7 +165,8 @@ export class AnswerEndpoint {
     let streamed: Promise<void> | undefined;
     const detach = active.plan.isStream
       ? this.#parts.answers.attach(target.key, (live) => {
-          streamed = this.#stream(active, target, live, this.#verdict(active, isForced, true));
+          // Its events repeat what its own caller has labelled it with: others wait for the whole, which can be told with theirs.
+          if (live.labels === active.plan.labels) streamed = this.#stream(active, target, live, this.#verdict(active, isForced, true));
         })
       : undefined;
     try {
@@ -225,10 +226,11 @@ export class AnswerEndpoint {
   }
 
   #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict, isStored: boolean): Telling {
-    const { exchange, controls, plan } = active;
+    const { exchange, controls, plan, body } = active;
     const upstreamHeaders = active.isLeader ? active.upstreamHeaders : undefined;
     const { refusal } = active;
-    return { exchange, family: this.#family, shape: this.#shape, controls, plan, target, verdict, isStored, refusal, upstreamHeaders };
+    const asked = { exchange, controls, plan, body };
+    return { ...asked, family: this.#family, shape: this.#shape, target, verdict, isStored, refusal, upstreamHeaders };
   }
 
   /** Reads along with a live stream until it ends, fails, or the caller leaves. */

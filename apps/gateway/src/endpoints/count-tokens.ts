@@ -26,6 +26,7 @@ export async function countTokens(parts: GatewayParts, exchange: Exchange, ident
     isStream: false,
     includeUsage: false,
     hasStreamOptions: false,
+    labels: "",
     encodingFormat: "float",
     targets: targets.map((target) => ({ ...target, key: "", itemKeys: [], tags: [] })),
     route,

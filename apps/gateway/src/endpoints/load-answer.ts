@@ -37,7 +37,7 @@ export async function loadAnswer(
   try {
     const answer = await askProvider(parts, request, target, { body: upstreamBody(request, target, asksUsage), signal, trace });
     request.onHead?.(passedOnHeaders(answer.headers));
-    if (isStream(request, answer)) stream = new StreamReading(request.family, secrets, trace);
+    if (isStream(request, answer)) stream = new StreamReading(request.family, secrets, trace, request.plan.labels);
     const whole = stream ? await stream.read(answer, load) : readWhole(await answer.bytes(MAX_ANSWER_BYTES));
     const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets);
     refuseNoAnswer(request, whole.answer, stored.refusal, answer, whole.body);
@@ -112,6 +112,7 @@ function toStoredAnswer(
     upstreamMs: Math.round(upstreamMs),
     usage: request.family.usageOf(answer),
     format: "json",
+    ...(request.plan.labels === "" ? {} : { labels: request.plan.labels }),
   };
   const refusal = request.family.refusalToStore(answer);
   return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), refusal };

@@ -38,20 +38,22 @@ export class StreamReading {
   readonly #family: AnswerFamily;
   readonly #secrets: ReadonlyArray<Secret | undefined>;
   readonly #trace: CallTrace | undefined;
+  readonly #labels: string;
   readonly #splitter = new SseSplitter();
   /** `undefined` when they are too many to be kept. */
   #kept: Buffer[] | undefined = [];
 
-  /** @param secrets what is struck out of errors */
-  constructor(family: AnswerFamily, secrets: ReadonlyArray<Secret | undefined>, trace: CallTrace | undefined) {
+  /** @param secrets what is struck out of errors; @param labels those of the request, as the plan has them */
+  constructor(family: AnswerFamily, secrets: ReadonlyArray<Secret | undefined>, trace: CallTrace | undefined, labels: string) {
     this.#family = family;
     this.#secrets = secrets;
     this.#trace = trace;
+    this.#labels = labels;
   }
 
   /** Passes a stream on as it comes, and gives what it amounts to. @throws {LongStream} when it was passed on and not kept @throws {UpstreamFailure} */
   async read(answer: UpstreamAnswer, load: AnswerLoad): Promise<WholeAnswer> {
-    const live = new LiveStream();
+    const live = new LiveStream(this.#labels);
     load.startLive(live);
     try {
       for await (const chunk of answer.body) {

@@ -118,6 +118,8 @@ export interface Telling {
   readonly shape: ErrorShape;
   readonly controls: CacheControls;
   readonly plan: RequestPlan;
+  /** The request's body. */
+  readonly body: Buffer;
   readonly target: PlannedTarget;
   readonly verdict: CacheVerdict;
   /** Whether this request's answer was stored. */
@@ -136,7 +138,8 @@ export function sendAnswer(parts: GatewayParts, answer: StoredAnswer, telling: T
   const { exchange, family, controls, plan, target, verdict } = telling;
   const isHit = verdict === "HIT" || verdict === "STALE";
   const { isStream } = plan;
-  const form = { isStream, includeUsage: isStream && plan.includeUsage, isZeroUsage: isHit && controls.usage === "zero" };
+  const labelledBy = plan.labels === (answer.meta.labels ?? "") ? undefined : telling.body;
+  const form = { isStream, includeUsage: isStream && plan.includeUsage, isZeroUsage: isHit && controls.usage === "zero", labelledBy };
   const bytes = parts.answers.forms.render(answer, family, form);
   if (!bytes) return false;
   const { ageMs } = answer;
