@@ -3,7 +3,7 @@ import { EpochTrail } from "./epoch-trail.ts";
 
 function walk(...versions: ReadonlyArray<readonly [epoch: string, seq: number]>): { trail: EpochTrail; isPast: boolean[] } {
   const trail = new EpochTrail();
-  return { trail, isPast: versions.map(([epoch, seq]) => trail.see({ epoch, seq })) };
+  return { trail, isPast: versions.map(([epoch, seq]) => trail.see({ epoch, seq }, trail.last)) };
 }
 
 describe("the trail of a lane's epochs", () => {
@@ -20,17 +20,17 @@ describe("the trail of a lane's epochs", () => {
   test("takes an answer for late that was asked for before something newer was told", () => {
     const { trail } = walk(["a", 5]);
     const asked = trail.last;
-    trail.see({ epoch: "a", seq: 6 });
+    trail.see({ epoch: "a", seq: 6 }, asked);
     expect(trail.see({ epoch: "a", seq: 5 }, asked)).toBe(false);
-    trail.see({ epoch: "b", seq: 1 });
+    trail.see({ epoch: "b", seq: 1 }, trail.last);
     expect(trail.see({ epoch: "a", seq: 6 }, asked)).toBe(false);
     expect(trail.last).toEqual({ epoch: "b", seq: 1 });
-    expect(trail.see({ epoch: "a", seq: 6 })).toBe(true);
+    expect(trail.see({ epoch: "a", seq: 6 }, trail.last)).toBe(true);
   });
 
   test("remembers many epochs, and not any number of them", () => {
     const epochs = Array.from({ length: 70 }, (_, index) => [`e${index}`, 0] as const);
     const { trail } = walk(...epochs);
-    expect([trail.see({ epoch: "e4", seq: 0 }), trail.see({ epoch: "e68", seq: 0 })]).toEqual([false, true]);
+    expect([trail.see({ epoch: "e4", seq: 0 }, trail.last), trail.see({ epoch: "e68", seq: 0 }, trail.last)]).toEqual([false, true]);
   });
 });

@@ -26,10 +26,11 @@ export class EpochTrail {
 
   /**
    * Takes in what the server told, never what was merely heard: places can be forged.
-   * @param floor what `last` was when the server was asked, where answers may overtake each other
+   * @param floor what `last` was when the server was asked: answers are taken in later than they come, and one may overtake another. Judged by what is known
+   * when it is taken in, a busy process took every few of them for the past
    * @returns whether it is of the past: acknowledged invalidations are missing in it
    */
-  see(version: Version, floor: Version = this.#last): boolean {
+  see(version: Version, floor: Version): boolean {
     const { epoch, seq } = version;
     // A record that cannot be read tells nothing.
     if (epoch === "") return false;

@@ -47,8 +47,9 @@ export class EntryCensus<V> {
   async #countLive(lane: Lane, redisKeys: readonly string[]): Promise<number> {
     if (redisKeys.length === 0) return 0;
     const { keySpace, lanes, reader } = this.#options;
+    const { known } = lane.versions;
     const reply = (await lane.run(heads, [keySpace.record(lane.index), ...redisKeys], [], PAGE_TIMEOUT_MS)) as unknown[];
-    const by = lane.versions.fromReply(reply.slice(0, 5).map(toText));
+    const by = lane.versions.fromReply(reply.slice(0, 5).map(toText), known);
     if (!by) return 0;
     const live = await Promise.all(
       redisKeys.map((redisKey, index) => {

@@ -147,18 +147,20 @@ export class EntryWriter {
 
   /** A new value in place of the old one, for this store alone. @returns whether it is stored @throws {CallFailure} as `replace` */
   async set(place: Place, entry: Buffer, options: FillOptions): Promise<boolean> {
+    const { known } = place.lane.versions;
     const reply = await this.#put("set", place, entry, options, "");
     if (reply === undefined) await this.drop(place);
-    else this.#acknowledge(place.lane, reply, { kind: "key", key: place.key });
+    else this.#acknowledge(place.lane, reply, { kind: "key", key: place.key }, known);
     return reply !== undefined;
   }
 
   /** A new value in place of the old one and of loads in flight, which the others are told. @throws {CallFailure} when nobody knows what happened */
   async replace(place: Place, entry: Buffer, options: FillOptions, call: BackendCall): Promise<Replacement> {
     const target: InvalidationTarget = { kind: "key", key: place.key };
+    const { known } = place.lane.versions;
     const reply = await this.#put("replace", place, entry, options, this.#encode(target), call);
     if (reply === undefined) return { version: await this.#invalidateKey(place, call), isStored: false };
-    return { version: this.#acknowledge(place.lane, reply, target), isStored: true };
+    return { version: this.#acknowledge(place.lane, reply, target, known), isStored: true };
   }
 
   /**
@@ -249,7 +251,8 @@ export class EntryWriter {
         if (reached.has(lane)) return;
         const keys = [keySpace.record(lane.index), keySpace.log(lane.index), keySpace.tag(lane.index, subject)];
         const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, kind, subject, TAG_MS];
-        reached.set(lane, this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target));
+        const { known } = lane.versions;
+        reached.set(lane, this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target, known));
       }),
     );
     const failed = marked.find((outcome) => outcome.status === "rejected");
@@ -286,7 +289,8 @@ export class EntryWriter {
     const { lane, key, name } = place;
     const target: InvalidationTarget = { kind: "key", key };
     const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, this.#encode(target), keySpace.wakeChannel(name)];
-    return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.keysOf(place), args, call), target);
+    const { known } = lane.versions;
+    return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.keysOf(place), args, call), target, known);
   }
 
   /** The keys of an entry and of its lane, in the order in which scripts take them. */
@@ -299,10 +303,10 @@ export class EntryWriter {
     return [...new Set(tags)].map((tag) => this.#options.keySpace.tag(lane.index, tag));
   }
 
-  #acknowledge(lane: Lane, reply: unknown, target: InvalidationTarget): Version {
+  #acknowledge(lane: Lane, reply: unknown, target: InvalidationTarget, known: Version): Version {
     const [epoch, seq] = (reply as unknown[]).map(toText);
     const version: Version = { epoch: String(epoch), seq: Number(seq) };
-    lane.versions.acknowledge(version, target);
+    lane.versions.acknowledge(version, target, known);
     lane.endTurn();
     return version;
   }

@@ -58,6 +58,11 @@ export class LaneVersions {
     return this.#trail.last.epoch;
   }
 
+  /** What the server has told so far: to be kept when it is asked, and given back with its answer. */
+  get known(): Version {
+    return this.#trail.last;
+  }
+
   /** Whether the server last told of a version that went backwards. */
   get isSuspect(): boolean {
     return this.#isSuspect;
@@ -92,25 +97,25 @@ export class LaneVersions {
   }
 
   /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost or went backwards: then nothing is valid. */
-  fromReply(reply: readonly unknown[]): Judge | undefined {
+  fromReply(reply: readonly unknown[], known: Version): Judge | undefined {
     const state = toVersionState(reply.slice(0, 5));
-    if (state.epoch === "" || this.see(state)) return undefined;
+    if (state.epoch === "" || this.see(state, known)) return undefined;
     // The same seq means that nothing was invalidated in between: what is known of tags still holds.
     if (this.#read?.epoch !== state.epoch || this.#read.seq !== state.seq) this.#read = new VersionRecord(state);
     return { record: this.#read, own: undefined };
   }
 
-  /** Takes in a version that the server told. @returns whether it went backwards: acknowledged invalidations are lost */
-  see(version: Version): boolean {
+  /** Takes in a version that the server told. @param known of when it was asked @returns whether it went backwards: acknowledged invalidations are lost */
+  see(version: Version, known: Version): boolean {
     const { epoch } = this;
-    this.#isSuspect = this.#trail.see(version);
+    this.#isSuspect = this.#trail.see(version, known);
     if (this.epoch !== epoch) this.#own = undefined;
     return this.#isSuspect;
   }
 
   /** Takes in an invalidation by this process that the server has acknowledged. */
-  acknowledge(version: Version, target: InvalidationTarget): void {
-    this.see(version);
+  acknowledge(version: Version, target: InvalidationTarget, known: Version): void {
+    this.see(version, known);
     if (target.kind === "key" || version.epoch !== this.epoch) return;
     this.#own ??= unmarked(version);
     this.#own.apply(version.seq, target);

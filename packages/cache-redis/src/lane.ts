@@ -143,11 +143,12 @@ export class Lane implements CallObserver {
     // An MGET follows in this turn for certain: the two leave together.
     port.batch(1);
     const isBlind = this.versions.isBlind(clock.now());
+    const { known } = this.versions;
     const read = (): Promise<unknown> =>
       isBlind ? port.run(readRecord, [keySpace.record(index)], []) : port.fields(keySpace.record(index), RECORD_FIELDS);
     this.#send(read, 0, timeoutMs, (_, reply) => {
       this.endTurn(waiting);
-      const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText)) : undefined;
+      const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText), known) : undefined;
       for (const tell of waiting) tell(found);
     });
   }
@@ -246,6 +247,7 @@ export class Lane implements CallObserver {
     const { random, clock } = this.#options;
     this.#checkedAt = clock.now();
     const sentAt = clock.now();
+    const { known } = this.versions;
     const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", "", voided], CHECK_TIMEOUT_MS)) as unknown[];
     const state = reply.map(toText);
     const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
@@ -253,7 +255,7 @@ export class Lane implements CallObserver {
     // The offset that entries were judged by stands until they are void. In an epoch that is new to us they are already.
     if (version.epoch === this.versions.epoch && this.time.wasSetBack(...sample)) return version.epoch;
     this.time.learn(...sample);
-    return this.versions.see(version) ? version.epoch : undefined;
+    return this.versions.see(version, known) ? version.epoch : undefined;
   }
 
   /** Runs a script whatever the breaker's state. */

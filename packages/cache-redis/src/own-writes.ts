@@ -55,8 +55,9 @@ export class OwnWrites<V> {
     const { lane, key } = place;
     let wasLive = false;
     await this.#pending.run({ kind: "key", key }, async () => {
+      const { known } = lane.versions;
       const { record, head } = await writer.drop(place);
-      const by = lane.versions.fromReply(record);
+      const by = lane.versions.fromReply(record, known);
       wasLive = by !== undefined && head.length > 0 && (await reader.isLive(lane, key, head, by, timeoutMs));
     });
     return wasLive;

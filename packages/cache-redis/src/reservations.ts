@@ -7,6 +7,7 @@ import type {
   RandomSource,
   Reservation,
   StoreEntry,
+  Version,
 } from "@larder/cache-core";
 import type { EntryReader } from "./entry-reader.ts";
 import type { EntryWriter } from "./entry-writer.ts";
@@ -45,9 +46,10 @@ export class Reservations<V> {
     const deadline = lane.serverTime(writer.timeout(call));
     const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
     const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
+    const { known } = lane.versions;
     try {
       const reply = (await writer.run("reserve", lane, reserve, writer.keysOf(place), args, call)) as unknown[];
-      return await this.#toReservation(place, reply, call);
+      return await this.#toReservation(place, reply, known, call);
     } catch {
       return undefined;
     }
@@ -76,10 +78,10 @@ export class Reservations<V> {
     return this.#options.leases.wait(lane, name, holder, signal);
   }
 
-  async #toReservation({ lane, key, name }: Place, reply: unknown[], call: BackendCall): Promise<Reservation<V>> {
+  async #toReservation({ lane, key, name }: Place, reply: unknown[], known: Version, call: BackendCall): Promise<Reservation<V>> {
     const { reader, writer, leases } = this.#options;
     const [epoch, seq, clearedAt, taggedAt, patterns, , fence, lease, holder] = reply.slice(0, 9).map(toText);
-    const by = lane.versions.fromReply([epoch, seq, clearedAt, taggedAt, patterns]);
+    const by = lane.versions.fromReply([epoch, seq, clearedAt, taggedAt, patterns], known);
     const bytes = reply[10];
     const entry =
       by && Buffer.isBuffer(bytes)

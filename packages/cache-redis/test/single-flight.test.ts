@@ -114,6 +114,9 @@ test("an owner killed in the middle of its load holds the others up for the rest
   await b.close();
 });
 
+/** A budget that a busy machine does not use up before the wait has begun: who gets no reservation loads, and shares nothing. */
+const PATIENT_MS = 5_000;
+
 const hangs: readonly Fault[] = [
   { kind: "stall" },
   { kind: "black-hole" },
@@ -127,7 +130,7 @@ test.concurrent.for([{ kind: "refuse" } as Fault, ...hangs])("waiters go on when
   const proxy = await startFaultProxy(server.port);
   const a = await openCache<string>({ url: server.url, keyPrefix: "p" });
   const b = await openCache<string>({ ...prompt, url: proxy.url, keyPrefix: "p" });
-  const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: b });
+  const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: b, backendBudgetMs: PATIENT_MS });
   await a.reserve("key", true, call());
   let loadedAt = Infinity;
   const answer = tiered.getOrSet("key", () => {
@@ -183,7 +186,11 @@ test("many callers in several tiered caches share one load", async () => {
     Array.from(
       { length: 4 },
       async () =>
-        new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: await openCache<string>({ client, keyPrefix }) }),
+        new TieredCache<string>({
+          l1: new NaiveCache({ clock: systemClock }),
+          l2: await openCache<string>({ client, keyPrefix }),
+          backendBudgetMs: PATIENT_MS,
+        }),
     ),
   );
   const load = async (): Promise<string> => {

@@ -164,19 +164,21 @@ export class BusChannel implements InvalidationChannel {
 
   async #append(lane: number, target: InvalidationTarget, body: string, timeoutMs: number): Promise<Version> {
     const { keySpace, port, random, logLength, tagMs, counters } = this.#context;
-    if (this.lanes[lane]?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
+    const told = this.lanes[lane];
+    if (told?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const [kind, subject] = markOf(target);
     const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, kind === "tag" ? subject : "")];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
+    const known = told?.known;
     try {
       const reply = await port.run(append, keys, [...settings, kind, subject, String(tagMs)], timeoutMs);
       if (!Array.isArray(reply)) throw new CacheError("ERR_CACHE_BACKEND", "the server answered a script with something else");
       const version = { epoch: String(reply[0]), seq: Number(reply[1]) };
-      this.lanes[lane]?.onAcknowledged(version);
+      if (told && known) told.onAcknowledged(version, known);
       return version;
     } catch (error) {
       counters.errors += 1;
-      this.lanes[lane]?.onCallSettled(false);
+      told?.onCallSettled(false);
       throw toBackendError(error);
     }
   }

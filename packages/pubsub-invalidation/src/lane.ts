@@ -130,10 +130,15 @@ export class Lane {
     this.#failures = isAnswered ? 0 : this.#failures + 1;
   }
 
-  /** An invalidation of ours has its place. */
-  onAcknowledged(version: Version): void {
+  /** What the server has told so far of the lane's version. */
+  get known(): Version {
+    return this.#trail.last;
+  }
+
+  /** An invalidation of ours has its place. @param known of when it was sent */
+  onAcknowledged(version: Version, known: Version): void {
     this.onCallSettled(true);
-    this.#trail.see(version);
+    this.#trail.see(version, known);
   }
 
   /** The subscription stands anew: what was missed is asked for at once. */
@@ -167,7 +172,7 @@ export class Lane {
     const wallSentAt = clock.wallNow();
     const nonce = random.token();
     const beat = this.#proof.send(nonce, sentAt);
-    const floor = this.#trail.last;
+    const { known } = this;
     counters.heartbeats += 1;
     try {
       const args = [random.token(), port.publishCommand, this.heartbeatChannel, nonce, this.#voided];
@@ -179,7 +184,7 @@ export class Lane {
       if (this.#proof.isExpected(nonce)) this.#unheard += 1;
       if (beat.order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
-      this.#onState(toVersionState(reply.slice(0, 5)), beat, floor);
+      this.#onState(toVersionState(reply.slice(0, 5)), beat, known);
     } catch {
       counters.errors += 1;
       this.onCallSettled(false);
@@ -247,8 +252,8 @@ export class Lane {
     return answer.epoch === epoch && baselines === beat.baselines && answer.seq < beat.seqFloor;
   }
 
-  #onState(state: VersionState, beat: Beat, floor: Version): void {
-    const isPast = this.#trail.see(state, floor);
+  #onState(state: VersionState, beat: Beat, known: Version): void {
+    const isPast = this.#trail.see(state, known);
     this.#voided = isPast ? state.epoch : "";
     if (isPast) {
       this.#lose("epoch-changed");
