@@ -226,11 +226,11 @@ export class AnswerEndpoint {
   }
 
   #telling(active: Active, target: PlannedTarget, verdict: CacheVerdict, isStored: boolean): Telling {
-    const { exchange, controls, plan, body } = active;
+    const { exchange, controls, plan, body, refusal } = active;
+    const [family, shape] = [this.#family, this.#shape];
     const upstreamHeaders = active.isLeader ? active.upstreamHeaders : undefined;
-    const { refusal } = active;
-    const asked = { exchange, controls, plan, body };
-    return { ...asked, family: this.#family, shape: this.#shape, target, verdict, isStored, refusal, upstreamHeaders };
+    // Not spread from a part: what is added to the copy of a spread gets a hidden class of its own, with every answer.
+    return { exchange, controls, plan, body, family, shape, target, verdict, isStored, refusal, upstreamHeaders };
   }
 
   /** Reads along with a live stream until it ends, fails, or the caller leaves. */
