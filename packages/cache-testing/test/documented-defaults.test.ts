@@ -72,7 +72,7 @@ describe("a default that has drifted is noticed", () => {
   it.each([
     ["timeoutMs", ["timeoutMs = 50,", "timeoutMs = 60,"]],
     ["maxInFlight", ["maxInFlight = 4_096", "maxInFlight"]],
-    ["maxValueBytes", ["@default 8388608 (8 MB)", "@default 8000000 (8 MB)"]],
+    ["maxValueBytes", ["@default 8388608 (8 MiB)", "@default 8000000 (8 MB)"]],
     ["keyPrefix", ['keyPrefix = "larder"', 'keyPrefix = "pantry"']],
   ] as const)("%s", (name, change) => expect(drifted(change)).toEqual([name]));
 

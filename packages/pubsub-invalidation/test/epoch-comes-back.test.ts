@@ -1,5 +1,5 @@
 import { waitUntil } from "@larder/cache-testing";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, it } from "vitest";
 import { caughtUp, type Fleet, type FleetMember, startFleet } from "./fleet.ts";
 
 /*
