@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@larder/cache-testing";
@@ -102,4 +102,15 @@ describe("an SQLite file in which somebody else writes", () => {
     expect(await store.listKeys()).toHaveLength(2);
     await store.close();
   });
+});
+
+// All of it stood in the file beside it, and a backup of the file that the settings name was an empty database.
+it("a SQLite file that was closed holds by itself all that was written", async () => {
+  const store = new GatewayStore("file:gateway.db", directory, () => {});
+  await store.addKey(key("kept"));
+  await store.close();
+  copyFileSync(join(directory, "gateway.db"), join(directory, "backup.db"));
+  const backup = new GatewayStore("file:backup.db", directory, () => {});
+  expect(await backup.listKeys()).toMatchObject([{ name: "kept" }]);
+  await backup.close();
 });

@@ -34,7 +34,15 @@ export async function openSqlite(path: string): Promise<Sql> {
         prepared.run(...values);
         return [];
       }),
-    close: async () => void database.close(),
+    close: async () => {
+      try {
+        // libsql leaves what was written in the file beside it, where a copy of the file alone would not find it.
+        database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+      } catch {
+        // Another process reads or writes: it does so when it closes, or SQLite after so many pages.
+      }
+      database.close();
+    },
   };
 }
 
