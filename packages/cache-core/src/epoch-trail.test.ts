@@ -28,6 +28,16 @@ describe("the trail of a lane's epochs", () => {
     expect(trail.see({ epoch: "a", seq: 6 }, trail.last)).toBe(true);
   });
 
+  // Such an answer had ended the doubt, and entries were judged by the record that had just been found to lack invalidations.
+  test("takes an overtaken answer for the past, too, once it was told of the past", () => {
+    const { trail } = walk(["a", 5]);
+    const asked = trail.last;
+    expect(trail.see({ epoch: "a", seq: 4 }, asked)).toBe(true);
+    expect(trail.see({ epoch: "a", seq: 5 }, asked)).toBe(true);
+    expect(trail.see({ epoch: "b", seq: 0 }, asked)).toBe(false);
+    expect(trail.last).toEqual({ epoch: "b", seq: 0 });
+  });
+
   test("remembers many epochs, and not any number of them", () => {
     const epochs = Array.from({ length: 70 }, (_, index) => [`e${index}`, 0] as const);
     const { trail } = walk(...epochs);

@@ -34,7 +34,9 @@ export class EpochTrail {
     const { epoch, seq } = version;
     // A record that cannot be read tells nothing.
     if (epoch === "") return false;
-    if (epoch === floor.epoch ? seq < floor.seq : this.#left.has(epoch)) {
+    // After one of the past nothing that was left counts any more, be it told by an answer that was asked for before.
+    const isLost = this.#last === NOWHERE && this.#left.has(epoch);
+    if (isLost || (epoch === floor.epoch ? seq < floor.seq : this.#left.has(epoch))) {
       // Where it was before, something may be missing as well, once it is back there.
       this.#leave(NOWHERE);
       return true;
