@@ -1,6 +1,6 @@
 import { CacheError, describeValue } from "@larder/cache-core";
 import { type CompressionMethod, type CompressionOptions, createCompressor } from "./compressor.ts";
-import { unshare, type ValueCodec } from "./value-codec.ts";
+import type { ValueCodec } from "./value-codec.ts";
 
 /*
  * Bodies that go from the cache to the socket as they are
@@ -64,8 +64,9 @@ export const encodedBodyCodec: ValueCodec<EncodedBody> = {
   decode(bytes) {
     const contentEncoding = ENCODINGS[bytes[0] ?? ENCODINGS.length];
     if (contentEncoding === undefined) throw new CacheError("ERR_CACHE_CODEC", "the entry names no encoding that is known");
-    return { bytes: unshare(bytes.subarray(1)), contentEncoding };
+    return { bytes: bytes.subarray(1), contentEncoding };
   },
+  sharesBytes: true,
 };
 
 /** Whether a client takes an encoding: RFC 9110, section 12.5.3. One that is named counts before the star. */

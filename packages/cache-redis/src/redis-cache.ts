@@ -23,7 +23,7 @@ import {
 import type { BreakerState } from "./breaker.ts";
 import { type CallFailure, toCacheError } from "./call-failure.ts";
 import { BODY_START } from "./entry-format.ts";
-import type { FoundDone } from "./entry-reader.ts";
+import type { EntryReader, FoundDone } from "./entry-reader.ts";
 import type { RedisCacheOptions } from "./options.ts";
 import { publishRedisEvent } from "./redis-events.ts";
 import { assembleParts, type RedisParts } from "./redis-parts.ts";
@@ -201,7 +201,7 @@ export class RedisCache<V> implements FencedStore<V> {
       this.#parts.counters.fail("read", { kind: "timeout", word: "BUDGET" });
       return undefined;
     }
-    return budget.spend(() => this.#find(key, true, asFound, timeoutMs));
+    return budget.spend(() => this.#find(key, true, asFound, timeoutMs, this.#parts.tierReader));
   }
 
   async reserve(key: string, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
@@ -286,6 +286,7 @@ export class RedisCache<V> implements FencedStore<V> {
     isCounted: boolean,
     pick: (entry: StoreEntry<V> | undefined) => T,
     timeoutMs: number = this.#parts.settings.timeoutMs,
+    reader: EntryReader<V> = this.#parts.reader,
   ): Promise<T> {
     if (this.#isClosed) return Promise.reject(closed());
     return new Promise((resolve) => {
@@ -299,7 +300,7 @@ export class RedisCache<V> implements FencedStore<V> {
         return;
       }
       const { lane, name } = this.#parts.lanes.locate(key);
-      this.#parts.reader.read(lane, key, name, timeoutMs, done);
+      reader.read(lane, key, name, timeoutMs, done);
     });
   }
 

@@ -26,7 +26,10 @@ export interface RedisParts<V> {
   readonly lanes: Lanes;
   readonly counters: RedisCounters;
   readonly values: ValuePipeline<V>;
+  /** For whoever reads the cache itself. */
   readonly reader: EntryReader<V>;
+  /** For a tiered cache, which keeps what it reads. */
+  readonly tierReader: EntryReader<V>;
   readonly writer: EntryWriter;
   readonly wakes: WakeListener;
   readonly leases: Leases;
@@ -49,18 +52,36 @@ export function assembleParts<V>(options: RedisCacheOptions<V>, onState: (lane: 
   // Nothing throws from here on: what is opened now is closed with the cache.
   const port = open();
   const counters = new RedisCounters(namespace, clock);
-  const values = new ValuePipeline({ ...settings, owner: `${keyPrefix}{${namespace}}` });
+  const owner = `${keyPrefix}{${namespace}}`;
+  const values = new ValuePipeline({ ...settings, owner, isKept: false });
   const desk = new CallDesk(settings);
   const lanes = new Lanes({ ...settings, port, desk, keySpace, onState });
   const wakes = new WakeListener(port, clock);
   const vigil = new LaneVigil({ clock, timeoutMs: writeTimeoutMs });
   const leases = new Leases({ clock, keySpace, wakes, vigil, timeoutMs: writeTimeoutMs, maxHoldMs: maxLoadMs });
   const reader = new EntryReader({ clock, keySpace, values, counters });
+  const tierReader = new EntryReader({ clock, keySpace, values: new ValuePipeline({ ...settings, owner, isKept: true }), counters });
   const writer = new EntryWriter({ ...settings, keySpace, lanes: lanes.all, counters, timeoutMs: writeTimeoutMs });
   const survey = new KeySurvey({ port, desk, keySpace, lanes: lanes.all });
-  const reservations = new Reservations({ random, reader, writer, leases, maxLoadMs });
+  const reservations = new Reservations({ random, reader: tierReader, writer, leases, maxLoadMs });
   const census = new EntryCensus({ survey, keySpace, lanes, reader });
   const sweeper = new Sweeper({ survey, clock, keySpace, onSwept: (count) => counters.sweep(count) });
   const ownWrites = new OwnWrites({ clock, reader, writer, timeoutMs, locate: (key) => lanes.locate(key) });
-  return { settings, port, desk, lanes, counters, values, reader, writer, wakes, leases, reservations, census, sweeper, ownWrites };
+  return {
+    settings,
+    port,
+    desk,
+    lanes,
+    counters,
+    values,
+    reader,
+    tierReader,
+    writer,
+    wakes,
+    leases,
+    reservations,
+    census,
+    sweeper,
+    ownWrites,
+  };
 }

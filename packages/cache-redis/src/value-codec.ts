@@ -9,11 +9,17 @@ export interface ValueCodec<V> {
   encode(value: V): Uint8Array;
   /** What it throws makes the read a miss. */
   decode(bytes: Buffer): V;
+  /**
+   * Whether a decoded value may be a view of the bytes that it was decoded from, or hold one. What goes into a first tier is then decoded from
+   * a copy where it would otherwise keep alive much more than itself. @default false
+   */
+  readonly sharesBytes?: boolean;
 }
 
 /**
- * A reply is a view of what the socket read at once, up to 64 KB. A small value that is kept must not keep all of that alive; a larger one
- * is not worth a copy, which costs more than everything else of a hit.
+ * A reply is a view of what the socket read at once, up to 64 KB, or of the pool of megabytes in which the client puts large replies together. A
+ * value that is kept must not keep all of that alive; where it is a good part of it, the copy is saved. Measured: a hit of 64 KB takes 110 us
+ * of processor time with the copy and 60 without, most of it for the memory, so that whoever only reads is not made to pay for it.
  */
 const MAX_SHARE = 8;
 
@@ -22,7 +28,10 @@ export function unshare(bytes: Buffer): Buffer {
   return bytes.buffer.byteLength > MAX_SHARE * bytes.length ? Buffer.from(bytes) : bytes;
 }
 
-/** The value is bytes and is stored as it is: nothing is parsed on a hit. Any Uint8Array is taken; a Buffer is given. */
+/**
+ * The value is bytes and is stored as it is: nothing is parsed on a hit. Any Uint8Array is taken; a Buffer is given, by `RedisCache` itself a view of
+ * what the client read, as the client gives it: copy with `Buffer.from` what is small and kept for long. What a first tier keeps is its own.
+ */
 export const bytesCodec: ValueCodec<Buffer> = {
   id: 1,
   encode(value) {
@@ -30,7 +39,8 @@ export const bytesCodec: ValueCodec<Buffer> = {
       throw new CacheError("ERR_CACHE_CODEC", "the bytes codec stores Uint8Array and Buffer only; use jsonCodec or v8Codec");
     return value;
   },
-  decode: unshare,
+  decode: (bytes) => bytes,
+  sharesBytes: true,
 };
 
 function encodeJson(value: unknown): Buffer {
@@ -64,5 +74,6 @@ function encodeV8(value: unknown): Buffer {
  * deserializer against hostile bytes.
  */
 export function v8Codec<V>(): ValueCodec<V> {
-  return { id: 3, encode: encodeV8, decode: (bytes) => deserialize(bytes) as V };
+  // Typed arrays are given as views.
+  return { id: 3, encode: encodeV8, decode: (bytes) => deserialize(bytes) as V, sharesBytes: true };
 }

@@ -1,6 +1,6 @@
 import { CacheError } from "@larder/cache-core";
 import { decodeEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
-import type { ValueCodec } from "./value-codec.ts";
+import { unshare, type ValueCodec } from "./value-codec.ts";
 
 /** Makes bodies smaller. Its id is stored with the entry: what another one wrote is a miss. */
 export interface BodyCompression {
@@ -29,6 +29,8 @@ export interface ValuePipelineOptions<V> {
   readonly sealing: BodySealing | undefined;
   /** What the owner of every entry begins with: prefix and namespace, unambiguously. */
   readonly owner: string;
+  /** Whether values are kept by whoever reads them. */
+  readonly isKept: boolean;
 }
 
 /** Why an entry is not used. */
@@ -69,7 +71,7 @@ export class ValuePipeline<V> {
 
   /** The value of an entry. Never throws. */
   open(key: string, parts: StoredParts): { readonly value: V } | PipelineFault {
-    const { codec, compression, sealing } = this.#options;
+    const { codec, compression, sealing, isKept } = this.#options;
     if (parts.codec !== codec.id) return "codec";
     if (parts.sealing !== (sealing?.id ?? 0)) return "sealing";
     if (parts.compression !== 0 && parts.compression !== compression?.id) return "codec";
@@ -81,7 +83,7 @@ export class ValuePipeline<V> {
     }
     try {
       if (compression && parts.compression !== 0) body = compression.decompress(body);
-      const value = codec.decode(body);
+      const value = codec.decode(isKept && codec.sharesBytes ? unshare(body) : body);
       return value === undefined ? "value" : { value };
     } catch {
       return "value";
