@@ -58,9 +58,11 @@ function defaultsIn(source) {
   return found;
 }
 
+/** A list of names (`OptionNames`) gives nothing a value. */
 function isOfConstant(property) {
   const declaration = ts.findAncestor(property, ts.isVariableDeclaration);
-  return declaration !== undefined && ts.isSourceFile(declaration.parent.parent.parent);
+  if (declaration === undefined || declaration.type?.getText().startsWith("OptionNames<")) return false;
+  return ts.isSourceFile(declaration.parent.parent.parent);
 }
 
 /**

@@ -32,7 +32,7 @@ const key = (name: string): Parameters<GatewayStore["addKey"]>[0] => ({
 
 describe("a PostgreSQL that is frozen", () => {
   it("is waited for a while, and then given up with its connections", async () => {
-    const sql = await openPostgres(await postgres.listen(), 50);
+    const sql = await openPostgres(await postgres.listen(), 500);
     expect(await sql.run("SELECT 1")).toHaveLength(0);
     expect([sql.isLost, postgres.connections.size]).toEqual([false, 1]);
     postgres.isFrozen = true;

@@ -1,3 +1,4 @@
+import type { SetOptions } from "./cache.ts";
 import { CacheError } from "./errors.ts";
 
 /**
@@ -46,12 +47,21 @@ export function checkName(name: string, value: unknown): string {
   return value as string;
 }
 
+/** The names of all options of a kind: one that is added and not listed does not compile. */
+export type OptionNames<Options> = Readonly<Record<keyof Options, true>>;
+
+/** Those of `set`. */
+export const SET_OPTIONS: OptionNames<SetOptions> = { ttlMs: true, tags: true };
+
 /**
- * Lets options pass that are an object. A number in their place, a time to live as other caches take it, would count for nothing.
+ * Lets options pass that are an object and have no names but these. A number in their place, a time to live as other caches take it, would count
+ * for nothing, and so would `ttl` or `max`, as other caches call them: what should end in a minute would stay for ever.
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise
  */
-export function checkOptions(options: unknown): void {
+export function checkOptions<Options>(options: Options, names: OptionNames<Options>): void {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object such as { ttlMs: 60_000 }");
+  for (const name in options)
+    if (!(name in names) && options[name] !== undefined) refuse("the name of an option", name, `one of ${Object.keys(names).join(", ")}`);
 }
 
 /** Passes an array. A string is no list of its letters, and a Map or a Set has no length: it would be taken for empty. @throws {CacheError} ERR_CACHE_INVALID_OPTION */

@@ -1,5 +1,5 @@
 import type { Cache, MaybePromise, SetOptions } from "./cache.ts";
-import { checkOptions } from "./check-option.ts";
+import { checkOptions, type OptionNames } from "./check-option.ts";
 import { type RequestSource, readRequest } from "./keys/canonical-request.ts";
 import { type KeyScope, KeyScopes } from "./keys/key-scope.ts";
 import type { Endpoint } from "./keys/request-fields.ts";
@@ -17,6 +17,8 @@ export interface ExactCacheOptions {
   /** A partition within the tenant. @default "" */
   readonly namespace?: string;
 }
+
+const OPTIONS: OptionNames<ExactCacheOptions> = { endpoint: true, tenant: true, namespace: true };
 
 /**
  * Counters of one `ExactCache` since it was made or cleared: a snapshot.
@@ -61,7 +63,7 @@ export class ExactCache<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION */
   constructor(cache: Cache<V>, options: ExactCacheOptions = {}) {
-    checkOptions(options);
+    checkOptions(options, OPTIONS);
     const { endpoint = "exact", tenant = "default", namespace = "" } = options;
     this.#cache = cache;
     this.#scope = new KeyScopes().of({ endpoint, tenant, namespace });

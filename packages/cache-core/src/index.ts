@@ -33,6 +33,8 @@ export {
   checkTags,
   checkWindowMs,
   describeValue,
+  type OptionNames,
+  SET_OPTIONS,
 } from "./check-option.ts";
 export type { CancelTimer, Clock } from "./clock.ts";
 export { systemClock } from "./clock.ts";

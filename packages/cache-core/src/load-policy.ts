@@ -1,5 +1,5 @@
 import type { AbortSignalLike, GetOrSetOptions } from "./cache.ts";
-import { checkDurationMs, checkFunction, checkOptions, checkShare, checkTags, checkWindowMs } from "./check-option.ts";
+import { checkDurationMs, checkFunction, checkOptions, checkShare, checkTags, checkWindowMs, type OptionNames } from "./check-option.ts";
 import { CacheError } from "./errors.ts";
 
 /** `GetOrSetOptions` with every default in place. */
@@ -18,9 +18,23 @@ function checkWindow(name: string, value: number | undefined): void {
   if (value !== undefined) checkWindowMs(name, value);
 }
 
+/** Those that a cache may have for all of its calls. */
+export const LOAD_DEFAULTS: OptionNames<LoadDefaults> = {
+  ttlMs: true,
+  negativeTtlMs: true,
+  errorTtlMs: true,
+  staleWhileRevalidateMs: true,
+  staleIfErrorMs: true,
+  softTimeoutMs: true,
+  timeoutMs: true,
+  jitter: true,
+  earlyRefresh: true,
+  singleFlight: true,
+};
+const CALL_OPTIONS: OptionNames<GetOrSetOptions> = { ...LOAD_DEFAULTS, tags: true, signal: true, forceRefresh: true };
+
 // Each option by its name, here and below: every miss with options comes through.
 function check(options: GetOrSetOptions): void {
-  checkOptions(options);
   checkDuration("ttlMs", options.ttlMs);
   checkDuration("negativeTtlMs", options.negativeTtlMs);
   checkDuration("errorTtlMs", options.errorTtlMs);
@@ -77,6 +91,7 @@ export function toDefaultPolicy(options: LoadDefaults): LoadPolicy {
 /** One call's policy: what it asks for, over the cache's own. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | undefined): LoadPolicy {
   if (options === undefined) return defaults;
+  checkOptions(options, CALL_OPTIONS);
   check(options);
   return {
     ttlMs: options.ttlMs ?? defaults.ttlMs,

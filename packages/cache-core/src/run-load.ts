@@ -1,5 +1,5 @@
 import type { AbortSignalLike, LoadContext, Loader, LoadStoreOptions } from "./cache.ts";
-import { checkDurationMs, checkOptions, checkTags } from "./check-option.ts";
+import { checkDurationMs, checkOptions, checkTags, SET_OPTIONS } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
 import type { Flight } from "./flight.ts";
 
@@ -42,7 +42,7 @@ class RunningLoad<V> implements LoadContext<V> {
     this.reason = reason;
     this.#flight = flight;
     this.setOptions = (options) => {
-      checkOptions(options);
+      checkOptions(options, SET_OPTIONS);
       if (options.ttlMs !== undefined) checkDurationMs("ttlMs", options.ttlMs);
       if (options.tags !== undefined) checkTags(options.tags);
       asked.options = { ...asked.options, ...options };

@@ -1,10 +1,10 @@
 import type { InvalidationBus } from "./bus.ts";
 import type { SyncCache } from "./cache.ts";
-import { checkCount, checkDurationMs, checkFunction, checkName, checkOptions } from "./check-option.ts";
+import { checkCount, checkDurationMs, checkFunction, checkName, checkOptions, type OptionNames } from "./check-option.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { CacheError } from "./errors.ts";
 import type { FencedStore } from "./fenced-store.ts";
-import { type LoadDefaults, type LoadPolicy, toDefaultPolicy } from "./load-policy.ts";
+import { LOAD_DEFAULTS, type LoadDefaults, type LoadPolicy, toDefaultPolicy } from "./load-policy.ts";
 import { type RandomSource, systemRandom } from "./random.ts";
 import type { StoredEntry } from "./stored-entry.ts";
 
@@ -38,6 +38,19 @@ export interface TieredCacheOptions<V> extends LoadDefaults {
   readonly random?: RandomSource;
 }
 
+const OPTIONS: OptionNames<TieredCacheOptions<unknown>> = {
+  ...LOAD_DEFAULTS,
+  l1: true,
+  l2: true,
+  bus: true,
+  namespace: true,
+  maxStalenessMs: true,
+  backendBudgetMs: true,
+  maxPendingInvalidations: true,
+  clock: true,
+  random: true,
+};
+
 /** The options after defaults and checks. */
 export interface TieredCacheSettings<V> {
   readonly l1: SyncCache<StoredEntry<V>>;
@@ -55,7 +68,7 @@ export interface TieredCacheSettings<V> {
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
 export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredCacheSettings<V> {
-  checkOptions(options);
+  checkOptions(options, OPTIONS);
   const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
   const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
   if (l2) checkFunction("l2.reserve", l2.reserve, " of a FencedStore such as RedisCache");

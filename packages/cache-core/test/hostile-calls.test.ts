@@ -19,6 +19,23 @@ const setUp = (options: Partial<TieredCacheOptions<unknown>> = {}) => {
 
 const refused = (naming: string) => ({ code: "ERR_CACHE_INVALID_OPTION", message: expect.stringContaining(naming) });
 
+describe("an option of a name that there is not, such as another cache has", () => {
+  it("is refused by the constructor, by each call that takes options, and by a loader's own", async () => {
+    const naming = refused('got the string "ttl"');
+    expect(() => setUp({ ttl: 1_000 } as object)).toThrow(expect.objectContaining(naming));
+    const { cache } = setUp();
+    await expect((async () => cache.set("key", 1, { ttl: 1_000 } as object))()).rejects.toMatchObject(naming);
+    await expect((async () => cache.getOrSet("key", () => 1, { ttl: 1_000 } as object))()).rejects.toMatchObject(naming);
+    const load = async () =>
+      cache.getOrSet("key", ({ setOptions }) => {
+        setOptions({ ttl: 1_000 } as object);
+        return 1;
+      });
+    await expect(load()).rejects.toMatchObject(naming);
+    expect(await cache.get("key")).toBe(undefined);
+  });
+});
+
 describe("a key that is asked for while its loader is still in its first step", () => {
   for (const [patience, options] of [
     ["any", {}],

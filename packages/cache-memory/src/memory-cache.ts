@@ -11,6 +11,7 @@ import {
   describeValue,
   type Lookup,
   type MutableCounters,
+  SET_OPTIONS,
   type SetOptions,
   type SyncCache,
   snapshotStats,
@@ -255,7 +256,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   }
 
   #timeToLive(options: SetOptions): number {
-    checkOptions(options);
+    checkOptions(options, SET_OPTIONS);
     checkTags(options.tags);
     return options.ttlMs === undefined ? this.#options.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
   }

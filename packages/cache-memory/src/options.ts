@@ -6,6 +6,7 @@ import {
   checkName,
   checkOptions,
   describeValue,
+  type OptionNames,
   systemClock,
 } from "@larder/cache-core";
 import type { RemovalListener } from "./removal.ts";
@@ -60,6 +61,17 @@ export interface ResolvedOptions<V> {
   readonly clock: Clock;
 }
 
+const OPTIONS: OptionNames<MemoryCacheOptions<never>> = {
+  maxEntries: true,
+  maxBytes: true,
+  sizeOf: true,
+  ttlMs: true,
+  values: true,
+  keys: true,
+  onRemoved: true,
+  name: true,
+  clock: true,
+};
 const VALUE_MODES: readonly ValueMode[] = ["shared", "frozen", "cloned"];
 const KEY_MODES: ReadonlyArray<"text" | "digest"> = ["text", "digest"];
 
@@ -76,7 +88,7 @@ function checkFunction<F>(name: string, value: F): F {
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is out of range or leaves the cache without a bound */
 export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptions<V> {
-  checkOptions(options);
+  checkOptions(options, OPTIONS);
   const {
     maxBytes = options.maxEntries === undefined ? 67_108_864 : Number.POSITIVE_INFINITY,
     maxEntries = options.maxBytes === undefined ? 1000 : Number.POSITIVE_INFINITY,

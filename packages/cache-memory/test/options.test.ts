@@ -7,6 +7,13 @@ describe("options", () => {
       expect(() => new MemoryCache(options as MemoryCacheOptions<unknown>)).toThrow("options must be an object such as");
   });
 
+  it("are refused by names that there are not: max and ttl, as of other caches, would leave a cache of another size without a time to live", () => {
+    for (const name of ["max", "ttl", "maxSize", "max_entries"])
+      expect(() => new MemoryCache({ [name]: 500 })).toThrow(
+        `the name of an option must be one of maxEntries, maxBytes, sizeOf, ttlMs, values, keys, onRemoved, name, clock, got the string "${name}"`,
+      );
+  });
+
   it("bound a cache made without any: 1000 entries and 64 MiB", () => {
     const cache = new MemoryCache<unknown>();
     for (let index = 0; index < 1_500; index += 1) cache.set(`key:${index}`, index);

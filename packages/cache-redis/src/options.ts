@@ -1,5 +1,5 @@
 import type { Clock, RandomSource } from "@larder/cache-core";
-import { checkCount, checkDurationMs, checkFlag, checkName, systemClock, systemRandom } from "@larder/cache-core";
+import { checkCount, checkDurationMs, checkFlag, checkName, type OptionNames, systemClock, systemRandom } from "@larder/cache-core";
 import type { Cluster, Redis } from "ioredis";
 import type { RedisPort } from "./redis-port.ts";
 import { jsonCodec, type ValueCodec } from "./value-codec.ts";
@@ -53,6 +53,31 @@ export interface RedisCacheOptions<V> {
   /** @default the machine's */
   readonly random?: RandomSource;
 }
+
+/** Their names. */
+export const REDIS_CACHE_OPTIONS: OptionNames<RedisCacheOptions<unknown>> = {
+  client: true,
+  url: true,
+  port: true,
+  namespace: true,
+  keyPrefix: true,
+  lanes: true,
+  ttlMs: true,
+  codec: true,
+  compression: true,
+  sealing: true,
+  timeoutMs: true,
+  writeTimeoutMs: true,
+  maxInFlight: true,
+  maxInFlightBytes: true,
+  maxValueBytes: true,
+  failureThreshold: true,
+  maxLoadMs: true,
+  logLength: true,
+  isSharded: true,
+  clock: true,
+  random: true,
+};
 
 /** Options with all defaults in place. */
 export type RedisCacheSettings<V> = Required<Omit<RedisCacheOptions<V>, "client" | "url" | "port" | "compression" | "sealing">> & {

@@ -16,6 +16,7 @@ import {
   type Lookup,
   type Replacement,
   type Reservation,
+  SET_OPTIONS,
   type SetOptions,
   type StoreEntry,
   type Version,
@@ -88,7 +89,7 @@ export class RedisCache<V> implements FencedStore<V> {
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
-    checkOptions(options);
+    checkOptions(options, SET_OPTIONS);
     const fillOptions: FillOptions = {
       ttlMs: options.ttlMs === undefined ? this.#parts.settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
       staleMs: 0,

@@ -1,4 +1,4 @@
-import { KeySpace } from "@larder/cache-core";
+import { checkOptions, KeySpace } from "@larder/cache-core";
 import type { BreakerState } from "./breaker.ts";
 import { CallDesk } from "./call-desk.ts";
 import { EntryCensus } from "./entry-census.ts";
@@ -8,7 +8,7 @@ import { KeySurvey } from "./key-survey.ts";
 import { LaneVigil } from "./lane-vigil.ts";
 import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
-import { type RedisCacheOptions, type RedisCacheSettings, toSettings } from "./options.ts";
+import { REDIS_CACHE_OPTIONS, type RedisCacheOptions, type RedisCacheSettings, toSettings } from "./options.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { planPort } from "./plan-port.ts";
 import type { RedisPort } from "./redis-port.ts";
@@ -45,6 +45,7 @@ export interface RedisParts<V> {
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range
  */
 export function assembleParts<V>(options: RedisCacheOptions<V>, onState: (lane: number, state: BreakerState) => void): RedisParts<V> {
+  checkOptions(options, REDIS_CACHE_OPTIONS);
   const { isCluster, open } = planPort(options);
   const settings = toSettings(options, isCluster);
   const { clock, random, namespace, keyPrefix, timeoutMs, writeTimeoutMs, maxLoadMs } = settings;

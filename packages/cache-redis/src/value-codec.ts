@@ -11,7 +11,7 @@ export interface ValueCodec<V> {
   decode(bytes: Buffer): V;
   /**
    * Whether a decoded value may be a view of the bytes that it was decoded from, or hold one. What goes into a first tier is then decoded from
-   * a copy where it would otherwise keep alive much more than itself. @default false
+   * a copy where it would otherwise keep alive much more than itself. Left out: it never is.
    */
   readonly sharesBytes?: boolean;
 }

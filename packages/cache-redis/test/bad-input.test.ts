@@ -18,6 +18,7 @@ describe("a constructor that refuses", () => {
     ["more lanes than slots", { lanes: 20_000 }, /lanes/],
     ["a flag that is a word", { isSharded: "no" }, /isSharded must be true or false, got the string "no"/],
     ["a codec without id", { codec: {} }, /codec.id/],
+    ["an option of another name", { ttl: 60_000 }, /the name of an option must be one of client, .* got the string "ttl"/],
     ["a deadline that is no number", { timeoutMs: Number.NaN }, /timeoutMs/],
   ];
 

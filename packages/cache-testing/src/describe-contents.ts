@@ -152,6 +152,18 @@ function describeBadNames({ describe, expect, when, withCache }: CacheSuite): vo
         }),
       );
     }
+    when("bad-names-refused", "are refused as names of options: ttl, as other caches call it, would count for nothing", () =>
+      withCache(async (cache) => {
+        for (const name of ["ttl", "max", "TTLMS"]) {
+          await expect((async () => cache.set("key", 1, { [name]: 1_000 }))()).rejects.toMatchObject({
+            code: "ERR_CACHE_INVALID_OPTION",
+            message: expect.stringContaining(`the name of an option must be one of ttlMs, tags, got the string "${name}"`),
+          });
+        }
+        expect(await cache.get("key")).toBe(undefined);
+        expect(await cache.set("key", 1, { ttl: undefined } as SetOptions)).toBe(true);
+      }),
+    );
     for (const [method, call] of [
       ["getMany", (cache: Cache<unknown>, list: unknown) => cache.getMany(list as string[])],
       ["setMany", (cache: Cache<unknown>, list: unknown) => cache.setMany(list as Array<[string, unknown]>)],

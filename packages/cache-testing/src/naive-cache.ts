@@ -9,6 +9,7 @@ import {
   checkTags,
   createCounters,
   type Lookup,
+  SET_OPTIONS,
   type SetOptions,
   type SyncCache,
   snapshotStats,
@@ -61,7 +62,7 @@ export class NaiveCache<V> implements SyncCache<V> {
     this.#checkOpen();
     checkKey(key);
     if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined");
-    checkOptions(options);
+    checkOptions(options, SET_OPTIONS);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     checkTags(options.tags);
     const now = this.#clock.now();

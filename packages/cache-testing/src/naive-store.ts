@@ -20,6 +20,7 @@ import {
   matchesGlob,
   type Replacement,
   type Reservation,
+  SET_OPTIONS,
   type SetOptions,
   type StoreEntry,
   snapshotStats,
@@ -104,7 +105,7 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    checkOptions(options);
+    checkOptions(options, SET_OPTIONS);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     const tags = checkTags(options.tags);
     const json = this.#encode(checkKey(key), value);

@@ -9,6 +9,7 @@ import {
   type InvalidationChannel,
   type InvalidationListener,
   KeySpace,
+  type OptionNames,
   type RandomSource,
   systemClock,
   systemRandom,
@@ -42,6 +43,19 @@ export interface PortBusOptions {
   /** @default the machine's random source */
   readonly random?: RandomSource;
 }
+
+/** Their names. */
+export const PORT_BUS_OPTIONS: OptionNames<PortBusOptions> = {
+  keyPrefix: true,
+  lanes: true,
+  heartbeatMs: true,
+  timeoutMs: true,
+  logLength: true,
+  tagMs: true,
+  signer: true,
+  clock: true,
+  random: true,
+};
 
 /** What goes out on `node:diagnostics_channel` under `larder:bus-connection`. */
 export interface BusConnectionEvent {

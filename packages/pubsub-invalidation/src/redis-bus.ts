@@ -1,8 +1,8 @@
-import { CacheError, describeValue, parseRedisUrl, systemClock, systemRandom } from "@larder/cache-core";
+import { CacheError, checkOptions, describeValue, type OptionNames, parseRedisUrl, systemClock, systemRandom } from "@larder/cache-core";
 import type { BusPort } from "./bus-port.ts";
 import type { IoredisClient } from "./duplicate-client.ts";
 import { createIoredisPort } from "./ioredis-port.ts";
-import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
+import { PORT_BUS_OPTIONS, type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 
 /** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given. */
 export interface RedisInvalidationBusOptions extends PortBusOptions {
@@ -16,11 +16,13 @@ export interface RedisInvalidationBusOptions extends PortBusOptions {
   readonly isSharded?: boolean;
 }
 
+const OPTIONS: OptionNames<RedisInvalidationBusOptions> = { ...PORT_BUS_OPTIONS, client: true, url: true, port: true, isSharded: true };
 /** As many as the second tier has by default on a cluster. */
 const CLUSTER_LANES = 16;
 
 /** What a bus will talk through. Opens nothing. */
 function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; readonly isCluster: boolean } {
+  checkOptions(options, OPTIONS);
   const { client, url, port, isSharded, timeoutMs = 1_000, clock = systemClock, random = systemRandom } = options;
   const given = [client, url, port].filter((choice) => choice !== undefined);
   if (given.length !== 1)

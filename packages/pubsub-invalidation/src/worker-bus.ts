@@ -1,5 +1,5 @@
-import { CacheError, systemClock, systemRandom } from "@larder/cache-core";
-import { type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
+import { CacheError, checkOptions, type OptionNames, systemClock, systemRandom } from "@larder/cache-core";
+import { PORT_BUS_OPTIONS, type PortBusOptions, PortInvalidationBus } from "./port-bus.ts";
 import { ipcLink, type WorkerLink } from "./worker-link.ts";
 import { WorkerPort } from "./worker-port.ts";
 
@@ -8,6 +8,8 @@ export interface WorkerInvalidationBusOptions extends PortBusOptions {
   /** The way to the `WorkerBusHub`. @default this process's IPC channel, as `child_process.fork` and `node:cluster` make it */
   readonly link?: WorkerLink;
 }
+
+const OPTIONS: OptionNames<WorkerInvalidationBusOptions> = { ...PORT_BUS_OPTIONS, link: true };
 
 function defaultLink(): WorkerLink {
   if (process.send) return ipcLink(process);
@@ -18,6 +20,7 @@ function defaultLink(): WorkerLink {
 export class WorkerInvalidationBus extends PortInvalidationBus {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range, or there is no way to a primary */
   constructor(options: WorkerInvalidationBusOptions = {}) {
+    checkOptions(options, OPTIONS);
     const { link = defaultLink(), clock = systemClock, random = systemRandom } = options;
     super(new WorkerPort(link, clock, random), options);
   }

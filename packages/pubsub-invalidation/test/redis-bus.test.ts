@@ -45,6 +45,9 @@ describe("RedisInvalidationBus", () => {
     })) {
       expect(() => new RedisInvalidationBus({ url, [name]: value }), name).toThrow(new RegExp(name));
     }
+    expect(() => new RedisInvalidationBus({ url, prefix: "app" } as object)).toThrow(
+      /the name of an option must be .* got the string "prefix"/,
+    );
     expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
     expect(() => new RedisInvalidationBus({ client: {} as Redis })).toThrow(/client must be a Redis or Cluster/);
     const prefixed = new Redis(url, { lazyConnect: true, keyPrefix: "app:" });
@@ -77,9 +80,11 @@ describe("RedisInvalidationBus", () => {
     const bus = open({ url: server.url, timeoutMs: 1e12, tagMs: 1e21, logLength: 1e21 });
     const channel = bus.join(uniquePrefix(), new BusRecorder());
     await channel.ready();
+    // On a busy machine the first attempt to connect may have been given up.
+    const { errors } = bus.stats();
     await server.command("CLIENT", "PAUSE", "50", "ALL");
     expect(await channel.invalidate({ kind: "tag", tag: "t" }, call(60_000))).toMatchObject({ seq: 1 });
-    expect(bus.stats().errors).toBe(0);
+    expect(bus.stats().errors).toBe(errors);
   });
 
   it("spreads its keys over the lanes of a cluster and is proved as far as the worst of them", async () => {

@@ -1,5 +1,14 @@
 import type { Cache, Lookup, SetOptions } from "../cache.ts";
-import { checkDurationMs, checkKey, checkList, checkOptions, checkTags, describeValue } from "../check-option.ts";
+import {
+  checkDurationMs,
+  checkKey,
+  checkList,
+  checkOptions,
+  checkTags,
+  describeValue,
+  type OptionNames,
+  SET_OPTIONS,
+} from "../check-option.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { CacheError } from "../errors.ts";
 import { type CacheStats, createCounters, type MutableCounters, snapshotStats } from "../stats.ts";
@@ -30,6 +39,8 @@ interface Envelope {
   readonly expiresAt: number | null;
 }
 
+const OPTIONS: OptionNames<CacheOverKeyvOptions> = { ttlMs: true, name: true, clock: true };
+
 /** A larder `Cache` over any Keyv store: PostgreSQL, MongoDB, SQLite, etcd. Keyv's errors become misses and are counted. */
 export class CacheOverKeyv<V> implements Cache<V> {
   readonly #keyv: KeyvLike;
@@ -41,7 +52,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad `ttlMs` */
   constructor(keyv: KeyvLike, options: CacheOverKeyvOptions = {}) {
-    checkOptions(options);
+    checkOptions(options, OPTIONS);
     const { ttlMs = Number.POSITIVE_INFINITY, name = "keyv", clock = systemClock } = options;
     this.#keyv = keyv;
     this.#ttlMs = checkDurationMs("ttlMs", ttlMs);
@@ -74,7 +85,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
     checkKey(key);
-    checkOptions(options);
+    checkOptions(options, SET_OPTIONS);
     checkTags(options.tags);
     const ttlMs = options.ttlMs === undefined ? this.#ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     if (value === undefined)
