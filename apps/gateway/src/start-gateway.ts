@@ -13,6 +13,7 @@ import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator, authModeOf } from "./security/authenticator.ts";
 import { obtainSecrets, type Secrets } from "./security/obtain-secrets.ts";
 import { Sealer } from "./security/sealer.ts";
+import { warnOfOpenDoor } from "./security/warn-of-open-door.ts";
 import { GatewayServer } from "./server.ts";
 import type { SharedTier } from "./shared-tier.ts";
 import { GatewayStore } from "./storage/gateway-store.ts";
@@ -79,6 +80,7 @@ async function compose(settings: Settings, options: StartOptions, teardown: Tear
   const services = await openServices(ground, teardown);
   teardown.nextFloor();
   const { server, health } = await openFront(ground, services, options, teardown);
+  warnOfOpenDoor(settings, ground.log);
   warnOfUncalledProviders(settings, ground.log);
   await ground.store.check();
   const port = await server.listen(settings.port, settings.host);

@@ -253,6 +253,29 @@ it("says at the start which providers of routes there are not", async () => {
   await mistaken.close();
 });
 
+it("says at the start that nobody is asked for a key where not only this machine can connect", async () => {
+  const warned = async (settings: { readonly host: string; readonly auth?: "none" | "keys" }): Promise<boolean> => {
+    const open = await startBed(settings);
+    await open.close();
+    return open.logs.some((line) => line.includes("nobody is asked for a key"));
+  };
+  expect(await warned({ host: "0.0.0.0", auth: "none" })).toBe(true);
+  expect(await warned({ host: "0.0.0.0", auth: "keys" })).toBe(false);
+  expect(await warned({ host: "127.0.0.1", auth: "none" })).toBe(false);
+});
+
+it("refuses to save a provider's base URL that ends in an endpoint, as it is copied from documentation", async () => {
+  const bed = await startBed({});
+  for (const path of ["/v1/chat/completions", "/v1/messages/"]) {
+    const answer = await bed.admin("PUT", "/admin/providers/copied", { baseUrl: `https://example.com${path}` });
+    expect([answer.status, await answer.text()]).toEqual([
+      400,
+      expect.stringContaining("baseUrl must end where the paths of the API begin"),
+    ]);
+  }
+  await bed.close();
+});
+
 it("counts the tokens of a message where the message would go, by the model's name there, and answers errors in Anthropic's shape", async () => {
   const upstream = await FixtureUpstream.start();
   const routed = await startBed({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { StoredProvider } from "../storage/gateway-store.ts";
+import { ENDS_IN_ENDPOINT, endsInEndpoint } from "../upstream/ends-in-endpoint.ts";
 import { storedSettingsSchema } from "../upstream/provider-directory.ts";
 import { openSecrets, type ProviderSecrets } from "../upstream/provider-secrets.ts";
 import type { AdminParts } from "./admin-parts.ts";
@@ -66,7 +67,7 @@ export async function judgeProvider(
   const inHeaders = problemOfHeaders(headers ?? {});
   if (inHeaders) return { problem: inHeaders, field: "headers" };
   const url = input.baseUrl.trim();
-  const inUrl = await guard.check(url);
+  const inUrl = endsInEndpoint(url) ? ENDS_IN_ENDPOINT : await guard.check(url);
   if (inUrl) return { problem: `The field baseUrl ${inUrl}.`, field: "baseUrl" };
   const baseUrl = new URL(url).href.replace(/\/+$/, "");
   const secrets = withKeptSecrets(input, keptSecrets(sealer, known), known !== undefined && originOf(known) !== new URL(baseUrl).origin);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { isTrustEntry } from "../security/proxy-trust.ts";
+import { ENDS_IN_ENDPOINT, endsInEndpoint } from "../upstream/ends-in-endpoint.ts";
 import { readBytes, readDurationMs } from "./units.ts";
 
 const durationMs = z
@@ -23,7 +24,7 @@ const bytes = z.union([z.number().int().positive(), z.string()]).transform((valu
   if (read === undefined) context.addIssue({ code: "custom", message: "must be a size such as 512kb, 256mb or a number of bytes" });
   return read ?? 0;
 });
-/** Paths are put behind it: what is behind them, such as a query, would stand in their middle, and one that is there already would stand there twice. */
+/** Paths are put behind it: what is behind them, such as a query, would stand in their middle. */
 const httpUrl = z
   .string()
   .refine(
@@ -33,9 +34,7 @@ const httpUrl = z
     },
     { message: "must be an http or https URL without a user name, password, query or fragment" },
   )
-  .refine((text) => !/\/(completions|embeddings|responses|messages)\/*$/.test(text), {
-    message: "must end where the paths of the API begin, as in https://host/v1, without one such as /chat/completions",
-  });
+  .refine((text) => !endsInEndpoint(text), { message: ENDS_IN_ENDPOINT });
 /** What a header can carry: visible ASCII. Anything else would be refused, and quoted, by the HTTP client. */
 export const secret: z.ZodString = z
   .string()
