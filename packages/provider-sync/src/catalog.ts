@@ -3,9 +3,11 @@ import {
   CacheError,
   type Clock,
   checkDurationMs,
+  checkOptions,
   type InvalidationBus,
   type InvalidationChannel,
   type InvalidationListener,
+  type OptionNames,
   systemClock,
 } from "@larder/cache-core";
 import { CatalogView, type CatalogViewOptions, type ModelPrice } from "./catalog-view.ts";
@@ -42,6 +44,17 @@ export interface CatalogOptions extends CatalogViewOptions {
   /** @default the machine's */
   readonly clock?: Clock;
 }
+
+const OPTIONS: OptionNames<CatalogOptions> = {
+  readers: true,
+  bus: true,
+  refreshIntervalMs: true,
+  staleAfterMs: true,
+  timeoutMs: true,
+  clock: true,
+  preferredProviders: true,
+  virtualProviders: true,
+};
 
 /** State and counters of a catalog: a snapshot. */
 export interface CatalogStats {
@@ -86,6 +99,7 @@ export class Catalog implements VersionPublisher {
   readonly #counters = { refreshes: 0, refreshErrors: 0, fallbacks: 0, updates: 0 };
 
   constructor(options: CatalogOptions) {
+    checkOptions(options, OPTIONS);
     const { readers, bus, clock = systemClock } = options;
     if (readers.length === 0) throw new CacheError("ERR_CACHE_INVALID_OPTION", "readers must name at least one store or mirror, got none");
     this.#readers = readers;

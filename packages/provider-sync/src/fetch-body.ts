@@ -1,4 +1,14 @@
-import { type Clock, checkCount, checkDurationMs, checkWindowMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import {
+  type Clock,
+  checkCount,
+  checkDurationMs,
+  checkOptions,
+  checkWindowMs,
+  type OptionNames,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
 import { followRedirects } from "./follow-redirects.ts";
 import { isPrivateHost } from "./private-host.ts";
 import { publicUrl } from "./public-url.ts";
@@ -43,6 +53,21 @@ export interface FetchOptions {
   /** @default the machine's */
   readonly random?: RandomSource;
 }
+
+const OPTIONS: OptionNames<FetchOptions> = {
+  fetch: true,
+  timeoutMs: true,
+  retries: true,
+  retryDelayMs: true,
+  maxRetryAfterMs: true,
+  maxBytes: true,
+  minBytesPerSecond: true,
+  stallMs: true,
+  userAgent: true,
+  headers: true,
+  clock: true,
+  random: true,
+};
 
 /** What the former answer was marked with, to ask whether it changed. */
 export interface Validators {
@@ -99,6 +124,7 @@ class LimitedFetcher implements BodyFetcher {
   readonly #headers: Record<string, string>;
 
   constructor(options: FetchOptions) {
+    checkOptions(options, OPTIONS);
     const { clock = systemClock, random = systemRandom, userAgent = "larder-provider-sync", headers = {} } = options;
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#resolvesNames = options.fetch === undefined;

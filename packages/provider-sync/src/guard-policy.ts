@@ -1,4 +1,13 @@
-import { CacheError, checkCount, checkDurationMs, checkShare, checkWindowMs, describeValue } from "@larder/cache-core";
+import {
+  CacheError,
+  checkCount,
+  checkDurationMs,
+  checkOptions,
+  checkShare,
+  checkWindowMs,
+  describeValue,
+  type OptionNames,
+} from "@larder/cache-core";
 
 /** What the guards believe. Defaults come from the stored histories: see the README's table. */
 export interface GuardPolicy {
@@ -76,6 +85,9 @@ export const defaultGuardPolicy: GuardPolicy = {
   groupConfirmMs: 7 * DAY_MS,
 };
 
+/** The defaults have them all. */
+const NAMES = Object.fromEntries(Object.keys(defaultGuardPolicy).map((name) => [name, true])) as OptionNames<Partial<GuardPolicy>>;
+
 function checkAtLeast(name: string, value: number, min: number): void {
   if (typeof value !== "number" || !(value >= min))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be a number >= ${min}, got ${describeValue(value)}`);
@@ -83,6 +95,7 @@ function checkAtLeast(name: string, value: number, min: number): void {
 
 /** The default policy with these changes. @throws {CacheError} ERR_CACHE_INVALID_OPTION when one is out of range */
 export function guardPolicy(changes: Partial<GuardPolicy> = {}): GuardPolicy {
+  checkOptions(changes, NAMES);
   const policy = { ...defaultGuardPolicy, ...changes };
   for (const name of ["minModels", "minProviders", "minDropCount", "minGrowthCount", "vanishedRuns"] as const)
     checkCount(name, policy[name], 0);

@@ -1,9 +1,9 @@
-import { CacheError, type Clock, checkDurationMs, describeValue, systemClock } from "@larder/cache-core";
+import { CacheError, type Clock, checkDurationMs, checkOptions, describeValue, type OptionNames, systemClock } from "@larder/cache-core";
 import postgres from "postgres";
 import type { SnapshotStore } from "./snapshot-store.ts";
 import { withSessionLock } from "./sql/postgres-lock.ts";
 import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
-import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
+import { RETENTION_OPTIONS, type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
 import { startPatience, withPatience } from "./with-patience.ts";
 
 /** Where the fleet's store lives. One of `url` and `client` is needed. */
@@ -20,6 +20,14 @@ export interface PostgresStoreOptions extends RetentionOptions {
   readonly lockTtlMs?: number;
 }
 
+const OPTIONS: OptionNames<PostgresStoreOptions> = {
+  ...RETENTION_OPTIONS,
+  url: true,
+  client: true,
+  maxConnections: true,
+  timeoutMs: true,
+  lockTtlMs: true,
+};
 /** One advisory lock for all writers of the store in a database: "larder" in ASCII. */
 const WRITER_LOCK = "119182880302450";
 
@@ -205,5 +213,6 @@ function connect(url: string, max: number): postgres.Sql {
  * @throws {CacheError} ERR_CACHE_BACKEND when the database is away; ERR_CACHE_INVALID_OPTION without `url` and `client`, or for one that cannot be used
  */
 export async function createPostgresStore(options: PostgresStoreOptions): Promise<SnapshotStore> {
+  checkOptions(options, OPTIONS);
   return SqlSnapshotStore.open(openPostgresDatabase(options), options);
 }

@@ -1,4 +1,14 @@
-import { CacheError, type Clock, checkDurationMs, KeySpace, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import {
+  CacheError,
+  type Clock,
+  checkDurationMs,
+  checkOptions,
+  KeySpace,
+  type OptionNames,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
 import { type RedisClient, toExpiryMs, withDeadline } from "./redis-client.ts";
 import type { RunnerLock } from "./runner-lock.ts";
 
@@ -18,6 +28,8 @@ export interface RedisLockOptions {
   readonly random?: RandomSource;
 }
 
+const OPTIONS: OptionNames<RedisLockOptions> = { client: true, keyPrefix: true, ttlMs: true, timeoutMs: true, clock: true, random: true };
+
 const ACQUIRE = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0";
 const RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 const RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
@@ -31,6 +43,7 @@ class RedisLock implements RunnerLock {
   readonly #timeoutMs: number;
 
   constructor(options: RedisLockOptions) {
+    checkOptions(options, OPTIONS);
     const { keyPrefix = "larder", clock = systemClock, random = systemRandom } = options;
     this.#options = options;
     this.#clock = clock;

@@ -1,4 +1,4 @@
-import { CacheError, type Clock, checkDurationMs, KeySpace, systemClock } from "@larder/cache-core";
+import { CacheError, type Clock, checkDurationMs, checkOptions, KeySpace, type OptionNames, systemClock } from "@larder/cache-core";
 import type { Mirror } from "./mirror.ts";
 import { type RedisClient, toExpiryMs, withDeadline } from "./redis-client.ts";
 import type { MirrorOutcome } from "./run-report.ts";
@@ -30,6 +30,8 @@ export interface RedisMirrorOptions {
   /** @default the machine's */
   readonly clock?: Clock;
 }
+
+const OPTIONS: OptionNames<RedisMirrorOptions> = { client: true, keyPrefix: true, ttlMs: true, timeoutMs: true, clock: true };
 
 /**
  * Gives "older", "same" or "newer" by what is there, "older" for nothing; a foreign type is dropped. An older version that was confirmed more
@@ -161,6 +163,7 @@ class RedisMirror implements Mirror {
 
 /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range */
 export function createRedisMirror(options: RedisMirrorOptions): Mirror {
+  checkOptions(options, OPTIONS);
   if (!options.client) throw new CacheError("ERR_CACHE_INVALID_OPTION", "client must be an ioredis client, got none");
   return new RedisMirror(options);
 }

@@ -1,9 +1,19 @@
-import { CacheError, type Clock, checkDurationMs, checkName, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import {
+  CacheError,
+  type Clock,
+  checkDurationMs,
+  checkName,
+  checkOptions,
+  type OptionNames,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
 import { keepAlive } from "./keep-alive.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 import { SerialQueue } from "./sql/serial-queue.ts";
 import type { SqlDatabase, SqlQuery, SqlRow, SqlValue } from "./sql/sql-database.ts";
-import { type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
+import { RETENTION_OPTIONS, type RetentionOptions, SqlSnapshotStore } from "./sql/sql-snapshot-store.ts";
 import { openSqliteDriver, type SqliteDriver, setUpSqliteFile } from "./sql/sqlite-driver.ts";
 import { sqlitePath } from "./sql/sqlite-path.ts";
 
@@ -17,6 +27,7 @@ export interface SqliteStoreOptions extends RetentionOptions {
   readonly lockTtlMs?: number;
 }
 
+const OPTIONS: OptionNames<SqliteStoreOptions> = { ...RETENTION_OPTIONS, path: true, busyTimeoutMs: true, lockTtlMs: true };
 const BUSY_RETRY_MS = 20;
 
 const FREE = "DELETE FROM larder_sync_locks WHERE owner = ?";
@@ -170,5 +181,6 @@ export function openSqliteDatabase(options: SqliteStoreOptions): Promise<SqlData
  * @throws {CacheError} ERR_CACHE_BACKEND when the file cannot be opened or no driver is there
  */
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<SnapshotStore> {
+  checkOptions(options, OPTIONS);
   return SqlSnapshotStore.open(await openSqliteDatabase(options), options);
 }

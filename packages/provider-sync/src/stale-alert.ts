@@ -1,4 +1,4 @@
-import { type Clock, checkDurationMs, systemClock } from "@larder/cache-core";
+import { type Clock, checkDurationMs, checkOptions, type OptionNames, systemClock } from "@larder/cache-core";
 
 /**
  * Tells once an episode that no sync has completed for too long (seeds S4.12). An episode begins with a completion growing old, or with
@@ -29,6 +29,18 @@ export interface StaleAlertOptions {
   /** @default the machine's */
   readonly clock?: Clock;
 }
+
+const OPTIONS: OptionNames<StaleAlertOptions> = {
+  completedAt: true,
+  memory: true,
+  post: true,
+  staleAfterMs: true,
+  rememberMs: true,
+  mode: true,
+  isTest: true,
+  name: true,
+  clock: true,
+};
 
 /** Where sent alerts are remembered. */
 export interface AlertMemory {
@@ -105,6 +117,7 @@ async function attempt<T>(action: () => Promise<T>): Promise<T | false> {
 
 /** Checks, and posts when an alert is due. Never rejects. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export async function checkStaleAlert(options: StaleAlertOptions): Promise<StaleAlertOutcome> {
+  checkOptions(options, OPTIONS);
   const { memory, mode = "post", isTest = false, name = "catalog-stale", clock = systemClock } = options;
   const staleAfterMs = checkDurationMs("staleAfterMs", options.staleAfterMs ?? 3_600_000);
   const rememberMs = checkDurationMs("rememberMs", options.rememberMs ?? 259_200_000);

@@ -1,9 +1,19 @@
-import { CacheError, type Clock, checkDurationMs, checkShare, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import {
+  CacheError,
+  type Clock,
+  checkDurationMs,
+  checkOptions,
+  checkShare,
+  type OptionNames,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
 import type { RunReport } from "./run-report.ts";
 import type { RunnerLock } from "./runner-lock.ts";
 import type { StaleAlert } from "./stale-alert.ts";
 import { StaleWatch } from "./stale-watch.ts";
-import { checkSyncOptions, type SyncOptions, syncOnce } from "./sync.ts";
+import { checkSyncOptions, RUN_OPTIONS, type SyncOptions, syncOnce } from "./sync.ts";
 import { tell } from "./sync-events.ts";
 import { withPatience } from "./with-patience.ts";
 
@@ -20,6 +30,15 @@ export interface SyncSchedulerOptions extends Omit<SyncOptions, "signal" | "dryR
   /** Sends the stale alert elsewhere as well as in the event `catalog-stale`; `false` or a rejection = not sent, tried again. @default the event alone */
   readonly postStaleAlert?: (alert: StaleAlert) => Promise<boolean>;
 }
+
+const OPTIONS: OptionNames<SyncSchedulerOptions> = {
+  ...RUN_OPTIONS,
+  intervalMs: true,
+  jitter: true,
+  lock: true,
+  staleAfterMs: true,
+  postStaleAlert: true,
+};
 
 /** What a scheduler is doing. */
 export interface SyncStatus {
@@ -48,6 +67,7 @@ function ignore(): void {}
 /** See `SyncSchedulerOptions`. Made by `createSyncScheduler`. */
 export class SyncScheduler {
   readonly #options: SyncSchedulerOptions;
+  readonly #runOptions: Omit<SyncOptions, "signal" | "dryRun">;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #intervalMs: number;
@@ -64,15 +84,18 @@ export class SyncScheduler {
   #closing: Promise<void> | undefined;
 
   constructor(options: SyncSchedulerOptions) {
+    checkOptions(options, OPTIONS);
     const { clock = systemClock, random = systemRandom, store } = options;
+    const { intervalMs = 600_000, jitter = 0.1, staleAfterMs = 3_600_000, lock, postStaleAlert, ...runOptions } = options;
     const { limits } = checkSyncOptions(options);
     this.#options = options;
+    this.#runOptions = runOptions;
     this.#clock = clock;
     this.#random = random;
-    this.#intervalMs = checkDurationMs("intervalMs", options.intervalMs ?? 600_000);
-    this.#jitter = checkShare("jitter", options.jitter ?? 0.1);
+    this.#intervalMs = checkDurationMs("intervalMs", intervalMs);
+    this.#jitter = checkShare("jitter", jitter);
     this.#giveUpAfterMs = limits.runTimeoutMs + GIVE_UP_AFTER_MS;
-    const staleAfterMs = checkDurationMs("staleAfterMs", options.staleAfterMs ?? 3_600_000);
+    checkDurationMs("staleAfterMs", staleAfterMs);
     this.#watch = new StaleWatch({ store, clock, staleAfterMs, post: (alert, isStoreAway) => this.#tellStale(alert, isStoreAway) });
   }
 
@@ -157,7 +180,7 @@ export class SyncScheduler {
     const work = async (lost?: AbortSignal): Promise<RunReport | "recent"> => {
       hasBegun = true;
       if (isPlanned && (await this.#hasFleetRun())) return "recent";
-      return syncOnce({ ...this.#options, signal: lost ? AbortSignal.any([signal, lost]) : signal });
+      return syncOnce({ ...this.#runOptions, signal: lost ? AbortSignal.any([signal, lost]) : signal });
     };
     const result = await lock.withLock("provider-sync", work).catch((error: unknown) => {
       if (hasBegun) throw error;

@@ -1,5 +1,15 @@
 import { setMaxListeners } from "node:events";
-import { CacheError, type Clock, checkCount, checkDurationMs, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import {
+  CacheError,
+  type Clock,
+  checkCount,
+  checkDurationMs,
+  checkOptions,
+  type OptionNames,
+  type RandomSource,
+  systemClock,
+  systemRandom,
+} from "@larder/cache-core";
 import { diffModels } from "./diff-models.ts";
 import { type BodyFetcher, createBodyFetcher, type FetchOptions } from "./fetch-body.ts";
 import { type GuardPolicy, guardPolicy } from "./guard-policy.ts";
@@ -64,6 +74,24 @@ export interface SyncOptions {
   readonly random?: RandomSource;
 }
 
+/** Those that a scheduler has as well. */
+export const RUN_OPTIONS: OptionNames<Omit<SyncOptions, "signal" | "dryRun">> = {
+  sources: true,
+  store: true,
+  mirror: true,
+  publisher: true,
+  policy: true,
+  fetch: true,
+  runTimeoutMs: true,
+  maxSourceBytes: true,
+  maxRunBytes: true,
+  maxConflicts: true,
+  onEvent: true,
+  clock: true,
+  random: true,
+};
+const OPTIONS: OptionNames<SyncOptions> = { ...RUN_OPTIONS, signal: true, dryRun: true };
+
 interface Run {
   readonly id: string;
   readonly startedAt: number;
@@ -96,6 +124,7 @@ export function syncOnce(options: SyncOptions): Promise<RunReport> {
 }
 
 async function runOnce(options: SyncOptions): Promise<RunReport> {
+  checkOptions(options, OPTIONS);
   const { clock = systemClock, random = systemRandom, onEvent } = options;
   const run: Run = { id: random.token(), startedAt: clock.wallNow(), options, clock, ...checkSyncOptions(options) };
   tell(onEvent, { type: "run-started", runId: run.id, startedAt: run.startedAt });

@@ -7,7 +7,7 @@ import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
 import { litellmProvider } from "./litellm-provider.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * LiteLLM's price map: one flat object of models by key, prices as numbers in dollars per token, kept by hand by many. It is the widest
@@ -170,7 +170,11 @@ function* modelEntries(body: Record<string, unknown>): Generator<readonly [strin
 
 /** LiteLLM's map of models and prices. */
 export function litellmPrices(options: UpstreamOptions = {}): Source {
-  const url = addressOf(options, "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json");
+  const url = addressOf(
+    options,
+    "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json",
+    UPSTREAM_OPTIONS,
+  );
   const { apiKey } = options;
   return {
     name: "litellm",

@@ -18,7 +18,7 @@ import { parseItems, parseShape } from "../parse-items.ts";
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source, SourceReading } from "../source.ts";
 import { fromUsd } from "../usd-per-million.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * models.dev's `api.json`: providers by id, each with its models by id, written by hand in a public repository. Prices are numbers in
@@ -148,7 +148,7 @@ function* toReading(body: Record<string, unknown>): Sliced<SourceReading> {
 
 /** models.dev's providers, models and prices: widest of all, kept by hand, and therefore late at times. */
 export function modelsDev(options: UpstreamOptions = {}): Source {
-  const url = addressOf(options, "https://models.dev/api.json");
+  const url = addressOf(options, "https://models.dev/api.json", UPSTREAM_OPTIONS);
   const { apiKey } = options;
   return {
     name: "models.dev",

@@ -1,4 +1,4 @@
-import { CacheError, checkCount, checkName } from "@larder/cache-core";
+import { CacheError, checkCount, checkName, checkOptions, type OptionNames } from "@larder/cache-core";
 import { z } from "zod";
 import { finishInTurns } from "../in-slices.ts";
 import type { ModelListing } from "../model-listing.ts";
@@ -40,6 +40,8 @@ export interface OpenAiCompatibleOptions {
   readonly minModels?: number;
 }
 
+const OPTIONS: OptionNames<OpenAiCompatibleOptions> = { provider: true, baseUrl: true, apiKey: true, role: true, minModels: true };
+
 function listUrl(baseUrl: string): string {
   const url = new URL(checkAddress("baseUrl", baseUrl));
   if (url.protocol === "file:") return baseUrl;
@@ -68,6 +70,7 @@ function toListing(raw: z.output<typeof model>, provider: string): ModelListing 
 
 /** The models of one OpenAI-compatible server. @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad provider or URL */
 export function openAiCompatible(options: OpenAiCompatibleOptions): Source {
+  checkOptions(options, OPTIONS);
   const { apiKey, role = "ancillary", minModels = 1 } = options;
   checkCount("minModels", minModels, 0);
   const provider = checkName("provider", options.provider).toLowerCase();

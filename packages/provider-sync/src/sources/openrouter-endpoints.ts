@@ -1,4 +1,4 @@
-import { checkCount } from "@larder/cache-core";
+import { checkCount, type OptionNames } from "@larder/cache-core";
 import { z } from "zod";
 import { listingId, type ModelEndpoint, type ModelListing } from "../model-listing.ts";
 import { compact, looseNumber, looseText, text, tokenCount } from "../normalize.ts";
@@ -6,7 +6,7 @@ import { parseItems, parseShape } from "../parse-items.ts";
 import type { RejectedItem, Source, SourceContext, SourceReading } from "../source.ts";
 import { SourceError } from "../source-error.ts";
 import { openRouterPrices, openRouterPricing } from "./openrouter-models.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/models/{author}/{slug}/endpoints`: one request per model. The reference system aborted everything when one
@@ -35,6 +35,8 @@ export interface OpenRouterEndpointsOptions extends UpstreamOptions {
   /** Requests at a time. Integer >= 1. @default 8 */
   readonly concurrency?: number;
 }
+
+const OPTIONS: OptionNames<OpenRouterEndpointsOptions> = { ...UPSTREAM_OPTIONS, filter: true, concurrency: true };
 
 function toEndpoint(raw: z.output<typeof endpoint>): ModelEndpoint | undefined {
   const tag = text(raw.tag)?.toLowerCase();
@@ -102,8 +104,8 @@ async function readEndpoints(
 
 /** The hosts of each OpenRouter model, with their own limits and prices. Hundreds of requests: run it less often than the lists. */
 export function openRouterEndpoints(options: OpenRouterEndpointsOptions = {}): Source {
+  const url = addressOf(options, "https://openrouter.ai/api/v1/models", OPTIONS);
   checkCount("concurrency", options.concurrency ?? 8);
-  const url = addressOf(options, "https://openrouter.ai/api/v1/models");
   return {
     name: "openrouter-endpoints",
     role: "ancillary",

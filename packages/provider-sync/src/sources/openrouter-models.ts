@@ -19,7 +19,7 @@ import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source, SourceContext, SourceReading } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/models`. Its OpenAPI calls many fields required that real bodies of 2025 and 2026 leave out, so that only
@@ -145,7 +145,7 @@ function toListing(raw: z.output<typeof model>): ModelListing {
 
 /** OpenRouter's models and what OpenRouter charges for them. */
 export function openRouterModels(options: UpstreamOptions = {}): Source {
-  const url = addressOf(options, "https://openrouter.ai/api/v1/models");
+  const url = addressOf(options, "https://openrouter.ai/api/v1/models", UPSTREAM_OPTIONS);
   const { apiKey } = options;
   return {
     name: "openrouter",

@@ -3,7 +3,7 @@ import type { ProviderRecord } from "../model-listing.ts";
 import { compact, looseFlag, looseText, looseTexts, text } from "../normalize.ts";
 import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /**
  * OpenRouter's `GET /api/v1/providers`: the companies that host models behind it. Ancillary: prices and models do not need it. The
@@ -39,7 +39,7 @@ function toProvider(raw: z.output<typeof provider>): ProviderRecord {
 
 /** The hosts behind OpenRouter. */
 export function openRouterProviders(options: UpstreamOptions = {}): Source {
-  const url = addressOf(options, "https://openrouter.ai/api/v1/providers");
+  const url = addressOf(options, "https://openrouter.ai/api/v1/providers", UPSTREAM_OPTIONS);
   const { apiKey } = options;
   return {
     name: "openrouter-providers",

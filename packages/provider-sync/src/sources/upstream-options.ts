@@ -1,4 +1,4 @@
-import { CacheError } from "@larder/cache-core";
+import { CacheError, checkOptions, type OptionNames } from "@larder/cache-core";
 
 /** Where a source's upstream is, and how it is asked. */
 export interface UpstreamOptions {
@@ -7,6 +7,9 @@ export interface UpstreamOptions {
   /** Key sent as a bearer token. @default none: the public lists need none */
   readonly apiKey?: string;
 }
+
+/** Their names. */
+export const UPSTREAM_OPTIONS: OptionNames<UpstreamOptions> = { url: true, apiKey: true };
 
 /** An address that can be asked, as it is. It may hold a key, so that no error quotes it. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export function checkAddress(option: string, address: string): string {
@@ -18,8 +21,14 @@ export function checkAddress(option: string, address: string): string {
   return address;
 }
 
-/** The address that was given, else the public one. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
-export function addressOf({ url }: UpstreamOptions, publicAddress: string): string {
+/**
+ * The address that was given, else the public one. `names`: those of the source's options; with one that is not among them, `baseUrl` say, the
+ * public list would be asked instead of the one that was meant.
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION
+ */
+export function addressOf<Options extends UpstreamOptions>(options: Options, publicAddress: string, names: OptionNames<Options>): string {
+  checkOptions(options, names);
+  const { url } = options;
   return url === undefined ? publicAddress : checkAddress("url", url);
 }
 

@@ -17,7 +17,7 @@ import { entriesById, parseItemsInSlices, parseShape, wholeList } from "../parse
 import { definedPrices, toPriceTiers } from "../prices.ts";
 import type { Source } from "../source.ts";
 import { fromUsd, fromUsdPerToken } from "../usd-per-million.ts";
-import { addressOf, authorization, type UpstreamOptions } from "./upstream-options.ts";
+import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
 
 /** Vercel AI Gateway's `GET /v1/models`. Prices are decimal strings in dollars per token, with tiers by input length beside them. */
 
@@ -124,7 +124,7 @@ function toListing(raw: z.output<typeof model>): ModelListing {
 
 /** The models of Vercel's AI Gateway and what it charges for them. */
 export function vercelGateway(options: UpstreamOptions = {}): Source {
-  const url = addressOf(options, "https://ai-gateway.vercel.sh/v1/models");
+  const url = addressOf(options, "https://ai-gateway.vercel.sh/v1/models", UPSTREAM_OPTIONS);
   const { apiKey } = options;
   return {
     name: "vercel",

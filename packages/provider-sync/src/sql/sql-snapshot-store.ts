@@ -1,4 +1,4 @@
-import { CacheError, type Clock, checkCount, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
+import { CacheError, type Clock, checkCount, type OptionNames, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import type { ModelChange } from "../diff-models.ts";
 import { latestPlausible } from "../latest-plausible.ts";
 import { emptyPulse, type Pulse } from "../pulse.ts";
@@ -34,6 +34,16 @@ export interface RetentionOptions {
   /** @default the machine's */
   readonly random?: RandomSource;
 }
+
+/** Their names. */
+export const RETENTION_OPTIONS: OptionNames<RetentionOptions> = {
+  keepVersions: true,
+  keepChanges: true,
+  keepRuns: true,
+  keepRawRuns: true,
+  clock: true,
+  random: true,
+};
 
 const HEAD = "version, created_at, digest, reason, model_count";
 /** Changes of one insert: databases bound the number of parameters. */
