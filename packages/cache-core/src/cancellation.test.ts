@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { Cancellation } from "./cancellation.ts";
+import { Cancellation, listenForAbort } from "./cancellation.ts";
 
 describe("a cancellation", () => {
   it("tells every listener once, with its reason, and the real signal too", () => {
@@ -44,6 +44,39 @@ describe("a cancellation", () => {
     cancellation.abort(reason);
     expect(late).not.toHaveBeenCalled();
     expect([cancellation.signal.aborted, cancellation.signal.reason, cancellation.signal]).toEqual([true, reason, cancellation.signal]);
+  });
+});
+
+/** A signal as the environments of a browser bring it: an EventTarget of their own, which Node's functions for listeners refuse. */
+class ForeignSignal {
+  readonly listeners: Array<() => void> = [];
+  readonly aborted = false;
+
+  addEventListener(_type: string, listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  removeEventListener(): void {}
+}
+
+describe("where a browser's environment has put its own signals in place of Node's", () => {
+  it("gives a loader such a signal, and listens to a caller's", () => {
+    vi.stubGlobal("EventTarget", ForeignSignal);
+    vi.stubGlobal(
+      "AbortController",
+      class {
+        readonly signal = new ForeignSignal();
+      },
+    );
+    try {
+      expect(new Cancellation().signal).toBeInstanceOf(ForeignSignal);
+      const callers = new ForeignSignal();
+      const listener = vi.fn();
+      listenForAbort(callers, listener);
+      expect(callers.listeners).toEqual([listener]);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "./clock.ts";
 
 /** Keeps the event loop busy for so long. */
@@ -30,5 +30,20 @@ describe("the system clock", () => {
       expect(now).toBeGreaterThanOrEqual(last);
       last = now;
     }
+  });
+
+  it("sets timers where a timer is a number, as in a browser's environment", async () => {
+    const ownSetTimeout = globalThis.setTimeout;
+    const numbers = new Map<number, ReturnType<typeof setTimeout>>();
+    vi.stubGlobal("setTimeout", (callback: () => void, delayMs: number) => {
+      numbers.set(numbers.size + 1, ownSetTimeout(callback, delayMs));
+      return numbers.size;
+    });
+    try {
+      await new Promise<void>((resolve) => systemClock.setTimer(resolve, 1));
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(numbers.size).toBe(1);
   });
 });

@@ -47,7 +47,8 @@ class SystemClock implements Clock {
   setTimer(callback: () => void, delayMs: number): CancelTimer {
     // setTimeout turns delays past 2^31 - 1 ms into 1 ms.
     const timer = setTimeout(callback, Math.min(delayMs, 2_147_483_647));
-    timer.unref();
+    // A number where tests run in a browser's environment (jest-environment-jsdom): nothing to let go of.
+    if (typeof timer === "object") timer.unref();
     return () => clearTimeout(timer);
   }
 
