@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
-import type { CacheStats } from "@larder/cache-core";
+import { type CacheStats, checkCount, checkFunction, checkOptions, checkWindowMs, type OptionNames } from "@larder/cache-core";
 import { createSettings } from "./config/read-settings.ts";
 import { createGatewayCore } from "./gateway-core.ts";
 import { FetchExchange, type Instead } from "./http/fetch-exchange.ts";
@@ -33,6 +33,16 @@ export interface CachedFetchOptions {
    */
   readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;
 }
+
+const OPTIONS: OptionNames<CachedFetchOptions> = {
+  fetch: true,
+  ttlMs: true,
+  maxEntries: true,
+  maxBytes: true,
+  staleWhileRevalidateMs: true,
+  staleIfErrorMs: true,
+  tenantOf: true,
+};
 
 /** A `fetch` with a cache in it. */
 export interface CachedFetch {
@@ -73,16 +83,21 @@ const OWN_REFUSALS: ReadonlySet<string | undefined> = new Set(["invalid_header",
  * What fails, fails as it does without the cache, so that clients retry and raise as they always do: a call that cannot be made rejects with
  * the error of the `fetch` below, an abort with the signal's reason, a provider's error is answered as it came, and a request that cannot
  * be cached passes through.
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name, or one that is out of range
  */
 export function createCachedFetch(options: CachedFetchOptions = {}): CachedFetch {
+  checkOptions(options, OPTIONS);
   const { fetch: next = globalThis.fetch, tenantOf, ttlMs = 3_600_000, maxEntries = 10_000, maxBytes = 268_435_456 } = options;
+  const { staleWhileRevalidateMs = 0, staleIfErrorMs = 0 } = options;
+  checkFunction("fetch", next);
+  if (tenantOf !== undefined) checkFunction("tenantOf", tenantOf);
   const settings = {
     ...createSettings({ upstreamRetries: 0 }),
     cacheTtl: ttlMs,
     cacheMaxEntries: maxEntries,
-    cacheMaxBytes: maxBytes,
-    staleWhileRevalidate: options.staleWhileRevalidateMs ?? 0,
-    staleIfError: options.staleIfErrorMs ?? 0,
+    cacheMaxBytes: checkCount("maxBytes", maxBytes),
+    staleWhileRevalidate: checkWindowMs("staleWhileRevalidateMs", staleWhileRevalidateMs),
+    staleIfError: checkWindowMs("staleIfErrorMs", staleIfErrorMs),
     upstreamTimeout: NO_TIMEOUT_MS,
     maxBody: Number.POSITIVE_INFINITY,
   };

@@ -1,3 +1,4 @@
+import { checkFunction, checkOptions, type OptionNames } from "@larder/cache-core";
 import type { z } from "zod";
 import { ApiRouter } from "./api-router.ts";
 import { createSettings } from "./config/read-settings.ts";
@@ -20,6 +21,9 @@ export interface GatewayHandlerOptions {
   readonly basePath?: string;
 }
 
+/** With one that there is not, `tenant` say, all callers would share their answers. */
+const OPTIONS: OptionNames<GatewayHandlerOptions> = { settings: true, tenantOf: true, basePath: true };
+
 /** Answers requests as the gateway's `/v1/*` does. A Fetch-API handler: mounts in Hono, Express (through an adapter) and Next. */
 export interface GatewayHandler {
   (request: Request): Promise<Response>;
@@ -30,9 +34,12 @@ export interface GatewayHandler {
 /**
  * The gateway without a server: routing, cache and endpoints behind one function.
  * @throws {SettingsError} naming settings that are not usable
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name, or a `tenantOf` that is no function
  */
 export function createGatewayHandler(options: GatewayHandlerOptions = {}): GatewayHandler {
+  checkOptions(options, OPTIONS);
   const { basePath = "", tenantOf } = options;
+  if (tenantOf !== undefined) checkFunction("tenantOf", tenantOf);
   const settings = createSettings(options.settings);
   const upstream = new PooledUpstream({ connections: settings.upstreamConnections });
   const { providers, fallback, anthropic } = operatorProviders(settings, upstream);

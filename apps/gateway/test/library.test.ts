@@ -10,6 +10,18 @@ beforeAll(async () => {
 });
 afterAll(() => upstream.close());
 
+it.each([
+  ["createCachedFetch", "ttl", () => createCachedFetch({ ttl: 60 } as object)],
+  ["createCachedFetch", "maxBytes", () => createCachedFetch({ maxBytes: -5 })],
+  ["createCachedFetch", "staleIfErrorMs", () => createCachedFetch({ staleIfErrorMs: "1h" as unknown as number })],
+  ["createCachedFetch", "tenantOf", () => createCachedFetch({ tenantOf: "acme" as never })],
+  ["createCachedFetch", "fetch", () => createCachedFetch({ fetch: null as never })],
+  ["createGatewayHandler", "tenant", () => createGatewayHandler({ tenant: () => "acme" } as object)],
+  ["createGatewayHandler", "tenantOf", () => createGatewayHandler({ tenantOf: null as never })],
+])("%s refuses a %s that is none of its options or none that it can be, and does not go on without it", (_, name, make) => {
+  expect(make).toThrow(new RegExp(`ERR_CACHE_INVALID_OPTION.*${name}`));
+});
+
 describe("createCachedFetch", () => {
   it("answers the official client from memory, streams included, with the client's own headers", async () => {
     const cached = createCachedFetch();

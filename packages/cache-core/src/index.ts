@@ -25,6 +25,7 @@ export {
   checkCount,
   checkDurationMs,
   checkFlag,
+  checkFunction,
   checkKey,
   checkList,
   checkName,

@@ -1,5 +1,4 @@
 import {
-  CacheError,
   type CacheStats,
   type Clock,
   checkDurationMs,
@@ -8,7 +7,6 @@ import {
   checkOptions,
   checkTags,
   createCounters,
-  describeValue,
   type Lookup,
   type MutableCounters,
   SET_OPTIONS,
@@ -24,7 +22,7 @@ import { EntryStore } from "./entry-store.ts";
 import type { EvictionPolicy } from "./eviction-policy.ts";
 import type { KeyIndex } from "./key-index.ts";
 import { LiveEntries } from "./live-entries.ts";
-import { type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { invalid, type MemoryCacheOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { RemovalNotifier } from "./removal.ts";
 import { storeValue } from "./value-mode.ts";
 
@@ -289,8 +287,4 @@ export class MemoryCache<V> implements SyncCache<V> {
     if (typeof bytes !== "number" || !(bytes >= 0)) throw invalid("what sizeOf returns", "a number of bytes >= 0", bytes);
     return bytes;
   }
-}
-
-function invalid(name: string, expected: string, value: unknown): CacheError {
-  return new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be ${expected}, got ${describeValue(value)}`);
 }

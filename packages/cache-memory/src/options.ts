@@ -3,6 +3,7 @@ import {
   type Clock,
   checkCount,
   checkDurationMs,
+  checkFunction,
   checkName,
   checkOptions,
   describeValue,
@@ -75,15 +76,14 @@ const OPTIONS: OptionNames<MemoryCacheOptions<never>> = {
 const VALUE_MODES: readonly ValueMode[] = ["shared", "frozen", "cloned"];
 const KEY_MODES: ReadonlyArray<"text" | "digest"> = ["text", "digest"];
 
-function checkChoice<Choice extends string>(name: string, value: Choice, choices: readonly Choice[]): Choice {
-  if (choices.includes(value)) return value;
-  const expected = choices.map((choice) => `"${choice}"`).join(", ");
-  throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be one of ${expected}, got ${describeValue(value)}`);
+/** The error that refuses a value. */
+export function invalid(name: string, expected: string, value: unknown): CacheError {
+  return new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be ${expected}, got ${describeValue(value)}`);
 }
 
-function checkFunction<F>(name: string, value: F): F {
-  if (value === undefined || typeof value === "function") return value;
-  throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be a function, got ${describeValue(value)}`);
+function checkChoice<Choice extends string>(name: string, value: Choice, choices: readonly Choice[]): Choice {
+  if (choices.includes(value)) return value;
+  throw invalid(name, `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`, value);
 }
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is out of range or leaves the cache without a bound */
@@ -97,6 +97,8 @@ export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptio
     keys = "text",
     name = "memory",
     clock = systemClock,
+    sizeOf = (value, key) => bytesOfEntry(key, value),
+    onRemoved,
   } = options;
   checkCount("maxEntries", maxEntries);
   checkCount("maxBytes", maxBytes);
@@ -106,11 +108,11 @@ export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptio
   return {
     maxEntries,
     maxBytes,
-    sizeOf: isCounting ? (checkFunction("sizeOf", options.sizeOf) ?? ((value, key) => bytesOfEntry(key, value))) : undefined,
+    sizeOf: isCounting ? checkFunction("sizeOf", sizeOf) : undefined,
     ttlMs: checkDurationMs("ttlMs", ttlMs),
     values: checkChoice("values", values, VALUE_MODES),
     keys: checkChoice("keys", keys, KEY_MODES),
-    onRemoved: checkFunction("onRemoved", options.onRemoved),
+    onRemoved: onRemoved === undefined ? onRemoved : checkFunction("onRemoved", onRemoved),
     name: checkName("name", name),
     clock,
   };

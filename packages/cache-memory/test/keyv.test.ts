@@ -12,6 +12,11 @@ const createStore = (): unknown => new KeyvStore(new MemoryCache<unknown>({ maxE
 suite(testApi as unknown as SuiteArguments[0], Keyv as unknown as SuiteArguments[1], createStore as SuiteArguments[2]);
 keyvIteratorTests(testApi as unknown as SuiteArguments[0], Keyv as unknown as SuiteArguments[1], createStore as SuiteArguments[2]);
 
+testApi.test("a KeyvStore refuses an option that there is not: without its namespace, clear() would drop everything", () => {
+  const make = (): unknown => new KeyvStore(new MemoryCache<unknown>(), { prefix: "users" } as object);
+  testApi.expect(make).toThrow(/ERR_CACHE_INVALID_OPTION.*must be one of namespace, got the string "prefix"/);
+});
+
 const clock = new ManualClock();
 
 describeCache("CacheOverKeyv on a Keyv over MemoryCache", {

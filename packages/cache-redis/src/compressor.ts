@@ -1,6 +1,6 @@
 import { kMaxLength } from "node:buffer";
 import * as zlib from "node:zlib";
-import { CacheError, checkCount } from "@larder/cache-core";
+import { CacheError, checkCount, checkOptions, type OptionNames } from "@larder/cache-core";
 
 /** How bodies are compressed. */
 export type CompressionMethod = "zstd" | "brotli" | "gzip";
@@ -17,6 +17,8 @@ export interface CompressionOptions {
   /** A body that would be larger than this, uncompressed, is refused when read, and left uncompressed when stored; integer >= 1. @default 67108864 (64 MiB) */
   readonly maxOutputBytes?: number;
 }
+
+const OPTIONS: OptionNames<CompressionOptions> = { method: true, minBytes: true, maxOutputBytes: true };
 
 /** A body and the method that made it smaller. */
 export interface CompressedBody {
@@ -71,6 +73,7 @@ function decompressBy(method: CompressionMethod | undefined, body: Buffer, maxOu
 
 /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option that is out of range, or a method that this runtime does not have */
 export function createCompressor(options: CompressionOptions): Compressor {
+  checkOptions(options, OPTIONS);
   const { method = "auto", minBytes = 1_024, maxOutputBytes = 67_108_864 } = options;
   checkCount("minBytes", minBytes);
   checkCount("maxOutputBytes", maxOutputBytes);

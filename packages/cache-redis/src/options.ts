@@ -91,9 +91,9 @@ export function toSettings<V>(options: RedisCacheOptions<V>, isCluster: boolean)
   const { timeoutMs = 50, writeTimeoutMs = 250, maxLoadMs = 600_000, maxInFlight = 4_096, maxInFlightBytes = 33_554_432 } = options;
   const { maxValueBytes = 8_388_608, failureThreshold = 5, logLength = 10_000, isSharded = isCluster } = options;
   const { clock = systemClock, random = systemRandom } = options;
-  checkId("codec.id", codec.id);
-  if (compression) checkId("compression.id", compression.id);
-  if (sealing) checkId("sealing.id", sealing.id);
+  checkId("codec", codec);
+  checkId("compression", compression);
+  checkId("sealing", sealing);
   return {
     namespace: checkName("namespace", options.namespace),
     keyPrefix: checkName("keyPrefix", keyPrefix),

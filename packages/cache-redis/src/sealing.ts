@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { CacheError } from "@larder/cache-core";
+import { CacheError, checkList, checkOptions, type OptionNames } from "@larder/cache-core";
 import type { BodySealing } from "./value-pipeline.ts";
 
 /** A key under the id that stands in the entries that it sealed. */
@@ -18,6 +18,8 @@ export interface SealingOptions {
   readonly previous?: readonly SealingKey[];
 }
 
+const OPTIONS: OptionNames<SealingOptions> = { current: true, previous: true };
+
 /*
  * A sealed body: length of the key's id (1 byte), id, IV (12), tag (16), ciphertext. AES-256-GCM.
  *
@@ -35,7 +37,8 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const MAX_SEALS = 2 ** 32;
 
-function toKeyObject({ id, secret }: SealingKey): KeyObject {
+function toKeyObject(key: SealingKey): KeyObject {
+  const { id, secret } = (key as SealingKey | undefined | null) ?? { id: undefined, secret: undefined };
   if (typeof id !== "string" || !/^[\w.-]{1,32}$/.test(id))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "id of a sealing key must be 1 to 32 letters, digits, -, _ or .");
   if (!(secret instanceof Uint8Array) || secret.length !== 32) {
@@ -58,7 +61,9 @@ function bind(id: string, context: Uint8Array): Buffer {
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION for a key that is not 32 bytes, or an id that is missing or given twice
  */
 export function createSealing(options: SealingOptions): BodySealing {
+  checkOptions(options, OPTIONS);
   const { current, previous = [] } = options;
+  checkList("previous", previous);
   const keys = new Map<string, KeyObject>();
   for (const key of [current, ...previous]) {
     const object = toKeyObject(key);

@@ -1,4 +1,4 @@
-import { CacheError } from "@larder/cache-core";
+import { CacheError, checkCount } from "@larder/cache-core";
 import { decodeEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
 import { unshare, type ValueCodec } from "./value-codec.ts";
 
@@ -109,7 +109,8 @@ function sealingContext(parts: {
 }
 
 /** Passes an id. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
-export function checkId(name: string, id: number): void {
-  if (!Number.isInteger(id) || id < 1 || id > 255)
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be an integer from 1 to 255, got ${id}`);
+export function checkId(name: string, part: { readonly id: number } | null | undefined): void {
+  // Null, or an empty string from the environment, is not to be taken for none where values were meant to be sealed.
+  const id = part === undefined ? 1 : part?.id;
+  if (checkCount(`${name}.id`, id) > 255) throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name}.id must be at most 255, got ${id}`);
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
-import { createCompression } from "../src/compression.ts";
+import { createBodyEncoding, createCompression } from "../src/compression.ts";
 import { bytesCodec, type RedisCacheOptions } from "../src/index.ts";
 import { createSealing, type SealingKey } from "../src/sealing.ts";
 import { openCache, redisUrl } from "./support.ts";
@@ -12,6 +12,14 @@ afterAll(() => client.disconnect());
 
 const prose = "The quick brown fox jumps over the lazy dog. ".repeat(400);
 const key = (id: string): SealingKey => ({ id, secret: randomBytes(32) });
+
+test.each([
+  ["createCompression", "threshold", () => createCompression({ threshold: 100 } as object)],
+  ["createBodyEncoding", "level", () => createBodyEncoding({ level: 9 } as object)],
+  ["createSealing", "previuos", () => createSealing({ current: key("k"), previuos: [key("j")] } as { current: SealingKey })],
+])("%s refuses an option that there is not: %s", (_, name, make) => {
+  expect(make).toThrow(new RegExp(`ERR_CACHE_INVALID_OPTION.*the name of an option must be one of .*, got the string "${name}"`));
+});
 
 describe("compression", () => {
   test.each(["auto", "gzip", "brotli"] as const)("by %s makes long text smaller and gives it back", async (method) => {
@@ -135,5 +143,8 @@ describe("sealing", () => {
     expect(() => createSealing({ current: { ...key("k"), id: "" } })).toThrow(/id/);
     const twice = key("k");
     expect(() => createSealing({ current: twice, previous: [twice] })).toThrow(/of its own/);
+    for (const none of [undefined, null])
+      expect(() => createSealing({ current: none as unknown as SealingKey })).toThrow(/ERR_CACHE_INVALID_OPTION.*id of a sealing key/);
+    expect(() => createSealing({ current: twice, previous: key("j") as unknown as SealingKey[] })).toThrow(/previous must be an array/);
   });
 });

@@ -7,7 +7,9 @@ import {
   type Clock,
   checkDurationMs,
   checkName,
+  checkOptions,
   checkShare,
+  type OptionNames,
   type RandomSource,
   systemClock,
   systemRandom,
@@ -58,6 +60,18 @@ export interface CoherenceWatcherOptions<V> {
   /** @default the machine's */
   readonly random?: RandomSource;
 }
+
+const OPTIONS: OptionNames<CoherenceWatcherOptions<unknown>> = {
+  cache: true,
+  namespace: true,
+  port: true,
+  sampleRate: true,
+  delaysMs: true,
+  versionOf: true,
+  onInconsistent: true,
+  clock: true,
+  random: true,
+};
 
 /** A peer that held something old. */
 export interface Inconsistency {
@@ -133,6 +147,7 @@ export class CoherenceWatcher<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
   constructor(options: CoherenceWatcherOptions<V>) {
+    checkOptions<CoherenceWatcherOptions<V>>(options, OPTIONS);
     const { sampleRate = 0.01, delaysMs = [1_000, 5_000, 30_000], clock = systemClock, random = systemRandom } = options;
     this.#options = { ...options, namespace: checkName("namespace", options.namespace) };
     this.#sampleRate = checkShare("sampleRate", sampleRate);

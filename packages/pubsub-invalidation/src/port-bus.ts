@@ -5,6 +5,7 @@ import {
   type Clock,
   checkCount,
   checkDurationMs,
+  checkFunction,
   type InvalidationBus,
   type InvalidationChannel,
   type InvalidationListener,
@@ -103,7 +104,9 @@ export class PortInvalidationBus implements InvalidationBus {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range */
   constructor(port: BusPort, options: PortBusOptions) {
     const { heartbeatMs = 250, timeoutMs = 1_000, logLength = 10_000, tagMs = 7 * 86_400_000 } = options;
-    const { clock = systemClock, random = systemRandom } = options;
+    const { clock = systemClock, random = systemRandom, signer } = options;
+    // With an empty secret's in its place nothing could be told, and with null what is heard would throw where nobody can catch it.
+    if (signer !== undefined) checkFunction("signer.sign", signer?.sign);
     for (const [name, value] of Object.entries({ heartbeatMs, timeoutMs, logLength, tagMs })) checkFinite(name, value);
     this.#settings = {
       heartbeatMs,

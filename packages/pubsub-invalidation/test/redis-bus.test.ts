@@ -48,6 +48,11 @@ describe("RedisInvalidationBus", () => {
     expect(() => new RedisInvalidationBus({ url, prefix: "app" } as object)).toThrow(
       /the name of an option must be .* got the string "prefix"/,
     );
+    // An empty secret's, null and the secret itself: nothing could be told, or what is heard would throw where nobody can catch it.
+    for (const signer of ["", null, "a secret of some length", {}])
+      expect(() => new RedisInvalidationBus({ url, signer: signer as never })).toThrow(
+        /ERR_CACHE_INVALID_OPTION.*signer.sign must be a function/,
+      );
     expect(() => new RedisInvalidationBus({})).toThrow(/exactly one of client, url and port/);
     expect(() => new RedisInvalidationBus({ client: {} as Redis })).toThrow(/client must be a Redis or Cluster/);
     const prefixed = new Redis(url, { lazyConnect: true, keyPrefix: "app:" });

@@ -65,6 +65,12 @@ function world(busB: InvalidationBus, busA: InvalidationBus) {
 }
 
 describe("CoherenceWatcher", () => {
+  it("refuses an option that there is not: nobody would be told of what it finds", () => {
+    const cache = createCoherentCache<number>({ l1: new MemoryCache({ maxEntries: 10 }) });
+    const options = { cache, namespace: "n", port: ports()(), onInconsistency: () => {} };
+    expect(() => new CoherenceWatcher(options)).toThrow(/ERR_CACHE_INVALID_OPTION.*onInconsistent.*, got the string "onInconsistency"/);
+  });
+
   it("asks after 1, 5 and 30 s and finds nothing where invalidations arrive", async () => {
     const bus = new MemoryInvalidationBus();
     const { clock, found, a, b } = world(bus, bus);

@@ -1,4 +1,4 @@
-import { checkCount, checkName, describeValue } from "../check-option.ts";
+import { checkCount, checkName, checkOptions, describeValue, type OptionNames } from "../check-option.ts";
 import { CacheError } from "../errors.ts";
 import { type RequestHeaders, selectAnswerHeaders } from "./answer-headers.ts";
 import { toByteText } from "./byte-text.ts";
@@ -28,6 +28,8 @@ export interface Route {
   readonly model?: string;
 }
 
+const ROUTE: OptionNames<Route> = { baseUrl: true, model: true };
+
 /** Everything of a key that does not come from the body. Made by `KeyScopes`. */
 export class KeyScope {
   readonly endpoint: Endpoint;
@@ -56,9 +58,13 @@ export class KeyScope {
     this.aliasSalt = Number.parseInt(this.aliasDigest.slice(0, 7), 16);
   }
 
-  /** A route as JSON, in byte text. The one used last is kept: a tenant's requests mostly go one way. */
+  /** A route as JSON, in byte text. The one used last is kept: a tenant's requests mostly go one way. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
   describeRoute(route: Route | undefined): string {
+    // With none, a misspelt one say, all upstreams would share their answers.
+    if (route !== undefined && typeof route.baseUrl !== "string")
+      throw new CacheError("ERR_CACHE_INVALID_OPTION", `baseUrl of a route must be a string, got ${describeValue(route.baseUrl)}`);
     if (route?.baseUrl !== this.#baseUrl || route?.model !== this.#model) {
+      if (route !== undefined) checkOptions(route, ROUTE);
       this.#baseUrl = route?.baseUrl;
       this.#model = route?.model;
       this.#route = route === undefined ? "null" : toByteText(JSON.stringify([route.baseUrl, route.model ?? null]));
@@ -85,6 +91,8 @@ export interface KeyScopesOptions {
   readonly maxScopes?: number;
 }
 
+const OPTIONS: OptionNames<KeyScopesOptions> = { configVersion: true, maxScopes: true };
+const PARTS: OptionNames<KeyScopeParts> = { endpoint: true, tenant: true, namespace: true, headers: true };
 /** Scopes kept of one tenant. */
 const MAX_PER_TENANT = 32;
 
@@ -98,6 +106,7 @@ export class KeyScopes {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION */
   constructor(options: KeyScopesOptions = {}) {
+    checkOptions(options, OPTIONS);
     const { configVersion = "", maxScopes = 4096 } = options;
     this.#configVersion = configVersion;
     this.#maxScopes = checkCount("maxScopes", maxScopes);
@@ -115,6 +124,8 @@ export class KeyScopes {
     if (known !== undefined)
       for (const scope of known)
         if (scope.endpoint === endpoint && scope.namespace === namespace && scope.headers === headers) return scope;
+    // Here and not before: a scope of a name that there is not is never kept.
+    checkOptions(parts, PARTS);
     return this.#make(endpoint, tenant, namespace, headers);
   }
 

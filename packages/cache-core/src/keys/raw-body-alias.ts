@@ -1,4 +1,4 @@
-import { checkCount } from "../check-option.ts";
+import { checkCount, checkOptions } from "../check-option.ts";
 import { CacheError } from "../errors.ts";
 import type { KeyScope } from "./key-scope.ts";
 import { sha256OfBytes } from "./sha256.ts";
@@ -37,6 +37,7 @@ export class RawBodyAlias<V> {
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when `maxEntries` is not an integer from 4 to 2^24 */
   constructor(options: RawBodyAliasOptions = {}) {
+    checkOptions(options, { maxEntries: true });
     const { maxEntries = 16_384 } = options;
     if (checkCount("maxEntries", maxEntries, WAYS) > MAX_PLACES)
       throw new CacheError("ERR_CACHE_INVALID_OPTION", `maxEntries must be an integer from ${WAYS} to ${MAX_PLACES}, got ${maxEntries}`);

@@ -41,7 +41,7 @@ export function formatKey(scope: KeyScope, request: CanonicalRequest, digest: st
  * The cache key of a request: `chat:{model}:{digest}` inside the tenant's partition and the format version, for example
  * `1:5f2c0e9d1ab37c44:chat:gpt-4o-mini:` and 64 hexadecimal digits. The digest is SHA-256 over the scope, the route and the canonical form
  * of all fields that are not on the deny list. Nothing in a key is secret or longer than 200 characters.
- * @throws {CacheError} ERR_CACHE_INVALID_OPTION when scope and request are for different endpoints
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION when scope and request are for different endpoints, or the route has no `baseUrl`
  */
 export function requestKey(scope: KeyScope, request: CanonicalRequest, route?: Route): string {
   return formatKey(scope, request, sha256OfByteText(preimageHead(scope, request, route) + request.keyForm()));

@@ -1,4 +1,5 @@
 import type { Cache } from "../cache.ts";
+import { checkOptions, type OptionNames } from "../check-option.ts";
 
 /** A cache that can list what it holds, as `MemoryCache` can. Without it the store has no `iterator()`. */
 interface Listable {
@@ -10,6 +11,8 @@ export interface KeyvStoreOptions {
   /** Prefix that Keyv puts before its keys, followed by a colon: `clear` and `iterator` then keep to it. Keyv sets it by itself. @default none */
   readonly namespace?: string;
 }
+
+const OPTIONS: OptionNames<KeyvStoreOptions> = { namespace: true };
 
 /**
  * A Keyv store over any larder cache, so that `keyv`, `cacheable` and `cache-manager` have it below them: `new Keyv({ store: new KeyvStore(cache) })`.
@@ -31,7 +34,9 @@ export class KeyvStore {
   declare readonly iterator?: (namespace?: string) => AsyncGenerator<[key: string, value: unknown]>;
   readonly #cache: Cache<unknown>;
 
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name: without its namespace, `clear` drops everything */
   constructor(cache: Cache<unknown>, options: KeyvStoreOptions = {}) {
+    checkOptions(options, OPTIONS);
     this.#cache = cache;
     if (options.namespace !== undefined) this.namespace = options.namespace;
     if (isListable(cache)) this.iterator = (namespace) => listed(cache, namespace);
