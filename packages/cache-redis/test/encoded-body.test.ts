@@ -44,7 +44,7 @@ describe("an encoded body", () => {
     const keyPrefix = uniquePrefix();
     const sealing = createSealing({ current: { id: "k", secret: Buffer.alloc(32, 7) } });
     const l2 = await openCache<EncodedBody>({ client, keyPrefix, codec: encodedBodyCodec, sealing });
-    const cache = new TieredCache<EncodedBody>({ l1: new NaiveCache({ clock: systemClock }), l2 });
+    const cache = new TieredCache<EncodedBody>({ l1: new NaiveCache({ clock: systemClock }), l2, backendBudgetMs: 2_000 });
     const encoding = createBodyEncoding({ method: "gzip" });
     const load = () => encoding.encode(prose);
     const first = await cache.getOrSet("key", load);
