@@ -55,11 +55,12 @@ export const SET_OPTIONS: OptionNames<SetOptions> = { ttlMs: true, tags: true };
 
 /**
  * Lets options pass that are an object and have no names but these. A number in their place, a time to live as other caches take it, would count
- * for nothing, and so would `ttl` or `max`, as other caches call them: what should end in a minute would stay for ever.
+ * for nothing, and so would `ttl` or `max`, as other caches call them, or what a Map holds: what should end in a minute would stay for ever.
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise
  */
 export function checkOptions<Options>(options: Options, names: OptionNames<Options>): void {
-  if (typeof options !== "object" || options === null) refuse("options", options, "an object such as { ttlMs: 60_000 }");
+  if (typeof options !== "object" || options === null || Symbol.iterator in options)
+    refuse("options", options, "an object such as { ttlMs: 60_000 }");
   for (const name in options)
     if (!(name in names) && options[name] !== undefined) refuse("the name of an option", name, `one of ${Object.keys(names).join(", ")}`);
 }
@@ -68,6 +69,12 @@ export function checkOptions<Options>(options: Options, names: OptionNames<Optio
 export function checkList<T>(name: string, list: readonly T[]): readonly T[] {
   if (!Array.isArray(list)) refuse(name, list, "an array");
   return list;
+}
+
+/** Passes the entries of a `setMany`: pairs, not the `{ key, value }` of other caches. Looked at before any is stored. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkEntries<V>(entries: ReadonlyArray<readonly [key: string, value: V]>): ReadonlyArray<readonly [key: string, value: V]> {
+  for (const entry of checkList("entries", entries)) if (!Array.isArray(entry)) refuse("each of entries", entry, "a pair [key, value]");
+  return entries;
 }
 
 /** Passes a boolean. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */

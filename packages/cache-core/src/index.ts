@@ -24,6 +24,7 @@ export { Cancellation } from "./cancellation.ts";
 export {
   checkCount,
   checkDurationMs,
+  checkEntries,
   checkFlag,
   checkFunction,
   checkKey,

@@ -11,7 +11,7 @@ import type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
-import { checkDurationMs, checkFunction, checkKey, checkOptions, checkTags, SET_OPTIONS } from "./check-option.ts";
+import { checkDurationMs, checkEntries, checkFunction, checkKey, checkOptions, checkTags, SET_OPTIONS } from "./check-option.ts";
 import type { Clock } from "./clock.ts";
 import { isRefreshDue } from "./early-refresh.ts";
 import { CacheError } from "./errors.ts";
@@ -185,7 +185,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): MaybePromise<boolean[]> {
     this.#checkOpen();
-    return inSlices(entries, ([key, value]) => this.set(key, value, options));
+    return inSlices(checkEntries(entries), ([key, value]) => this.set(key, value, options));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {

@@ -2,6 +2,7 @@ import {
   type CacheStats,
   type Clock,
   checkDurationMs,
+  checkEntries,
   checkKey,
   checkList,
   checkOptions,
@@ -132,7 +133,7 @@ export class MemoryCache<V> implements SyncCache<V> {
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): boolean[] {
     this.#checkOpen();
-    return checkList("entries", entries).map(([key, value]) => this.set(key, value, options));
+    return checkEntries(entries).map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {

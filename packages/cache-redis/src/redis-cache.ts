@@ -3,6 +3,7 @@ import {
   Budget,
   CacheError,
   checkDurationMs,
+  checkEntries,
   checkKey,
   checkOptions,
   checkTags,
@@ -106,7 +107,7 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): Promise<boolean[]> {
     this.#checkOpen();
-    return inSlices(entries, ([key, value]) => this.set(key, value, options));
+    return inSlices(checkEntries(entries), ([key, value]) => this.set(key, value, options));
   }
 
   async delete(key: string): Promise<boolean> {

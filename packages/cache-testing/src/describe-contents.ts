@@ -180,6 +180,18 @@ function describeBadNames({ describe, expect, when, withCache }: CacheSuite): vo
         }),
       );
     }
+    when("bad-names-refused", "are refused by setMany in place of pairs, and none is stored: other caches take { key, value }", () =>
+      withCache(async (cache) => {
+        for (const entry of [{ key: "other", value: 1 }, "ab", undefined, null]) {
+          const entries = [["key", 1], entry] as Array<[string, unknown]>;
+          await expect((async () => cache.setMany(entries))()).rejects.toMatchObject({
+            code: "ERR_CACHE_INVALID_OPTION",
+            message: expect.stringContaining("must be a pair [key, value]"),
+          });
+        }
+        expect(await cache.get("key")).toBe(undefined);
+      }),
+    );
   });
 }
 

@@ -3,6 +3,7 @@ import {
   type CacheStats,
   type Clock,
   checkDurationMs,
+  checkEntries,
   checkKey,
   checkList,
   checkOptions,
@@ -87,7 +88,7 @@ export class NaiveCache<V> implements SyncCache<V> {
 
   setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options: SetOptions = {}): boolean[] {
     this.#checkOpen();
-    return checkList("entries", entries).map(([key, value]) => this.set(key, value, options));
+    return checkEntries(entries).map(([key, value]) => this.set(key, value, options));
   }
 
   deleteMany(keys: readonly string[]): number {

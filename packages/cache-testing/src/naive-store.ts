@@ -5,6 +5,7 @@ import {
   type CacheStats,
   type Clock,
   checkDurationMs,
+  checkEntries,
   checkKey,
   checkList,
   checkOptions,
@@ -136,7 +137,7 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): Promise<boolean[]> {
     this.#checkOpen();
-    return Promise.all(checkList("entries", entries).map(([key, value]) => this.set(key, value, options)));
+    return Promise.all(checkEntries(entries).map(([key, value]) => this.set(key, value, options)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {

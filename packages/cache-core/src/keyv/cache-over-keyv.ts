@@ -1,6 +1,7 @@
 import type { Cache, Lookup, SetOptions } from "../cache.ts";
 import {
   checkDurationMs,
+  checkEntries,
   checkKey,
   checkList,
   checkOptions,
@@ -118,7 +119,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
 
   async setMany(entries: ReadonlyArray<readonly [key: string, value: V]>, options?: SetOptions): Promise<boolean[]> {
     this.#checkOpen();
-    return Promise.all(checkList("entries", entries).map(([key, value]) => this.set(key, value, options)));
+    return Promise.all(checkEntries(entries).map(([key, value]) => this.set(key, value, options)));
   }
 
   async deleteMany(keys: readonly string[]): Promise<number> {
