@@ -6,10 +6,11 @@ import { escapeGlob, matchesGlob } from "./glob.ts";
 function matchesNaively(pattern: string, text: string): boolean {
   const [first, ...rest] = [...pattern];
   if (first === undefined) return text === "";
-  if (first === "*") return matchesNaively(rest.join(""), text) || (text !== "" && matchesNaively(pattern, text.slice(1)));
+  if (first === "*") return matchesNaively(rest.join(""), text) || (text !== "" && matchesNaively(pattern, [...text].slice(1).join("")));
   const isEscape = first === "\\" && rest.length > 0;
   const literal = isEscape ? (rest.shift() as string) : first;
-  return text !== "" && ((first === "?" && !isEscape) || literal === text[0]) && matchesNaively(rest.join(""), text.slice(1));
+  const [character = "", ...others] = [...text];
+  return text !== "" && ((first === "?" && !isEscape) || literal === character) && matchesNaively(rest.join(""), others.join(""));
 }
 
 describe("matchesGlob", () => {
@@ -28,12 +29,19 @@ describe("matchesGlob", () => {
     ["[ab]", "a", false],
     ["[ab]", "[ab]", true],
     ["*a*b*", "xxaxxbxx", true],
+    // An emoji is one character, of two units: an invalidation by `?` must not pass over it.
+    ["?", "\u{1f34e}", true],
+    ["a?c", "a\u{1f34e}c", true],
+    ["??", "\u{1f34e}", false],
+    ["*??", "\u{1f34e}", false],
+    ["\\\u{1f34e}?", "\u{1f34e}\u{1f34e}", true],
+    ["?", "\ud83c", true],
   ])("%j against %j is %s", (pattern, text, expected) => {
     expect(matchesGlob(pattern, text)).toBe(expected);
   });
 
   it("means what the naive reading means", () => {
-    const characters = fc.constantFrom("a", "b", "*", "?", "\\");
+    const characters = fc.constantFrom("a", "b", "*", "?", "\\", "\u{1f34e}");
     fc.assert(
       fc.property(fc.string({ unit: characters, maxLength: 7 }), fc.string({ unit: characters, maxLength: 7 }), (pattern, text) => {
         expect(matchesGlob(pattern, text)).toBe(matchesNaively(pattern, text));

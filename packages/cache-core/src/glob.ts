@@ -1,6 +1,7 @@
 /**
  * Whether a glob matches the whole text: `*` any run of characters, `?` exactly one, `\` takes the next one as it is. Nothing else is
- * special. Linear backtracking to the last star only, so that no pattern takes exponential time.
+ * special. A character is a code point: an emoji, two units of a string, is one. Linear backtracking to the last star only, so that no pattern
+ * takes exponential time.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let patternAt = 0;
@@ -9,15 +10,14 @@ export function matchesGlob(pattern: string, text: string): boolean {
   let retryAt = 0;
   while (textAt < text.length) {
     const symbol = pattern[patternAt];
-    const isEscape = symbol === "\\" && patternAt + 1 < pattern.length;
-    const literal = isEscape ? pattern[patternAt + 1] : symbol;
+    const escaped = symbol === "\\" ? pattern[patternAt + 1] : undefined;
     if (symbol === "*") {
       starAt = patternAt;
       retryAt = textAt;
       patternAt += 1;
-    } else if (symbol !== undefined && ((symbol === "?" && !isEscape) || literal === text[textAt])) {
-      patternAt += isEscape ? 2 : 1;
-      textAt += 1;
+    } else if (symbol === "?" || (escaped ?? symbol) === text[textAt]) {
+      patternAt += escaped ? 2 : 1;
+      textAt += symbol === "?" && (text.codePointAt(textAt) as number) > 0xffff ? 2 : 1;
     } else if (starAt >= 0) {
       patternAt = starAt + 1;
       retryAt += 1;
@@ -26,8 +26,7 @@ export function matchesGlob(pattern: string, text: string): boolean {
       return false;
     }
   }
-  while (pattern[patternAt] === "*") patternAt += 1;
-  return patternAt === pattern.length;
+  return /^\**$/.test(pattern.slice(patternAt));
 }
 
 /** Escapes a text so that, as part of a glob, it matches only itself; Redis's own set brackets included. */
