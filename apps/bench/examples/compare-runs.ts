@@ -1,5 +1,6 @@
 // One scenario measured from a program, a table of it as Markdown, and what moved since the run before, told from noise.
 // npm install @larder/bench
+// Save it as compare-runs.mts: `node compare-runs.mts` runs it from Node 22.18 on, `npx tsx compare-runs.mts` on Node 20.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync } from "node:fs";
 import { compareReports, describeRun, parseRunReport, renderMarkdownTable } from "@larder/bench";

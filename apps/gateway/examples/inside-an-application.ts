@@ -1,5 +1,6 @@
 // The gateway inside a node:http server of one's own, with tenants, asked by the official client; then a client with a cache and no gateway.
 // npm install @larder/gateway @hono/node-server openai
+// Save it as inside-an-application.mts: `node inside-an-application.mts` runs it from Node 22.18 on, `npx tsx inside-an-application.mts` on Node 20.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";

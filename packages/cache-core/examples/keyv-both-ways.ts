@@ -1,5 +1,6 @@
 // Keyv both ways: larder below keyv, cacheable and cache-manager, and larder's contract over a Keyv store.
 // npm install @larder/cache-core @larder/cache-memory keyv@5 cacheable cache-manager
+// Save it as keyv-both-ways.mts: `node keyv-both-ways.mts` runs it from Node 22.18 on, `npx tsx keyv-both-ways.mts` on Node 20.
 import { CacheOverKeyv, KeyvStore } from "@larder/cache-core/keyv";
 import { MemoryCache } from "@larder/cache-memory";
 import { createCache } from "cache-manager";

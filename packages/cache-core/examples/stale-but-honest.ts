@@ -1,5 +1,6 @@
 // One load for many callers, an upstream that fails, and an invalidation in between: what is served, and when it says so.
 // npm install @larder/cache-core @larder/cache-memory
+// Save it as stale-but-honest.mts: `node stale-but-honest.mts` runs it from Node 22.18 on, `npx tsx stale-but-honest.mts` on Node 20.
 import { setTimeout } from "node:timers/promises";
 import { CacheError, TieredCache } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";

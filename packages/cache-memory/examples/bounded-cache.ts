@@ -1,5 +1,6 @@
 // A cache bounded by entries and bytes, its counters, and a restart that keeps what was hot.
 // npm install @larder/cache-memory
+// Save it as bounded-cache.mts: `node bounded-cache.mts` runs it from Node 22.18 on, `npx tsx bounded-cache.mts` on Node 20.
 import { MemoryCache } from "@larder/cache-memory";
 
 interface Answer {

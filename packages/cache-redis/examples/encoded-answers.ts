@@ -1,5 +1,6 @@
 // Bodies of HTTP answers, compressed once and sent as they are stored: a hit decompresses nothing, unless a client wants it so.
 // npm install @larder/cache-redis @larder/cache-core ioredis
+// Save it as encoded-answers.mts: `node encoded-answers.mts` runs it from Node 22.18 on, `npx tsx encoded-answers.mts` on Node 20.
 // It takes the Redis at REDIS_URL.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

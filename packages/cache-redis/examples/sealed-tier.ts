@@ -1,5 +1,6 @@
 // Credentials shared by a fleet: sealed in Redis, told to every process when they change, never older than a second where the bus is lost.
 // npm install @larder/cache-redis @larder/cache-core ioredis
+// Save it as sealed-tier.mts: `node sealed-tier.mts` runs it from Node 22.18 on, `npx tsx sealed-tier.mts` on Node 20.
 // It takes the Redis at REDIS_URL.
 import { randomBytes } from "node:crypto";
 import { bytesCodec, openClient, RedisCache } from "@larder/cache-redis";

@@ -1,5 +1,6 @@
 // What a cache does while Redis hangs, and after: a server of our own behind a proxy that spoils connections, and a clock turned by hand.
 // npm install @larder/cache-testing @larder/cache-memory @larder/cache-redis ioredis vitest
+// Save it as hung-redis.mts: `node hung-redis.mts` runs it from Node 22.18 on, `npx tsx hung-redis.mts` on Node 20.
 // It starts a redis-server or valkey-server from the PATH.
 import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";

@@ -43,7 +43,7 @@ export class CacheSuite {
     const { expect } = this;
     const { hits, misses, staleHits, sets, rejectedSets, entries = 0 } = cache.stats();
     expect({ reads: hits + misses, sets: sets + rejectedSets }).toEqual({ reads: cache.reads, sets: cache.stored + cache.refused });
-    expect(sets, "sets answered with true").toBeGreaterThanOrEqual(cache.stored);
+    expect(sets).toBeGreaterThanOrEqual(cache.stored);
     expect(staleHits).toBeLessThanOrEqual(hits + misses);
     expect(entries).toBeLessThanOrEqual(sets);
   }

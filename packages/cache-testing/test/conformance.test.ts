@@ -8,6 +8,18 @@ import { NaiveStore } from "../src/naive-store.ts";
 const clock = new ManualClock();
 const advance = (ms: number): void => clock.advance(ms);
 
+/** An `expect` as Jest's, which takes one argument and throws at a second. */
+const expectOne = ((...values: unknown[]) => {
+  if (values.length > 1) throw new Error("Expect takes at most one argument.");
+  return vitest.expect(values[0]);
+}) as typeof vitest.expect;
+
+describeCache("NaiveCache, on Jest's functions", {
+  create: (options) => new NaiveCache({ clock, ...options }),
+  advance,
+  testApi: { ...vitest, expect: Object.assign(expectOne, vitest.expect) },
+});
+
 describeCache("NaiveCache", { create: (options) => new NaiveCache({ clock, ...options }), advance, testApi: vitest });
 
 const createTiered = (options: { readonly ttlMs?: number }, extra: { readonly bus?: MemoryInvalidationBus } = {}) =>

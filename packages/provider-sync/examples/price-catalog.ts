@@ -1,6 +1,7 @@
 // A catalog kept fresh by a scheduler, against an upstream of our own that one day lists a price eleven times too high: the former one
 // stays served, and what is held back is told. With the real ones: `sources: [openRouterModels(), modelsDev()]`.
 // npm install @larder/provider-sync @larder/cache-core libsql
+// Save it as price-catalog.mts: `node price-catalog.mts` runs it from Node 22.18 on, `npx tsx price-catalog.mts` on Node 20.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createCatalog, createSyncScheduler, openRouterModels } from "@larder/provider-sync";

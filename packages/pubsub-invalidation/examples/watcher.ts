@@ -1,6 +1,7 @@
 // Is it true that invalidations arrive? Two processes in one, each with a watcher that asks the other what it still holds.
 // In a service: a sample of 1 % and the default delays of 1, 5 and 30 s; here, every invalidation after a tenth of a second.
 // npm install @larder/pubsub-invalidation @larder/cache-core @larder/cache-memory ioredis
+// Save it as watcher.mts: `node watcher.mts` runs it from Node 22.18 on, `npx tsx watcher.mts` on Node 20.
 import { MemoryCache } from "@larder/cache-memory";
 import { createCoherentCache, RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { CoherenceWatcher, redisWatcherPort } from "@larder/pubsub-invalidation/watcher";

@@ -1,6 +1,7 @@
 // Coherent caches in the worker processes of one machine, without Redis: the primary gives the invalidations their order.
 // In a service, `hub.attachCluster(cluster)` in the primary and `new WorkerInvalidationBus()` in each worker; here, threads stand for workers.
 // npm install @larder/pubsub-invalidation @larder/cache-core @larder/cache-memory
+// Save it as workers.mts: `node workers.mts` runs it from Node 22.18 on, `npx tsx workers.mts` on Node 20.
 import { once } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import { MemoryCache } from "@larder/cache-memory";
