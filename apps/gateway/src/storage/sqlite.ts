@@ -1,7 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Row, Sql } from "./sql.ts";
+import type LibSql from "libsql";
+import type { Bindable, Row, Sql } from "./sql.ts";
+
+type Connection = LibSql.Database;
 
 /** Milliseconds between two looks whether another writer has finished. */
 const BUSY_RETRY_MS = 20;
@@ -25,16 +28,30 @@ export async function openSqlite(path: string): Promise<Sql> {
     database.close();
     throw error;
   }
+  let isLost = false;
   return {
-    isLost: false,
-    run: (statement, values = []) =>
-      whenFree(() => {
-        const prepared = database.prepare(statement);
-        if (prepared.reader) return prepared.all(...values) as Row[];
-        prepared.run(...values);
-        return [];
-      }),
+    get isLost() {
+      return isLost;
+    },
+    run: async (statement, values = []) => {
+      if (!/^SELECT/i.test(statement)) return whenFree(() => write(database, statement, values));
+      let prepared: LibSql.Statement | undefined;
+      try {
+        return await whenFree(() => {
+          prepared ??= database.prepare(statement);
+          return prepared.all(...values) as Row[];
+        });
+      } catch (error) {
+        // What was refused goes on reading, see below, and cannot be ended but by running it.
+        if (isBusy(error) && !isLost) {
+          isLost = true;
+          database.close();
+        }
+        throw error;
+      }
+    },
     close: async () => {
+      if (isLost) return;
       try {
         // libsql leaves what was written in the file beside it, where a copy of the file alone would not find it.
         database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -44,6 +61,30 @@ export async function openSqlite(path: string): Promise<Sql> {
       database.close();
     },
   };
+}
+
+/**
+ * A statement that libsql (0.5.29) refuses because the file is busy is not reset: it counts as under way until it is run again or collected as garbage,
+ * and until then nothing else that the connection writes is committed, though it is answered as done. So the turn is asked for by `exec`, which
+ * leaves nothing behind, and whoever has it is not refused any more.
+ */
+function write(database: Connection, statement: string, values: readonly Bindable[]): Row[] {
+  if (values.length === 0) {
+    database.exec(statement);
+    return [];
+  }
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const prepared = database.prepare(statement);
+    const rows = prepared.reader ? (prepared.all(...values) as Row[]) : [];
+    if (!prepared.reader) prepared.run(...values);
+    database.exec("COMMIT");
+    return rows;
+  } catch (error) {
+    // Of some errors SQLite rolls back by itself.
+    if (database.inTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
 }
 
 async function whenFree<T>(attempt: () => T): Promise<T> {
