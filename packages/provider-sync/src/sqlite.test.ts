@@ -81,6 +81,24 @@ describe("a SQLite file that another process is making or writing to", () => {
     await store.close();
   });
 
+  it("keeps what is written after a write for which it was busy too long", async () => {
+    const clock = new ManualClock();
+    const path = join(folder(), "catalog.db");
+    const database = await openSqliteDatabase({ path, clock, busyTimeoutMs: 1_000 });
+    await database.query("CREATE TABLE kept (id TEXT)");
+    const other = await openSqliteDriver(path);
+    other.execute("BEGIN IMMEDIATE");
+    const refused = expect(database.query("INSERT INTO kept (id) VALUES (?)", ["refused"])).rejects.toThrow("locked");
+    await waitUntil("it waits", () => clock.pendingTimers > 0);
+    await clock.advanceAsync(2_000);
+    await refused;
+    other.execute("COMMIT");
+    await database.query("INSERT INTO kept (id) VALUES ('kept')");
+    expect(other.run("SELECT id FROM kept", [])).toEqual([{ id: "kept" }]);
+    other.close();
+    await database.close();
+  });
+
   it("is not made for bad options", async () => {
     const path = join(folder(), "catalog.db");
     await expect(createSqliteStore({ path, busyTimeoutMs: 0 })).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });

@@ -74,7 +74,14 @@ class SqliteDatabase implements SqlDatabase {
     return database;
   }
 
-  readonly query: SqlQuery = (statement, parameters = []) => this.#queue.run(() => this.#whenFree(() => this.#run(statement, parameters)));
+  /**
+   * A write by itself is a transaction as well: what libsql (0.5.29) refuses because the file is busy counts as under way until it is run again, and
+   * nothing that the connection writes afterwards can be committed. A `BEGIN` leaves nothing behind.
+   */
+  readonly query: SqlQuery = (statement, parameters = []) =>
+    /^SELECT/i.test(statement)
+      ? this.#queue.run(() => this.#whenFree(() => this.#run(statement, parameters)))
+      : this.transaction((query) => query(statement, parameters));
 
   transaction<T>(work: (query: SqlQuery) => Promise<T>): Promise<T> {
     return this.#queue.run(async () => {
