@@ -114,5 +114,5 @@ export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | un
 /** Whether a call's options leave a live first-tier entry as the answer. What are no options, such as a bare number, is for the long way to refuse. */
 export function isPlainRead(options: GetOrSetOptions): boolean {
   if (typeof options !== "object" || options === null) return false;
-  return options.forceRefresh !== true && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
+  return !options.forceRefresh && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
 }

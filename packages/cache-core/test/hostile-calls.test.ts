@@ -36,6 +36,46 @@ describe("an option of a name that there is not, such as another cache has", () 
   });
 });
 
+describe("options that are a Map or a list", () => {
+  it.each([
+    ["a Map", new Map([["ttlMs", 1_000]])],
+    ["a list", [1_000]],
+    ["an empty list", []],
+    ["URL parameters", new URLSearchParams("ttlMs=1000")],
+  ])("are refused, %s: what they hold would count for nothing", async (_, options) => {
+    const naming = refused("options must be an object such as { ttlMs: 60_000 }, got a");
+    const { cache } = setUp();
+    await expect((async () => cache.set("key", 1, options as object))()).rejects.toMatchObject(naming);
+    await expect((async () => cache.getOrSet("key", () => 1, options as object))()).rejects.toMatchObject(naming);
+    expect(() => new TieredCache(options as never)).toThrow(expect.objectContaining(naming));
+  });
+
+  it("are let pass as instances of a class, with accessors, without a prototype, frozen, and with what is undefined", async () => {
+    class Options {
+      readonly #ttlMs = 1_000;
+      get ttlMs(): number {
+        return this.#ttlMs;
+      }
+      help(): void {}
+    }
+    const { cache, clock } = setUp();
+    const bare = Object.assign(Object.create(null), { ttlMs: 1_000 });
+    for (const options of [new Options(), bare, Object.freeze({ ttlMs: 1_000, max: undefined }), new Proxy({ ttlMs: 1_000 }, {})]) {
+      await cache.set("key", 1, options);
+      expect(await cache.get("key")).toBe(1);
+      clock.advance(1_001);
+      expect(await cache.get("key")).toBe(undefined);
+    }
+  });
+});
+
+// Regression: on a hit of the first tier only `true` itself counted, and elsewhere whatever is truthy.
+it("forceRefresh loads anew whatever truthy thing says so, where the first tier has an entry too", async () => {
+  const { cache } = setUp();
+  await cache.set("key", "old");
+  expect(await cache.getOrSet("key", () => "new", { forceRefresh: 1 as unknown as boolean })).toBe("new");
+});
+
 describe("a key that is asked for while its loader is still in its first step", () => {
   for (const [patience, options] of [
     ["any", {}],

@@ -34,11 +34,8 @@ export function unshare(bytes: Buffer): Buffer {
  */
 export const bytesCodec: ValueCodec<Buffer> = {
   id: 1,
-  encode(value) {
-    if (!(value instanceof Uint8Array))
-      throw new CacheError("ERR_CACHE_CODEC", "the bytes codec stores Uint8Array and Buffer only; use jsonCodec or v8Codec");
-    return value;
-  },
+  // What is none, the cache refuses.
+  encode: (value) => value,
   decode: (bytes) => bytes,
   sharesBytes: true,
 };
@@ -46,16 +43,24 @@ export const bytesCodec: ValueCodec<Buffer> = {
 function encodeJson(value: unknown): Buffer {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    // JSON has an empty object for an answer that nobody awaited, and for a stream.
+    const given = Object(value) as Partial<PromiseLike<unknown> & AsyncIterable<unknown>>;
+    if (typeof (given[Symbol.asyncIterator] ?? given.then) !== "function") text = JSON.stringify(value);
   } catch {
     // The cause may quote the value.
-    throw new CacheError("ERR_CACHE_CODEC", "the value cannot be written as JSON: it has a cycle or a BigInt; use v8Codec");
   }
-  if (text === undefined) throw new CacheError("ERR_CACHE_CODEC", "the value cannot be written as JSON: it is a function or a symbol");
+  if (text === undefined)
+    throw new CacheError(
+      "ERR_CACHE_CODEC",
+      "the value cannot be written as JSON: await a promise or stream; use v8Codec for a BigInt or cycle",
+    );
   return Buffer.from(text, "utf8");
 }
 
-/** Plain data as JSON: what every language reads. What JSON does not keep comes back changed: a `Date` as text, a `Map` as `{}`. `v8Codec` keeps both. */
+/**
+ * Plain data as JSON: what every language reads. What JSON does not keep comes back changed: a `Date` as text, a `Map` as `{}`. `v8Codec` keeps both.
+ * A promise or a stream is refused: await it first.
+ */
 export function jsonCodec<V>(): ValueCodec<V> {
   return { id: 2, encode: encodeJson, decode: (bytes) => JSON.parse(bytes.toString("utf8")) as V };
 }

@@ -48,6 +48,9 @@ export class ValuePipeline<V> {
   encode(key: string, value: V, options: { readonly ttlMs: number; readonly staleMs: number; readonly tags: readonly string[] }): Buffer {
     const { codec, compression, sealing } = this.#options;
     const plain = codec.encode(value);
+    // A text's characters would be stored as zeros, and each read of it be a miss.
+    if (!(plain instanceof Uint8Array))
+      throw new CacheError("ERR_CACHE_CODEC", "the codec gives no Uint8Array; bytesCodec stores nothing else: use jsonCodec or v8Codec");
     const compressed = compression?.compress(plain);
     const body = compressed ?? plain;
     const parts = {

@@ -64,6 +64,43 @@ describe("a constructor that refuses", () => {
   });
 });
 
+describe("a value that no codec can hold is refused, and nothing is stored in its place", () => {
+  test.each([
+    ["a promise that nobody awaited", () => Promise.resolve({ answer: 42 })],
+    ["a stream", () => new ReadableStream()],
+    ["what an async generator gives", () => (async function* () {})()],
+    [
+      "what throws when it is read",
+      () =>
+        Object.defineProperty({}, "then", {
+          get: () => {
+            throw new Error("CANARY");
+          },
+        }),
+    ],
+  ])("%s: JSON has an empty object for it, or the error of its own", async (_, make) => {
+    const cache = await openCache<unknown>({ client, keyPrefix: uniquePrefix() });
+    await expect(cache.set("key", make())).rejects.toThrow(/ERR_CACHE_CODEC.*await a promise or stream/);
+    expect(await cache.get("key")).toBe(undefined);
+    // Words of JSON Schema: no promise has them.
+    expect(await cache.set("key", JSON.parse('{ "if": {}, "then": { "type": "string" } }'))).toBe(true);
+    await cache.close();
+  });
+
+  // Regression: its characters were stored as zeros, set answered true, and each read was a miss that nobody counted.
+  test.each([
+    ["text", JSON.stringify],
+    ["a promise", async () => Buffer.from("x")],
+    ["a list of numbers", () => [1, 2]],
+    ["an array of words", () => new Uint16Array(4)],
+  ])("a codec gives %s where bytes are due", async (_, encode) => {
+    const codec = { id: 20, encode: encode as unknown as () => Uint8Array, decode: (bytes: Buffer) => JSON.parse(String(bytes)) };
+    const cache = await openCache<unknown>({ client, keyPrefix: uniquePrefix(), codec });
+    await expect(cache.set("key", { a: 1 })).rejects.toThrow(/ERR_CACHE_CODEC.*the codec gives no Uint8Array/);
+    await cache.close();
+  });
+});
+
 describe("a call", () => {
   test.each([[undefined], [null], [123], [{}], [Symbol("key")]])("by %j for a key is refused by name, whichever it is", async (given) => {
     const cache = await openCache<string>({ client, keyPrefix: uniquePrefix() });
