@@ -17,6 +17,14 @@ testApi.test("a KeyvStore refuses an option that there is not: without its names
   testApi.expect(make).toThrow(/ERR_CACHE_INVALID_OPTION.*must be one of namespace, got the string "prefix"/);
 });
 
+testApi.test.each([
+  ["a KeyvStore over a Map, which knows no times to live", () => new KeyvStore(new Map() as never), "cache.lookup"],
+  ["a KeyvStore over nothing", () => new KeyvStore(undefined as never), "cache.lookup"],
+  ["a CacheOverKeyv over nothing", () => new CacheOverKeyv(undefined as never), "keyv.get"],
+])("%s is refused", (_, make, naming) => {
+  testApi.expect(make).toThrow(`[ERR_CACHE_INVALID_OPTION] ${naming} must be a function of a`);
+});
+
 const clock = new ManualClock();
 
 describeCache("CacheOverKeyv on a Keyv over MemoryCache", {

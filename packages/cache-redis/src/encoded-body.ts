@@ -24,7 +24,10 @@ export interface EncodedBody {
 
 /** Makes bodies that can be sent as they are stored. */
 export interface BodyEncoding {
-  /** The body in short, where that is worth it. Costs the compression: do it once, in the loader. */
+  /**
+   * The body in short, where that is worth it. Costs the compression: do it once, in the loader.
+   * @throws {CacheError} ERR_CACHE_CODEC for anything but bytes
+   */
   encode(body: Uint8Array): EncodedBody;
   /**
    * The body for a client that sent this `Accept-Encoding`: itself, without any work, or decompressed. A client that sent none is taken
@@ -102,6 +105,8 @@ export function createBodyEncoding(options: CompressionOptions = {}): BodyEncodi
   };
   return {
     encode(body) {
+      if (!(body instanceof Uint8Array))
+        throw new CacheError("ERR_CACHE_CODEC", `the body must be a Uint8Array, such as Buffer.from(text), got ${describeValue(body)}`);
       const compressed = compressor.compress(body);
       if (compressed) return { bytes: compressed.bytes, contentEncoding: ENCODING_OF[compressed.method] };
       return {

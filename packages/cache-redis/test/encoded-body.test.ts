@@ -33,6 +33,13 @@ describe("an encoded body", () => {
     await cache.close();
   });
 
+  test.each(["short", "long enough to be compressed ".repeat(100), [1, 2, 3], undefined])(
+    "is made of bytes alone, and not of %j",
+    (body) => {
+      expect(() => createBodyEncoding().encode(body as unknown as Uint8Array)).toThrow(/ERR_CACHE_CODEC.*the body must be a Uint8Array/);
+    },
+  );
+
   test("that is short, or gains nothing, stays as it is", async () => {
     const cache = await openCache<EncodedBody>({ client, codec: encodedBodyCodec });
     await cache.set("key", createBodyEncoding().encode(new TextEncoder().encode("short")));

@@ -19,5 +19,20 @@ describe("createBodySigner", () => {
 
   it("refuses a secret that protects nothing (sec S23)", () => {
     for (const secret of ["", "short", new Uint8Array(15)]) expect(() => createBodySigner(secret)).toThrow(/16 bytes/);
+    for (const secret of [undefined, null, 5, [1, 2, 3], new ArrayBuffer(32)])
+      expect(() => createBodySigner(secret as unknown as string)).toThrow(
+        /ERR_CACHE_INVALID_OPTION.*secret must be a string or a Uint8Array/,
+      );
+  });
+
+  // Regression: it signed by the caller's own buffer, and by zeros from when that was wiped.
+  it("keeps a copy of the secret: the caller's may be wiped", () => {
+    const secret = Buffer.alloc(32, 7);
+    const wiped = createBodySigner(secret);
+    const signature = wiped.sign("n", "body");
+    secret.fill(0);
+    expect(wiped.verify("n", "body", signature)).toBe(true);
+    expect(wiped.verify("n", "body", createBodySigner(Buffer.alloc(32)).sign("n", "body"))).toBe(false);
+    expect(createBodySigner(Buffer.from("a secret of some length")).sign("n", "body")).toBe(signer.sign("n", "body"));
   });
 });

@@ -1,5 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
-import { CacheError } from "@larder/cache-core";
+import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { CacheError, describeValue } from "@larder/cache-core";
 
 /** Shortest secret taken: an empty or guessable one protects nothing. */
 const MIN_SECRET_BYTES = 16;
@@ -17,16 +17,20 @@ export interface BodySigner {
  * channels can repeat an old invalidation at any place, which costs misses. He cannot invent one, nor hide one (essay of `lane.ts`; the
  * exception there is a cluster whose nodes lose messages among themselves). Whoever may write the bus's keys can do anything.
  * @param secret at least 16 bytes, the same in every process
- * @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is shorter
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is shorter, or something else
  */
 export function createBodySigner(secret: string | Uint8Array): BodySigner {
+  if (typeof secret !== "string" && !(secret instanceof Uint8Array))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `secret must be a string or a Uint8Array, got ${describeValue(secret)}`);
   if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
       `secret must have at least ${MIN_SECRET_BYTES} bytes, got ${Buffer.byteLength(secret)}`,
     );
+  // A copy: the caller may wipe his own, and zeros are a key that everybody has.
+  const key = createSecretKey(typeof secret === "string" ? Buffer.from(secret) : secret);
   const digest = (namespace: string, body: string): Buffer =>
-    createHmac("sha256", secret).update(`${namespace.length}:${namespace}`).update(body).digest();
+    createHmac("sha256", key).update(`${namespace.length}:${namespace}`).update(body).digest();
   return {
     sign: (namespace, body) => digest(namespace, body).toString("base64url"),
     verify(namespace, body, signature) {

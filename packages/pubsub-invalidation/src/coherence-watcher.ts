@@ -6,6 +6,7 @@ import {
   type CancelTimer,
   type Clock,
   checkDurationMs,
+  checkList,
   checkName,
   checkOptions,
   checkShare,
@@ -123,7 +124,7 @@ interface Question {
 }
 
 function checkDelays(delaysMs: readonly number[]): readonly number[] {
-  for (const delayMs of delaysMs) checkDurationMs("delaysMs", delayMs);
+  for (const delayMs of checkList("delaysMs", delaysMs)) checkDurationMs("delaysMs", delayMs);
   if (delaysMs.length === 0 || delaysMs.includes(Infinity))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "delaysMs must hold at least one number of milliseconds, all of them finite");
   return [...delaysMs];

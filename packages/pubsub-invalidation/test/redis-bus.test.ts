@@ -48,6 +48,8 @@ describe("RedisInvalidationBus", () => {
     expect(() => new RedisInvalidationBus({ url, prefix: "app" } as object)).toThrow(
       /the name of an option must be .* got the string "prefix"/,
     );
+    // Truthy, it would have listened where nobody publishes.
+    expect(() => new RedisInvalidationBus({ url, isSharded: "no" as never })).toThrow(/isSharded must be true or false/);
     // An empty secret's, null and the secret itself: nothing could be told, or what is heard would throw where nobody can catch it.
     for (const signer of ["", null, "a secret of some length", {}])
       expect(() => new RedisInvalidationBus({ url, signer: signer as never })).toThrow(

@@ -2,6 +2,7 @@ import type { Cache, Lookup, SetOptions } from "../cache.ts";
 import {
   checkDurationMs,
   checkEntries,
+  checkFunction,
   checkKey,
   checkList,
   checkOptions,
@@ -54,6 +55,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for a bad `ttlMs` */
   constructor(keyv: KeyvLike, options: CacheOverKeyvOptions = {}) {
     checkOptions(options, OPTIONS);
+    checkFunction("keyv.get", (keyv as KeyvLike | undefined)?.get, " of a Keyv");
     const { ttlMs = Number.POSITIVE_INFINITY, name = "keyv", clock = systemClock } = options;
     this.#keyv = keyv;
     this.#ttlMs = checkDurationMs("ttlMs", ttlMs);

@@ -1,5 +1,5 @@
 import type { Cache } from "../cache.ts";
-import { checkOptions, type OptionNames } from "../check-option.ts";
+import { checkFunction, checkOptions, type OptionNames } from "../check-option.ts";
 
 /** A cache that can list what it holds, as `MemoryCache` can. Without it the store has no `iterator()`. */
 interface Listable {
@@ -34,9 +34,11 @@ export class KeyvStore {
   declare readonly iterator?: (namespace?: string) => AsyncGenerator<[key: string, value: unknown]>;
   readonly #cache: Cache<unknown>;
 
-  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name: without its namespace, `clear` drops everything */
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is no cache, or an option of another name: without its namespace, `clear` drops everything */
   constructor(cache: Cache<unknown>, options: KeyvStoreOptions = {}) {
     checkOptions(options, OPTIONS);
+    // A Map has most of its methods, and no times to live.
+    checkFunction("cache.lookup", (cache as Cache<unknown> | undefined)?.lookup, " of a Cache such as MemoryCache");
     this.#cache = cache;
     if (options.namespace !== undefined) this.namespace = options.namespace;
     if (isListable(cache)) this.iterator = (namespace) => listed(cache, namespace);
