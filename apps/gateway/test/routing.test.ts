@@ -121,7 +121,12 @@ describe("routing", () => {
     expect([(await ask("mistake", "failing-other")).status, second.calls]).toEqual([400, before]);
   });
 
-  it("retries once more, as soon as retry-after-ms says", async () => {
+  it("retries once more, as soon as retry-after-ms says, and counts it", async () => {
+    const retries = async (): Promise<number> =>
+      Number(
+        /^larder_upstream_retries_total\{provider="openai"\} (\d+)$/m.exec(await (await fetch(`${bed.url}/metrics`)).text())?.[1] ?? 0,
+      );
+    const before = await retries();
     let failures = 0;
     bed.upstream.behaviour = (_seen, response) => {
       failures += 1;
@@ -130,6 +135,7 @@ describe("routing", () => {
       return true;
     };
     expect([(await ask("retried", "fixture-model")).status, failures]).toEqual([200, 2]);
+    expect(await retries()).toBe(before + 1);
   });
 
   it("passes a long retry-after on instead of waiting for it", async () => {

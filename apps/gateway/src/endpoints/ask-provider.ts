@@ -3,7 +3,7 @@ import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
-import type { UpstreamAnswer, UpstreamCall } from "../upstream/upstream.ts";
+import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import type { PassedRequest } from "./answer-request.ts";
 
 /** Largest answer taken in whole. */
@@ -37,7 +37,10 @@ export function askProvider(parts: GatewayParts, asked: Asked, target: PlannedTa
       body,
       signal,
       timeoutMs: provider.timeoutMs,
-      ...onRetryOf(trace),
+      onRetry: (status) => {
+        parts.meter.retried(provider.id);
+        trace?.retried(status);
+      },
     },
     asked.identity.tenant,
   );
@@ -62,8 +65,4 @@ function headersOf({ headers: clientHeaders, identity }: Asked, { provider }: Pl
   if (provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";
   // Not spread into a literal: what is added to the copy of a spread gets a hidden class of its own, with every call.
   return Object.assign(headers, provider.headers, credentialHeaders(provider, identity.upstreamKey), identity.headers);
-}
-
-function onRetryOf(trace: CallTrace | undefined): Pick<UpstreamCall, "onRetry"> {
-  return trace ? { onRetry: (status) => trace.retried(status) } : {};
 }

@@ -10,12 +10,13 @@ export function readOrCreateSecret(path: string, create: () => string): { readon
   if (existing !== undefined) return { secret: existing, isNew: false };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${process.pid}.new`;
-  writeFileSync(draft, `${create()}\n`, { mode: 0o600 });
   let isNew = true;
   try {
+    writeFileSync(draft, `${create()}\n`, { mode: 0o600 });
     linkSync(draft, path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    // Of a full disk Node does not tell which file it was.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw Object.assign(error as Error, { path });
     isNew = false;
   } finally {
     rmSync(draft, { force: true });

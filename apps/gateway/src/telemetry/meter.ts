@@ -40,6 +40,8 @@ export class Meter {
   readonly refusals: Map<string, number> = new Map();
   /** By `provider outcome`. */
   readonly upstreamCalls: Map<string, number> = new Map();
+  /** By provider. */
+  readonly upstreamRetries: Map<string, number> = new Map();
   readonly hitLatency: LatencyCounts = new LatencyCounts();
   readonly missLatency: LatencyCounts = new LatencyCounts();
   savedInputTokens = 0;
@@ -70,6 +72,11 @@ export class Meter {
 
   called(provider: string, outcome: "success" | "failure"): void {
     count(this.upstreamCalls, this.#labelOf(provider, outcome));
+  }
+
+  /** Counts an attempt that follows a failed one of the same call. */
+  retried(provider: string): void {
+    count(this.upstreamRetries, provider);
   }
 
   #labelOf(first: string, second: string): string {

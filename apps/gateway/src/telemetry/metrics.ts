@@ -53,7 +53,13 @@ export class Metrics {
       ["endpoint", "reason"],
       () => sources.meter.refusals,
     );
-    this.#labelled("larder_upstream_calls_total", "Calls to providers.", ["provider", "outcome"], () => sources.meter.upstreamCalls);
+    this.#labelled(
+      "larder_upstream_calls_total",
+      "Calls to providers by how they ended, each with its retries; one that the breaker refused is a failure.",
+      ["provider", "outcome"],
+      () => sources.meter.upstreamCalls,
+    );
+    this.#retries();
     this.#plain();
     this.#backends();
     if (sources.watcher) this.#watcher(sources.watcher);
@@ -79,6 +85,20 @@ export class Metrics {
           const at = labels.lastIndexOf(" ");
           this.inc({ [labelNames[0]]: labels.slice(0, at), [labelNames[1]]: labels.slice(at + 1) }, value);
         }
+      },
+    });
+  }
+
+  #retries(): void {
+    const { meter } = this.#sources;
+    new Counter({
+      name: "larder_upstream_retries_total",
+      help: "Attempts of calls to providers after a failed one.",
+      labelNames: ["provider"],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [provider, value] of meter.upstreamRetries) this.inc({ provider }, value);
       },
     });
   }
