@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { CacheError, type Clock, type RandomSource, type RedisTarget } from "@larder/cache-core";
+import { CacheError, type Clock, checkFlag, type RandomSource, type RedisTarget } from "@larder/cache-core";
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 import { duplicateClient, type IoredisClient, isClusterClient } from "./duplicate-client.ts";
 import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
@@ -52,7 +52,7 @@ class IoredisPort implements BusPort {
   constructor(given: IoredisClient | RedisTarget, options: IoredisPortOptions) {
     this.#given = given;
     this.#options = options;
-    this.#isSharded = options.isSharded ?? (isTarget(given) ? given.kind === "cluster" : isClusterClient(given));
+    this.#isSharded = checkFlag("isSharded", options.isSharded ?? (isTarget(given) ? given.kind === "cluster" : isClusterClient(given)));
   }
 
   get publishCommand(): "PUBLISH" | "SPUBLISH" {

@@ -1,13 +1,4 @@
-import {
-  CacheError,
-  checkFlag,
-  checkOptions,
-  describeValue,
-  type OptionNames,
-  parseRedisUrl,
-  systemClock,
-  systemRandom,
-} from "@larder/cache-core";
+import { CacheError, checkOptions, describeValue, type OptionNames, parseRedisUrl, systemClock, systemRandom } from "@larder/cache-core";
 import type { BusPort } from "./bus-port.ts";
 import type { IoredisClient } from "./duplicate-client.ts";
 import { createIoredisPort } from "./ioredis-port.ts";
@@ -33,10 +24,8 @@ const CLUSTER_LANES = 16;
 function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; readonly isCluster: boolean } {
   checkOptions(options, OPTIONS);
   const { client, url, port, isSharded, timeoutMs = 1_000, clock = systemClock, random = systemRandom } = options;
-  if (isSharded !== undefined) checkFlag("isSharded", isSharded);
   const given = [client, url, port].filter((choice) => choice !== undefined);
-  if (given.length !== 1)
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
+  if (given.length !== 1) throw new CacheError("ERR_CACHE_INVALID_OPTION", "exactly one of client, url and port must be given");
   if (port !== undefined) return { port, isCluster: false };
   if (client !== undefined && typeof client?.duplicate !== "function")
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `client must be a Redis or Cluster of ioredis, got ${describeValue(client)}`);
