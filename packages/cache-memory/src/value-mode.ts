@@ -5,7 +5,7 @@ import { CacheError } from "@larder/cache-core";
  * - `"shared"`: it is the very object that was set, the fastest; who changes it changes the cache.
  * - `"frozen"`: it is deeply frozen when set, the caller's object too: changing it throws in strict mode. What freezing does not protect, as a
  *   Map, a Date or a buffer, is copied as with `"cloned"`.
- * - `"cloned"`: a structured clone is stored and another one is handed out, so that changes are never seen by others. For plain data: an instance of a
+ * - `"cloned"`: a structured clone is stored and another one is handed out, so that changes are never seen by others; those alone who wait for one load of a `TieredCache` share what it made. For plain data: an instance of a
  *   class comes back without its class, a `Buffer` as a `Uint8Array`.
  */
 export type ValueMode = "shared" | "frozen" | "cloned";

@@ -76,7 +76,8 @@ function encodeV8(value: unknown): Buffer {
 /**
  * Anything that structured cloning takes: Map, Set, Date, BigInt, typed arrays, cycles. Faster than JSON for arrays of numbers. Readable
  * by Node alone. Only for a Redis that none but trusted programs write to, unless entries are sealed: V8 does not defend its
- * deserializer against hostile bytes.
+ * deserializer against hostile bytes. A typed array may be a view of more than itself, as Node's own `v8.deserialize` gives it: hand on a `slice()` where
+ * its `buffer` goes out or to another thread.
  */
 export function v8Codec<V>(): ValueCodec<V> {
   // Typed arrays are given as views.
