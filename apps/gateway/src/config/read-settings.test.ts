@@ -121,6 +121,12 @@ describe("readSettings", () => {
     rmSync(directory, { recursive: true });
   });
 
+  it("refuses secrets in quotes, which --env-file hands on, without repeating them", () => {
+    const quoted = { OPENAI_API_KEY: '"sk-canary"', LARDER_METRICS_TOKEN: "'token-canary'", LARDER_ADMIN_TOKEN: "it's-\"one'with-quotes" };
+    expect(() => read(quoted)).toThrow(/OPENAI_API_KEY must not stand in quotes.*\n.*LARDER_METRICS_TOKEN must not stand in quotes/);
+    expect(() => read(quoted)).not.toThrow(/canary|ADMIN_TOKEN/);
+  });
+
   it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {
     const directory = mkdtempSync(join(tmpdir(), "larder-settings-"));
     const write = (settings: unknown): void => writeFileSync(join(directory, "larder.config.json"), JSON.stringify(settings));

@@ -39,6 +39,8 @@ const httpUrl = z
 export const secret: z.ZodString = z
   .string()
   .regex(/^[\x21-\x7e]+$/, { message: "must be one line of visible ASCII characters without spaces" })
+  // `docker run --env-file` hands quotes on, which a shell takes away.
+  .regex(/^(?!(["']).*\1$)/, { message: "must not stand in quotes: they would be part of it" })
   .max(4096);
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   message: "must be 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit",
