@@ -123,8 +123,8 @@ describe("readSettings", () => {
 
   it("refuses secrets in quotes, which --env-file hands on, without repeating them", () => {
     const quoted = { OPENAI_API_KEY: '"sk-canary"', LARDER_METRICS_TOKEN: "'token-canary'", LARDER_ADMIN_TOKEN: "it's-\"one'with-quotes" };
-    expect(() => read(quoted)).toThrow(/OPENAI_API_KEY must not stand in quotes.*\n.*LARDER_METRICS_TOKEN must not stand in quotes/);
-    expect(() => read(quoted)).not.toThrow(/canary|ADMIN_TOKEN/);
+    expect(read(quoted)).toMatch(/OPENAI_API_KEY must not stand in quotes.*\n.*LARDER_METRICS_TOKEN must not stand in quotes/);
+    expect(read(quoted)).not.toMatch(/canary|ADMIN_TOKEN/);
   });
 
   it("takes the file's settings where the environment says nothing, and names its unknown fields", () => {
