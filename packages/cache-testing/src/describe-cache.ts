@@ -1,4 +1,3 @@
-import { checkOptions, type OptionNames } from "@larder/cache-core";
 import { CacheSuite } from "./cache-suite.ts";
 import type { DescribeCacheOptions } from "./describe-cache-options.ts";
 import { describeContents, KEYED_CALLS } from "./describe-contents.ts";
@@ -69,22 +68,11 @@ function describeClose({ describe, it, expect, when, options }: CacheSuite): voi
   });
 }
 
-/** With one that there is not, `tooLarge` misspelt say, tests that were meant to run would be left out. */
-const OPTIONS: OptionNames<DescribeCacheOptions> = {
-  create: true,
-  advance: true,
-  ttlResolutionMs: true,
-  tooLarge: true,
-  lacks: true,
-  testApi: true,
-};
-
 /**
  * The conformance suite of the `Cache` contract: call it in a test file, once per implementation or combination. Every promise that
  * `Cache` makes in its doc comments has a test here.
  */
 export function describeCache(name: string, options: DescribeCacheOptions): void {
-  checkOptions(options, OPTIONS);
   const suite = new CacheSuite(options);
   suite.describe(`${name} keeps the contract of a cache`, () => {
     describeContents(suite);

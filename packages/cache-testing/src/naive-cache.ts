@@ -41,7 +41,6 @@ export class NaiveCache<V> implements SyncCache<V> {
   #isClosed = false;
 
   constructor(options: NaiveCacheOptions) {
-    checkOptions(options, { clock: true, ttlMs: true });
     this.#clock = options.clock;
     this.#ttlMs = checkDurationMs("ttlMs", options.ttlMs ?? Infinity);
   }

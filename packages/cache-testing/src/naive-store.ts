@@ -84,7 +84,6 @@ export class NaiveStore<V> implements FencedStore<V> {
 
   /** @param peer another process's view of the same store */
   constructor(options: NaiveStoreOptions, peer?: NaiveStore<V>) {
-    checkOptions(options, { clock: true, namespace: true, ttlMs: true, maxValueLength: true, travel: true });
     this.#options = options;
     this.#shared = peer ? peer.#shared : { records: new Map(), leases: new Map(), log: [], reservations: 0 };
     this.namespace = options.namespace ?? "default";

@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkOptions } from "@larder/cache-core";
 import { freePort } from "./free-port.ts";
 import { redisCommand } from "./redis-command.ts";
 
@@ -166,7 +165,6 @@ export class RedisServer {
 
 /** Starts a server of the test's own and waits until it answers (about 20 ms). */
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
-  checkOptions(options, { isPersistent: true, settings: true, sentinelFile: true, port: true, program: true });
   const server = new RedisServer(options.port ?? (await freePort()), options);
   try {
     await server.start();
