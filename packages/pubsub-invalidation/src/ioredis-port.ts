@@ -3,6 +3,7 @@ import { CacheError, type Clock, checkFlag, type RandomSource, type RedisTarget 
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 import { duplicateClient, type IoredisClient, isClusterClient } from "./duplicate-client.ts";
 import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
+import { loadRefusal } from "./load-refusal.ts";
 import { openTemplate } from "./open-template.ts";
 
 /** Calls under way at most: ioredis keeps a command until its reply comes, also after its timeout, so a hung server would fill memory. */
@@ -128,8 +129,7 @@ class IoredisPort implements BusPort {
       const ioredis = await import("ioredis");
       if (!this.#isClosed) this.#connect(openTemplate(ioredis, target));
     } catch (error) {
-      const refusal = "url needs ioredis 5.11 or later: install it, or pass client";
-      this.#events?.onError(CacheError.is(error) ? error : new CacheError("ERR_CACHE_INVALID_OPTION", refusal));
+      this.#events?.onError(loadRefusal(error));
     }
   }
 
