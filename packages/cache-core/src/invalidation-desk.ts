@@ -55,7 +55,7 @@ export class InvalidationDesk<V> {
     this.#pending = new PendingInvalidations({
       clock,
       limit: maxPending,
-      send: async (target) => this.#remote?.invalidate(target, { ...createCall(), isRepeat: true }),
+      send: async (target) => this.#remote?.invalidate(target, { ...createCall(), isRepeat: true, channel: this.#channel }),
       isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
     });
   }
@@ -136,9 +136,14 @@ export class InvalidationDesk<V> {
     checkTarget(target);
     counters.invalidations += 1;
     this.drop(target);
-    const isPropagated = await this.#send(target, (remote, call) => remote.invalidate(target, call));
+    const isPropagated = await this.tell(target);
     publishEvent("invalidation-sent", () => ({ namespace, target, isPropagated }));
     return { propagated: isPropagated, pending: this.#pending.size };
+  }
+
+  /** Drops the target in the second tier and tells the other processes. @returns whether that was acknowledged; if not it is sent again */
+  tell(target: InvalidationTarget): Promise<boolean> {
+    return this.#send(target, (remote, call) => remote.invalidate(target, call));
   }
 
   /** Brings a value that the first tier has taken (`isKept`), or not, to the second, and has the others drop theirs. @returns whether all have it */
@@ -178,7 +183,7 @@ export class InvalidationDesk<V> {
     const remote = this.#remote;
     if (!remote) return true;
     const { createCall, counters } = this.#options;
-    const isSent = await this.#pending.run(target, () => send(remote, createCall()));
+    const isSent = await this.#pending.run(target, () => send(remote, { ...createCall(), channel: this.#channel }));
     if (!isSent) counters.errors += 1;
     return isSent;
   }

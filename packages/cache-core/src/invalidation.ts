@@ -1,4 +1,5 @@
 import type { Budget } from "./budget.ts";
+import type { InvalidationChannel } from "./bus.ts";
 import type { AbortSignalLike } from "./cache.ts";
 
 /**
@@ -38,6 +39,11 @@ export interface BackendCall {
    * @default false
    */
   readonly isRepeat?: boolean;
+  /**
+   * The channel of the cache that calls, which has dropped the target already: the message carries its origin. Several caches may have one store
+   * below them. @default the channel that the store was attached to last
+   */
+  readonly channel?: InvalidationChannel | undefined;
 }
 
 /**

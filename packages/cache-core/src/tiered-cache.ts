@@ -156,7 +156,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
       ttlMs,
     });
     if (this.#desk.hasRemote) return this.#desk.publishSet(key, value, { ttlMs, tags, isKept });
-    this.#countSet(isKept);
+    this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
     return isKept;
   }
 
@@ -201,7 +201,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   clear(): MaybePromise<void> {
     this.#checkOpen();
     this.#desk.drop({ kind: "all" });
-    return this.#l2?.clear();
+    if (this.#l2) return this.#desk.tell({ kind: "all" }).then(() => {});
   }
 
   /** Entries in the second tier where there is one (a scan), else in the first. */
@@ -287,10 +287,6 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   #countRead(found: Servable<V> | undefined): void {
     this.#counters[found ? "hits" : "misses"] += 1;
     if (found?.status === "stale") this.#counters.staleHits += 1;
-  }
-
-  #countSet(isKept: boolean): void {
-    this.#counters[isKept ? "sets" : "rejectedSets"] += 1;
   }
 
   /** What `getOrSet` does beside a plain hit: apart, so that a hit is small enough to be compiled into its caller. */

@@ -60,16 +60,12 @@ export class EntryWriter {
    * Only a repeat of that very one goes by it.
    */
   readonly #reached: WeakMap<InvalidationTarget, Map<Lane, Version>> = new WeakMap();
-  #channel: InvalidationChannel | undefined;
+  /** Whose origin messages carry when a call does not say whose it is. */
+  channel: InvalidationChannel | undefined;
 
   constructor(options: EntryWriterOptions) {
     this.#options = options;
     this.#originId = options.random.token();
-  }
-
-  /** From now on messages carry the channel's origin. */
-  attach(channel: InvalidationChannel): void {
-    this.#channel = channel;
   }
 
   /** Runs a script in a lane, charged to the caller's budget. @throws {CallFailure} counted */
@@ -158,7 +154,7 @@ export class EntryWriter {
   async replace(place: Place, entry: Buffer, options: FillOptions, call: BackendCall): Promise<Replacement> {
     const target: InvalidationTarget = { kind: "key", key: place.key };
     const { known } = place.lane.versions;
-    const reply = await this.#put("replace", place, entry, options, this.#encode(target), call);
+    const reply = await this.#put("replace", place, entry, options, this.#encode(target, call.channel), call);
     if (reply === undefined) return { version: await this.#invalidateKey(place, call), isStored: false };
     return { version: this.#acknowledge(place.lane, reply, target, known), isStored: true };
   }
@@ -243,7 +239,7 @@ export class EntryWriter {
   async mark(target: InvalidationTarget, operation: RedisOperation, isRepeat: boolean, call?: BackendCall): Promise<Version> {
     const { keySpace, random, logLength, lanes } = this.#options;
     const [kind, subject] = markOf(target);
-    const body = this.#encode(target);
+    const body = this.#encode(target, call?.channel);
     const reached = (isRepeat ? this.#reached.get(target) : undefined) ?? new Map<Lane, Version>();
     this.#reached.set(target, reached);
     const marked = await Promise.allSettled(
@@ -280,15 +276,22 @@ export class EntryWriter {
     return this.#options.isSharded ? "SPUBLISH" : "PUBLISH";
   }
 
-  #encode(target: InvalidationTarget): string {
-    return this.#channel ? this.#channel.encodeBody(target) : encodeBody(this.#originId, target);
+  #encode(target: InvalidationTarget, channel: InvalidationChannel | undefined = this.channel): string {
+    return channel?.encodeBody(target) ?? encodeBody(this.#originId, target);
   }
 
   async #invalidateKey(place: Place, call?: BackendCall): Promise<Version> {
     const { keySpace, random, logLength } = this.#options;
     const { lane, key, name } = place;
     const target: InvalidationTarget = { kind: "key", key };
-    const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, this.#encode(target), keySpace.wakeChannel(name)];
+    const args = [
+      random.token(),
+      this.#publish,
+      keySpace.channel(lane.index),
+      logLength,
+      this.#encode(target, call?.channel),
+      keySpace.wakeChannel(name),
+    ];
     const { known } = lane.versions;
     return this.#acknowledge(lane, await this.run("invalidate", lane, invalidate, this.keysOf(place), args, call), target, known);
   }

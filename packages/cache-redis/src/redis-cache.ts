@@ -44,7 +44,6 @@ import type { RedisCacheStats } from "./redis-stats.ts";
 export class RedisCache<V> implements FencedStore<V> {
   readonly namespace: string;
   readonly #parts: RedisParts<V>;
-  #channel: InvalidationChannel | undefined;
   #isClosed = false;
 
   /** @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
@@ -191,8 +190,7 @@ export class RedisCache<V> implements FencedStore<V> {
   // What a tiered cache asks for.
 
   attach(channel: InvalidationChannel, maxStalenessMs: number): void {
-    this.#channel = channel;
-    this.#parts.writer.attach(channel);
+    this.#parts.writer.channel = channel;
     for (const lane of this.#parts.lanes.all) lane.versions.attach(channel, maxStalenessMs);
   }
 
@@ -275,8 +273,8 @@ export class RedisCache<V> implements FencedStore<V> {
    * at once; it proves nothing all the same where it can be seen to be apart (`isOnChannel`).
    */
   async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
-    const channel = this.#channel;
-    if (channel === undefined) return;
+    const channel = call.channel ?? this.#parts.writer.channel;
+    if (!channel) return;
     // Asked at each write, so of its own lane alone: there may be hundreds.
     const isHeard = target.kind === "key" ? this.#parts.lanes.locate(target.key).lane.isOnChannel() : this.#parts.lanes.areOnChannel();
     if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
