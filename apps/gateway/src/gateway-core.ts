@@ -11,6 +11,7 @@ import type { Authenticator } from "./security/authenticator.ts";
 import { ProxyTrust } from "./security/proxy-trust.ts";
 import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
+import { logBreakers } from "./telemetry/log-breakers.ts";
 import { Meter } from "./telemetry/meter.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import { ProviderCaller } from "./upstream/call-provider.ts";
@@ -58,7 +59,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     answers,
     planner: new RequestPlanner(settings),
     directory: options.directory,
-    caller: new ProviderCaller(settings.upstreamRetries, options.faultsToOpen),
+    caller: new ProviderCaller(settings.upstreamRetries, options.faultsToOpen, logBreakers(options.log)),
     limiter: new RateLimiter(options.counter),
     trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),

@@ -15,7 +15,7 @@ export interface TieredCacheOptions<V> extends LoadDefaults {
    * composition from now on: nobody else writes to it.
    */
   readonly l1: SyncCache<StoredEntry<V>>;
-  /** The second tier, shared with other processes. @default none */
+  /** The second tier, shared with other processes. What it is told directly, as by its own `clear`, the caches above it in this process do not hear. @default none */
   readonly l2?: FencedStore<V>;
   /** Carries invalidations to the caches of the same name in other processes, and theirs here. @default none: staleness is bounded by the time to live alone */
   readonly bus?: InvalidationBus;

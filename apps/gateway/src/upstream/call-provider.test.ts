@@ -43,11 +43,16 @@ describe("ProviderCaller", () => {
   });
 
   it("takes it for down after five failures in a row of its own", async () => {
-    const caller = new ProviderCaller(0);
+    const opened: string[] = [];
+    const caller = new ProviderCaller(0, undefined, (providerId) => opened.push(providerId));
     const failing = providerWith(() => Promise.reject(new Error("connection refused")));
-    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
+    for (let call = 0; call < 5; call += 1) {
+      expect(opened).toEqual([]);
+      await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
+    }
     expect(caller.isOpen("one")).toBe(true);
     await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
+    expect(opened).toEqual(["one"]);
   });
 
   it("takes it for down for the tenant alone whose requests fail: they may be why", async () => {

@@ -30,11 +30,16 @@ export class ProviderCaller {
   readonly #breakers = new Map<string, CircuitBreakerPolicy>();
   readonly #retries: number;
   readonly #faultsToOpen: number;
+  readonly #onOpen: (providerId: string) => void;
 
-  /** @param retries integer >= 0; @param faultsToOpen faults in a row that open a provider's breaker, `Infinity` for none */
-  constructor(retries: number, faultsToOpen: number = FAULTS_TO_OPEN) {
+  /**
+   * @param retries integer >= 0; @param faultsToOpen faults in a row that open a provider's breaker, `Infinity` for none
+   * @param onOpen told each time that one opens, for whichever tenant
+   */
+  constructor(retries: number, faultsToOpen: number = FAULTS_TO_OPEN, onOpen: (providerId: string) => void = () => {}) {
     this.#retries = retries;
     this.#faultsToOpen = faultsToOpen;
+    this.#onOpen = onOpen;
   }
 
   /**
@@ -44,7 +49,7 @@ export class ProviderCaller {
   async call(provider: Provider, call: UpstreamCall, tenant: string): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#breakerOf(nameOf(provider.id, tenant)).execute(() => callUntilLeft(provider, call));
+        return await this.#breakerOf(provider.id, tenant).execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
         const failure = isBrokenCircuitError(error)
@@ -69,13 +74,15 @@ export class ProviderCaller {
     for (const name of this.#breakers.keys()) if (name.startsWith(nameOf(providerId, ""))) this.#breakers.delete(name);
   }
 
-  #breakerOf(name: string): CircuitBreakerPolicy {
+  #breakerOf(providerId: string, tenant: string): CircuitBreakerPolicy {
+    const name = nameOf(providerId, tenant);
     const known = this.#breakers.get(name);
     if (known) return known;
     const breaker = circuitBreaker(
       handleWhen((error) => toUpstreamFailure(error).isProviderFault),
       { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(this.#faultsToOpen) },
     );
+    breaker.onBreak(() => this.#onOpen(providerId));
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);
     this.#breakers.set(name, breaker);
