@@ -74,7 +74,7 @@ function waitWithPolicy<V>(wait: FlightWait<V>): Promise<V | undefined> {
     };
     const onAbort = (): void => {
       fail(new CacheError("ERR_CACHE_ABORTED", "the caller's signal was aborted", { cause: signal?.reason }));
-      leave(new CacheError("ERR_CACHE_ABORTED", "the load was cancelled: nobody waits for it"));
+      leave(new CacheError("ERR_CACHE_ABORTED", "the load was cancelled: everyone who waited for it has left"));
     };
     const onTimeout = (): void => {
       const error = timedOut(policy);

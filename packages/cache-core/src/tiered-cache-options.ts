@@ -75,7 +75,7 @@ export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredC
   if (bus) checkFunction("bus.join", bus.join, " of an InvalidationBus");
   const namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
   if (l2 && l2.namespace !== namespace) {
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2");
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");
   }
   // A name that neither a Map nor a Redis client has.
   checkFunction("l1.lookup", l1?.lookup, " of a SyncCache such as MemoryCache");

@@ -50,7 +50,7 @@ export function restorableEntries<V>(dump: CacheDump<V>, now: number): ReadonlyA
 /** Passes a dump that `restore` can read. @throws {CacheError} ERR_CACHE_CODEC for anything else */
 function checkDump<V>(dump: CacheDump<V>): CacheDump<V> {
   if (typeof dump !== "object" || dump === null || dump.format !== 1 || !Array.isArray(dump.entries) || !Number.isFinite(dump.dumpedAt))
-    throw new CacheError("ERR_CACHE_CODEC", "restore needs what dump() gave");
+    throw new CacheError("ERR_CACHE_CODEC", "restore needs what dump() gave: an object with format 1, dumpedAt and entries");
   return dump;
 }
 

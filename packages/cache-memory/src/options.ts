@@ -83,7 +83,7 @@ export function invalid(name: string, expected: string, value: unknown): CacheEr
 
 function checkChoice<Choice extends string>(name: string, value: Choice, choices: readonly Choice[]): Choice {
   if (choices.includes(value)) return value;
-  throw invalid(name, `one of ${choices.join(", ")}`, value);
+  throw invalid(name, `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`, value);
 }
 
 /** Applies the defaults. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is out of range or leaves the cache without a bound */
@@ -103,7 +103,7 @@ export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptio
   checkCount("maxEntries", maxEntries);
   checkCount("maxBytes", maxBytes);
   if (maxEntries === Number.POSITIVE_INFINITY && maxBytes === Number.POSITIVE_INFINITY)
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", "maxEntries or maxBytes must be finite");
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", "maxEntries or maxBytes must be finite: a cache without a bound is a leak");
   const isCounting = maxBytes !== Number.POSITIVE_INFINITY || options.sizeOf !== undefined;
   return {
     maxEntries,

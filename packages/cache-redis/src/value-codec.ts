@@ -52,7 +52,7 @@ function encodeJson(value: unknown): Buffer {
   if (text === undefined)
     throw new CacheError(
       "ERR_CACHE_CODEC",
-      "the value cannot be written as JSON: await a promise or stream; use v8Codec for a BigInt or cycle",
+      "the value cannot be written as JSON: await a promise or stream; a function or symbol has no form in it; use v8Codec for a BigInt or cycle",
     );
   return Buffer.from(text, "utf8");
 }

@@ -115,5 +115,5 @@ function sealingContext(parts: {
 export function checkId(name: string, part: { readonly id: number } | null | undefined): void {
   // Null, or an empty string from the environment, is not to be taken for none where values were meant to be sealed.
   const id = part === undefined ? 1 : part?.id;
-  if (checkCount(`${name}.id`, id) > 255) throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name}.id must be at most 255`);
+  if (checkCount(`${name}.id`, id) > 255) throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name}.id must be at most 255, got ${id}`);
 }

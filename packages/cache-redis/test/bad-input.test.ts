@@ -22,7 +22,7 @@ describe("a constructor that refuses", () => {
     ["an option of another name", { ttl: 60_000 }, /the name of an option must be one of client, .* got the string "ttl"/],
     ["null for a sealing, which would seal nothing", { sealing: null }, /sealing.id must be an integer/],
     ["an empty string for a sealing, as `secret && createSealing(…)` gives it", { sealing: "" }, /sealing.id/],
-    ["a codec whose id has no room", { codec: { id: 256 } }, /codec.id must be at most 255/],
+    ["a codec whose id has no room", { codec: { id: 256 } }, /codec.id must be at most 255, got 256/],
     ["a deadline that is no number", { timeoutMs: Number.NaN }, /timeoutMs/],
   ];
 

@@ -25,7 +25,8 @@ function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; r
   checkOptions(options, OPTIONS);
   const { client, url, port, isSharded, timeoutMs = 1_000, clock = systemClock, random = systemRandom } = options;
   const given = [client, url, port].filter((choice) => choice !== undefined);
-  if (given.length !== 1) throw new CacheError("ERR_CACHE_INVALID_OPTION", "exactly one of client, url and port must be given");
+  if (given.length !== 1)
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `exactly one of client, url and port must be given, got ${given.length}`);
   if (port !== undefined) return { port, isCluster: false };
   if (client !== undefined && typeof client?.duplicate !== "function")
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `client must be a Redis or Cluster of ioredis, got ${describeValue(client)}`);
