@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { obtainNode } from "./obtain-node.mjs";
 import { exampleChecks } from "./packages/check-examples.mjs";
-import { installedChecks } from "./packages/check-installed.mjs";
+import { installedChecks, togetherChecks } from "./packages/check-installed.mjs";
 import { checkContents, checkWithAttw, checkWithPublint } from "./packages/check-packed.mjs";
 import { CACHE_BUDGET_BYTES, measureCacheBundle, measureSizes, sizeTable, writeOrCompareTable } from "./packages/check-sizes.mjs";
 import { createConsumer } from "./packages/consumer-project.mjs";
@@ -55,6 +55,8 @@ async function checkAll() {
         await checkOne(unit, packed.get(unit.name), (name) => createConsumer(folderOf(name), registry.url), nodes);
     };
     await Promise.all([work(), work()]);
+    const begun = units.filter(isBegun).map(({ name }) => packed.get(name));
+    for (const [title, run] of togetherChecks(begun, createConsumer(folderOf("all"), registry.url))) await tally.check(title, run);
     if (!only) await checkAllSizes(packed, folderOf, registry.url);
   } finally {
     registry.close();

@@ -14,15 +14,19 @@ const GATEWAY_PORT = 8787;
 const ofWorkspace = (file) => async () => join(root, "node_modules", file);
 const oldest = () => obtainTypescript(OLDEST_TYPESCRIPT);
 
-/**
- * Each compiler that the packages must serve, where it is, and the ways of resolving it is tried in; attw tries the rest. Those before 7 take ten
- * seconds of a core each time: one way is enough for what they do not understand, and each way is tried by one of them.
- */
+/** The compiler that says of each package, installed alone, whether its types lack anything; attw tries further ways of resolving. */
 const COMPILERS = [
-  [`TypeScript ${OLDEST_TYPESCRIPT}, the oldest`, oldest, "bundler"],
-  ["TypeScript 5.9", ofWorkspace("typescript/lib/tsc.js"), "node16"],
   ["TypeScript 7", ofWorkspace("typescript-native/bin/tsc"), "node16"],
   ["TypeScript 7", ofWorkspace("typescript-native/bin/tsc"), "bundler"],
+];
+
+/**
+ * Compilers that may not understand what the types are written in. Each takes ten seconds of a core for the types of Node and of the language
+ * alone, so it sees all packages at once; one way of resolving is enough for that, and each way is tried by one of them.
+ */
+const OLDER_COMPILERS = [
+  [`TypeScript ${OLDEST_TYPESCRIPT}, the oldest`, oldest, "bundler"],
+  ["TypeScript 5.9", ofWorkspace("typescript/lib/tsc.js"), "node16"],
 ];
 
 /** What a user may import from a package: its name and its subpaths. */
@@ -57,10 +61,7 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
     ...(entries.length > 1
       ? load(`${name} with all its subpaths`).map(([title, program]) => [title, () => loadAll(consumer, entries, program)])
       : []),
-    ...COMPILERS.map(([label, compiler, mode]) => [
-      `${name} serves a strict consumer (${label}, ${mode})`,
-      async () => consumer.compile(entries, mode, await compiler()),
-    ]),
+    ...compileChecks(COMPILERS, name, entries, consumer),
     [
       `${name}'s README names the oldest Node and TypeScript`,
       () => {
@@ -72,6 +73,26 @@ export function installedChecks({ manifest }, unit, consumer, nodes) {
       ? [[`${name}'s README example runs unchanged after its install line`, () => runReadmeExample(manifest, readme, consumer, nodes)]]
       : []),
   ];
+}
+
+/** Checks of all packages in one folder where all of them were installed, with what their subpaths need. */
+export function togetherChecks(packed, consumer) {
+  const manifests = packed.map(({ manifest }) => manifest);
+  const peers = manifests.flatMap(({ peerDependencies = {} }) =>
+    Object.entries(peerDependencies).map(([peer, range]) => `${peer}@${range}`),
+  );
+  const specifiers = [...new Set([...manifests.map(({ name }) => name), ...peers])];
+  return [
+    ["all packages install together", () => consumer.install(specifiers)],
+    ...compileChecks(OLDER_COMPILERS, "every package", manifests.flatMap(entriesOf), consumer),
+  ];
+}
+
+function compileChecks(compilers, who, entries, consumer) {
+  return compilers.map(([label, compiler, mode]) => [
+    `${who} serves a strict consumer (${label}, ${mode})`,
+    async () => consumer.compile(entries, mode, await compiler()),
+  ]);
 }
 
 async function loadAll(consumer, entries, program) {
