@@ -27,8 +27,8 @@ export interface MemoryCacheOptions<V> {
    */
   readonly maxBytes?: number;
   /**
-   * Bytes of one entry, a number >= 0, asked once per `set`; `Infinity` = never stored. It must account for the key, too. @default strings, buffers and typed arrays by
-   * length, objects by a walk over at most 512 nodes (larger ones by a sample of that size), plus the key and 96 bytes of overhead
+   * Bytes of one entry, a number >= 0, asked once per `set`; `Infinity` = never stored. It must account for the key, too. @default strings, buffers, typed arrays and blobs
+   * by length, objects by a walk over at most 512 nodes (larger ones by a sample of that size), plus the key and 96 bytes of overhead
    */
   readonly sizeOf?: (value: V, key: string) => number;
   /** Time to live in milliseconds, > 0; `Infinity` keeps an entry until evicted. A `ttlMs` given to `set` wins. @default Infinity */

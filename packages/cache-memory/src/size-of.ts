@@ -22,7 +22,7 @@ export function bytesOfString(text: string): number {
 }
 
 /**
- * The default accounting: key, value and overhead of one entry, in bytes. Strings, buffers and typed arrays are counted exactly by
+ * The default accounting: key, value and overhead of one entry, in bytes. Strings, buffers, typed arrays and blobs are counted exactly by
  * length; objects by a walk over at most 512 nodes and 4096 fields. What is larger is estimated from an even sample of its parts, in no more
  * steps. Shared and cyclic parts count once.
  */
@@ -40,6 +40,7 @@ function bytesOfValue(value: unknown): number {
 function bytesOfFlat(value: object): number | undefined {
   if (ArrayBuffer.isView(value)) return HEADER_BYTES + value.byteLength;
   if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return HEADER_BYTES + value.byteLength;
+  if (value instanceof Blob) return HEADER_BYTES + value.size;
   return undefined;
 }
 

@@ -127,6 +127,13 @@ describe("MemoryCache against a naive model", () => {
     expect(cache.stats()).toMatchObject({ rejectedSets: 1, entries: 0, bytes: 0 });
   });
 
+  it("counts what a blob holds, which is outside of the heap", () => {
+    const cache = new MemoryCache<{ readonly image: Blob }>({ maxBytes: 10_000 });
+    expect(cache.set("image", { image: new Blob([new Uint8Array(20_000)]) })).toBe(false);
+    expect(cache.set("image", { image: new Blob([new Uint8Array(5_000)]) })).toBe(true);
+    expect(cache.stats().bytes).toBeGreaterThan(5_000);
+  });
+
   it("stores nothing whose size is Infinity, also without a bound on bytes", () => {
     const cache = new MemoryCache<number>({ maxEntries: 10, sizeOf: (value) => value });
     cache.set("key", 5);
