@@ -1,4 +1,5 @@
 import { KeyScopes, readRequest } from "@larder/cache-core/keys";
+import { ManualClock } from "@larder/cache-testing";
 import { expect, it } from "vitest";
 import { OTHER_FIELDS } from "./field-digests.ts";
 import { nearestRequest, nearMisses, RecentRequests } from "./recent-requests.ts";
@@ -47,6 +48,18 @@ it("tells what lies beyond the fields of the API as one, so that a request takes
   const nearest = nearestRequest(recent.all, scope, request({ messages: [2], ...unknownFields(500, 3) }), "c");
   expect(nearest?.differs).toHaveLength(32);
   expect(nearest?.differs).toEqual(expect.arrayContaining(["messages", OTHER_FIELDS]));
+});
+
+// At 7,000 misses a second those remembered were of the last quarter of a second.
+it("remembers at most two hundred a second, so that it knows of more than the last moment", () => {
+  const clock = new ManualClock();
+  const recent = new RecentRequests(clock);
+  for (let index = 0; index < 300; index += 1) recent.add(scope, request({ seed: index }), `first ${index}`);
+  clock.advance(1_000);
+  for (let index = 0; index < 300; index += 1) recent.add(scope, request({ seed: index }), `second ${index}`);
+  const keys = recent.all.map(({ key }) => key);
+  expect(keys).toHaveLength(400);
+  expect(keys).toEqual(expect.arrayContaining(["first 0", "first 199", "second 0", "second 199"]));
 });
 
 it("counts a request once that several workers remember, and compares those of one with those of another", () => {

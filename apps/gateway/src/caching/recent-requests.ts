@@ -1,9 +1,16 @@
+import { type Clock, systemClock } from "@larder/cache-core";
 import { differingFields, type FieldDigests } from "@larder/cache-core/explain";
 import type { CanonicalRequest, KeyScope } from "@larder/cache-core/keys";
 import { boundedFieldDigests, byName, listFieldDigests } from "./field-digests.ts";
 
 /** Requests remembered at most: with all the fields that one may have, about 8 MB. */
 const MAX_REQUESTS = 2_000;
+/**
+ * Requests remembered in one second at most. At full rate they would be digests of the last quarter of a second, at a fiftieth of a miss's time; so
+ * they are of ten seconds at least.
+ */
+const MAX_PER_SECOND = 200;
+const SECOND_MS = 1_000;
 
 /** A request as it is remembered, and as workers tell each other of it: what it was about, by digest. Prompts are not kept. */
 export interface RecentRequest {
@@ -49,9 +56,23 @@ type Groups = Map<string, Map<number, number>>;
 export class RecentRequests {
   readonly #requests: HeldRequest[] = [];
   #next = 0;
+  readonly #clock: Clock;
+  #secondAt = Number.NEGATIVE_INFINITY;
+  #inSecond = 0;
 
-  /** Remembers a request that was keyed for the first time. */
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /** Remembers a request that was read, unless many were within this second. */
   add(scope: KeyScope, request: CanonicalRequest, key: string): void {
+    const now = this.#clock.now();
+    if (now - this.#secondAt >= SECOND_MS) {
+      this.#secondAt = now;
+      this.#inSecond = 0;
+    }
+    this.#inSecond += 1;
+    if (this.#inSecond > MAX_PER_SECOND) return;
     const { partition, endpoint, digest: scopeDigest } = scope;
     this.#requests[this.#next] = { key, partition, endpoint, scopeDigest, digests: listFieldDigests(request) };
     this.#next = (this.#next + 1) % MAX_REQUESTS;

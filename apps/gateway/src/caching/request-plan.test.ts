@@ -16,9 +16,16 @@ const batch = (items: number) => ({ model: "m", input: Array.from({ length: item
 
 // 2,048 keys each in up to 16,384 places were 200 MB beside a cache of 16.
 it("remembers the plans of small bodies only: those of large batches hold a key for each item", () => {
-  expect(plan(batch(16))).toBe(plan(batch(16)));
-  expect(plan(batch(17))).not.toBe(plan(batch(17)));
+  expect([plan(batch(16)), plan(batch(16))][1]).toBe(plan(batch(16)));
+  expect([plan(batch(17)), plan(batch(17))][1]).not.toBe(plan(batch(17)));
   expect(plan(batch(17)).targets[0]?.itemKeys).toHaveLength(17);
+});
+
+it("remembers nothing of a body that comes once: most do, and what is kept of each only burdens the collector", () => {
+  const once = [plan({ model: "m", input: "again" }), plan({ model: "m", input: "another" })];
+  const twice = plan({ model: "m", input: "again" });
+  expect(once).not.toContain(twice);
+  expect(plan({ model: "m", input: "again" })).toBe(twice);
 });
 
 it("refuses a model's name that is longer than any is: it would be kept with every answer", () => {

@@ -21,6 +21,7 @@ import { digestOf } from "../security/digest.ts";
 import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
 import { nearestRequest, type RecentRequest, RecentRequests } from "./recent-requests.ts";
+import { Sightings } from "./sightings.ts";
 
 /** One place where a request may be answered. */
 export interface PlannedTarget extends RoutedTarget {
@@ -32,7 +33,7 @@ export interface PlannedTarget extends RoutedTarget {
   readonly tags: readonly string[];
 }
 
-/** Everything worked out about a request's bytes. Kept by their digest, so that the next identical request need not be read. */
+/** Everything worked out about a request's bytes. Kept by their digest once they have come twice, so that further identical requests need not be read. */
 export interface RequestPlan {
   readonly model: string;
   readonly isStream: boolean;
@@ -89,6 +90,7 @@ const MAX_ALIASES = 2 ** 24;
 export class RequestPlanner {
   readonly #scopes: KeyScopes;
   readonly #aliases: RawBodyAlias<RequestPlan>;
+  readonly #sightings: Sightings;
   readonly #normalizers: Settings["normalizers"];
   readonly #made = new Map<NormalizerSettings, readonly Normalizer[]>();
   #lastTags: TagSet | undefined;
@@ -98,7 +100,9 @@ export class RequestPlanner {
   constructor(settings: Settings) {
     this.#scopes = new KeyScopes();
     const aliases = Math.min(settings.cacheMaxEntries * 2, Math.floor(settings.cacheMaxBytes / BYTES_PER_ALIAS));
-    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries: Math.min(Math.max(1024, aliases), MAX_ALIASES) });
+    const maxEntries = Math.min(Math.max(1024, aliases), MAX_ALIASES);
+    this.#aliases = new RawBodyAlias<RequestPlan>({ maxEntries });
+    this.#sightings = new Sightings(maxEntries);
     this.#normalizers = settings.normalizers;
   }
 
@@ -117,7 +121,8 @@ export class RequestPlanner {
     const known = this.#aliases.get(scope, digest);
     if (known && known.table === table) return known;
     const plan = this.#make(endpoint, scope, identity, body, table);
-    if (plan.targets.every(({ itemKeys }) => itemKeys.length <= MAX_REMEMBERED_ITEMS)) this.#aliases.set(scope, digest, plan);
+    if (this.#sightings.note(scope, digest) && plan.targets.every(({ itemKeys }) => itemKeys.length <= MAX_REMEMBERED_ITEMS))
+      this.#aliases.set(scope, digest, plan);
     return plan;
   }
 

@@ -20,11 +20,9 @@ export interface AnswerMeta {
   /** What it cost; `undefined` when the provider did not tell. */
   readonly usage?: TokenUsage | undefined;
   /** The labels of the request that it was made for, as the plan has them; absent when there are none. */
-  readonly labels?: string;
+  readonly labels?: string | undefined;
   /** How `body` is to be read: a JSON answer, or an embedding's numbers. */
   readonly format: "json" | "f32" | "f64";
-  /** A digest per top-level request field: lets `explain` name the field in which two requests differ, without keeping the request. */
-  readonly fields?: Readonly<Record<string, string>> | undefined;
 }
 
 /** An answer as it is cached: canonical bytes from which every form that a client may ask for is rendered. */

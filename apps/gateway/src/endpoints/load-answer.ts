@@ -112,7 +112,7 @@ function toStoredAnswer(
     upstreamMs: Math.round(upstreamMs),
     usage: request.family.usageOf(answer),
     format: "json",
-    ...(request.plan.labels === "" ? {} : { labels: request.plan.labels }),
+    labels: request.plan.labels || undefined,
   };
   const refusal = request.family.refusalToStore(answer);
   return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), refusal };
