@@ -92,17 +92,18 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
     inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
     outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
   };
-  const parts: ReadonlyArray<readonly [keyof TokenUsage, unknown]> = [
-    ["cacheReadTokens", cacheReadTokens],
-    ["cacheWriteTokens", cacheWriteTokens],
-    ["cacheWriteLongTokens", isObject(usage.cache_creation) ? usage.cache_creation.ephemeral_1h_input_tokens : 0],
-    ["inputAudioTokens", details?.audio_tokens],
-    ["inputImageTokens", details?.image_tokens],
-    ["outputAudioTokens", made?.audio_tokens],
-    ["outputImageTokens", made?.image_tokens],
-    ["reasoningTokens", made?.reasoning_tokens],
-  ];
-  for (const [field, told] of parts) if (countOf(told) > 0) read[field] = countOf(told);
+  const tell = (field: keyof TokenUsage, told: unknown): void => {
+    const count = countOf(told);
+    if (count > 0) read[field] = count;
+  };
+  tell("cacheReadTokens", cacheReadTokens);
+  tell("cacheWriteTokens", cacheWriteTokens);
+  tell("cacheWriteLongTokens", isObject(usage.cache_creation) ? usage.cache_creation.ephemeral_1h_input_tokens : 0);
+  tell("inputAudioTokens", details?.audio_tokens);
+  tell("inputImageTokens", details?.image_tokens);
+  tell("outputAudioTokens", made?.audio_tokens);
+  tell("outputImageTokens", made?.image_tokens);
+  tell("reasoningTokens", made?.reasoning_tokens);
   return read;
 }
 
