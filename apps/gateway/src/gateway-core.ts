@@ -12,6 +12,7 @@ import { ProxyTrust } from "./security/proxy-trust.ts";
 import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import { logBreakers } from "./telemetry/log-breakers.ts";
+import { logBrokenAnswers } from "./telemetry/log-broken-answers.ts";
 import { Meter } from "./telemetry/meter.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import { ProviderCaller } from "./upstream/call-provider.ts";
@@ -64,6 +65,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),
     log: options.log,
+    onBroken: logBrokenAnswers(options.log),
     telemetry: options.telemetry,
     prices: options.prices ?? { costOf: () => 0 },
     controls: defaultControls(settings.cacheMode, settings.usageOnHit),

@@ -8,6 +8,7 @@ import type { Identity } from "./security/authenticator.ts";
 import type { ProxyTrust } from "./security/proxy-trust.ts";
 import type { RateLimiter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { BrokenAnswer } from "./telemetry/log-broken-answers.ts";
 import type { Meter } from "./telemetry/meter.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import type { ProviderCaller } from "./upstream/call-provider.ts";
@@ -34,6 +35,8 @@ export interface GatewayParts {
   readonly trust: ProxyTrust;
   readonly meter: Meter;
   readonly log: Log;
+  /** Told of answers that providers break off. */
+  readonly onBroken: (broken: BrokenAnswer) => void;
   /** Traces and metrics that leave the process; `undefined` when nobody asked for them. */
   readonly telemetry: Telemetry | undefined;
   readonly prices: PriceBook;

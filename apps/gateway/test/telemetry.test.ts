@@ -156,6 +156,20 @@ describe("traces", () => {
     expect(JSON.stringify(collector.spans)).not.toContain("upstream-words");
   });
 
+  it("tell a stream that the provider breaks off as an error of the request, whose status had gone out", async () => {
+    const { post, upstream } = await startWatched();
+    upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write('data: {"choices":[]}\n\n', () => response.destroy());
+      return true;
+    };
+    expect(await (await post("/v1/chat/completions", chat("traced half", { stream: true }))).text()).toContain('"error"');
+    await stop();
+    const of = (kind: number): unknown => collector.spans.find((span) => span.kind === kind);
+    expect(of(CLIENT)).toMatchObject({ isError: true, attributes: { "error.type": "502" } });
+    expect(of(SERVER)).toMatchObject({ isError: true, attributes: { "error.type": "broken_off", "http.response.status_code": 200 } });
+  });
+
   it("tell a caller that leaves, without calling it an error of the request", async () => {
     const { url, upstream } = await startWatched();
     upstream.behaviour = () => new Promise(() => undefined);

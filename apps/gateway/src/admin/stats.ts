@@ -1,5 +1,5 @@
 import type { CacheStats } from "@larder/cache-core";
-import { LatencyCounts } from "../telemetry/meter.ts";
+import { LatencyCounts, NO_VERDICT } from "../telemetry/meter.ts";
 import type { AdminParts } from "./admin-parts.ts";
 
 /** A process's numbers as plain data, which several processes' can be added up from. */
@@ -49,12 +49,13 @@ export async function readStats({ survey, health }: Pick<AdminParts, "survey" | 
   }
   const hits = (verdicts.HIT ?? 0) + (verdicts.STALE ?? 0);
   const total = Object.values(verdicts).reduce((sum, count) => sum + count, 0);
+  const ofCache = total - (verdicts[NO_VERDICT] ?? 0);
   return {
     at: Date.now(),
     ...told,
     processes: snapshots.length,
     uptimeSeconds: Math.max(...snapshots.map(({ uptimeSeconds }) => uptimeSeconds)),
-    requests: { total, hits, hitRate: total === 0 ? 0 : hits / total, verdicts, endpoints, ...totals },
+    requests: { total, hits, hitRate: ofCache === 0 ? 0 : hits / ofCache, verdicts, endpoints, ...totals },
     latencyMs: { hit: quantilesOf(latency.hit), miss: quantilesOf(latency.miss) },
     health: { ...health.report(), isDegraded: told.cache.isDegraded },
   };

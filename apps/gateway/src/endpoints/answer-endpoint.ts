@@ -20,6 +20,7 @@ import { failureEvent } from "./failure-event.ts";
 import { loadAnswer } from "./load-answer.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
+import { LongStream } from "./read-stream.ts";
 
 /** A request while it is being answered. */
 interface Active {
@@ -37,6 +38,13 @@ interface Active {
   upstreamHeaders: readonly string[] | undefined;
   /** Why the answer that this request's call brought is not kept. */
   refusal: string | undefined;
+}
+
+/** How a stream ended for one who was told it. */
+interface StreamEnd {
+  readonly ms: number;
+  /** Why it broke off; `undefined` when it did not. */
+  readonly failure: UpstreamFailure | undefined;
 }
 
 /** How one attempt at a target ended. */
@@ -117,6 +125,7 @@ export class AnswerEndpoint {
   async #pass(active: Active, verdict: CacheVerdict): Promise<void> {
     const isAnswered = await passThrough(this.#parts, this.#request(active), active.exchange, {
       verdict,
+      endpoint: this.#endpoint,
       shape: this.#shape,
       signal: active.departure.watched(),
     });
@@ -162,16 +171,19 @@ export class AnswerEndpoint {
     isForced: boolean,
     wasLoading: boolean,
   ): Promise<Attempt> {
-    let streamed: Promise<void> | undefined;
+    let streamed: Promise<StreamEnd | undefined> | undefined;
+    let verdict: CacheVerdict = "MISS";
     const detach = active.plan.isStream
       ? this.#parts.answers.attach(target.key, (live) => {
           // Its events repeat what its own caller has labelled it with: others wait for the whole, which can be told with theirs.
-          if (live.labels === active.plan.labels) streamed = this.#stream(active, target, live, this.#verdict(active, isForced, true));
+          if (live.labels !== active.plan.labels) return;
+          verdict = this.#verdict(active, isForced, true);
+          streamed = this.#stream(active, target, live, verdict);
         })
       : undefined;
     try {
       const value = await answer;
-      if (streamed) await streamed;
+      if (streamed) this.#countStream(verdict, await streamed, undefined);
       else if (value !== undefined && active.made === value) return this.#tellMade(active, target, value, isForced ? "REFRESH" : "MISS");
       else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !value.isPastItsTime)
         return this.#tellMade(active, target, value, "COALESCED");
@@ -183,7 +195,7 @@ export class AnswerEndpoint {
       return "answered";
     } catch (error) {
       if (streamed) {
-        await streamed;
+        this.#countStream(verdict, await streamed, error);
         return "answered";
       }
       if (active.departure.aborted) return "answered";
@@ -193,6 +205,15 @@ export class AnswerEndpoint {
     } finally {
       detach?.();
     }
+  }
+
+  /** A stream that came to its end may have been no whole answer all the same: without the protocol's end, or with an error in it. */
+  #countStream(verdict: CacheVerdict, end: StreamEnd | undefined, error: unknown): void {
+    if (!end) return;
+    const { meter } = this.#parts;
+    const failure = end.failure ?? (error instanceof UpstreamFailure && !(error instanceof LongStream) ? error : undefined);
+    if (failure) meter.failed(this.#endpoint, failure.status);
+    else meter.answered(this.#endpoint, verdict, end.ms);
   }
 
   #verdict(active: Active, isForced: boolean, isLive: boolean): CacheVerdict {
@@ -233,16 +254,13 @@ export class AnswerEndpoint {
     return { exchange, controls, plan, body, family, shape, target, verdict, isStored, refusal, upstreamHeaders };
   }
 
-  /** Reads along with a live stream until it ends, fails, or the caller leaves. */
-  #stream(active: Active, target: PlannedTarget, live: LiveStream, verdict: CacheVerdict): Promise<void> {
+  /** Reads along with a live stream until it ends or fails. @returns `undefined` when the caller has left before */
+  #stream(active: Active, target: PlannedTarget, live: LiveStream, verdict: CacheVerdict): Promise<StreamEnd | undefined> {
     const { exchange, plan } = active;
     beginLiveStream(this.#telling(active, target, verdict, false));
     let last: Buffer | undefined;
     return new Promise((resolve) => {
-      const finish = (): void => {
-        this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
-        resolve();
-      };
+      const finish = (failure?: UpstreamFailure): void => resolve({ ms: performance.now() - active.startedAt, failure });
       const leave = live.join({
         onEvents: (batch: EventBatch) => {
           const piece = plan.includeUsage ? batch.all : batch.lean;
@@ -257,18 +275,19 @@ export class AnswerEndpoint {
         onFailure: (failure) => {
           if (!exchange.raise?.(failure, [])) {
             exchange.write(failureEvent(this.#endpoint, failure, last));
+            exchange.trace?.ended("broken off");
             exchange.end();
           }
-          finish();
+          finish(failure);
         },
         onCut: () => {
           exchange.destroy();
-          finish();
+          active.departure.leave();
         },
       });
       active.departure.watched().addEventListener("abort", () => {
         leave();
-        resolve();
+        resolve(undefined);
       });
       exchange.flushHead();
     });
@@ -292,6 +311,7 @@ export class AnswerEndpoint {
       plan,
       body,
       ttlMs: this.#ttlMs(active),
+      requestId: exchange.requestId,
       trace: exchange.trace,
       onHead,
       onRefused,

@@ -14,6 +14,7 @@ export interface AnswerRequest {
   readonly plan: RequestPlan;
   readonly body: Buffer;
   readonly ttlMs: number;
+  readonly requestId: string;
   /** What the call belongs to, where telemetry is on. */
   readonly trace?: RequestTrace | undefined;
   /** Told of the upstream's headers that go on to whoever made the call. */

@@ -34,8 +34,11 @@ export async function countTokens(parts: GatewayParts, exchange: Exchange, ident
     isDeterministic: false,
     table,
   };
-  const headers = exchange.headers();
-  const request = { family: messagesFamily, path: PATH, search: exchange.search, headers, identity, plan, body, trace: exchange.trace };
-  const signal = new Departure(exchange, () => undefined).watched();
-  await passThrough(parts, request, exchange, { verdict: "BYPASS", shape: "anthropic", signal });
+  const { search, requestId, trace } = exchange;
+  const request = { family: messagesFamily, path: PATH, search, headers: exchange.headers(), identity, plan, body, requestId, trace };
+  const departure = new Departure(exchange, () => {
+    parts.meter.abandoned += 1;
+  });
+  const options = { endpoint: "count_tokens", verdict: "BYPASS", shape: "anthropic", signal: departure.watched() } as const;
+  if (await passThrough(parts, request, exchange, options)) parts.meter.passedOn(options.endpoint);
 }

@@ -65,9 +65,9 @@ export class EmbeddingsEndpoint {
   }
 
   async #pass({ exchange, identity, plan, departure, startedAt }: Active, body: Buffer, verdict: CacheVerdict): Promise<void> {
-    const { search, trace } = exchange;
-    const request = { family: PASSED, path: EMBEDDINGS_PATH, search, headers: exchange.headers(), identity, plan, body, trace };
-    const options = { verdict, shape: "openai", signal: departure.watched() } as const;
+    const { search, requestId, trace } = exchange;
+    const request = { family: PASSED, path: EMBEDDINGS_PATH, search, headers: exchange.headers(), identity, plan, body, requestId, trace };
+    const options = { endpoint: "embedding", verdict, shape: "openai", signal: departure.watched() } as const;
     if (await passThrough(this.#parts, request, exchange, options))
       this.#parts.meter.answered("embedding", verdict, performance.now() - startedAt);
   }

@@ -60,6 +60,8 @@ export async function loadAnswer(
     else trace?.failed(failure);
     if (!failure) throw error;
     parts.meter.called(target.provider.id, isLong ? "success" : "failure");
+    if (stream && !isLong)
+      parts.onBroken({ providerId: target.provider.id, requestId: request.requestId, endpoint: request.family.kind, failure });
     if (!asksUsage || !isUsageRefusal(request, target, failure)) throw failure;
     const plain = await loadAnswer(parts, request, target, load, false);
     // Only now is it known: an error may speak of the field because the caller does.

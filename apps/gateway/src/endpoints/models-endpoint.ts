@@ -46,11 +46,16 @@ export class ModelsEndpoint {
   async handle(exchange: Exchange, identity: Identity): Promise<void> {
     const models = await this.#models(exchange, identity);
     const rest = exchange.path.slice("/v1/models".length).replace(/^\//, "");
-    if (rest === "") return send(exchange, { object: "list", data: [...models.values()] });
+    if (rest === "") return this.#send(exchange, { object: "list", data: [...models.values()] });
     const id = decode(rest);
     const model = id === undefined ? undefined : models.get(id);
     if (!model) throw new HttpError(404, "There is no such model.", { code: "model_not_found", param: "model" });
-    send(exchange, model);
+    this.#send(exchange, model);
+  }
+
+  #send(exchange: Exchange, body: unknown): void {
+    send(exchange, body);
+    this.#parts.meter.passedOn("models");
   }
 
   close(): Promise<void> {

@@ -18,19 +18,22 @@ import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { PassedAnswer } from "./passed-answer.ts";
+import { passedEndpoint } from "./passed-endpoint.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 import { upstreamBody } from "./upstream-body.ts";
 
 /** How an uncached answer is told. */
 export interface PassOptions {
+  /** What the request is counted under: one of a fixed few. */
+  readonly endpoint: string;
   readonly verdict: CacheVerdict;
   readonly shape: ErrorShape;
   /** Aborted when the caller leaves. */
   readonly signal: AbortSignalLike;
 }
 
-/** Asks the targets in their order and passes the answer on as it comes, past the cache. @returns whether the caller got an answer */
+/** Asks the targets in their order and passes the answer on as it comes, past the cache. @returns whether the caller got a whole answer */
 export async function passThrough(parts: GatewayParts, request: PassedRequest, exchange: Exchange, options: PassOptions): Promise<boolean> {
   const { targets } = request.plan;
   for (const [position, target] of targets.entries()) {
@@ -60,7 +63,7 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
       parts.meter.called(target.provider.id, "failure");
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
       if (error.isRetryable && position < targets.length - 1) continue;
-      parts.meter.failed(request.family.kind, error.status);
+      parts.meter.failed(options.endpoint, error.status);
       sendFailure(exchange, error, options.shape, credentialsOf(target.provider, request.identity.upstreamKey), options.verdict);
       return false;
     }
@@ -108,7 +111,7 @@ interface Passing {
   readonly trace: CallTrace | undefined;
 }
 
-/** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller stayed */
+/** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller got all of it */
 async function pipe(parts: GatewayParts, { exchange, answer, provider, identity, body, options, trace }: Passing): Promise<boolean> {
   const passed = new PassedAnswer(answer, credentialsOf(provider, identity.upstreamKey));
   const content = CONTENT_HEADERS.flatMap((name) => {
@@ -122,6 +125,7 @@ async function pipe(parts: GatewayParts, { exchange, answer, provider, identity,
     ...passedOnHeaders(answer.headers),
   ]);
   exchange.flushHead();
+  let isWhole = false;
   try {
     for await (const chunk of answer.body) {
       if (options.signal.aborted) break;
@@ -133,18 +137,23 @@ async function pipe(parts: GatewayParts, { exchange, answer, provider, identity,
       trace?.succeeded({ status: answer.status, usage: passed.usage });
       parts.meter.called(provider.id, "success");
       exchange.end();
+      isWhole = true;
     }
   } catch (error) {
     if (!options.signal.aborted) {
-      trace?.failed(toUpstreamFailure(error));
+      const failure = toUpstreamFailure(error);
+      const { endpoint } = options;
+      trace?.failed(failure);
       parts.meter.called(provider.id, "failure");
+      parts.meter.failed(endpoint, failure.status);
+      parts.onBroken({ providerId: provider.id, requestId: exchange.requestId, endpoint, failure });
     }
     exchange.destroy();
   }
   if (options.signal.aborted) trace?.failed(undefined);
   // What is read from a provider, such as a batch of yesterday, tells what that has cost.
   if (exchange.method === "POST") settle(parts, identity, passed, body);
-  return !options.signal.aborted;
+  return isWhole;
 }
 
 function settle(parts: GatewayParts, identity: AnswerRequest["identity"], passed: PassedAnswer, body: Buffer | undefined): void {
@@ -172,14 +181,17 @@ function headersToPassOn(exchange: Exchange, hasBody: boolean): Record<string, s
 
 /** Passes any other request of the API on, streaming both ways, uncached. */
 export async function proxy(parts: GatewayParts, exchange: Exchange, identity: AnswerRequest["identity"]): Promise<void> {
-  const left = new Departure(exchange, () => undefined).watched();
+  const left = new Departure(exchange, () => {
+    parts.meter.abandoned += 1;
+  }).watched();
+  const endpoint = passedEndpoint(exchange.path);
   const shape: ErrorShape = ANTHROPIC_PATH.test(exchange.path) ? "anthropic" : "openai";
   const table = await parts.directory.table(identity);
   const provider = shape === "anthropic" ? table.anthropic : table.fallback;
   const body = exchange.bodyStream();
   const headers = headersToPassOn(exchange, body !== undefined);
   if (provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";
-  const options = { verdict: "BYPASS", shape, signal: left } as const;
+  const options = { endpoint, verdict: "BYPASS", shape, signal: left } as const;
   const described = { provider, endpoint: undefined, method: exchange.method, model: "", isStream: false, body: undefined };
   const trace = parts.telemetry?.startCall(described, exchange.trace);
   try {
@@ -194,7 +206,7 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
       }),
     );
     if (answer.status < 400) {
-      await pipe(parts, { exchange, answer, provider, identity, body: undefined, options, trace });
+      if (await pipe(parts, { exchange, answer, provider, identity, body: undefined, options, trace })) parts.meter.passedOn(endpoint);
       return;
     }
     throw new UpstreamFailure("The provider answered with an error.", {
@@ -207,7 +219,7 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
     const failure = toUpstreamFailure(error);
     trace?.failed(failure);
     parts.meter.called(provider.id, "failure");
-    parts.meter.failed("api", failure.status);
+    parts.meter.failed(endpoint, failure.status);
     sendFailure(exchange, failure, shape, credentialsOf(provider, identity.upstreamKey), "BYPASS");
   }
 }

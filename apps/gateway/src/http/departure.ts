@@ -18,10 +18,13 @@ export class Departure extends Cancellation {
   watched(): this {
     if (this.#isWatched) return this;
     this.#isWatched = true;
-    this.#exchange.onAbandoned(() => {
-      this.#onLeft();
-      this.abort(new DOMException("The caller has left.", "AbortError"));
-    });
+    this.#exchange.onAbandoned(() => this.leave());
     return this;
+  }
+
+  /** The caller has left, or is sent away because it does not take its answer. */
+  leave(): void {
+    this.#onLeft();
+    this.abort(new DOMException("The caller has left.", "AbortError"));
   }
 }

@@ -24,7 +24,7 @@ export interface Exchange {
   readBody(maxBytes: number): Promise<Buffer>;
   /** The body as it comes, for what is passed on unread; `undefined` when there is none. */
   bodyStream(): AsyncIterable<Uint8Array> | undefined;
-  /** Calls back once when the caller leaves before the answer's end. */
+  /** Calls back once when the caller leaves before the answer's end; never for an answer that was broken off here. */
   onAbandoned(callback: () => void): void;
   /** Whether the answer's head has been sent. */
   readonly hasBegun: boolean;

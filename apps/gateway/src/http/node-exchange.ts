@@ -17,6 +17,7 @@ export class NodeExchange implements Exchange {
   readonly #bodyTimeoutMs: number;
   #hasWritten = false;
   #isEarly = false;
+  #isBrokenOff = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, bodyTimeoutMs: number = BODY_TIMEOUT_MS) {
     this.#request = request;
@@ -89,7 +90,7 @@ export class NodeExchange implements Exchange {
       return;
     }
     response.once("close", () => {
-      if (!response.writableFinished) callback();
+      if (!response.writableFinished && !this.#isBrokenOff) callback();
     });
   }
 
@@ -135,6 +136,7 @@ export class NodeExchange implements Exchange {
   }
 
   destroy(): void {
+    this.#isBrokenOff = true;
     this.#response.destroy();
   }
 }

@@ -30,11 +30,14 @@ export class LatencyCounts {
   }
 }
 
+/** In the place of a verdict, where a request is not one for the cache: it is no miss either. */
+export const NO_VERDICT = "NONE";
+
 /** Plain numbers that the request path counts into. Metrics, statistics and dashboard read them; nothing is formatted here. */
 export class Meter {
-  /** By `endpoint verdict`. */
+  /** By `endpoint verdict`, the verdict `NONE` where the cache has no part. */
   readonly requests: Map<string, number> = new Map();
-  /** By `endpoint status`, for answers that are errors. */
+  /** By `endpoint status`, for answers that are errors or broke off. */
   readonly errors: Map<string, number> = new Map();
   /** By `endpoint reason`, of answers that are not kept. */
   readonly refusals: Map<string, number> = new Map();
@@ -55,10 +58,15 @@ export class Meter {
   /** The texts that are counted under, by their parts: put together anew, each would have to be hashed with every request. */
   readonly #labels: Map<string, Map<string, string>> = new Map();
 
-  /** Counts an answered request. */
+  /** Counts an answered request. One that ends otherwise has `failed`, or is counted as abandoned. */
   answered(endpoint: string, verdict: CacheVerdict, ms: number): void {
     count(this.requests, this.#labelOf(endpoint, verdict));
     (verdict === "HIT" || verdict === "STALE" ? this.hitLatency : this.missLatency).add(ms);
+  }
+
+  /** Counts an answered request that is not one for the cache, and is no measure of how fast generated answers are. */
+  passedOn(endpoint: string): void {
+    count(this.requests, this.#labelOf(endpoint, NO_VERDICT));
   }
 
   failed(endpoint: string, status: number): void {

@@ -42,11 +42,16 @@ export class Metrics {
     for (const metric of processMetrics()) this.#registry.registerMetric(metric);
     this.#labelled(
       "larder_requests_total",
-      "Answered requests by endpoint and what the cache did.",
+      "Answered requests by endpoint and what the cache did, NONE where it has no part.",
       ["endpoint", "verdict"],
       () => sources.meter.requests,
     );
-    this.#labelled("larder_request_errors_total", "Requests answered with an error.", ["endpoint", "status"], () => sources.meter.errors);
+    this.#labelled(
+      "larder_request_errors_total",
+      "Requests answered with an error, or with an answer that the provider broke off.",
+      ["endpoint", "status"],
+      () => sources.meter.errors,
+    );
     this.#labelled(
       "larder_answers_not_stored_total",
       "Answers told to callers and not kept, by why.",

@@ -59,8 +59,11 @@ function observeCounters(otel: OtelMeter, sources: () => InstrumentSources): voi
       for (const [value, attributes] of read(sources().meter)) result.observe(value, attributes);
     });
   };
-  counter("larder.cache.requests", "Answered requests by endpoint and what the cache did.", "{request}", (meter) =>
-    byEndpoint(meter.requests, "larder.cache.verdict"),
+  counter(
+    "larder.cache.requests",
+    "Answered requests by endpoint and what the cache did, NONE where it has no part.",
+    "{request}",
+    (meter) => byEndpoint(meter.requests, "larder.cache.verdict"),
   );
   counter("larder.cache.not_stored", "Answers told to callers and not kept, by why.", "{answer}", (meter) =>
     byEndpoint(meter.refusals, "larder.cache.reason"),
