@@ -54,8 +54,11 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     const { bed, store } = await saveWith(former);
     const blind = keep(await bed.peer({ masterKey: next }));
     expect((await blind.post("/v1/chat/completions", chat("others go on"))).status).toBe(200);
-    await ask(blind, "not by another provider's key");
-    expect(bed.upstream.seen.at(-1)?.headers.authorization).not.toContain(CANARY);
+    const { calls } = bed.upstream;
+    const refused = await ask(blind, "not by another provider");
+    expect([refused.status, await refused.text(), bed.upstream.calls]).toEqual([503, expect.stringContaining("master key"), calls]);
+    const { providers } = (await (await blind.admin("GET", "/admin/providers")).json()) as { providers: Array<Record<string, unknown>> };
+    expect(providers.find(({ id }) => id === "rotated")).toMatchObject({ hasApiKey: false, isSealed: true, isBreakerOpen: false });
     expect(blind.logs.some((line) => line.includes("was sealed with another master key"))).toBe(true);
     expect(await sealedBy(store)).toBe(idOf(former));
   });

@@ -76,6 +76,7 @@ function describe(admin: AdminParts, provider: Provider): Record<string, unknown
     hasApiKey: provider.apiKey !== undefined,
     ...(provider.passthrough ? { passthrough: provider.passthrough } : {}),
     isBreakerOpen: admin.parts.caller.isOpen(provider.id),
+    ...(provider.isSealed ? { isSealed: true } : {}),
   };
 }
 

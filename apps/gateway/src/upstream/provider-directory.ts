@@ -11,6 +11,7 @@ import { type OperatorProviders, operatorProviders } from "./operator-providers.
 import { lowerCased, type Provider } from "./provider.ts";
 import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "./provider-secrets.ts";
 import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
+import { sealedUpstream } from "./sealed-upstream.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Settings of a provider saved through the admin API, as they are stored. */
@@ -116,22 +117,34 @@ export class ProviderDirectory {
     } catch {}
   }
 
-  /** A credential that does not open makes its provider unusable: nothing older is used in its place. */
   #open(row: StoredProvider): Provider[] {
-    const { sealer, guarded, settings, log } = this.#options;
+    const { guarded, settings, log } = this.#options;
     try {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
+      const secrets = this.#openSecrets(row);
+      const { displayName, baseUrl, kind, models, passthrough } = parsed;
+      const apiKey = secrets?.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
+      const headers = lowerCased({ ...parsed.headers, ...secrets?.headers });
+      const upstream = secrets ? guarded : sealedUpstream;
+      const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream, isSealed: !secrets } as const;
+      return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
+    } catch {
+      log.error({ providerId: row.id }, "a stored provider cannot be used: its stored settings cannot be read");
+      return [];
+    }
+  }
+
+  /** `undefined` when they do not open: nothing older is used in their place, and no other provider. */
+  #openSecrets(row: StoredProvider): ProviderSecrets | undefined {
+    const { sealer, log } = this.#options;
+    try {
       const secrets = openSecrets(sealer, row.id, row.sealedKey);
       if (row.sealedKey !== null && sealer.isOutdated(row.sealedKey)) void this.#reseal(row.id, row.sealedKey, secrets);
-      const { displayName, baseUrl, kind, models, passthrough } = parsed;
-      const apiKey = secrets.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
-      const headers = lowerCased({ ...parsed.headers, ...secrets.headers });
-      const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream: guarded } as const;
-      return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
+      return secrets;
     } catch (error) {
-      const problem = error instanceof SealError ? error.message : "its stored settings cannot be read";
+      const problem = error instanceof SealError ? error.message : "The sealed credential cannot be read.";
       log.error({ providerId: row.id }, `a stored provider cannot be used: ${problem}`);
-      return [];
+      return undefined;
     }
   }
 }

@@ -29,6 +29,8 @@ export interface Provider {
   /** Whose word it is: the operator's (environment, file) or saved through the admin API. */
   readonly source: "environment" | "file" | "database" | "sandbox";
   readonly upstream: Upstream;
+  /** Whether its credential does not open, so that it cannot be called. @default false */
+  readonly isSealed?: boolean;
 }
 
 /** The URL of an endpoint at a provider: base URLs by convention end in `/v1` for OpenAI's API and do not for Anthropic's. */

@@ -166,7 +166,7 @@
           ? provider.models.slice(0, 4).join(", ") + (provider.models.length > 4 ? ` and ${provider.models.length - 4} more` : "")
           : "any",
         provider.hasApiKey ? "kept" : "none",
-        provider.isBreakerOpen ? "failing, not called for a while" : "in use",
+        provider.isSealed ? "its key does not open" : provider.isBreakerOpen ? "failing, not called for a while" : "in use",
       ]),
     );
     const when = (at) => (at ? new Date(at).toLocaleTimeString() : "not yet");
