@@ -315,3 +315,22 @@ it("counts the tokens of a message where the message would go, by the model's na
   await routed.close();
   await upstream.close();
 });
+
+describe("a saved provider that changes while it is asked", () => {
+  it.each([
+    ["is saved anew", "PUT"],
+    ["is deleted", "DELETE"],
+  ])("is not tried again as it was, once it %s", async (_what, method) => {
+    const changing = await startBed({ upstreamRetries: 2, allowedPrivateHosts: ["127.0.0.1"] });
+    const save = { apiKey: "sk-withdrawn", baseUrl: changing.upstream.url, models: ["changing-model"] };
+    await changing.admin("PUT", "/admin/providers/changing", save);
+    changing.upstream.behaviour = async (_seen, response) => {
+      await changing.admin(method, "/admin/providers/changing", method === "PUT" ? { ...save, apiKey: "sk-of-now" } : undefined);
+      response.writeHead(503, { "content-type": "application/json", "retry-after-ms": "1" }).end('{"error":{"message":"first"}}');
+      return true;
+    };
+    const answer = await changing.post("/v1/chat/completions", chat("retried", { model: "changing-model" }));
+    expect([answer.status, changing.upstream.seen.map(({ headers }) => headers.authorization)]).toEqual([503, ["Bearer sk-withdrawn"]]);
+    await changing.close();
+  });
+});

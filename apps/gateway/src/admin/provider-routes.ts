@@ -55,7 +55,6 @@ async function saveProvider(admin: AdminParts, context: Context, id: string): Pr
   const saved = toRow(admin, id, judged);
   await admin.store.putProvider(saved);
   const { propagated } = await admin.directory.invalidate();
-  admin.parts.caller.reset(id);
   await audit(admin, context, "provider.save", { id, keyChanged: read.value.apiKey !== undefined, propagated });
   return context.json({ ...show(saved), propagated });
 }
@@ -75,7 +74,7 @@ function describe(admin: AdminParts, provider: Provider): Record<string, unknown
     source: provider.source,
     hasApiKey: provider.apiKey !== undefined,
     ...(provider.passthrough ? { passthrough: provider.passthrough } : {}),
-    isBreakerOpen: admin.parts.caller.isOpen(provider.id),
+    isBreakerOpen: admin.parts.caller.isOpen(provider),
     ...(provider.isSealed ? { isSealed: true } : {}),
   };
 }

@@ -37,6 +37,7 @@ export function askProvider(parts: GatewayParts, asked: Asked, target: PlannedTa
       body,
       signal,
       timeoutMs: provider.timeoutMs,
+      mayRetry: async () => (await parts.directory.table(asked.identity)).providers.get(provider.id)?.savedAt === provider.savedAt,
       onRetry: (status) => {
         parts.meter.retried(provider.id);
         trace?.retried(status);

@@ -32,7 +32,7 @@ describe("ProviderCaller", () => {
       leaving.abort(new CacheError("ERR_CACHE_ABORTED", "the last waiter has left"));
       await expect(call).rejects.toThrow("the last waiter has left");
     }
-    expect(caller.isOpen("one")).toBe(false);
+    expect(caller.isOpen(providerWith(untilAborted))).toBe(false);
     expect(
       await caller.call(
         providerWith(async () => answered),
@@ -50,7 +50,7 @@ describe("ProviderCaller", () => {
       expect(opened).toEqual([]);
       await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
     }
-    expect(caller.isOpen("one")).toBe(true);
+    expect(caller.isOpen(failing)).toBe(true);
     await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
     expect(opened).toEqual(["one"]);
   });
@@ -63,11 +63,34 @@ describe("ProviderCaller", () => {
       return Promise.reject(new Error("connection refused"));
     });
     for (let call = 0; call < 9; call += 1) await expect(caller.call(failing, callOf(), "mallory")).rejects.toThrow();
-    expect([calls, caller.isOpen("one"), caller.isOpen("on")]).toEqual([5, true, false]);
+    expect([calls, caller.isOpen(failing), caller.isOpen({ ...failing, id: "on" })]).toEqual([5, true, false]);
     const sound = providerWith(async () => answered);
     expect(await caller.call(sound, callOf(), "ann")).toBe(answered);
     await expect(caller.call(sound, callOf(), "mallory")).rejects.toThrow("has failed repeatedly");
-    caller.reset("one");
-    expect([await caller.call(sound, callOf(), "mallory"), caller.isOpen("one")]).toEqual([answered, false]);
+  });
+
+  it("begins anew with a provider that was saved anew, whoever has saved it", async () => {
+    const caller = new ProviderCaller(0);
+    const failing = { ...providerWith(() => Promise.reject(new Error("connection refused"))), savedAt: 1 };
+    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
+    const mended = { ...providerWith(async () => answered), savedAt: 2 };
+    expect([caller.isOpen(failing), caller.isOpen(mended)]).toEqual([true, false]);
+    expect(await caller.call(mended, callOf(), "ann")).toBe(answered);
+  });
+
+  it("does not try a provider again that is another one by then", async () => {
+    const caller = new ProviderCaller(2);
+    const seen: string[] = [];
+    const failing = providerWith(() => {
+      seen.push("called");
+      return Promise.resolve({
+        status: 503,
+        headers: { "retry-after-ms": "1" },
+        bytes: async () => Buffer.alloc(0),
+      } as unknown as UpstreamAnswer);
+    });
+    const call = { ...callOf(), mayRetry: async () => seen.length < 2, onRetry: () => void seen.push("retried") };
+    await expect(caller.call(failing, call, "ann")).rejects.toMatchObject({ status: 503 });
+    expect(seen).toEqual(["called", "retried", "called"]);
   });
 });

@@ -27,7 +27,7 @@ const CLIENT_LEFT = 499;
  * to have it taken for down by others.
  */
 export class ProviderCaller {
-  readonly #breakers = new Map<string, CircuitBreakerPolicy>();
+  readonly #breakers = new Map<string, Breaker>();
   readonly #retries: number;
   readonly #faultsToOpen: number;
   readonly #onOpen: (providerId: string) => void;
@@ -43,13 +43,14 @@ export class ProviderCaller {
   }
 
   /**
-   * Calls until an answer with a success status has begun. Never retries once a body has been handed out.
+   * Calls until an answer with a success status has begun. Never retries once a body has been handed out, nor a provider that was saved anew or deleted
+   * meanwhile: what is called here has the credential and the address of before.
    * @param tenant who asks @throws {UpstreamFailure} with the last answer's status and body
    */
   async call(provider: Provider, call: UpstreamCall, tenant: string): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#breakerOf(provider.id, tenant).execute(() => callUntilLeft(provider, call));
+        return await this.#breakerOf(provider, tenant).execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
         const failure = isBrokenCircuitError(error)
@@ -57,37 +58,42 @@ export class ProviderCaller {
           : toUpstreamFailure(error);
         const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
         if (delayMs === undefined) throw failure;
-        call.onRetry?.(failure.status);
         await sleep(delayMs, undefined, call.signal ? { signal: toAbortSignal(call.signal) } : {});
+        if ((await call.mayRetry?.()) === false) throw failure;
+        call.onRetry?.(failure.status);
       }
     }
   }
 
   /** Whether a provider is taken for down now, for any tenant. */
-  isOpen(providerId: string): boolean {
-    for (const [name, { state }] of this.#breakers) if (state === CircuitState.Open && name.startsWith(nameOf(providerId, ""))) return true;
+  isOpen({ id, savedAt }: Provider): boolean {
+    for (const [name, breaker] of this.#breakers)
+      if (breaker.policy.state === CircuitState.Open && breaker.savedAt === savedAt && name.startsWith(nameOf(id, ""))) return true;
     return false;
   }
 
-  /** Forgets a provider's failures: its configuration has changed. */
-  reset(providerId: string): void {
-    for (const name of this.#breakers.keys()) if (name.startsWith(nameOf(providerId, ""))) this.#breakers.delete(name);
-  }
-
-  #breakerOf(providerId: string, tenant: string): CircuitBreakerPolicy {
-    const name = nameOf(providerId, tenant);
+  /** One that is saved anew begins without failures, in every process that hears of it. */
+  #breakerOf({ id, savedAt }: Provider, tenant: string): CircuitBreakerPolicy {
+    const name = nameOf(id, tenant);
     const known = this.#breakers.get(name);
-    if (known) return known;
-    const breaker = circuitBreaker(
+    if (known && known.savedAt === savedAt) return known.policy;
+    const policy = circuitBreaker(
       handleWhen((error) => toUpstreamFailure(error).isProviderFault),
       { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(this.#faultsToOpen) },
     );
-    breaker.onBreak(() => this.#onOpen(providerId));
+    policy.onBreak(() => this.#onOpen(id));
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);
-    this.#breakers.set(name, breaker);
-    return breaker;
+    this.#breakers.set(name, { policy, savedAt });
+    return policy;
   }
+}
+
+/** What one tenant's calls have shown of a provider. */
+interface Breaker {
+  readonly policy: CircuitBreakerPolicy;
+  /** Which save of the provider it is about. */
+  readonly savedAt: number | undefined;
 }
 
 /** No id of a provider has a line feed in it. */

@@ -126,7 +126,13 @@ export class ProviderDirectory {
       const apiKey = secrets?.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
       const headers = lowerCased({ ...parsed.headers, ...secrets?.headers });
       const upstream = secrets ? guarded : sealedUpstream;
-      const common = { timeoutMs: settings.upstreamTimeout, source: "database", upstream, isSealed: !secrets } as const;
+      const common = {
+        timeoutMs: settings.upstreamTimeout,
+        source: "database",
+        upstream,
+        savedAt: row.updatedAt,
+        isSealed: !secrets,
+      } as const;
       return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
     } catch {
       log.error({ providerId: row.id }, "a stored provider cannot be used: its stored settings cannot be read");

@@ -29,6 +29,8 @@ export interface Provider {
   /** Whose word it is: the operator's (environment, file) or saved through the admin API. */
   readonly source: "environment" | "file" | "database" | "sandbox";
   readonly upstream: Upstream;
+  /** Epoch milliseconds of the save that made it what it is; what was learnt of it before says nothing any more. @default never: it is configured */
+  readonly savedAt?: number;
   /** Whether its credential does not open, so that it cannot be called. @default false */
   readonly isSealed?: boolean;
 }

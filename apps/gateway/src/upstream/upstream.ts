@@ -11,6 +11,8 @@ export interface UpstreamCall {
   readonly signal?: AbortSignalLike;
   /** Milliseconds > 0 to the answer's head, and between pieces of its body. */
   readonly timeoutMs: number;
+  /** Asked before another attempt: whether the provider is still what it was for this one. @default it is */
+  readonly mayRetry?: () => Promise<boolean>;
   /** Told of an attempt that failed, by its status, before the next one. */
   readonly onRetry?: (status: number) => void;
 }
