@@ -1,5 +1,6 @@
 import { misspeltVariables } from "./config/misspelt-variables.ts";
 import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
+import type { Settings } from "./config/schema.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { type Announcement, failWorker, isWorker, runWorker, WorkerFleet, WorkerStartError, workerCount } from "./workers.ts";
 
@@ -35,7 +36,7 @@ export async function main(args: readonly string[]): Promise<void> {
     if (isWorker()) return await runWorker(settings);
     for (const { variable, meant } of misspeltVariables(process.env, settingVariables))
       complain(`${variable} is no setting and does nothing: is ${meant} meant?`);
-    const running = workerCount(settings) > 1 ? await startWorkers(workerCount(settings)) : await startGateway(settings);
+    const running = workerCount(settings) > 1 ? await startWorkers(settings) : await startGateway(settings);
     // Before it is told that it listens: whoever waits for that may stop it at once.
     stopOnSignal(running);
     announce(running);
@@ -52,9 +53,9 @@ function complain(message: string): void {
   process.stderr.write(`larder-gateway: ${message}\n`);
 }
 
-async function startWorkers(count: number): Promise<Announcement & Pick<RunningGateway, "drain" | "close">> {
-  const fleet = new WorkerFleet();
-  return { ...(await fleet.start(count, complain)), drain: () => fleet.drain(), close: () => fleet.close() };
+async function startWorkers(settings: Settings): Promise<Announcement & Pick<RunningGateway, "drain" | "close">> {
+  const fleet = new WorkerFleet(settings, complain);
+  return { ...(await fleet.start(workerCount(settings))), drain: () => fleet.drain(), close: () => fleet.close() };
 }
 
 function announce(gateway: Announcement): void {
@@ -71,7 +72,7 @@ function stopOnSignal(gateway: Pick<RunningGateway, "drain" | "close">): void {
   let isStopping = false;
   const stop = (end: () => Promise<void>): void => {
     if (isStopping) {
-      void gateway.close();
+      gateway.close().catch(() => undefined);
       process.exit(130);
     }
     isStopping = true;

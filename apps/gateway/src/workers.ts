@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type IpcEnd, ipcLink, WorkerBusHub, WorkerInvalidationBus } from "@larder/pubsub-invalidation/worker";
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import type { Settings } from "./config/schema.ts";
+import { endWorkers } from "./end-workers.ts";
 import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
@@ -39,6 +40,9 @@ const DRAIN = "larder:drain";
 const LISTENING = "larder:listening";
 /** Milliseconds between the death of a worker and its successor: one that dies at once must not take the machine with it. */
 const RESPAWN_AFTER_MS = 1_000;
+
+/** Milliseconds that a worker may take to end beside what the settings give it to drain: the last telemetry and invalidations are sent. */
+const END_WITHIN_MS = 10_000;
 
 /** How many processes the settings ask for. */
 export function workerCount(settings: Pick<Settings, "workers">): number {
@@ -99,19 +103,27 @@ type WorkerMessage =
 export class WorkerFleet {
   readonly #hub = new WorkerBusHub();
   readonly #survey = new SurveyHub();
+  readonly #settings: Pick<Settings, "drain" | "drainGrace">;
+  readonly #complain: (message: string) => void;
   #isStopping = false;
 
+  /** @param complain told what becomes of workers while they are up: which have died, could not start, or had to be killed */
+  constructor(settings: Pick<Settings, "drain" | "drainGrace">, complain: (message: string) => void) {
+    this.#settings = settings;
+    this.#complain = complain;
+  }
+
   /**
-   * Forks the workers. @param onFailed told why a worker that came later could not start @returns what the first of them tells when it listens
+   * Forks the workers. @returns what the first of them tells when it listens
    * @throws {WorkerStartError} when one ends before that; the others are ended as well
    */
-  start(count: number, onFailed: (message: string) => void): Promise<Announcement> {
+  start(count: number): Promise<Announcement> {
     this.#hub.attachCluster(cluster);
     return new Promise((resolve, reject) => {
       let isUp = false;
       let failure: WorkerStartError | undefined;
       cluster.on("message", (worker: Worker, message: WorkerMessage) => {
-        if (message?.type === FAILED && isUp) onFailed(message.message);
+        if (message?.type === FAILED && isUp) this.#complain(message.message);
         if (message?.type === FAILED) failure ??= new WorkerStartError(message.message, message.exitCode);
         if (message?.type !== LISTENING) return;
         this.#include(worker);
@@ -121,11 +133,11 @@ export class WorkerFleet {
       });
       const giveUp = (code: number | null): void => {
         reject(failure ?? new WorkerStartError(`a worker ended with code ${code} before it listened`, 1));
-        void this.close();
+        this.close().catch(() => undefined);
       };
-      cluster.on("exit", (worker, code) => {
+      cluster.on("exit", (worker, code, signal) => {
         if (this.#isStopping) return;
-        if (isUp) setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS).unref();
+        if (isUp) this.#replace(worker, signal || `code ${code}`);
         // What it has said may still be on its way.
         else if (worker.isConnected()) worker.once("disconnect", () => giveUp(code));
         else giveUp(code);
@@ -143,7 +155,13 @@ export class WorkerFleet {
     worker.once("exit", remove);
   }
 
-  /** Has every worker drain, and resolves when all have ended. Calling it or `close` again kills them. */
+  /** When all workers have died together, nothing but the timer keeps this process. */
+  #replace(worker: Worker, how: string): void {
+    this.#complain(`worker ${worker.id} has ended (${how}); another one takes its place`);
+    setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS);
+  }
+
+  /** Has every worker drain, and resolves when all have ended; rejects when one had to be killed, which was not done in time. Calling it or `close` again kills them. */
   drain(): Promise<void> {
     return this.#end(DRAIN);
   }
@@ -157,15 +175,11 @@ export class WorkerFleet {
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     if (this.#isStopping) for (const worker of workers) worker.process.kill("SIGKILL");
     this.#isStopping = true;
-    await Promise.all(
-      workers.map(
-        (worker) =>
-          new Promise<void>((resolve) => {
-            worker.once("exit", () => resolve());
-            if (worker.isConnected()) worker.send(message);
-          }),
-      ),
-    );
+    const { drain, drainGrace } = this.#settings;
+    const killed = await endWorkers(workers, message, drainGrace + drain + END_WITHIN_MS);
     this.#hub.close();
+    if (killed === 0) return;
+    this.#complain(`${killed} of ${workers.length} workers did not end in time and were killed`);
+    throw new Error("workers were killed");
   }
 }

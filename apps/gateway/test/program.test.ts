@@ -1,5 +1,5 @@
 import type { StdioOptions } from "node:child_process";
-import { closeSync, existsSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { freePort } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleProgram, Program } from "./support/program.ts";
@@ -207,6 +207,26 @@ describe("larder-gateway", () => {
     expect([...(await answers())].filter((text) => old.has(text))).toEqual([]);
     program.child.kill("SIGTERM");
     expect(await program.exited).toBe(0);
+  });
+
+  const childrenOf = (pid: number | undefined): string => `/proc/${pid}/task/${pid}/children`;
+  it.runIf(existsSync(childrenOf(process.pid)))("replaces workers that die, all of them at a time included, and says so", async () => {
+    const program = start({ LARDER_WORKERS: "2", PORT: String(await freePort()), ...SECRETS });
+    const url = await program.listening();
+    const workers = (): string[] => readFileSync(childrenOf(program.child.pid), "utf8").trim().split(" ");
+    const former = workers();
+    for (const pid of former) process.kill(Number(pid), "SIGKILL");
+    // A connection that was being handed to a worker that died is nobody's: it is given up.
+    await vi.waitUntil(
+      () =>
+        fetch(`${url}/healthz`, { headers: { connection: "close" }, signal: AbortSignal.timeout(1_000) }).then(
+          (response) => response.status === 200,
+          () => false,
+        ),
+      { timeout: 15_000, interval: 50 },
+    );
+    expect(workers().filter((pid) => former.includes(pid))).toEqual([]);
+    expect(program.output.match(/worker \d+ has ended \(SIGKILL\); another one takes its place/g)).toHaveLength(2);
   });
 
   it("exports what any of its workers has, and imports it into all of them", async () => {
