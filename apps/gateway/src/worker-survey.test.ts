@@ -48,6 +48,30 @@ it("leaves a worker out that stands still, or ends while it is asked", async () 
   expect(await again).toEqual([1]);
 });
 
+it("does not wait again for a worker that stands still, nor ask it more, until it says something", async () => {
+  const hub = new SurveyHub();
+  const asker = addWorker(hub, () => 1);
+  let answer = (_: number): void => undefined;
+  let questions = 0;
+  addWorker(hub, () => {
+    questions += 1;
+    return new Promise<number>((resolve) => {
+      answer = resolve;
+    });
+  });
+  const first = asker.survey.ask("number");
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(await first).toEqual([1]);
+  for (let round = 0; round < 3; round += 1) expect(await asker.survey.ask("number")).toEqual([1]);
+  expect(questions).toBe(1);
+  answer(2);
+  await vi.advanceTimersByTimeAsync(0);
+  const last = asker.survey.ask("number");
+  await vi.advanceTimersByTimeAsync(0);
+  answer(2);
+  expect(await last).toEqual([1, 2]);
+});
+
 it("leaves a worker out that fails to answer, and hands on what the question is about", async () => {
   const hub = new SurveyHub();
   const asker = addWorker(hub, () => 1);

@@ -5,7 +5,8 @@ import type { MaybePromise } from "@larder/cache-core";
  * asks every worker that runs, and whoever was asked tells the caller about all of them.
  *
  * A worker that does not answer in time, or dies meanwhile, is left out and not waited for: one that stands still must not take the
- * metrics of the others with it.
+ * metrics of the others with it. Nor is it asked again before it has said something: what it is asked, entries of an import among it, would wait in
+ * the primary's memory.
  */
 
 /** Milliseconds that the primary waits for a worker's answer. */
@@ -110,6 +111,8 @@ interface Round {
 export class SurveyHub {
   readonly #workers = new Set<SurveyEnd>();
   readonly #rounds = new Map<number, Round>();
+  /** Workers that have not answered in time, and have said nothing since. */
+  readonly #silent = new Set<SurveyEnd>();
   #lastId = 0;
 
   /** A worker is up. @returns what to call when it has ended */
@@ -117,11 +120,13 @@ export class SurveyHub {
     this.#workers.add(worker);
     worker.listen((message) => {
       if (!isSurveyMessage(message)) return;
+      this.#silent.delete(worker);
       if (message.survey === "ask") this.#begin(worker, message.id, message.topic, message.about);
       else if (message.survey === "answer") this.#take(worker, message.id, message.value);
     });
     return () => {
       this.#workers.delete(worker);
+      this.#silent.delete(worker);
       for (const round of this.#rounds.values()) this.#leave(round, worker);
     };
   }
@@ -129,18 +134,22 @@ export class SurveyHub {
   #begin(asker: SurveyEnd, askersId: number, topic: string, about: unknown): void {
     this.#lastId += 1;
     const id = this.#lastId;
+    const asked = [...this.#workers].filter((worker) => !this.#silent.has(worker));
     const round: Round = {
       values: [],
-      waiting: new Set(this.#workers),
+      waiting: new Set(asked),
       finish: () => {
         clearTimeout(timer);
         this.#rounds.delete(id);
         asker.send({ survey: "result", id: askersId, values: round.values });
       },
     };
-    const timer = setTimeout(() => round.finish(), ANSWER_WITHIN_MS);
+    const timer = setTimeout(() => {
+      for (const worker of round.waiting) this.#silent.add(worker);
+      round.finish();
+    }, ANSWER_WITHIN_MS);
     this.#rounds.set(id, round);
-    for (const worker of this.#workers) worker.send({ survey: "question", id, topic, about });
+    for (const worker of asked) worker.send({ survey: "question", id, topic, about });
   }
 
   #take(worker: SurveyEnd, id: number, value: unknown): void {

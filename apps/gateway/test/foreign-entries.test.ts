@@ -1,3 +1,6 @@
+import { channel } from "node:diagnostics_channel";
+import { type ClientRequest, request as httpRequest } from "node:http";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StoredAnswer } from "../src/caching/stored-answer.ts";
 import { createSettings } from "../src/config/read-settings.ts";
@@ -7,7 +10,7 @@ import { createLog } from "../src/telemetry/log.ts";
 import { operatorProviders } from "../src/upstream/operator-providers.ts";
 import { PooledUpstream } from "../src/upstream/pooled-upstream.ts";
 import { ProviderTable } from "../src/upstream/provider-table.ts";
-import { type Bed, chat, startBed } from "./support/start.ts";
+import { ADMIN_TOKEN, type Bed, chat, startBed, until } from "./support/start.ts";
 import { FixtureUpstream } from "./support/upstream.ts";
 
 describe("an entry that is another tenant's, under whatever key it came to stand", () => {
@@ -79,8 +82,8 @@ describe("imported lines", () => {
 
   const importOne = async (changes: { meta?: object; body?: Buffer; line?: object }): Promise<Record<string, number>> => {
     const entry = Buffer.concat([Buffer.from(`${JSON.stringify({ ...meta, ...changes.meta })}\n`), changes.body ?? body]);
-    const text = JSON.stringify({ ...line, entry: entry.toString("base64"), ...changes.line });
-    const report = await bed.admin("POST", "/admin/cache/import", `${text}\n`);
+    const changed = JSON.stringify({ ...line, entry: entry.toString("base64"), ...changes.line });
+    const report = await bed.admin("POST", "/admin/cache/import", `${changed}\n`);
     return (await report.json()) as Record<string, number>;
   };
 
@@ -97,7 +100,7 @@ describe("imported lines", () => {
     ["an answer that has not ended", { body: Buffer.from('{"choices":[{"index":0,"message":{},"finish_reason":null}]}') }],
     ["a key of another endpoint", { line: { key: `1:0000000000000000:embedding:m:${"0".repeat(64)}` } }],
   ])("are refused with %s", async (_, changes) => {
-    expect(await importOne(changes)).toEqual({ imported: 0, expired: 0, refused: 1 });
+    expect(await importOne(changes)).toEqual({ imported: 0, expired: 0, refused: 1, dropped: 0 });
   });
 
   it("are dropped with their tenant and model, whatever tags they came with", async () => {
@@ -108,8 +111,47 @@ describe("imported lines", () => {
   });
 
   it("may end without a line end, or with two characters, and be blank", async () => {
-    const text = `\r\n${JSON.stringify(line)}\r\n\n${JSON.stringify(line)}`;
-    const report = await bed.admin("POST", "/admin/cache/import", text);
-    expect(await report.json()).toEqual({ imported: 2, expired: 0, refused: 0 });
+    const lines = `\r\n${JSON.stringify(line)}\r\n\n${JSON.stringify(line)}`;
+    const report = await bed.admin("POST", "/admin/cache/import", lines);
+    expect(await report.json()).toEqual({ imported: 2, expired: 0, refused: 0, dropped: 0 });
+  });
+
+  /** An import that has begun; its end is the test's to send. */
+  async function beginImport(): Promise<{ request: ClientRequest; answer: Promise<string> }> {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    const request = httpRequest(`${bed.url}/admin/cache/import`, { method: "POST", headers });
+    const answer = new Promise<string>((resolve, reject) => {
+      request.on("error", reject).on("response", (response) => resolve(text(response)));
+    });
+    request.write(`${JSON.stringify(line)}\n`);
+    await until(() => channel("larder:invalidation-received").hasSubscribers);
+    return { request, answer };
+  }
+
+  it.each([
+    ["model", () => ({ model: "fixture-model" })],
+    ["key", () => ({ key: line.key })],
+    ["pattern", () => ({ pattern: "1:*" })],
+    ["nothing of theirs", () => ({ tenant: "somebody-else" })],
+  ])("do not come after what drops them while the import runs: by %s", async (what, target) => {
+    const { request, answer } = await beginImport();
+    expect((await bed.admin("POST", "/admin/cache/invalidate", target())).status).toBe(200);
+    request.end();
+    const isDropped = what !== "nothing of theirs";
+    expect(JSON.parse(await answer)).toMatchObject({ imported: isDropped ? 0 : 1, dropped: isDropped ? 1 : 0 });
+    expect(channel("larder:invalidation-received").hasSubscribers).toBe(false);
+  });
+
+  it("that came before an import broke off stay, and are in the audit trail", async () => {
+    const { request, answer } = await beginImport();
+    request.destroy();
+    await answer.catch(() => undefined);
+    await until(() => bed.logs.some((logged) => logged.includes('"isWhole":false')));
+    const { entries } = (await (await bed.admin("GET", "/admin/audit")).json()) as { entries: Array<{ action: string; detail: string }> };
+    expect(JSON.parse(entries.find(({ action }) => action === "cache.import")?.detail ?? "")).toMatchObject({
+      imported: 1,
+      isWhole: false,
+    });
+    expect(bed.logs.filter((logged) => (JSON.parse(logged) as { level: number }).level >= 50)).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import { answerFamilies } from "../answers/families.ts";
 import { parseObject } from "../answers/json.ts";
 import type { AnswerCache } from "../caching/answer-cache.ts";
 import { MAX_TTL_MS } from "../caching/cache-controls.ts";
+import type { PurgeWatch } from "../caching/purge-watch.ts";
 import { StoredAnswer } from "../caching/stored-answer.ts";
 import type { Survey } from "../worker-survey.ts";
 
@@ -18,8 +19,8 @@ const lineSchema = z.object({
 /** Bytes of entries that one process tells another at a time, at most, unless one entry is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
-/** What became of a line. */
-export type Imported = "imported" | "expired" | "refused";
+/** What became of a line; `dropped`: not taken in, since it was invalidated after the import had begun. */
+export type Imported = "imported" | "expired" | "refused" | "dropped";
 
 /** What one process has in memory. */
 interface Holding {
@@ -84,10 +85,11 @@ export class EntryTransfer {
     }
   }
 
-  /** Takes lines in, here and in the other processes. @returns what became of each */
-  async import(lines: readonly string[]): Promise<Imported[]> {
+  /** Takes lines in, here and in the other processes. @param purges what was invalidated since they were sent @returns what became of each */
+  async import(lines: readonly string[], purges: PurgeWatch): Promise<Imported[]> {
     const outcomes: Imported[] = [];
-    for (const line of lines) outcomes.push(await this.#read(line, (key, answer, options) => this.#answers.set(key, answer, options)));
+    for (const line of lines)
+      outcomes.push(await this.#read(line, (key, answer, options) => this.#answers.set(key, answer, options), purges));
     const good = lines.filter((_, index) => outcomes[index] === "imported");
     // Who does not answer is not waited for: it asks a provider, as without the import.
     if (!this.#isShared && good.length > 0)
@@ -114,7 +116,7 @@ export class EntryTransfer {
     }
   }
 
-  async #read(line: string, store: AnswerCache["set"]): Promise<Imported> {
+  async #read(line: string, store: AnswerCache["set"], purges?: PurgeWatch): Promise<Imported> {
     try {
       const { key, tags, expiresAt, entry } = lineSchema.parse(JSON.parse(line));
       const answer = StoredAnswer.decode(Buffer.from(entry, "base64"));
@@ -124,6 +126,7 @@ export class EntryTransfer {
       if (remainingMs > MAX_TTL_MS || !isAnswerTo(key, answer)) return "refused";
       // Whatever the line says, it can be dropped by tenant and by model.
       const allTags = [...new Set([...tags, `tenant:${owner}`, `model:${model}`])];
+      if (purges?.covers(key, allTags)) return "dropped";
       return (await store(key, answer, { ttlMs: remainingMs, tags: allTags })) ? "imported" : "refused";
     } catch {
       return "refused";

@@ -4,6 +4,7 @@ import {
   type GetOrSetOptions,
   type InvalidationBus,
   type InvalidationResult,
+  type InvalidationTarget,
   type LoadContext,
   type Lookup,
   type MaybePromise,
@@ -13,6 +14,7 @@ import {
 import { MemoryCache } from "@larder/cache-memory";
 import { isRetryableStatus, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { LiveStream } from "./live-stream.ts";
+import { PurgeWatch } from "./purge-watch.ts";
 import { RenderedForms } from "./rendered-forms.ts";
 import { StoredAnswer } from "./stored-answer.ts";
 
@@ -84,6 +86,7 @@ export class AnswerCache {
   readonly #cache: TieredCache<StoredAnswer>;
   readonly #live = new WeakMap<AbortSignalLike, LiveStream>();
   readonly #waiting = new Map<string, Set<OnLive>>();
+  readonly #watches = new Set<PurgeWatch>();
 
   constructor(options: AnswerCacheOptions) {
     const { maxEntries, maxBytes, ttlMs, l2, bus } = options;
@@ -169,19 +172,35 @@ export class AnswerCache {
     }
   }
 
+  /** Runs with a watch on what is dropped meanwhile, here or by other processes. */
+  async watchingPurges<T>(run: (watch: PurgeWatch) => Promise<T>): Promise<T> {
+    const watch = new PurgeWatch(ANSWERS_NAMESPACE);
+    this.#watches.add(watch);
+    try {
+      return await run(watch);
+    } finally {
+      this.#watches.delete(watch);
+      watch.close();
+    }
+  }
+
   invalidate(key: string): Promise<InvalidationResult> {
+    this.#note({ kind: "key", key });
     return this.#cache.invalidate(key);
   }
 
   invalidateTag(tag: string): Promise<InvalidationResult> {
+    this.#note({ kind: "tag", tag });
     return this.#cache.invalidateTag(tag);
   }
 
   invalidateMatching(pattern: string): Promise<InvalidationResult> {
+    this.#note({ kind: "pattern", pattern });
     return this.#cache.invalidateMatching(pattern);
   }
 
   invalidateAll(): Promise<InvalidationResult> {
+    this.#note({ kind: "all" });
     return this.#cache.invalidateAll();
   }
 
@@ -196,6 +215,11 @@ export class AnswerCache {
 
   close(): Promise<void> {
     return this.#cache.close();
+  }
+
+  /** Before it takes effect: what is stored after this moment must know of it. */
+  #note(target: InvalidationTarget): void {
+    for (const watch of this.#watches) watch.note(target);
   }
 
   #start(key: string, load: AbortSignalLike, live: LiveStream): void {
