@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { partitionOf } from "@larder/cache-core/keys";
 import { z } from "zod";
 import { answerFamilies } from "../answers/families.ts";
@@ -19,8 +20,18 @@ const lineSchema = z.object({
 /** Bytes of entries that one process tells another at a time, at most, unless one entry is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
+/** Milliseconds after the last lines of an import that came to another process, until it counts as over. */
+const FORGOTTEN_AFTER_MS = 600_000;
+
 /** What became of a line; `dropped`: not taken in, since it was invalidated after the import had begun. */
 export type Imported = "imported" | "expired" | "refused" | "dropped";
+
+/** An entry that a line holds, as it may be stored. */
+interface ForeignEntry {
+  readonly key: string;
+  readonly answer: StoredAnswer;
+  readonly options: { readonly ttlMs: number; readonly tags: readonly string[] };
+}
 
 /** What one process has in memory. */
 interface Holding {
@@ -34,9 +45,12 @@ interface Entries {
   readonly keys: readonly string[];
 }
 
+/** Lines of one import, from the process that it came to. It is told of before they come, and when no more do. */
 interface Lines {
   readonly process: number;
+  readonly importId: string;
   readonly lines: readonly string[];
+  readonly isOver: boolean;
 }
 
 /**
@@ -48,6 +62,8 @@ export class EntryTransfer {
   readonly #answers: AnswerCache;
   readonly #survey: Survey;
   readonly #isShared: boolean;
+  /** Imports that have come to other processes, by id, and what was invalidated since they began. */
+  readonly #foreign = new Map<string, { readonly purges: PurgeWatch; readonly timer: NodeJS.Timeout }>();
 
   /** @param isShared whether the processes have a second tier in common */
   constructor(answers: AnswerCache, survey: Survey, isShared: boolean) {
@@ -60,10 +76,9 @@ export class EntryTransfer {
       return asked === process.pid ? [...this.#linesOf(keys)] : [];
     });
     survey.answer("import", async (about) => {
-      const { process: from, lines } = about as Lines;
-      if (from !== process.pid)
-        for (const line of lines) await this.#read(line, (key, answer, options) => answers.fill(key, answer, options));
-      return lines.length;
+      const message = about as Lines;
+      if (message.process !== process.pid) await this.#fill(message);
+      return message.lines.length;
     });
   }
 
@@ -85,16 +100,53 @@ export class EntryTransfer {
     }
   }
 
-  /** Takes lines in, here and in the other processes. @param purges what was invalidated since they were sent @returns what became of each */
-  async import(lines: readonly string[], purges: PurgeWatch): Promise<Imported[]> {
+  /**
+   * Takes lines in, here and in the other processes, but none of what is invalidated from now on: all of them watch for it from the beginning,
+   * since lines are under way for longer than an invalidation. @param run is given what takes lines and tells what became of each
+   */
+  async importing<T>(run: (take: (lines: readonly string[]) => Promise<Imported[]>) => Promise<T>): Promise<T> {
+    const purges = this.#answers.watchPurges();
+    const importId = randomUUID();
+    const tell = async (lines: readonly string[], isOver = false): Promise<void> => {
+      // Who does not answer is not waited for: it asks a provider, as without the import.
+      if (!this.#isShared)
+        await this.#survey.ask("import", { process: process.pid, importId, lines, isOver } satisfies Lines).catch(() => undefined);
+    };
+    try {
+      await tell([]);
+      return await run((lines) => this.#take(lines, purges, tell));
+    } finally {
+      purges.close();
+      void tell([], true);
+    }
+  }
+
+  async #take(lines: readonly string[], purges: PurgeWatch, tell: (lines: readonly string[]) => Promise<void>): Promise<Imported[]> {
     const outcomes: Imported[] = [];
-    for (const line of lines)
-      outcomes.push(await this.#read(line, (key, answer, options) => this.#answers.set(key, answer, options), purges));
-    const good = lines.filter((_, index) => outcomes[index] === "imported");
-    // Who does not answer is not waited for: it asks a provider, as without the import.
-    if (!this.#isShared && good.length > 0)
-      await this.#survey.ask("import", { process: process.pid, lines: good } satisfies Lines).catch(() => undefined);
+    const taken: Array<{ readonly line: string; readonly entry: ForeignEntry }> = [];
+    for (const line of lines) {
+      const entry = readLine(line);
+      const outcome = await store(entry, purges, (key, answer, options) => this.#answers.set(key, answer, options));
+      if (outcome === "imported") taken.push({ line, entry: entry as ForeignEntry });
+      outcomes.push(outcome);
+    }
+    // What was dropped since it was stored here must not be stored there: the others have heard of it already.
+    const good = taken.filter(({ entry }) => !purges.covers(entry.key, entry.options.tags)).map(({ line }) => line);
+    if (good.length > 0) await tell(good);
     return outcomes;
+  }
+
+  async #fill({ importId, lines, isOver }: Lines): Promise<void> {
+    const { purges, timer } = this.#foreign.get(importId) ?? { purges: this.#answers.watchPurges(), timer: undefined };
+    clearTimeout(timer);
+    const forget = (): void => {
+      this.#foreign.delete(importId);
+      purges.close();
+    };
+    if (isOver) return forget();
+    // Of a process that dies no end is heard.
+    this.#foreign.set(importId, { purges, timer: setTimeout(forget, FORGOTTEN_AFTER_MS).unref() });
+    for (const line of lines) await store(readLine(line), purges, (key, answer, options) => this.#answers.fill(key, answer, options));
   }
 
   async #linesFrom(about: Entries): Promise<string[]> {
@@ -115,22 +167,31 @@ export class EntryTransfer {
       yield JSON.stringify({ key, tags, expiresAt, entry: answer.encode().toString("base64") });
     }
   }
+}
 
-  async #read(line: string, store: AnswerCache["set"], purges?: PurgeWatch): Promise<Imported> {
-    try {
-      const { key, tags, expiresAt, entry } = lineSchema.parse(JSON.parse(line));
-      const answer = StoredAnswer.decode(Buffer.from(entry, "base64"));
-      const { owner, model, createdAt, ttlMs } = answer.meta;
-      const remainingMs = Math.min(expiresAt, createdAt + ttlMs) - Date.now();
-      if (remainingMs <= 0) return "expired";
-      if (remainingMs > MAX_TTL_MS || !isAnswerTo(key, answer)) return "refused";
-      // Whatever the line says, it can be dropped by tenant and by model.
-      const allTags = [...new Set([...tags, `tenant:${owner}`, `model:${model}`])];
-      if (purges?.covers(key, allTags)) return "dropped";
-      return (await store(key, answer, { ttlMs: remainingMs, tags: allTags })) ? "imported" : "refused";
-    } catch {
-      return "refused";
-    }
+/** A line's entry, or why it is none. */
+function readLine(line: string): ForeignEntry | "expired" | "refused" {
+  try {
+    const { key, tags, expiresAt, entry } = lineSchema.parse(JSON.parse(line));
+    const answer = StoredAnswer.decode(Buffer.from(entry, "base64"));
+    const { owner, model, createdAt, ttlMs } = answer.meta;
+    const remainingMs = Math.min(expiresAt, createdAt + ttlMs) - Date.now();
+    if (remainingMs <= 0) return "expired";
+    if (remainingMs > MAX_TTL_MS || !isAnswerTo(key, answer)) return "refused";
+    // Whatever the line says, it can be dropped by tenant and by model.
+    return { key, answer, options: { ttlMs: remainingMs, tags: [...new Set([...tags, `tenant:${owner}`, `model:${model}`])] } };
+  } catch {
+    return "refused";
+  }
+}
+
+async function store(entry: ReturnType<typeof readLine>, purges: PurgeWatch, put: AnswerCache["set"]): Promise<Imported> {
+  if (typeof entry === "string") return entry;
+  if (purges.covers(entry.key, entry.options.tags)) return "dropped";
+  try {
+    return (await put(entry.key, entry.answer, entry.options)) ? "imported" : "refused";
+  } catch {
+    return "refused";
   }
 }
 

@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Context, Hono } from "hono";
 import { stream } from "hono/streaming";
-import type { PurgeWatch } from "../caching/purge-watch.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
 import { EntryTransfer, type Imported } from "./entry-transfer.ts";
@@ -38,20 +37,20 @@ export function transferRoutes(admin: AdminParts): Hono {
     });
   });
 
-  app.post("/import", (context) => answers.watchingPurges((purges) => takeIn(admin, transfer, context, purges)));
+  app.post("/import", (context) => transfer.importing((take) => takeIn(admin, context, take)));
 
   return app;
 }
 
 /** What has been taken in stays, and has its line in the audit trail, also when the rest does not come. */
-async function takeIn(admin: AdminParts, transfer: EntryTransfer, context: Context, purges: PurgeWatch): Promise<Response> {
+async function takeIn(admin: AdminParts, context: Context, take: (lines: readonly string[]) => Promise<Imported[]>): Promise<Response> {
   const { body } = context.req.raw;
   if (!body) return refuse(context, 400, "The body is empty.");
   const counts: Record<Imported, number> = { imported: 0, expired: 0, refused: 0, dropped: 0 };
   let lines: string[] = [];
   let length = 0;
   const flush = async (): Promise<void> => {
-    for (const outcome of await transfer.import(lines, purges)) counts[outcome] += 1;
+    for (const outcome of await take(lines)) counts[outcome] += 1;
     lines = [];
     length = 0;
   };

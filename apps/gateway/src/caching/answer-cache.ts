@@ -172,16 +172,11 @@ export class AnswerCache {
     }
   }
 
-  /** Runs with a watch on what is dropped meanwhile, here or by other processes. */
-  async watchingPurges<T>(run: (watch: PurgeWatch) => Promise<T>): Promise<T> {
-    const watch = new PurgeWatch(ANSWERS_NAMESPACE);
+  /** Watches what is dropped from now on, here or by other processes, until it is closed. */
+  watchPurges(): PurgeWatch {
+    const watch = new PurgeWatch(ANSWERS_NAMESPACE, () => this.#watches.delete(watch));
     this.#watches.add(watch);
-    try {
-      return await run(watch);
-    } finally {
-      this.#watches.delete(watch);
-      watch.close();
-    }
+    return watch;
   }
 
   invalidate(key: string): Promise<InvalidationResult> {

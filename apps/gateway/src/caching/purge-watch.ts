@@ -10,12 +10,14 @@ const MAX_NOTED = 100_000;
  */
 export class PurgeWatch {
   readonly #namespace: string;
+  readonly #onClose: () => void;
   readonly #noted = new Set<string>();
   #isAll = false;
 
-  /** @param namespace whose invalidations by other processes it listens to; those called here are for `note` */
-  constructor(namespace: string) {
+  /** @param namespace whose invalidations by other processes it listens to, until it is closed; those called here are for `note` */
+  constructor(namespace: string, onClose: () => void) {
     this.#namespace = namespace;
+    this.#onClose = onClose;
     subscribe("larder:invalidation-received", this.#onReceived);
     subscribe("larder:entries-reset", this.#onReset);
   }
@@ -36,6 +38,7 @@ export class PurgeWatch {
   close(): void {
     unsubscribe("larder:invalidation-received", this.#onReceived);
     unsubscribe("larder:entries-reset", this.#onReset);
+    this.#onClose();
   }
 
   readonly #onReceived = (message: unknown): void => {
