@@ -55,8 +55,8 @@ interface Lines {
 
 /**
  * Entries as lines of JSON, of all processes of this gateway: each has its own in memory. An export asks what each of them holds and then, some
- * at a time, for what it does not have itself. An import is written here, and handed on to the others where they share no second tier to
- * read it from: there it is a fill like that of a load, since a write would have the other processes drop what they have just been given.
+ * at a time, for what it does not have itself. An import is written to the second tier that the processes share; where they share none it is handed
+ * on to the others, and is a fill like that of a load in each: a write would have the others drop what they have just been given.
  */
 export class EntryTransfer {
   readonly #answers: AnswerCache;
@@ -126,7 +126,7 @@ export class EntryTransfer {
     const taken: Array<{ readonly line: string; readonly entry: ForeignEntry }> = [];
     for (const line of lines) {
       const entry = readLine(line);
-      const outcome = await store(entry, purges, (key, answer, options) => this.#answers.set(key, answer, options));
+      const outcome = await store(entry, purges, this.#put);
       if (outcome === "imported") taken.push({ line, entry: entry as ForeignEntry });
       outcomes.push(outcome);
     }
@@ -146,8 +146,12 @@ export class EntryTransfer {
     if (isOver) return forget();
     // Of a process that dies no end is heard.
     this.#foreign.set(importId, { purges, timer: setTimeout(forget, FORGOTTEN_AFTER_MS).unref() });
-    for (const line of lines) await store(readLine(line), purges, (key, answer, options) => this.#answers.fill(key, answer, options));
+    for (const line of lines) await store(readLine(line), purges, this.#put);
   }
+
+  /** Where nothing is shared, each process stores for itself: a write would have the others drop the key, and take it for one that is to stay away. */
+  readonly #put: AnswerCache["set"] = (key, answer, options) =>
+    this.#isShared ? this.#answers.set(key, answer, options) : this.#answers.fill(key, answer, options);
 
   async #linesFrom(about: Entries): Promise<string[]> {
     try {
