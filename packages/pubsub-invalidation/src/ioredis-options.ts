@@ -1,6 +1,6 @@
 import type { RandomSource } from "@larder/cache-core";
 
-/** Milliseconds after which a connection that is not made is given up. */
+/** Milliseconds after which a connection that is not made, or whose first commands are not answered, is given up. */
 const CONNECT_TIMEOUT_MS = 1_000;
 /** What lasts longer, a timer of Node ends at once. */
 const LONGEST_TIMER_MS = 2_147_483_647;
@@ -47,7 +47,8 @@ export function dataOptions(timeoutMs: number, random: RandomSource): Record<str
 
 /**
  * The subscriber's connection. `autoResubscribe` is off because ioredis tells `ready` before its own SUBSCRIBE is acknowledged and
- * never catches that promise: cut between the two, it ends the process. `maxRetriesPerRequest: null` for the same reason.
+ * never catches that promise: cut between the two, it ends the process. `maxRetriesPerRequest: null` for the same reason. `socketTimeout`
+ * counts only while a reply is awaited: it ends a connection whose greeting nobody answers, which `connectTimeout` takes for made.
  */
 export function subscriberOptions(random: RandomSource): Record<string, unknown> {
   return {
@@ -57,6 +58,6 @@ export function subscriberOptions(random: RandomSource): Record<string, unknown>
     maxRetriesPerRequest: null,
     autoResendUnfulfilledCommands: false,
     commandTimeout: undefined,
-    socketTimeout: undefined,
+    socketTimeout: CONNECT_TIMEOUT_MS,
   };
 }

@@ -237,6 +237,23 @@ describe("RedisInvalidationBus", () => {
     }
   });
 
+  // A proxy whose backend is gone takes a connection and loses what is said on it; TCP sees nothing wrong, so nothing ever ended it.
+  it.each([
+    ["a url", false],
+    ["a client that waits for ever", true],
+  ])("gives a subscriber up whose first commands nobody answers, opened from %s", async (_from, isClient) => {
+    const proxy = await startFaultProxy(Number(new URL(url).port || 6379));
+    opened.push(() => proxy.close());
+    await proxy.set({ kind: "black-hole" });
+    const client = isClient && new Redis(proxy.url, { lazyConnect: true });
+    const bus = open({ ...(client ? { client } : { url: proxy.url }), keyPrefix: uniquePrefix() });
+    bus.join("cache", new BusRecorder());
+    // Both were made, as far as TCP can tell, and at least the one for scripts has been given up: the other has asked in vain as well.
+    await waitUntil("one has been made anew", () => proxy.acceptedConnections >= 3);
+    await proxy.heal();
+    await waitUntil("it is proved", () => bus.stats().proofs > 0, 5_000);
+  });
+
   it("invalidates while Redis's memory is full (F16)", async () => {
     const server = await startRedisServer();
     opened.push(() => server.stop());
