@@ -1,4 +1,4 @@
-import { type RedisSentinelSet, startRedisSentinel } from "@larder/cache-testing";
+import { type RedisSentinelSet, startFaultProxy, startRedisSentinel } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, openCache } from "./support.ts";
@@ -8,6 +8,16 @@ beforeAll(async () => {
   set = await startRedisSentinel();
 });
 afterAll(() => set.stop());
+
+test("a sentinel that hangs is passed over for the next one", async () => {
+  const hung = await startFaultProxy(set.sentinels[0]?.port as number);
+  await hung.set({ kind: "black-hole" });
+  const cache = await openCache<string>({ url: set.url.replace("://", `://127.0.0.1:${hung.port},`) });
+  expect(await cache.set("key", "value")).toBe(true);
+  expect(hung.acceptedConnections).toBeGreaterThan(0);
+  await cache.close();
+  await hung.close();
+});
 
 test("after a failover nothing from before it is served, because the new master may have missed an invalidation", async () => {
   const cache = await openCache<string>({ url: set.url, keyPrefix: "p" });

@@ -19,6 +19,8 @@ function common(random: RandomSource): Record<string, unknown> {
   return {
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: CONNECT_TIMEOUT_MS,
+    // One sentinel that hangs must not keep the others from being asked.
+    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
     lazyConnect: false,
     enableAutoPipelining: false,

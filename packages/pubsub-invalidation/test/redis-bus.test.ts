@@ -187,12 +187,16 @@ describe("RedisInvalidationBus", () => {
     expect(port.appended).toEqual([2, 2, 2, 2]);
   });
 
-  it("follows a failover of Sentinel and takes the promoted replica for what it is: another server", async () => {
+  it("follows a failover of Sentinel, whose first sentinel hangs, and takes the promoted replica for what it is: another server", async () => {
     const set = await startRedisSentinel();
     opened.push(() => set.stop());
-    const client = new Redis({ sentinels: [...set.sentinels], name: set.name, lazyConnect: true });
+    const hung = await startFaultProxy(set.sentinels[0]?.port as number);
+    opened.push(() => hung.close());
+    await hung.set({ kind: "black-hole" });
+    const sentinels = [{ host: "127.0.0.1", port: hung.port }, ...set.sentinels];
+    const client = new Redis({ sentinels, name: set.name, lazyConnect: true });
     opened.push(() => client.disconnect());
-    const hosts = set.sentinels.map(({ host, port }) => `${host}:${port}`).join();
+    const hosts = sentinels.map(({ host, port }) => `${host}:${port}`).join();
     const [a, b] = [open({ client }), open({ url: `redis+sentinel://${hosts}/${set.name}` })];
     const [heardByA, heard] = [new BusRecorder(), new BusRecorder()];
     const channelA = a.join("sentinel", heardByA);
