@@ -10,6 +10,7 @@ import { keyIdOf, type MasterKeys } from "./security/sealer.ts";
 import { createSharedCounter } from "./security/shared-counter.ts";
 import type { SharedTier } from "./shared-tier.ts";
 import type { Log } from "./telemetry/log.ts";
+import { logRedis } from "./telemetry/log-redis.ts";
 
 /** Answers as bytes. 16 is the first id that is not larder's own. */
 const answerCodec: ValueCodec<StoredAnswer> = {
@@ -24,7 +25,6 @@ const CLUSTER_LANES = 16;
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
 export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: MasterKeys | undefined, log: Log): SharedTier {
   const client = openClient(redisUrl);
-  tellOfConnection(client, log);
   const { redisPrefix: keyPrefix, cacheTtl: ttlMs } = settings;
   const place = { client, keyPrefix, lanes: client.isCluster ? CLUSTER_LANES : 1 };
   // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is
@@ -33,6 +33,7 @@ export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: 
   const signer = masterKeys ? { signer: openSigner(masterKeys) } : {};
   const l2 = new RedisCache<StoredAnswer>({ ...place, namespace: ANSWERS_NAMESPACE, ttlMs, codec: answerCodec, ...sealing });
   const bus = new RedisInvalidationBus({ ...place, ...signer });
+  logRedis(client, l2, log);
   return {
     l2,
     bus,
@@ -52,21 +53,6 @@ export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: 
       client.disconnect();
     },
   };
-}
-
-/** Logs each time that Redis comes and goes, once. */
-function tellOfConnection(client: ReturnType<typeof openClient>, log: Log): void {
-  let wasUp: boolean | undefined;
-  const tell = (isUp: boolean): void => {
-    if (wasUp === isUp) return;
-    wasUp = isUp;
-    if (isUp) log.info("Redis is there");
-    else log.warn("Redis is away: serving from memory and providers until it is back");
-  };
-  client.on("ready", () => tell(true));
-  client.on("close", () => tell(false));
-  // An error event nobody listens to would end the process. What it says is told by `ready` and `close`.
-  client.on("error", () => tell(false));
 }
 
 function openSealing({ masterKey, previousMasterKeys }: MasterKeys): ReturnType<typeof createSealing> {

@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { openClient, RedisCache } from "@larder/cache-redis";
+import { freePort, type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { logRedis } from "./log-redis.ts";
+
+let server: RedisServer;
+const opened: Array<() => unknown> = [];
+beforeEach(async () => {
+  server = await startRedisServer({ port: await freePort(), settings: { requirepass: "secret" } });
+  opened.push(() => server.stop());
+});
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close();
+});
+
+/** What is told while a client opened from `url` is used: each line's reason, else its first words. */
+function listen(url: string): string[] {
+  const lines: string[] = [];
+  const client = openClient(url);
+  const l2 = new RedisCache<string>({ client, namespace: "answers" });
+  opened.push(() => client.disconnect());
+  opened.push(() => l2.close());
+  const tell = (line: string): void => {
+    const { reason, msg } = JSON.parse(line) as { readonly reason?: string; readonly msg: string };
+    expect(line).not.toContain("CANARY");
+    lines.push(reason ?? msg);
+  };
+  logRedis(client, { ready: () => l2.ready(500) }, pino({}, { write: tell }));
+  return lines;
+}
+
+it("says why Redis cannot be reached, and once that it is there", async () => {
+  const refused = listen(`redis://:CANARY@127.0.0.1:${server.port}`);
+  await waitUntil("the refusal is told", () => refused.length > 0);
+  expect(refused).toEqual(["WRONGPASS"]);
+  const lines = listen(`redis://:secret@127.0.0.1:${server.port}`);
+  await waitUntil("it is there", () => lines.length === 1);
+  await server.kill();
+  await waitUntil("it is away", () => lines.includes("ECONNREFUSED"));
+  await server.start();
+  await waitUntil("it is back", () => lines.filter((line) => line === "Redis is there").length === 2);
+  expect(new Set(lines).size).toBe(lines.length - 1);
+});
+
+it("tells of a server that is there and refuses what the cache needs", async () => {
+  const admin = openClient(`redis://:secret@127.0.0.1:${server.port}`);
+  opened.push(() => admin.disconnect());
+  await once(admin, "ready");
+  await admin.call("ACL", "SETUSER", "few", "on", ">CANARY", "~*", "&*", "+@read", "+info");
+  const lines = listen(`redis://few:CANARY@127.0.0.1:${server.port}`);
+  await waitUntil("it is told", () => lines.length > 0);
+  expect(lines).toEqual([expect.stringContaining("the cache cannot use it")]);
+});
