@@ -41,9 +41,11 @@ export interface RestorableEntry<V> {
 export function restorableEntries<V>(dump: CacheDump<V>, now: number): ReadonlyArray<RestorableEntry<V>> {
   const { dumpedAt, entries } = checkDump(dump);
   const elapsedMs = Math.max(0, now - dumpedAt);
-  const restorable = entries.filter(isDumpedEntry).map(({ key, value, remainingMs = Number.POSITIVE_INFINITY, ageMs, uses }) => {
-    return { key, value, ttlMs: remainingMs - elapsedMs, ageMs: ageMs + elapsedMs, uses };
-  });
+  const restorable = entries
+    .filter((entry) => isDumpedEntry(entry, dumpedAt))
+    .map(({ key, value, remainingMs = Number.POSITIVE_INFINITY, ageMs, uses }) => {
+      return { key, value, ttlMs: remainingMs - elapsedMs, ageMs: ageMs + elapsedMs, uses };
+    });
   return restorable.filter(({ ttlMs }) => ttlMs > 0).toSorted((one, other) => one.uses - other.uses);
 }
 
@@ -55,10 +57,11 @@ function checkDump<V>(dump: CacheDump<V>): CacheDump<V> {
 }
 
 /** Whether an entry of a dump is one: damaged ones are left out and the rest is restored. */
-function isDumpedEntry(entry: unknown): boolean {
+function isDumpedEntry(entry: unknown, dumpedAt: number): boolean {
   if (typeof entry !== "object" || entry === null) return false;
   const { key, value, remainingMs, ageMs } = entry as Partial<DumpedEntry<unknown>>;
   const hasTime = remainingMs === undefined || typeof remainingMs === "number";
-  // An age below 0 would be a stamp of the far future, and the ages of all others would be told as coarsely as that one.
-  return typeof key === "string" && value !== undefined && hasTime && typeof ageMs === "number" && ageMs >= 0;
+  // An age below 0 would be a stamp of the far future, one before the wall clock's first instant of the far past: the ages of all others would be told as
+  // coarsely as that one.
+  return typeof key === "string" && value !== undefined && hasTime && typeof ageMs === "number" && ageMs >= 0 && ageMs <= dumpedAt;
 }

@@ -26,7 +26,7 @@ export class EntryColumns<V> {
   /** The last stamp and its instant: many entries are stored at the same one. */
   #stamp = 0;
   #stampedAt = Number.NaN;
-  readonly #birthAt: number;
+  #birthAt: number;
   #free: Uint32Array;
   #freeCount = 0;
   /** Slots below it have been used. */
@@ -116,14 +116,26 @@ export class EntryColumns<V> {
   }
 
   #takeStamp(now: number): void {
+    // An entry restored from a dump may be older than these columns.
+    if (now < this.#birthAt) this.#reachBack(now);
     while (now - this.#birthAt > LATEST_STAMP * this.#unitMs) this.#coarsen();
     this.#stampedAt = now;
-    // An entry restored from a dump may be older than these columns.
-    this.#stamp = (Math.max(0, now - this.#birthAt) / this.#unitMs) | 0;
+    this.#stamp = ((now - this.#birthAt) / this.#unitMs) | 0;
+  }
+
+  /** Has stamps begin before an instant: twice as early as need be, so that a dump of ever older entries does not move all of them each time. */
+  #reachBack(instant: number): void {
+    const missingMs = 2 * (this.#birthAt - instant);
+    // The last stamp is the latest: who restores an entry has just set it.
+    while (missingMs / this.#unitMs + this.#stamp >= LATEST_STAMP) this.#coarsen();
+    const units = Math.ceil(missingMs / this.#unitMs);
+    this.#birthAt -= units * this.#unitMs;
+    for (let slot = 0; slot < this.#used; slot += 1) this.#storedAt[slot]! += units;
   }
 
   #coarsen(): void {
     this.#unitMs *= 2;
+    this.#stamp >>>= 1;
     for (let slot = 0; slot < this.#used; slot += 1) this.#storedAt[slot]! >>>= 1;
   }
 

@@ -18,7 +18,28 @@ describe("dump and restore", () => {
     expect(second.restore(dump)).toBe(2);
     expect(second.get("null")).toBe(null);
     expect(second.get("short")).toBe(undefined);
-    expect(second.lookup("long")).toMatchObject({ status: "hit", value: { deep: [1] }, remainingMs: 10_000 - 110 });
+    expect(second.lookup("long")).toMatchObject({ status: "hit", value: { deep: [1] }, remainingMs: 10_000 - 110, ageMs: 110 });
+    // Ages were told as those of the cache that they came to: after a restart everything was new.
+    expect(second.lookup("null")).toMatchObject({ ageMs: 110 });
+    second.set("new", 1);
+    after.advance(7);
+    expect([second.lookup("new"), second.lookup("null")]).toMatchObject([{ ageMs: 7 }, { ageMs: 117 }]);
+  });
+
+  it("tell ages beyond any cache's life, in whatever order they come, and none that cannot be", () => {
+    const clock = new ManualClock();
+    const cache = new MemoryCache<number>({ clock });
+    cache.set("before", 0);
+    clock.advance(100);
+    const oldestMs = 30 * 86_400_000;
+    const ages = [0, 5_000, 86_400_000, 3, oldestMs, 60_000, 1e300, Infinity];
+    const entries = ages.map((ageMs, value) => ({ key: String(ageMs), value, ageMs, uses: value }));
+    expect(cache.restore({ format: 1, dumpedAt: clock.wallNow(), entries })).toBe(ages.length - 2);
+    for (const [key, ageMs] of [["before", 100] as const, ...ages.slice(0, -2).map((age) => [String(age), age] as const)]) {
+      const lateMs = (cache.lookup(key) as { readonly ageMs: number }).ageMs - ageMs;
+      expect(lateMs, key).toBeGreaterThanOrEqual(0);
+      expect(lateMs, key).toBeLessThan((4 * oldestMs) / 32_768);
+    }
   });
 
   it("are not prolonged by a wall clock that was set back", () => {
