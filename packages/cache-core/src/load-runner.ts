@@ -205,6 +205,12 @@ export class LoadRunner<V> {
     // Detached while the reservation was on its way: who comes now must not wait for a lease under which nothing will be stored.
     if (flight.isDetached) flight.endLease("not-stored");
     this.#missReads(flight);
+    const { cancellation } = flight;
+    // Everyone left while the second tier was asked: no loader is called, and none is counted.
+    if (cancellation.aborted) {
+      flight.endLease("failed");
+      throw cancellation.reason;
+    }
     counters.loads += 1;
     const startedAt = clock.now();
     let loaded: Loaded<V>;

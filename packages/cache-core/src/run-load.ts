@@ -72,7 +72,7 @@ interface AskedByLoader {
 }
 
 /**
- * Calls the loader. The result does not wait for a loader that ignores its signal: when the load is aborted the promise rejects at
+ * Calls the loader of a load that somebody waits for. The result does not wait for a loader that ignores its signal: when the load is aborted the promise rejects at
  * once, and what the loader makes afterwards is dropped.
  */
 export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
@@ -83,7 +83,6 @@ export function runLoad<V>(run: LoadRun<V>): Promise<Loaded<V>> {
   return new Promise((resolve, reject) => {
     const { cancellation } = flight;
     const onAbort = (): void => reject(cancellation.reason);
-    if (cancellation.aborted) return onAbort();
     cancellation.addEventListener("abort", onAbort);
     callLoader(loader, context).then(
       (value) => {

@@ -280,3 +280,16 @@ describe("a closed cache", () => {
     expect(a.stats()).toMatchObject({ hits: 0, misses: 1 });
   });
 });
+
+describe("callers who leave while the second tier is asked", () => {
+  it("have their read counted, and no load: the loader was not called", async () => {
+    const { a } = setUp();
+    const controller = new AbortController();
+    let calls = 0;
+    const read = a.getOrSet("key", () => ++calls, { signal: controller.signal });
+    controller.abort();
+    await expect(read).rejects.toMatchObject({ code: "ERR_CACHE_ABORTED" });
+    await settle();
+    expect([calls, a.stats()]).toMatchObject([0, { hits: 0, misses: 1, loads: 0, loadErrors: 0 }]);
+  });
+});
