@@ -23,7 +23,8 @@ function clientOptions(target: RedisTarget, random: RandomSource): RedisOptions 
     autoResubscribe: false,
     connectTimeout: 2_000,
     socketTimeout: 1_000,
-    // One sentinel that hangs must not keep the others from being asked.
+    // One sentinel that hangs must not keep the others from being asked. (ioredis' `failoverDetector` is off: news of a failover that comes while a client asks
+    // for the master ends it for good; 1 of 60 each time that a master was killed.)
     sentinelCommandTimeout: 1_000,
     keepAlive: 10_000,
     retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 10), 2_000) * (0.75 + random.next() / 4),

@@ -9,7 +9,8 @@ import { type BodyCompression, type BodySealing, checkId } from "./value-pipelin
 export interface RedisCacheOptions<V> {
   /**
    * An ioredis client, 5.11 or later, of the caller's. It stays the caller's: `close` leaves it open. It must have no `keyPrefix` of its own
-   * and, on a cluster, read from masters.
+   * and, on a cluster, read from masters. Without a `socketTimeout` it stays on a dead connection for as long as TCP does, without a
+   * `sentinelCommandTimeout` with a sentinel that hangs: `openClient` sets both.
    */
   readonly client?: Redis | Cluster;
   /** Where to connect: `redis://`, `rediss://`, several hosts with commas for a cluster, `redis+sentinel://host,host/name`. Closed with the cache. */
