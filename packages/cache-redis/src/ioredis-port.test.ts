@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Cluster } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { IoredisPort } from "./ioredis-port.ts";
 
@@ -27,4 +27,14 @@ test("forgets the nodes of a cluster that are gone, and listens no more to those
   expect(there.listenerCount("ready")).toBe(1);
   port.close();
   expect([there.eventNames(), cluster.eventNames()]).toEqual([[], []]);
+});
+
+// ioredis writes an error to the console that nobody listens for, be it that of a connection that is being ended.
+test("a connection for wakes that breaks while it is ended has somebody who listens", async () => {
+  const subscriber = Object.assign(new EventEmitter(), { status: "ready", subscribe: async () => 1, disconnect: () => {} });
+  const client = Object.assign(new EventEmitter(), { status: "connecting", options: {}, duplicate: () => subscriber });
+  const port = new IoredisPort(client as unknown as Redis, false);
+  await port.subscribe("channel");
+  port.close();
+  expect(() => subscriber.emit("error", new Error("write ECONNRESET"))).not.toThrow();
 });

@@ -148,8 +148,8 @@ export class IoredisPort implements RedisPort {
   close(): void {
     this.#events = undefined;
     for (const stop of [...this.#unlisten.splice(0), ...[...this.#nodes.values()].flat()]) stop();
-    this.#subscriber?.disconnect();
-    // A client that was handed over stays as it is; ours must not write to the console while it ends.
+    // A client that was handed over stays as it is; ours must not write to the console while they end.
+    this.#subscriber?.on("error", ignore).disconnect();
     if (!this.#isOwned) return;
     this.#client.on("error", ignore);
     this.#client.disconnect();
