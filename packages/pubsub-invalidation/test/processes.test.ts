@@ -28,7 +28,7 @@ async function expectCoherent(options: Omit<HarnessOptions, "runMs">): Promise<v
   expect(exitCodes).toEqual(reports.map(() => 0));
   expect(reports.map(({ unhandled }) => unhandled)).toEqual([0, 0, 0, 0]);
   expect(reads).toBeGreaterThan(soakMs ? (soakMs / 600_000) * 1_000_000 : 2_000);
-  expect(writes).toBeGreaterThan(10);
+  expect(writes).toBeGreaterThan(20);
   for (const { memory } of reports) expect(memory.length).toBeGreaterThan(2);
 }
 
