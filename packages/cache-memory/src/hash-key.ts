@@ -20,8 +20,8 @@ export function hashKey(key: string): number {
   return mixHash(hash ^ fourOf(key, length - TAIL / 2, 1));
 }
 
-/** Four characters in 32 bits: they are read without waiting for one another. */
-function fourOf(key: string, at: number, step: number): number {
+/** Four characters in 32 bits, so many places apart: they are read without waiting for one another. */
+export function fourOf(key: string, at: number, step: number): number {
   const first = key.charCodeAt(at) ^ (key.charCodeAt(at + step) << 8);
   return first ^ (key.charCodeAt(at + 2 * step) << 16) ^ (key.charCodeAt(at + 3 * step) << 24);
 }

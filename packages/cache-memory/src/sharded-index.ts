@@ -1,31 +1,34 @@
-import { hashKey } from "./hash-key.ts";
+import { fourOf, hashKey } from "./hash-key.ts";
 import type { KeyIndex } from "./key-index.ts";
 
-/** Entries of a shard at most, on average: a `Map` of so many grows in two or three milliseconds. Just below a power of two, where a `Map` is fullest. */
-const ENTRIES_PER_SHARD = 31_900;
+/** Entries that one `Map` may have: as many are copied, in two or three milliseconds, when it grows or cleans itself. */
+const ENTRIES_OF_ONE = 31_900;
+/**
+ * Entries of a shard where there are several, on average. A `Map` has room for a power of two and lets itself be cleaned, instead of doubled, while
+ * half of that is enough: just below it, by what chance may add to a shard, is where an entry weighs the least. (A million entries, measured: 179.7 bytes
+ * each in 63 shards, 180.8 in 32; where a power of two of shards fits badly, as with 600,000, some 40 bytes are between them.)
+ */
+const ENTRIES_PER_SHARD = 15_900;
 /** Shards where the number of entries is not bounded. */
-const UNBOUNDED_SHARDS = 32;
+const UNBOUNDED_SHARDS = 64;
 /** Shards at most, for 130 million entries: a larger bound is one that bytes or memory come before. */
-const MAX_SHARDS = 4_096;
+const MAX_SHARDS = 8_192;
 
-/** How many shards a cache of so many entries needs, a power of two. 1: no sharding. */
+/** How many shards a cache of so many entries needs. 1: no sharding. */
 export function shardsFor(maxEntries: number): number {
-  if (maxEntries === Number.POSITIVE_INFINITY) return UNBOUNDED_SHARDS;
-  return Math.min(MAX_SHARDS, 2 ** Math.ceil(Math.log2(Math.max(1, maxEntries / ENTRIES_PER_SHARD))));
+  if (maxEntries <= ENTRIES_OF_ONE) return 1;
+  return maxEntries === Number.POSITIVE_INFINITY ? UNBOUNDED_SHARDS : Math.min(MAX_SHARDS, Math.ceil(maxEntries / ENTRIES_PER_SHARD));
 }
 
 /**
  * Many small `Map`s instead of a large one. A `Map` grows and cleans itself by being copied whole in one call: 79 ms were measured in the
- * middle of a `set` at a million entries, and a thirtieth of it with shards.
+ * middle of a `set` at a million entries. A shard is copied in one or two.
  */
 export class ShardedIndex implements KeyIndex {
   readonly #shards: ReadonlyArray<Map<string, number>>;
-  /** What is left of 32 bits of hash after it is the number of a shard. */
-  readonly #shift: number;
 
-  /** @param shards a power of two, at least 2 */
+  /** @param shards from 2 to 65,536 */
   constructor(shards: number) {
-    this.#shift = 32 - Math.log2(shards);
     this.#shards = Array.from({ length: shards }, () => new Map<string, number>());
   }
 
@@ -49,11 +52,17 @@ export class ShardedIndex implements KeyIndex {
     for (const shard of this.#shards) shard.clear();
   }
 
-  /** By four characters, three of them from the end. Keys alike in all of them share a shard, which only makes that shard larger. */
   #shardOf(key: string): Map<string, number> {
-    const { length } = key;
-    let hash = key.charCodeAt(length - 1) ^ (key.charCodeAt(length - 2) << 8);
-    hash ^= (key.charCodeAt(length - 3) << 16) ^ (key.charCodeAt(length >>> 1) << 21);
-    return this.#shards[Math.imul(hash, 0x9e3779b1) >>> this.#shift]!;
+    return this.#shards[shardOf(key, this.#shards.length)]!;
   }
+}
+
+/**
+ * The number of a key's shard, by eight characters: ids stand at a key's end, or in its middle. Keys alike in all of them share a shard, which only
+ * makes that shard larger. @param shards how many there are, at most 65,536
+ */
+export function shardOf(key: string, shards: number): number {
+  const { length } = key;
+  const hash = Math.imul(fourOf(key, length - 4, 1), 0x9e3779b1) + fourOf(key, (length >>> 1) - 2, 1);
+  return ((Math.imul(hash, 0x85ebca6b) >>> 16) * shards) >>> 16;
 }
