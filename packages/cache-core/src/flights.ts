@@ -161,6 +161,8 @@ export class Flights<V> {
     const { flight, policy } = request;
     try {
       const value = await this.#options.run(request);
+      // A forced load may get through while the error of one before it is held back.
+      if (!flight.isDetached) this.#failures.delete(flight.key);
       this.#options.counters.hits += flight.uncountedReads;
       return value;
     } catch (error) {

@@ -163,8 +163,9 @@ export class InvalidationDesk<V> {
       l1.delete(key);
       throw error;
     } finally {
-      // Another process may have set or dropped the key after ours took its place in the order: its message came, ours would outlive it.
-      if (generations.of(key) !== generation) l1.delete(key);
+      // Another set may have taken its place in the order before or after ours, and the second tier tells which of them holds. Without one, whatever
+      // came since has dropped our value already, and what is there now is younger.
+      if (l2 && generations.of(key) !== generation) l1.delete(key);
     }
   }
 

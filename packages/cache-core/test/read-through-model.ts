@@ -167,6 +167,7 @@ export class ReadThroughModel {
       return;
     }
     this.#end(flight);
+    if (!flight.isDetached) this.#failures.delete(key);
     if (load.value !== undefined && !load.isSkipped) {
       if (flight.isDetached) this.counts.rejectedFills += 1;
       else {

@@ -1,7 +1,7 @@
 import type { LatencyHistogram } from "@larder/cache-core";
 
 /** Upper bounds in milliseconds, wide enough for a call on loopback and for one that ran into its deadline. */
-const BOUNDS_MS: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000];
+const BOUNDS_MS: readonly number[] = Object.freeze([0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000]);
 
 /** Counts latencies. One comparison a bucket, no allocation. */
 export class Latency {
@@ -18,6 +18,6 @@ export class Latency {
 
   /** What was counted so far; later calls do not change it. */
   snapshot(): LatencyHistogram {
-    return Object.freeze({ boundsMs: BOUNDS_MS, counts: [...this.#counts], sumMs: this.#sumMs });
+    return Object.freeze({ boundsMs: BOUNDS_MS, counts: Object.freeze([...this.#counts]), sumMs: this.#sumMs });
   }
 }

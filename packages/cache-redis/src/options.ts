@@ -39,7 +39,7 @@ export interface RedisCacheOptions<V> {
   readonly maxInFlight?: number;
   /** Bytes of values on their way to Redis at most, integer >= 1. @default 33554432 (32 MiB) */
   readonly maxInFlightBytes?: number;
-  /** Bytes that a value may have after compression, integer >= 1; a larger one is not stored. @default 8388608 (8 MiB) */
+  /** Bytes that a value may have after compression, its key and tags included, integer >= 1; a larger one is not stored. @default 8388608 (8 MiB) */
   readonly maxValueBytes?: number;
   /** Calls in a row without an answer after which Redis is not asked for a while, integer >= 1. @default 5 */
   readonly failureThreshold?: number;

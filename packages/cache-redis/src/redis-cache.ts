@@ -69,7 +69,8 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   lookup(key: string): Promise<Lookup<V>> {
-    return this.#find(key, true, (entry) => {
+    return this.#find(key, false, (entry) => {
+      this.#countRead(entry, true);
       if (!entry) return { status: "miss" };
       const { value, ageMs, freshMs } = entry;
       return { status: freshMs > 0 ? "hit" : "stale", value, tier: "redis", ageMs, remainingMs: freshMs };
@@ -304,11 +305,12 @@ export class RedisCache<V> implements FencedStore<V> {
     });
   }
 
-  #countRead(entry: StoreEntry<V> | undefined): void {
+  /** @param takesStale whether what is past its time is given out, too */
+  #countRead(entry: StoreEntry<V> | undefined, takesStale = false): void {
     const { base } = this.#parts.counters;
-    if (entry === undefined) base.misses += 1;
-    else if (entry.freshMs > 0) base.hits += 1;
-    else base.misses += 1;
+    const isStale = entry && entry.freshMs <= 0;
+    if (isStale && takesStale) base.staleHits += 1;
+    base[entry && (!isStale || takesStale) ? "hits" : "misses"] += 1;
   }
 
   #isTooLarge(entry: Buffer): boolean {

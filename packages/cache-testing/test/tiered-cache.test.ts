@@ -111,6 +111,14 @@ describe("getOrSet", () => {
     expect(await cache.getOrSet("other", () => "value")).toBe("value");
   });
 
+  it("forgets the error that it holds back when a forced load gets through", async () => {
+    const { cache, clock } = setUp({ errorTtlMs: 100 });
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("down")))).rejects.toThrow("down");
+    expect(await cache.getOrSet("k", () => "value", { forceRefresh: true, ttlMs: 10 })).toBe("value");
+    clock.advance(10);
+    expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+  });
+
   it("starts the time to live when the load is done, not when it began (W1.11)", async () => {
     const { cache, clock } = setUp();
     const { loader, calls } = manualLoader();
@@ -515,6 +523,16 @@ describe("caches on one bus", () => {
     calls[0]?.resolve("old");
     await load;
     expect(b.get("k")).toBe(undefined);
+  });
+
+  it("keeps all that is set at one time, and of two values of one key the later", async () => {
+    const { a } = pair();
+    // More of them under way than there are stripes of generations to keep them apart.
+    const entries = Array.from({ length: 2_000 }, (_, index) => [`k${index}`, index] as const);
+    expect(new Set(await a.setMany(entries))).toEqual(new Set([true]));
+    expect(a.getMany(entries.map(([key]) => key))).toEqual(entries.map(([, value]) => value));
+    expect(await Promise.all([a.set("k", "former"), a.set("k", "later")])).toEqual([true, true]);
+    expect(a.get("k")).toBe("later");
   });
 
   it("does not broadcast delete and clear", async () => {
