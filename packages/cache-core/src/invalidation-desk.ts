@@ -186,7 +186,10 @@ export class InvalidationDesk<V> {
     const { createCall, counters } = this.#options;
     // One literal: fields added to the copy of a spread get a hidden class for each object (Node 20), at every set and invalidation.
     const isSent = await this.#pending.run(target, () => send(remote, { budget: createCall().budget, channel: this.#channel }));
-    if (!isSent) counters.errors += 1;
-    return isSent;
+    if (isSent) return true;
+    counters.errors += 1;
+    // Members of a bus that cannot lose messages serve without a bound: they are not left waiting until the second tier is back.
+    if (this.#channel?.lastProofAt === Infinity) await this.#channel.invalidate(target, createCall()).catch(() => {});
+    return false;
   }
 }

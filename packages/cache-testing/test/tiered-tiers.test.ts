@@ -76,6 +76,27 @@ describe("set tells the truth about every tier", () => {
   });
 });
 
+describe("a second tier that is away below a bus within the process", () => {
+  it.each<[string, (cache: TieredCache<unknown>) => unknown]>([
+    ["invalidate", (cache) => cache.invalidate("key")],
+    ["invalidateTag", (cache) => cache.invalidateTag("tag")],
+    ["invalidateAll", (cache) => cache.invalidateAll()],
+    ["set", (cache) => cache.set("key", "new")],
+    ["clear", (cache) => cache.clear()],
+  ])("keeps %s from nobody on the bus, which cannot lose it and so bounds no staleness", async (_, drop) => {
+    let isAway = false;
+    const { a, b, clock, l2 } = setUp({}, { travel: async () => (isAway ? Promise.reject(new Error("away")) : undefined) });
+    await b.getOrSet("key", () => "old", { tags: ["tag"] });
+    await settle();
+    isAway = true;
+    await drop(a);
+    expect(await b.getOrSet("key", () => "younger")).toBe("younger");
+    isAway = false;
+    await clock.advanceAsync(100);
+    expect(await l2.get("key")).not.toBe("old");
+  });
+});
+
 describe("a constructor that refuses", () => {
   it.each([
     ["maxPendingInvalidations", 0],
