@@ -601,6 +601,17 @@ describe("proof and staleness", () => {
     expect(cache.isDegraded).toBe(false);
   });
 
+  it("goes by the newest proof, in whatever order they come", async () => {
+    const { cache, clock, bus } = setUpProof();
+    await cache.getOrSet("k", () => "value");
+    clock.advance(5_000);
+    bus.listener.onProof(clock.now());
+    bus.listener.onProof(clock.now() - 900);
+    clock.advance(999);
+    expect(cache.get("k")).toBe("value");
+    expect(cache.isDegraded).toBe(false);
+  });
+
   it.each([
     ["when the load fails", { staleIfErrorMs: 60_000 }],
     ["when the soft timeout is over", { staleWhileRevalidateMs: 1, staleIfErrorMs: 60_000, softTimeoutMs: 1_500 }],
@@ -710,6 +721,19 @@ describe("close", () => {
     await expect(load).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
     await expect(cache.invalidate("k")).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
     await expect((async () => cache.getOrSet("k", loader))()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("serves nothing from its call on, though the bus proves itself while it closes", async () => {
+    const bus = new ScriptedBus();
+    const { cache, clock } = setUp({ bus });
+    bus.listener.onProof(clock.now());
+    await cache.getOrSet("k", () => "value");
+    const closed = cache.close();
+    bus.listener.onProof(clock.now() + 1);
+    expect(() => cache.get("k")).toThrow("ERR_CACHE_CLOSED");
+    expect(() => cache.getOrSet("k", () => "value")).toThrow("ERR_CACHE_CLOSED");
+    await closed;
     expect(clock.pendingTimers).toBe(0);
   });
 });

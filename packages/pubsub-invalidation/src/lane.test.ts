@@ -116,6 +116,45 @@ describe("a lane's order", () => {
   });
 });
 
+describe("what a lane hears before it can judge places", () => {
+  it.each([1, 5])("is in the record that it begins with, where the check ran before it was published (%i messages)", async (count) => {
+    const rig = new LaneRig();
+    void rig.lane.beat();
+    for (let index = 0; index < count; index += 1) rig.invalidate(`k${index}`);
+    while (rig.messages.length > 0) rig.deliver();
+    await rig.answer();
+    // Which epoch counts, a check tells that was sent after they were heard. Its heartbeat is still on its way.
+    rig.clock.advance(25);
+    await rig.answer();
+    expect(rig.lane.record?.seq).toBe(count);
+    await rig.settleAll();
+    expect(rig.counters.gaps).toBe(0);
+  });
+
+  it("is not, where it is of another epoch", async () => {
+    const rig = new LaneRig();
+    rig.hear(rig.lane.channel, encodeMessage("former", 1, encodeBody("other", { kind: "key", key: "k" })));
+    await rig.settleAll();
+    rig.clock.advance(1_000);
+    await rig.heartbeat();
+    expect(rig.lane.record).toMatchObject({ epoch: "epoch1", seq: 0 });
+    expect(rig.proofs).toHaveLength(1);
+  });
+
+  it("is not told again as a place of its own, where the check knew of it", async () => {
+    const rig = new LaneRig();
+    rig.invalidate("k");
+    rig.deliver();
+    rig.invalidate("next");
+    rig.deliver();
+    await rig.heartbeat();
+    expect(rig.lane.record?.seq).toBe(2);
+    rig.invalidate("after");
+    rig.deliver();
+    expect(rig.lane.record?.seq).toBe(3);
+  });
+});
+
 describe("a lane drops everything, before it proves anything", () => {
   const expectReset = async (rig: LaneRig, reason: string): Promise<void> => {
     rig.onEvent = (kind) => {
