@@ -43,7 +43,7 @@ test("a value that the first tier cannot keep is an answer all the same, and no 
 });
 
 test("a fill that Redis refused leaves no copy in the first tier either", async () => {
-  const [a, b] = await openPair();
+  const [a, b] = await openPair(5_000);
   const answer = await a.getOrSet("key", async () => {
     await b.invalidate("key");
     return { version: "old" };
