@@ -89,12 +89,9 @@ export class CanonicalReader {
     return members;
   }
 
-  /** The whole text as an array: its items in order. @throws {CacheError} ERR_CACHE_INVALID_REQUEST when it is no array */
+  /** The items, in order, of a text that is an array's canonical form. */
   readItems(): string[] {
-    if (this.#skipSpace() !== OPEN_ARRAY) throw malformed();
-    const items = this.#items(1);
-    this.#expectEnd();
-    return items;
+    return this.#items(1);
   }
 
   #expectEnd(): void {

@@ -12,6 +12,6 @@ export function fieldDigests(request: CanonicalRequest): FieldDigests {
 
 /** The fields in which two requests differ, by name, from what `fieldDigests` kept of them. */
 export function differingFields(first: FieldDigests, second: FieldDigests): string[] {
-  const own = (digests: FieldDigests, name: string): string | undefined => (Object.hasOwn(digests, name) ? digests[name] : undefined);
-  return [...new Set([...Object.keys(first), ...Object.keys(second)])].filter((name) => own(first, name) !== own(second, name)).sort();
+  // Inherited or not: what is no field's digest is no string, and differs from every digest.
+  return [...new Set([...Object.keys(first), ...Object.keys(second)])].filter((name) => first[name] !== second[name]).sort();
 }
