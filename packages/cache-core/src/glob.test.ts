@@ -29,6 +29,9 @@ describe("matchesGlob", () => {
     ["[ab]", "a", false],
     ["[ab]", "[ab]", true],
     ["*a*b*", "xxaxxbxx", true],
+    // What stands before a star is not matched once more behind it.
+    ["ab*bc", "abc", false],
+    ["ab*bc", "abbc", true],
     // An emoji is one character, of two units: an invalidation by `?` must not pass over it.
     ["?", "\u{1f34e}", true],
     ["a?c", "a\u{1f34e}c", true],

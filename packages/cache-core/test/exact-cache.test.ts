@@ -131,6 +131,7 @@ describe("ExactCache (seed S3)", () => {
 
   test("clear empties the store and zeroes the counters", () => {
     const cache = new ExactCache<string>(createStore<string>());
+    cache.get(request);
     cache.put(request, "answer");
     cache.get(request);
     cache.clear();

@@ -104,6 +104,7 @@ describe("getOrSet", () => {
     const failing: Loader<unknown> = () => Promise.reject(new Error("down"));
     await expect(cache.getOrSet("k", failing)).rejects.toThrow("down");
     await expect(cache.getOrSet("k", () => "value")).rejects.toThrow("down");
+    expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 1, hits: 0, misses: 2 });
     clock.advance(100);
     expect(await cache.getOrSet("k", () => "value")).toBe("value");
     await expect(cache.getOrSet("other", failing)).rejects.toThrow("down");
@@ -117,6 +118,27 @@ describe("getOrSet", () => {
     expect(await cache.getOrSet("k", () => "value", { forceRefresh: true, ttlMs: 10 })).toBe("value");
     clock.advance(10);
     expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
+  });
+
+  it.each<[string, (cache: TieredCache<unknown>) => unknown]>([
+    ["a tag", (cache) => cache.invalidateTag("tag")],
+    ["a pattern", (cache) => cache.invalidateMatching("*")],
+    ["all", (cache) => cache.invalidateAll()],
+    ["this process's clear", (cache) => cache.clear()],
+  ])("holds no error back past an invalidation of %s: what failed before it says nothing of what comes after", async (_, invalidate) => {
+    const { cache } = setUp({ errorTtlMs: 100 });
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("down")))).rejects.toThrow("down");
+    await invalidate(cache);
+    expect(await cache.getOrSet("k", () => "value")).toBe("value");
+  });
+
+  it("holds a thousand errors back and no more, the latest", async () => {
+    const { cache } = setUp({ errorTtlMs: 100 });
+    const keys = Array.from({ length: 1_001 }, (_, index) => `k${index}`);
+    for (const key of keys) await expect(cache.getOrSet(key, () => Promise.reject(new Error("down")))).rejects.toThrow("down");
+    expect(await cache.getOrSet("k0", () => "value")).toBe("value");
+    await expect(cache.getOrSet("k1", () => "value")).rejects.toThrow("down");
+    await expect(cache.getOrSet("k1000", () => "value")).rejects.toThrow("down");
   });
 
   it("starts the time to live when the load is done, not when it began (W1.11)", async () => {
