@@ -746,6 +746,20 @@ describe("close", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it("sends what waits once more, and leaves no retry behind when that fails, too", async () => {
+    const bus = new ScriptedBus();
+    const { cache, clock } = setUp({ bus });
+    bus.isBroken = true;
+    await cache.invalidate("k");
+    let tries = 0;
+    bus.answer = async () => void (tries += 1);
+    await cache.close();
+    expect(tries).toBe(1);
+    expect(clock.pendingTimers).toBe(0);
+    await clock.advanceAsync(60_000);
+    expect(tries).toBe(1);
+  });
+
   it("serves nothing from its call on, though the bus proves itself while it closes", async () => {
     const bus = new ScriptedBus();
     const { cache, clock } = setUp({ bus });
