@@ -3,7 +3,10 @@ import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
 import { chatFamily } from "./chat.ts";
 import { completionFamily } from "./completion.ts";
 import type { AnswerFamily } from "./family.ts";
+import { imageFamily } from "./image.ts";
 import type { JsonObject } from "./json.ts";
+import { messagesFamily } from "./messages.ts";
+import { responsesFamily } from "./responses.ts";
 
 /** What a stream of these chunks amounts to. */
 function assemble(family: AnswerFamily, chunks: readonly JsonObject[]): JsonObject | undefined {
@@ -113,5 +116,55 @@ it("a stream of completions put together keeps the last word beside the text, an
   expect(assemble(completionFamily, [chunk("a", null, "safe"), chunk("b", null, "safe"), chunk("", "stop", "low")])).toEqual({
     ...head,
     choices: [{ index: 0, text: "ab", finish_reason: "stop", logprobs: null, content_filter_results: filtered("low") }],
+  });
+});
+
+describe("a stream is no whole answer", () => {
+  const events = (...told: JsonObject[]): string[] => told.map((event) => `data: ${JSON.stringify(event)}\n\n`);
+  const head = { id: "c", created: 1, model: "m" };
+  const done = "data: [DONE]\n\n";
+  const [failed, error] = ['data: {"error":{"message":"boom"}}\n\n', 'event: error\ndata: {"message":"boom"}\n\n'];
+  const typed = 'data: {"type":"error","error":{"message":"boom"}}\n\n';
+  const message = { type: "message", role: "assistant", model: "m", content: [], usage: { input_tokens: 1, output_tokens: 1 } };
+  const whole: ReadonlyArray<readonly [string, AnswerFamily, readonly string[], readonly string[]]> = [
+    [
+      "chat",
+      chatFamily,
+      [...events({ ...head, choices: [{ index: 0, delta: { content: "a" }, finish_reason: "stop" }] }), done],
+      [failed, error],
+    ],
+    [
+      "completion",
+      completionFamily,
+      [...events({ ...head, choices: [{ index: 0, text: "a", finish_reason: "stop" }] }), done],
+      [failed, error],
+    ],
+    [
+      "messages",
+      messagesFamily,
+      events({ type: "message_start", message }, { type: "message_delta", delta: { stop_reason: "end_turn" } }, { type: "message_stop" }),
+      [typed],
+    ],
+    ["response", responsesFamily, events({ type: "response.completed", response: { object: "response", status: "completed" } }), [typed]],
+    ["image", imageFamily, events({ type: "image_generation.completed", b64_json: "aaaa", created_at: 1 }), [failed, typed, error]],
+  ];
+  const read = (family: AnswerFamily, stream: readonly string[]): JsonObject | undefined => {
+    const assembler = family.assemble();
+    for (const event of new SseSplitter().push(Buffer.from(stream.join("")))) assembler.push(readSseEvent(event));
+    return assembler.finish();
+  };
+
+  it.each(whole)("of %s, when an error, broken JSON or no end is in it", (_, family, stream, errors) => {
+    expect(read(family, stream)).toBeDefined();
+    for (const broken of [...errors, "data: {nope\n\n"]) {
+      expect(read(family, [broken, ...stream]), `first ${broken}`).toBeUndefined();
+      expect(read(family, [...stream.slice(0, -1), broken, ...stream.slice(-1)]), broken).toBeUndefined();
+    }
+    expect(read(family, stream.slice(0, -1))).toBeUndefined();
+  });
+
+  it.each(whole.slice(0, 2))("of %s, when nothing but its end has come; an error of null is none", (_, family, stream) => {
+    expect(read(family, stream.slice(-1))).toBeUndefined();
+    expect(read(family, ['data: {"error":null,"choices":[]}\n\n', ...stream])).toBeDefined();
   });
 });

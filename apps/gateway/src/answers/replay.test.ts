@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
 import { chatFamily } from "./chat.ts";
+import { completionFamily } from "./completion.ts";
 import type { AnswerFamily } from "./family.ts";
 import type { JsonObject } from "./json.ts";
 import { messagesFamily } from "./messages.ts";
@@ -53,6 +54,35 @@ describe("replays", () => {
         expect(roundTrip(chatFamily, answer)).toEqual(answer);
       }),
     );
+  });
+
+  it("of completions add up to the answer, its choices in their order, and tell usage to whoever asked for it", () => {
+    const logprobs = { tokens: ["two"], token_logprobs: [-0.5], top_logprobs: null, text_offset: [0] };
+    const answer = {
+      id: "c",
+      object: "text_completion",
+      created: 1,
+      model: "m",
+      system_fingerprint: "fp",
+      choices: [
+        { index: 0, text: "one and more of it, in many words, so that it comes in pieces", logprobs: null, finish_reason: "length" },
+        { index: 1, text: "two", logprobs, finish_reason: "stop", content_filter_results: { hate: "safe" } },
+        { index: 2, text: "", logprobs: null, finish_reason: "stop" },
+      ],
+      usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
+    };
+    const { usage, choices, ...head } = answer;
+    expect(roundTrip(completionFamily, answer)).toEqual(answer);
+    expect(roundTrip(completionFamily, { ...answer, choices: choices.toReversed() })).toEqual(answer);
+    const chunks = (includeUsage: boolean) =>
+      new SseSplitter()
+        .push(Buffer.from(completionFamily.replay(answer, { includeUsage })))
+        .map((event) => readSseEvent(event).data as string);
+    const [told, withUsage] = [chunks(false), chunks(true)];
+    expect([told.at(-1), withUsage.at(-1)]).toEqual(["[DONE]", "[DONE]"]);
+    expect(told.join("\n")).not.toContain("usage");
+    expect(JSON.parse(withUsage.at(-2) as string)).toEqual({ ...head, choices: [], usage });
+    for (const chunk of withUsage.slice(0, -2)) expect(JSON.parse(chunk)).toMatchObject({ ...head, usage: null, choices: [{}] });
   });
 
   it("of messages add up to the message: text with citations, thinking with its signature, tool input", () => {
