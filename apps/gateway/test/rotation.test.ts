@@ -63,6 +63,26 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     expect(await sealedBy(store)).toBe(idOf(former));
   });
 
+  it("and without the previous one a save must bring the key and the headers anew, and the provider is used again", async () => {
+    const { bed } = await saveWith(newKey());
+    const blind = keep(await bed.peer({ masterKey: newKey() }));
+    const save = async (input: object) => {
+      const response = await blind.admin("PUT", "/admin/providers/rotated", {
+        baseUrl: bed.upstream.url,
+        models: ["rotated-model"],
+        ...input,
+      });
+      return [response.status, JSON.stringify(await response.json())];
+    };
+    for (const input of [{}, { apiKey: "sk-another" }, { headers: {} }]) {
+      const [status, told] = await save(input);
+      expect([status, told]).toEqual([400, expect.stringContaining("send apiKey and headers")]);
+    }
+    expect((await save({ apiKey: "sk-another", headers: {} }))[0]).toBe(200);
+    expect((await ask(blind, "saved with the key of now")).status).toBe(200);
+    expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-another");
+  });
+
   it("a save that comes in between wins over the sealing anew", async () => {
     const former = newKey();
     const { store } = await saveWith(former);

@@ -39,6 +39,9 @@ describe("ProxyTrust", () => {
   it.each([
     ['for="[2001:db9::1]:4711";proto=https;host="a,b;c"', { address: "2001:db9::1", host: "a,b;c", protocol: "https" }],
     ["For=203.0.113.9;Host=evil, for=198.51.100.7;host=good.example;proto=HTTPS", { address: "198.51.100.7", host: "good.example" }],
+    ['for=203.0.113.9;host="a\\",for=127.0.0.1;\\\\", for=198.51.100.7;host="b\\"c"', { address: "198.51.100.7", host: 'b"c' }],
+    ["for=127.0.0.1\\, for=198.51.100.7", { address: "198.51.100.7" }],
+    ["for = 203.0.113.9 ; host = spaced ", { address: "203.0.113.9", host: "spaced" }],
     ["for=203.0.113.9;host=outer, for=10.3.3.3", { address: "203.0.113.9", host: "outer" }],
     ["for=_hidden", { address: undefined }],
     ["proto=https", { address: undefined }],

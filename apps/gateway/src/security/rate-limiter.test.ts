@@ -61,6 +61,40 @@ describe("limits per minute", () => {
   });
 });
 
+describe("limits that other processes count as well", () => {
+  const limits = { requestsPerMinute: 5, tokensPerMinute: 100, concurrency: 1 };
+  const identity = { tenant: "t", keyId: "key", limits, upstreamKey: undefined };
+
+  it.each([
+    { counted: "requests", refusal: /No more than 5 requests per minute/ },
+    { counted: "tokens", refusal: /No more than 100 tokens per minute/ },
+  ])("refuse for what the fleet has counted, and the refused one neither runs nor counts here: $counted", async ({ counted, refusal }) => {
+    const fleet: Record<string, number> = { requests: 1, tokens: 0 };
+    const limiter = new RateLimiter({ add: async (name) => fleet[name.split(":", 1)[0] as string] }, 10, () => 0);
+    fleet[counted] = 1_000;
+    for (let attempt = 0; attempt < 8; attempt += 1) {
+      const failure = await Promise.resolve(limiter.enter(identity)).catch((error: unknown) => error as HttpError);
+      expect(failure).toMatchObject({ status: 429, message: expect.stringMatching(refusal) });
+      expect(Number((failure as HttpError).headers["retry-after"])).toBeGreaterThan(1);
+    }
+    fleet[counted] = 1;
+    for (let request = 0; request < 5; request += 1) ((await limiter.enter(identity)) as () => void)();
+    expect(() => limiter.enter(identity)).toThrow("requests per minute");
+  });
+
+  it("are told what a key has spent, and go on here alone while the fleet's counts cannot be reached", async () => {
+    const told: unknown[][] = [];
+    const limiter = new RateLimiter({ add: async (...call) => void told.push(call) }, 10, () => 0);
+    limiter.charge(identity, 40);
+    limiter.charge(identity, 0);
+    expect(told).toEqual([["tokens:key", 40, 60_000]]);
+    for (let request = 0; request < 5; request += 1) ((await limiter.enter(identity)) as () => void)();
+    expect(() => limiter.enter(identity)).toThrow("requests per minute");
+    limiter.charge({ ...identity, keyId: "other" }, 100);
+    expect(() => limiter.enter({ ...identity, keyId: "other" })).toThrow("tokens per minute");
+  });
+});
+
 describe("limits of addresses", () => {
   it("count IPv6 by its /64, and everybody unknown together", () => {
     const limiter = new RateLimiter(undefined, 100, () => 0);

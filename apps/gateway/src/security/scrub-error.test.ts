@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { scrub } from "./scrub.ts";
 import { scrubError } from "./scrub-error.ts";
 import { Secret } from "./secret.ts";
 
@@ -15,6 +16,10 @@ it.each([
 ])("strikes a credential out of an error: %s", (text) => {
   expect(scrubbed(text)).toContain("[redacted]");
   expect(scrubbed(text)).not.toMatch(/sk-op|3456/);
+});
+
+it("strikes out a credential of a few characters, whole, and has nothing to strike out for an empty one", () => {
+  expect(scrub("the key abcd, not abc", [new Secret("abcd"), new Secret("")])).toBe("the key [redacted], not abc");
 });
 
 it.each(['{"choices":[{"message":{"content":"the \\"error\\" says sk-op-ed"}}]}', '{"error":null,"output":"sk-op-ed"}'])(
