@@ -78,6 +78,23 @@ describe("ProviderCaller", () => {
     expect(await caller.call(mended, callOf(), "ann")).toBe(answered);
   });
 
+  it.each([
+    ["a date that is over", new Date(0).toUTCString(), 2],
+    ["a date too far away to wait for", new Date(2 ** 42).toUTCString(), 1],
+    ["no time", "0", 2],
+    ["more seconds than are waited for", "9", 1],
+    ["nothing that can be read", "soon", 2],
+  ])("tries again, or not, as retry-after says: %s", async (_, retryAfter, calls) => {
+    let made = 0;
+    const failing = providerWith(async () => {
+      made += 1;
+      const headers = { "retry-after": retryAfter };
+      return { status: 503, headers, bytes: async () => Buffer.alloc(0) } as unknown as UpstreamAnswer;
+    });
+    await expect(new ProviderCaller(1).call(failing, callOf(), "ann")).rejects.toMatchObject({ status: 503 });
+    expect(made).toBe(calls);
+  });
+
   it("does not try a provider again that is another one by then", async () => {
     const caller = new ProviderCaller(2);
     const seen: string[] = [];

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { Cancellation } from "@larder/cache-core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { AddressGuard } from "../security/address-guard.ts";
 import { PooledUpstream } from "./pooled-upstream.ts";
 import type { UpstreamAnswer, UpstreamCall } from "./upstream.ts";
 import { toUpstreamFailure } from "./upstream-failure.ts";
@@ -136,6 +137,23 @@ describe("a call to a provider", () => {
     };
     await expect(read()).rejects.toThrow();
   });
+
+  it.each(["127.0.0.1", "localhost", "[::1]"])(
+    "never reaches a private address that is not allowed, and is not tried again: %s",
+    async (host) => {
+      const guarded = new PooledUpstream({ connections: 1, guard: new AddressGuard([]) });
+      answerWith = (_, response) => response.end("told");
+      const refused = toUpstreamFailure(
+        await guarded.call({ ...call, url: call.url.replace("127.0.0.1", host) }).catch((error: unknown) => error),
+      );
+      expect(refused).toMatchObject({ status: 502, isRetryable: false, message: expect.stringContaining("private or reserved") });
+      expect(connections).toBe(0);
+      await guarded.close();
+      const allowing = new PooledUpstream({ connections: 1, guard: new AddressGuard([new URL(call.url).host]) });
+      expect((await (await allowing.call(call)).bytes(10)).toString()).toBe("told");
+      await allowing.close();
+    },
+  );
 
   describe("that finds all connections in use", () => {
     let hold: ServerResponse[];
