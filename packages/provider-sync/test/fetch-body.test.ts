@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
+import { ManualClock } from "@larder/cache-testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   createBodyFetcher,
@@ -264,6 +265,39 @@ describe("fetching a body", () => {
     };
     const { error } = await failureOf(drip, { stallMs: 80, minBytesPerSecond: 5000, timeoutMs: 10_000, retries: 0 });
     expect(error.reason).toBe("too-slow");
+  });
+
+  it("judges each stretch of a body by itself: one that keeps coming may take long, one that has come fast may still stall", async () => {
+    const clock = new ManualClock();
+    const options: FetchOptions = { clock, stallMs: 1000, minBytesPerSecond: 100, timeoutMs: 60_000, retries: 0 };
+    let body: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+      body = controller;
+    };
+    const fetcher = createBodyFetcher({ ...options, fetch: async () => new Response(new ReadableStream({ start }), { headers: json }) });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const send = async (stretches: readonly number[]): Promise<string> => {
+      const ended = fetcher.fetchBody("https://example.test/list", { signal: new AbortController().signal }).then(
+        (fetched) => (fetched.status === "ok" ? `${fetched.bytes.byteLength} bytes` : fetched.status),
+        (error: SourceError) => error.reason,
+      );
+      await turn();
+      for (const bytes of stretches) {
+        if (bytes > 0) body?.enqueue(new Uint8Array(bytes));
+        await turn();
+        clock.advance(1000);
+        await turn();
+      }
+      try {
+        body?.close();
+      } catch {
+        // It was given up.
+      }
+      return ended;
+    };
+    expect(await send(Array.from({ length: 20 }, () => 100))).toBe("2000 bytes");
+    expect(await send([10_000, 99])).toBe("too-slow");
+    expect(await send([10_000, 100, 0])).toBe("too-slow");
   });
 
   it("tells a connection that breaks in the middle from a whole body", async () => {

@@ -1,7 +1,7 @@
 import { ManualClock, startFaultProxy, startRedisServer, uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { type CurrentHead, encodeContent, type Mirror, type SnapshotContent, syncOnce } from "../src/index.ts";
+import { type CurrentHead, encodeContent, type Mirror, rollBack, type SnapshotContent, syncOnce } from "../src/index.ts";
 import { createRedisMirror } from "../src/redis-mirror.ts";
 import { createSqliteStore } from "../src/sqlite.ts";
 import { listing, listings, ScriptedSource } from "./support/listings.ts";
@@ -61,6 +61,32 @@ describe("RedisMirror", () => {
     expect(await mirror.head()).toMatchObject({ version: 5 });
     expect(await mirror.write(...(await versionOf(4)))).toBe("refused");
     expect(await mirror.latest()).toMatchObject({ version: 5, content: contentOf(5) });
+  });
+
+  it("has what was changed by hand, at once and told of, and made of what other runs committed meanwhile", async () => {
+    const clock = new ManualClock();
+    const store = await createSqliteStore({ path: ":memory:", clock });
+    onTestFinished(() => store.close());
+    const source = new ScriptedSource(listings(100));
+    await syncOnce({ sources: [source], store, clock, mirror });
+    source.tell([...listings(100), listing("extra")]);
+    await syncOnce({ sources: [source], store, clock, mirror });
+    const told: number[] = [];
+    const publisher = { publish: async (version: number) => void told.push(version), close: async () => {} };
+    const commit = store.commit.bind(store);
+    // A run commits between what the rollback reads and what it writes.
+    store.commit = async (input) => {
+      store.commit = commit;
+      source.tell([...listings(100), listing("another")]);
+      await syncOnce({ sources: [source], store, clock });
+      return commit(input);
+    };
+    expect(await rollBack(1, { store, mirror, publisher, clock })).toMatchObject({ version: 4, reason: "rollback" });
+    expect(await mirror.latest()).toMatchObject({ version: 4, modelCount: 100, content: (await store.state()).content });
+    expect(told).toEqual([4]);
+    store.commit = async () => ({ outcome: "conflict" });
+    await expect(rollBack(2, { store, mirror, publisher, clock })).rejects.toMatchObject({ code: "ERR_CACHE_BACKEND" });
+    expect([await mirror.head(), told]).toMatchObject([{ version: 4 }, [4]]);
   });
 
   it("follows a store that was restored from a backup: an older version, confirmed when the newer one had long not been, by a clock that can be right", async () => {
