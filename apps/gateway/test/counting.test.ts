@@ -13,11 +13,13 @@ afterEach(() => {
 });
 afterAll(() => bed.close());
 
+const COUNTED = /^larder_(requests|request_errors|requests_abandoned|upstream_calls)_total/;
+
 /** How much each series of `/metrics` has grown by since, those that have not left out. */
-async function watch(): Promise<() => Promise<Record<string, number>>> {
+async function watch(series: RegExp = COUNTED): Promise<() => Promise<Record<string, number>>> {
   const read = async (): Promise<Map<string, number>> => {
     const text = await (await fetch(`${bed.url}/metrics`)).text();
-    const lines = text.split("\n").filter((line) => /^larder_(requests|request_errors|requests_abandoned|upstream_calls)_total/.test(line));
+    const lines = text.split("\n").filter((line) => series.test(line));
     return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]));
   };
   const before = await read();
@@ -85,6 +87,26 @@ describe("a stream that the provider breaks off", () => {
     ]);
     expect(other.logs.join()).not.toContain("canary");
     await other.close();
+  });
+});
+
+it("requests are counted by what the cache did, and hits with what they save: of a batch the items that were stored", async () => {
+  const grown = await watch(/^larder_(requests_total|request_duration_seconds_count|cache_saved_(in|out)put_tokens_total|cache_entries)/);
+  for (let round = 0; round < 3; round += 1) await read(await bed.post("/v1/chat/completions", chat("saved tokens")));
+  for (const input of [["aa", "bb"], ["bb", "cc"], ["aa"]])
+    await read(await bed.post("/v1/embeddings", { model: "fixture-embedding", input }));
+  const [saved, entries] = ["larder_cache_saved_input_tokens_total", "larder_cache_entries"];
+  expect(await grown()).toEqual({
+    [requests("chat", "MISS")]: 1,
+    [requests("chat", "HIT")]: 2,
+    [requests("embedding", "MISS")]: 2,
+    [requests("embedding", "HIT")]: 1,
+    // 11 tokens of each chat, and 2 for each item.
+    [saved]: 2 * 11 + 2 * 2,
+    larder_cache_saved_output_tokens_total: 2 * 7,
+    [entries]: 4,
+    'larder_request_duration_seconds_count{source="hit"}': 3,
+    'larder_request_duration_seconds_count{source="miss"}': 3,
   });
 });
 

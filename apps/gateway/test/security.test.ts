@@ -204,6 +204,10 @@ describe("S5, S22: tenants", () => {
     const { id, key } = (await (await keyed.admin("POST", "/admin/keys", { tenant: "t" })).json()) as { id: string; key: string };
     const ask = (): Promise<Response> => keyed.post("/v1/chat/completions", chat("revoked"), { authorization: `Bearer ${key}` });
     expect((await ask()).status).toBe(200);
+    // Listed by what tells it from others, and not shown again.
+    const listed = await (await keyed.admin("GET", "/admin/keys")).text();
+    expect(JSON.parse(listed)).toMatchObject({ keys: [{ id, tenant: "t", hint: key.slice(-43, -39) }] });
+    expect([listed.includes(key.slice(-39)), listed.includes(hashKey(key))]).toEqual([false, false]);
     expect((await keyed.admin("DELETE", `/admin/keys/${id}`)).status).toBe(200);
     expect((await ask()).status).toBe(401);
     await keyed.close();
@@ -267,6 +271,15 @@ describe("S8: SSRF", () => {
     );
     expect(connected).toMatchObject({ code: "ERR_ADDRESS_REFUSED" });
     expect(await rebinding.check("https://rebinding.example/v1")).toBeTruthy();
+  });
+
+  it("allows a private host on the ports that are named, the usual ones included where none is in the URL", async () => {
+    const guarded = new AddressGuard(["10.0.0.1:443", "10.0.0.2:80", "10.0.0.3:8080", "10.0.0.4"]);
+    const isAllowed = async (url: string): Promise<boolean> => (await guarded.check(url)) === undefined;
+    for (const url of ["https://10.0.0.1", "http://10.0.0.2/v1", "http://10.0.0.3:8080", "http://10.0.0.4", "https://10.0.0.4:9"])
+      expect([url, await isAllowed(url)]).toEqual([url, true]);
+    for (const url of ["http://10.0.0.1", "https://10.0.0.2", "https://10.0.0.3", "https://10.0.0.1:8443", "https://10.0.0.5:443"])
+      expect([url, await isAllowed(url)]).toEqual([url, false]);
   });
 
   it("knows public addresses from all others", () => {

@@ -125,6 +125,21 @@ const payloads = resolve(import.meta.dirname, "../../../../shared/provider-paylo
 const hasPayloads = existsSync(payloads);
 if (!hasPayloads) console.warn("skipped: the recorded bodies of OpenRouter and models.dev are not beside this repository");
 
+it("a gateway without provider sync has an empty catalog, and says so to whoever would have it run", async () => {
+  const bed = await startBed();
+  const asked = ["GET sync", "GET sync/quarantine", "GET catalog/models", "GET catalog/providers", "POST sync", "POST sync/accept"];
+  const told = await Promise.all(
+    asked.map(async (ask) => {
+      const [method = "", path] = ask.split(" ");
+      const response = await bed.admin(method, `/admin/${path}`, method === "POST" ? { keys: ["a"] } : undefined);
+      return [response.status, await response.json()];
+    }),
+  );
+  const off = [409, { error: expect.objectContaining({ message: expect.stringContaining("Provider sync is off") }) }];
+  expect(told).toEqual([[200, { isEnabled: false }], [200, { quarantine: [] }], [200, { models: [] }], [200, { providers: [] }], off, off]);
+  await bed.close();
+});
+
 describe.skipIf(!hasPayloads)("provider sync with recorded bodies", () => {
   let server: Server;
   let bed: Bed;

@@ -133,8 +133,9 @@ describe("Catalog", () => {
     const reader = new ScriptedReader(snapshot(1));
     const catalog = open([reader], { staleAfterMs: 3_600_000 });
     await catalog.ready();
+    expect([await catalog.refresh(), catalog.stats().refreshErrors]).toEqual([true, 0]);
     reader.failure = new Error("away");
-    await catalog.refresh();
+    expect([await catalog.refresh(), catalog.stats().refreshErrors]).toEqual([false, 1]);
     expect(catalog.model("acme/a")).toBeDefined();
     await clock.advanceAsync(3_600_001);
     expect(catalog.stats()).toMatchObject({ version: 1, models: 3, ageMs: 3_600_001, isStale: true });

@@ -95,6 +95,15 @@ describe("limits that other processes count as well", () => {
   });
 });
 
+it("what has no limit is not counted, whoever asks", () => {
+  const limiter = new RateLimiter(undefined, 10, () => 0);
+  const identities = [
+    { keyId: "key", limits: {} },
+    { keyId: undefined, limits: { requestsPerMinute: 1 } },
+  ];
+  for (const identity of [...identities, ...identities]) expect(limiter.enter(identity)).toBeUndefined();
+});
+
 describe("limits of addresses", () => {
   it("count IPv6 by its /64, and everybody unknown together", () => {
     const limiter = new RateLimiter(undefined, 100, () => 0);
