@@ -360,6 +360,44 @@ describe("requests that are passed on", () => {
     expect(answer.headers).toMatchObject({ "content-range": "bytes 0-3/9", "accept-ranges": "bytes", etag: '"v1"', "content-length": "4" });
     expect([heard.range, heard["x-kept"], heard["x-hop"]]).toEqual(["bytes=0-3", "2", undefined]);
   });
+
+  it("are answered with the provider's own headers, but for those that are not for the caller", async () => {
+    const own = {
+      "cache-control": "private, max-age=9",
+      link: '</v1/files?after=f>; rel="next"',
+      "x-total-count": "7",
+      "openai-version": "1",
+    };
+    const others = {
+      "set-cookie": "session=1",
+      server: "cloudflare",
+      "alt-svc": 'h3=":443"',
+      "openai-organization": "org-operator",
+      "access-control-allow-origin": "*",
+      "x-accel-redirect": "/etc/passwd",
+      "x-hop": "1",
+      connection: "close, X-Hop",
+      "x-quoted": "sk-upstream-canary-7f3a9c",
+      "x-request-id": "req_of_provider",
+      "x-larder-cache": "HIT",
+    };
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json", ...own, ...others }).end("{}");
+      return true;
+    };
+    const { headers } = await fetch(`${bed.url}/v1/files`);
+    expect(Object.fromEntries(headers)).toMatchObject({
+      ...own,
+      "x-larder-upstream-request-id": "req_of_provider",
+      "x-larder-cache": "BYPASS",
+    });
+    const told = Object.keys(others).filter((name) => headers.has(name));
+    expect([told, headers.get("x-request-id"), headers.get("connection")]).toEqual([
+      ["connection", "x-request-id", "x-larder-cache"],
+      expect.not.stringContaining("provider"),
+      "keep-alive",
+    ]);
+  });
 });
 
 it("tells by what id the provider knows the request, to whoever made the call, errors included", async () => {

@@ -7,18 +7,19 @@ import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { ErrorShape } from "../http/http-error.ts";
-import { passedOnHeaders, requestIdHeaders, sendFailure } from "../http/respond.ts";
+import { requestIdHeaders, sendFailure } from "../http/respond.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
-import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { PassedAnswer } from "./passed-answer.ts";
 import { passedEndpoint } from "./passed-endpoint.ts";
+import { passedHeaders } from "./passed-headers.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 import { upstreamBody } from "./upstream-body.ts";
@@ -83,22 +84,6 @@ async function refuseUnstreamed(request: PassedRequest, answer: UpstreamAnswer):
   return { status, headers, body: Readable.from([bytes]), bytes: () => Promise.resolve(bytes), discard: () => undefined };
 }
 
-/**
- * Headers that describe the answer's own bytes. The length comes last: once Node knows it, it takes a `content-disposition` apart in a way in
- * which it then refuses file names that are not ASCII.
- */
-const CONTENT_HEADERS = [
-  "content-type",
-  "content-encoding",
-  "content-disposition",
-  "content-range",
-  "accept-ranges",
-  "etag",
-  "last-modified",
-  "location",
-  "content-length",
-] as const;
-
 /** An answer on its way past the cache. */
 interface Passing {
   readonly exchange: Exchange;
@@ -113,16 +98,12 @@ interface Passing {
 
 /** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller got all of it */
 async function pipe(parts: GatewayParts, { exchange, answer, provider, identity, body, options, trace }: Passing): Promise<boolean> {
-  const passed = new PassedAnswer(answer, credentialsOf(provider, identity.upstreamKey));
-  const content = CONTENT_HEADERS.flatMap((name) => {
-    const value = name === "content-length" && passed.mayChange ? undefined : headerOf(answer.headers, name);
-    return value === undefined ? [] : [name, value];
-  });
+  const secrets = credentialsOf(provider, identity.upstreamKey);
+  const passed = new PassedAnswer(answer, secrets);
   exchange.begin(answer.status, [
-    ...content,
     ...["x-larder-cache", options.verdict, "cache-status", cacheStatus(options.verdict), "x-larder-provider", provider.id],
     ...requestIdHeaders(exchange, options.shape),
-    ...passedOnHeaders(answer.headers),
+    ...passedHeaders(answer, passed.mayChange, secrets),
   ]);
   exchange.flushHead();
   let isWhole = false;

@@ -16,17 +16,24 @@ import { type ErrorShape, errorBody, HttpError } from "./http-error.ts";
 const PASSED_ON = /^(retry-after(-ms)?|x-should-retry|x-ratelimit-.*|anthropic-ratelimit-.*|openai-(processing-ms|version|model))$/;
 
 const SENDABLE = /^[\t\x20-\x7e]*$/;
+/** Whether a header can have this value. */
+export const isSendable = (value: string): boolean => SENDABLE.test(value);
 
 /** The upstream's headers that go on to the caller, as a flat list, and under a name of its own the id by which the provider knows the request. */
 export function passedOnHeaders(headers: UpstreamAnswer["headers"]): string[] {
   const passed: string[] = [];
   for (const name in headers) {
     const value = PASSED_ON.test(name) ? headerOf(headers, name) : undefined;
-    if (value !== undefined && SENDABLE.test(value)) passed.push(name, value);
+    if (value !== undefined && isSendable(value)) passed.push(name, value);
   }
-  const id = headerOf(headers, "request-id") ?? headerOf(headers, "x-request-id");
-  if (id !== undefined && SENDABLE.test(id)) passed.push("x-larder-upstream-request-id", id);
+  passed.push(...upstreamIdHeaders(headers));
   return passed;
+}
+
+/** The id by which the provider knows the request, under a name of its own, as a flat list. */
+export function upstreamIdHeaders(headers: UpstreamAnswer["headers"]): string[] {
+  const id = headerOf(headers, "request-id") ?? headerOf(headers, "x-request-id");
+  return id !== undefined && isSendable(id) ? ["x-larder-upstream-request-id", id] : [];
 }
 
 /** Both names under which clients read a request's id. */
