@@ -419,8 +419,14 @@ it("tells by what id the provider knows the request, to whoever made the call, e
   expect(await idOf(CHAT, chat("id", { stream: true }), { "cache-control": "no-cache" })).toBe("req_of_provider_2");
   expect(await idOf(CHAT, chat("id"), { "cache-control": "no-store" })).toBe("req_of_provider_3");
   expect(await idOf("/v1/messages", { model: "m", max_tokens: 1, messages: [] })).toBe("req_of_provider_4");
+  const embeddings = (input: string[]): Promise<string | null> => idOf("/v1/embeddings", { model: "m", input });
+  expect([await embeddings(["a"]), await embeddings(["a"]), await embeddings(["a", "b"])]).toEqual([
+    "req_of_provider_5",
+    null,
+    "req_of_provider_6",
+  ]);
   status = 400;
-  expect(await idOf(CHAT, chat("id refused"))).toBe("req_of_provider_5");
+  expect(await idOf(CHAT, chat("id refused"))).toBe("req_of_provider_7");
   await bed.close();
 });
 

@@ -8,6 +8,7 @@ import { StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
+import { passedOnHeaders } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { askProvider, MAX_ANSWER_BYTES } from "./ask-provider.ts";
@@ -29,6 +30,8 @@ export interface EmbeddingsRequest {
   /** Milliseconds > 0. */
   readonly ttlMs: number;
   readonly departure: Departure;
+  /** Called with what of the answer's head goes on to whoever made the call. */
+  readonly onHead: (headers: readonly string[]) => void;
 }
 
 /** Has some items of a request computed by a provider, in one call; the answers stand in the order of the positions. @throws {UpstreamFailure} */
@@ -49,6 +52,7 @@ export async function computeEmbeddings(
   try {
     const asked = { path: EMBEDDINGS_PATH, search: exchange.search, headers: exchange.headers(), identity };
     const answer = await askProvider(parts, asked, target, { body, signal, trace });
+    request.onHead(passedOnHeaders(answer.headers));
     const bytes = await answer.bytes(MAX_ANSWER_BYTES);
     const parsed = parseObject(bytes.toString("utf8"));
     if (parsed && isObject(parsed.error)) refuseNoAnswer(request, parsed, "error-body", answer, bytes);

@@ -25,6 +25,8 @@ const PASSED: PassedFamily = { kind: "embedding", refusalToStore: () => undefine
 
 interface Active extends EmbeddingsRequest {
   readonly startedAt: number;
+  /** Headers of the provider's answer, where this request made the call. */
+  upstreamHeaders: readonly string[];
 }
 
 /**
@@ -57,7 +59,11 @@ export class EmbeddingsEndpoint {
       departure: new Departure(exchange, () => {
         parts.meter.abandoned += 1;
       }),
+      onHead: (headers) => {
+        active.upstreamHeaders = headers;
+      },
       startedAt,
+      upstreamHeaders: [],
     };
     const { isRead, isWrite, isDisabled, onlyIfCached } = narrowed;
     if (isRead || isWrite || onlyIfCached) return this.#answer(active);
@@ -109,6 +115,7 @@ export class EmbeddingsEndpoint {
       ...(verdict === "HIT" || verdict === "STALE" ? ["age", String(Math.floor(ageMs / 1000))] : []),
       ...(controls.usage === "headers" && hits.length > 0 ? savedHeaders({ inputTokens: saved, outputTokens: 0 }) : []),
       ...requestIdHeaders(exchange, "openai"),
+      ...active.upstreamHeaders,
     ]);
     exchange.end(text);
     this.#count(active, hits, verdict);
