@@ -20,4 +20,16 @@ describe("Metrics", () => {
     }
     await answers.close();
   });
+
+  it("names nothing as a counter that is none", async () => {
+    const answers = new AnswerCache({ maxEntries: 1, maxBytes: 1024, ttlMs: 1000 });
+    const text = await new Metrics({ meter: new Meter(), answers, backends: () => ({}) }).render();
+    const isCounter = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type]) => [
+      name,
+      name.endsWith("_total") === (type === "counter"),
+    ]);
+    expect(isCounter.filter(([, is]) => !is)).toEqual([]);
+    expect(isCounter.length).toBeGreaterThan(30);
+    await answers.close();
+  });
 });

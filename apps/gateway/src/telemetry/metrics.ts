@@ -15,6 +15,9 @@ export interface MetricsSources {
   readonly worker?: string | undefined;
 }
 
+/** Gauges that are named as only counters are, and the sums of others. */
+const SUMS_OF_GAUGES = ["resources", "handles", "requests"].map((what) => `larder_nodejs_active_${what}_total`);
+
 let ofProcess: Registry | undefined;
 
 /** What is told of the process: made once for all gateways in it, since what prom-client measures the event loop and collections with is never let go of. */
@@ -22,6 +25,7 @@ function processMetrics(): Metric[] {
   if (!ofProcess) {
     ofProcess = new Registry();
     collectDefaultMetrics({ register: ofProcess, prefix: "larder_" });
+    for (const name of SUMS_OF_GAUGES) ofProcess.removeSingleMetric(name);
   }
   return ofProcess.getMetricsAsArray() as unknown as Metric[];
 }
