@@ -185,6 +185,8 @@ describe("cache controls", () => {
     expect((await ask("ttl", { "x-larder-cache-ttl": "60" })).headers.get("cache-status")).toMatch(/ttl=(59|60);/);
     const refused = await ask("ttl", { "x-larder-cache-ttl": "-5" });
     expect([refused.status, ((await refused.json()) as { error: { param: string } }).error.param]).toEqual([400, "x-larder-cache-ttl"]);
+    const alias = await ask("ttl", { "x-openrouter-cache-ttl": "1h" });
+    expect([alias.status, ((await alias.json()) as { error: { param: string } }).error.param]).toEqual([400, "x-openrouter-cache-ttl"]);
   });
 
   it("tells usage at zero, or what was saved, on a hit, when asked to", async () => {

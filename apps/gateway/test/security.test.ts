@@ -489,6 +489,16 @@ describe("S13: hostile bodies", () => {
     expect(({} as Record<string, unknown>).a).toBeUndefined();
   });
 
+  it("what the administration does not take is answered with what would do", async () => {
+    const problem = async (answer: Promise<Response>): Promise<string> =>
+      ((await (await answer).json()) as { error: { message: string } }).error.message;
+    expect(await problem(save("sandbox", { baseUrl: bed.upstream.url }))).toMatch(/id is reserved/);
+    expect(await problem(save("-a", { baseUrl: bed.upstream.url }))).toMatch(/beginning with a letter or digit/);
+    expect(await problem(save("shaped", { baseUrl: bed.upstream.url, apiKey: "two words" }))).toMatch(/apiKey must be one line of visible/);
+    for (const tenant of ["", "a b", "x".repeat(129)])
+      expect(await problem(bed.admin("POST", "/admin/keys", { tenant }))).toMatch(/tenant must be 1 to 128 letters/);
+  });
+
   it("S24: ids and tokens are values, never SQL", async () => {
     const keyed = await startBed({ auth: "keys" });
     const token = `' OR 1=1; DROP TABLE gateway_keys; --`;

@@ -19,25 +19,25 @@ export const providerInputSchema = z
       .string()
       .min(1)
       .max(4096)
-      .regex(/^[\x21-\x7e]+$/)
+      .regex(/^[\x21-\x7e]+$/, { message: "must be one line of visible ASCII characters without spaces" })
       .nullable()
       .optional(),
     baseUrl: z.string().min(1).max(2048),
     displayName: z
       .string()
       .max(200)
-      .regex(/^[^\p{Cc}]*$/u)
+      .regex(/^[^\p{Cc}]*$/u, { message: "must have no control characters" })
       .default(""),
     kind: z.enum(["openai", "anthropic"]).default("openai"),
     models: z.array(z.string().min(1).max(256)).max(10_000).default([]),
     passthrough: z.enum(["callers-key", "own-key"]).optional(),
     headers: z
       .record(
-        z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
+        z.string().regex(/^[A-Za-z0-9-]{1,64}$/, { message: "must be a header's name: 1 to 64 letters, digits and dashes" }),
         z
           .string()
           .max(1024)
-          .regex(/^[\x20-\x7e]*$/),
+          .regex(/^[\x20-\x7e]*$/, { message: "must be one line of visible ASCII characters" }),
       )
       .optional(),
   })

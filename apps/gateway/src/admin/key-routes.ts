@@ -15,11 +15,13 @@ const UUID = /^[0-9a-f-]{36}$/;
 
 const inputSchema = z
   .object({
-    tenant: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/),
+    tenant: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$/, {
+      message: "must be 1 to 128 letters, digits or . _ @ : -, beginning with a letter or digit",
+    }),
     name: z
       .string()
       .max(200)
-      .regex(/^[^\p{Cc}]*$/u)
+      .regex(/^[^\p{Cc}]*$/u, { message: "must have no control characters" })
       .default(""),
     limits: limitsSchema.default({}),
   })

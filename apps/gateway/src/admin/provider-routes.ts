@@ -46,8 +46,14 @@ export function providerRoutes(admin: AdminParts): Hono {
 }
 
 async function saveProvider(admin: AdminParts, context: Context, id: string): Promise<Response> {
-  if (!ID.test(id) || TAKEN.has(id.toLowerCase()))
-    return refuse(context, 400, "The id must be 1 to 64 letters, digits, dots, dashes or underscores.", "id");
+  if (!ID.test(id))
+    return refuse(
+      context,
+      400,
+      "The id must be 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.",
+      "id",
+    );
+  if (TAKEN.has(id.toLowerCase())) return refuse(context, 400, "The id is reserved for something else: take another.", "id");
   const read = await readJson(context, providerInputSchema);
   if ("response" in read) return read.response;
   const judged = await judgeProvider(admin, read.value, await findProvider(admin, id));

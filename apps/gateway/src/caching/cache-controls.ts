@@ -85,7 +85,7 @@ export function readControls(exchange: Exchange, defaults: CacheControls): Cache
     onlyIfCached: directives.has("only-if-cached"),
     isExplicit: wanted !== undefined && wanted !== "off",
     maxAgeMs: secondsOf(directives.get("max-age"), "cache-control: max-age", 0),
-    ttlMs: secondsOf(headers["x-larder-cache-ttl"] ?? headers["x-openrouter-cache-ttl"], "x-larder-cache-ttl", 1),
+    ttlMs: readTtl(headers, headers["x-larder-cache-ttl"] === undefined ? "x-openrouter-cache-ttl" : "x-larder-cache-ttl"),
     namespace: readNamespace(headers["x-larder-cache-namespace"]),
     tags: readTags(headers["x-larder-cache-tags"]),
     usage: readUsage(headers["x-larder-cache-usage"]) ?? defaults.usage,
@@ -119,6 +119,8 @@ function secondsOf(text: string | undefined, name: string, min: number): number 
     throw badHeader(name, `a whole number of seconds from ${min} to ${MAX_TTL_SECONDS}`);
   return seconds * 1000;
 }
+
+const readTtl = (headers: ReturnType<Exchange["headers"]>, name: string): number | undefined => secondsOf(headers[name], name, 1);
 
 function readNamespace(text: string | undefined): string {
   if (text === undefined) return "";
