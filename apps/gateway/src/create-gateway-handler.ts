@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions, type OptionNames } from "@larder/cache-core";
+import { CacheError, checkFunction, checkOptions, describeValue, type OptionNames } from "@larder/cache-core";
 import type { z } from "zod";
 import { ApiRouter } from "./api-router.ts";
 import { createSettings } from "./config/read-settings.ts";
@@ -17,7 +17,7 @@ export interface GatewayHandlerOptions {
   readonly settings?: z.input<typeof settingsSchema>;
   /** Whose entries a request uses; `undefined` refuses it with 401. @default one tenant for all: who may call is the application's affair */
   readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;
-  /** What stands before `/v1/` in the paths of the application, such as `/api/llm`. @default "" */
+  /** What stands before `/v1/` in the paths of the application, such as `/api/llm`; a slash at its end counts for nothing. @default "" */
   readonly basePath?: string;
 }
 
@@ -34,11 +34,12 @@ export interface GatewayHandler {
 /**
  * The gateway without a server: routing, cache and endpoints behind one function.
  * @throws {SettingsError} naming settings that are not usable
- * @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name, or a `tenantOf` that is no function
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION for an option of another name, a `tenantOf` that is no function, or a `basePath` that is no path
  */
 export function createGatewayHandler(options: GatewayHandlerOptions = {}): GatewayHandler {
   checkOptions(options, OPTIONS);
-  const { basePath = "", tenantOf } = options;
+  const { tenantOf } = options;
+  const basePath = readBasePath(options.basePath);
   if (tenantOf !== undefined) checkFunction("tenantOf", tenantOf);
   const settings = createSettings(options.settings);
   const upstream = new PooledUpstream({ connections: settings.upstreamConnections });
@@ -79,4 +80,12 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
 
 function refusal(status: number, type: string, message: string): Response {
   return Response.json({ error: { message, type, param: null, code: null } }, { status });
+}
+
+/** The path as URLs have it: escaped, and without the slash that stands before `v1` already. */
+function readBasePath(basePath: unknown = ""): string {
+  const isPath = typeof basePath === "string" && /^(?:|\/|\/[^/?#][^?#]*)$/.test(basePath);
+  if (isPath) return new URL(basePath, "http://localhost").pathname.replace(/\/+$/, "");
+  const expected = 'a path with a slash before it, such as "/api/llm"';
+  throw new CacheError("ERR_CACHE_INVALID_OPTION", `basePath must be ${expected}, got ${describeValue(basePath)}`);
 }

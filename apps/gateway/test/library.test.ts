@@ -181,6 +181,17 @@ describe("createGatewayHandler", () => {
     await handler.close();
   });
 
+  it("takes a base path with or without a slash at its end, escaped or not, and nothing else for one", async () => {
+    for (const basePath of ["/api/llm", "/api/llm/", "/", "", "/büro"]) {
+      const handler = createGatewayHandler({ basePath, settings: { logLevel: "silent" } });
+      const url = new URL(`${basePath.replace(/\/$/, "")}/v1/models`, "http://app");
+      expect((await handler(new Request(url))).status, basePath).toBe(200);
+      await handler.close();
+    }
+    for (const basePath of ["api/llm", "http://app/api", "//app", "/api?x", null, 5])
+      expect(() => createGatewayHandler({ basePath: basePath as string }), String(basePath)).toThrow(/basePath must be a path/);
+  });
+
   it("streams as the upstream does, and ends when it does", async () => {
     const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" } });
     const response = await handler(
