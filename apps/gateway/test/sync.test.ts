@@ -88,6 +88,17 @@ describe("provider sync in the gateway", () => {
     expect(bed.logs.join("")).toMatch(/"audit":"sync.accept"/);
   });
 
+  it("tells the catalog that its database holds from its first answer on, whatever becomes of the sources", async () => {
+    const bed = await openBed([`openrouter=${(await serveModels()).url}`]);
+    await bed.admin("POST", "/admin/sync");
+    const peer = await bed.peer({ syncSources: ["openrouter=http://127.0.0.1:1/models"] });
+    onTestFinished(() => peer.close());
+    const { models } = (await (await peer.admin("GET", "/admin/catalog/models")).json()) as { models: unknown[] };
+    expect(models).toHaveLength(120);
+    const status = (await (await peer.admin("GET", "/admin/sync")).json()) as { catalog: { refreshErrors: number } };
+    expect(status.catalog.refreshErrors, "the first look waits for the store").toBe(0);
+  });
+
   it("refuses to start with one source twice", async () => {
     await expect(startBed({ syncSources: ["openrouter=http://127.0.0.1:1/a", "openrouter=http://127.0.0.1:1/b"] })).rejects.toThrow(
       /LARDER_SYNC_SOURCES names the source openrouter twice/,

@@ -18,9 +18,9 @@ export interface SyncControl {
   /** Believes what is held back under these keys. @throws {CacheError} ERR_CACHE_INVALID_REQUEST when one holds nothing acceptable */
   accept(keys: readonly string[]): Promise<Readonly<Record<string, unknown>>>;
   /** Providers of the catalog; plain data. */
-  providers(): readonly unknown[];
+  providers(): Promise<readonly unknown[]>;
   /** Models of the catalog, with prices; plain data. */
-  catalogModels(): readonly unknown[];
+  catalogModels(): Promise<readonly unknown[]>;
 }
 
 /** What the administration works on. */

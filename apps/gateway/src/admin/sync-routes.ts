@@ -13,7 +13,7 @@ export function syncRoutes(admin: AdminParts): Hono {
     await audit(admin, context, "sync.run", { outcome: report.outcome ?? null });
     return context.json(report);
   });
-  app.get("/catalog/models", (context) => context.json({ models: admin.sync?.catalogModels() ?? [] }));
-  app.get("/catalog/providers", (context) => context.json({ providers: admin.sync?.providers() ?? [] }));
+  app.get("/catalog/models", async (context) => context.json({ models: (await admin.sync?.catalogModels()) ?? [] }));
+  app.get("/catalog/providers", async (context) => context.json({ providers: (await admin.sync?.providers()) ?? [] }));
   return app;
 }

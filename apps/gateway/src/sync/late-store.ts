@@ -10,16 +10,20 @@ export interface LateStoreOptions {
   onFailure(error: unknown): void;
 }
 
-/** A store that may not be there when the gateway starts: opened behind, again and again until it is closed. Readers fail meanwhile, which they may. */
+/**
+ * A store that may not be there when the gateway starts: opened behind, again and again until it is closed. Readers wait for the attempt under way, since
+ * one that fails is asked again only later, and fail when it does, which they may.
+ */
 export class LateStore {
   /** The store once it is open; `undefined` when this was closed before: then nothing may begin to work with it. */
   readonly opened: Promise<SnapshotStore | undefined>;
   readonly reader: SnapshotReader = {
     name: "store",
-    head: async () => this.#there().head(),
-    latest: async () => this.#there().latest(),
+    head: async () => (await this.#there()).head(),
+    latest: async () => (await this.#there()).latest(),
   };
   #store: SnapshotStore | undefined;
+  #attempt: Promise<unknown> | undefined;
   #isClosed = false;
   #wake = (): void => {};
 
@@ -34,7 +38,8 @@ export class LateStore {
     await this.#store?.close();
   }
 
-  #there(): SnapshotStore {
+  async #there(): Promise<SnapshotStore> {
+    if (!this.#store) await this.#attempt;
     if (!this.#store) throw new Error("the catalog's store is not open");
     return this.#store;
   }
@@ -42,7 +47,9 @@ export class LateStore {
   async #openUntilThere({ open, onFailure }: LateStoreOptions): Promise<SnapshotStore | undefined> {
     while (!this.#isClosed) {
       try {
-        const store = await open();
+        const opening = open();
+        this.#attempt = opening;
+        const store = await opening;
         if (!this.#isClosed) {
           this.#store = store;
           return store;

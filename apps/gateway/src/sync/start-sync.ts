@@ -5,6 +5,7 @@ import { CacheError } from "@larder/cache-core";
 import {
   acceptQuarantined,
   type Catalog,
+  type CatalogView,
   createCatalog,
   createSyncScheduler,
   createVersionPublisher,
@@ -126,6 +127,13 @@ class GatewaySync implements RunningSync {
     return there;
   }
 
+  /** What is in the catalog: before the first look at the store has ended, nothing would be told for what there is. */
+  async #lookedAt(): Promise<CatalogView> {
+    const catalog = this.#catalog;
+    if (catalog.version === 0) await Promise.race([catalog.refresh(), sleep(OPEN_PATIENCE_MS, undefined, { ref: false })]);
+    return catalog.view;
+  }
+
   #createControl(): SyncControl {
     const catalog = this.#catalog;
     return {
@@ -143,8 +151,8 @@ class GatewaySync implements RunningSync {
         await catalog.refresh();
         return { version, models: modelCount };
       },
-      providers: () => catalog.view.providers,
-      catalogModels: () => catalog.view.models,
+      providers: async () => (await this.#lookedAt()).providers,
+      catalogModels: async () => (await this.#lookedAt()).models,
     };
   }
 }
