@@ -67,6 +67,23 @@ describe("a provider that answers unusually", () => {
     expect(response.headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=links-expire$/);
   });
 
+  it("may answer with more than the memory holds: it is passed on, and not said to be stored", async () => {
+    const small = await startBed({ cacheMaxBytes: "64kb" });
+    small.upstream.behaviour = (_seen, response) => {
+      const message = { role: "assistant", content: "x".repeat(100_000) };
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ id: "c", object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }] }));
+      return true;
+    };
+    for (let round = 0; round < 2; round += 1) {
+      const response = await small.post("/v1/chat/completions", chat("more than there is room for"));
+      expect(response.headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=too-large$/);
+    }
+    const metrics = await (await fetch(`${small.url}/metrics`)).text();
+    expect(metrics).toContain('larder_answers_not_stored_total{endpoint="chat",reason="too-large"} 2\n');
+    await small.close();
+  });
+
   it("is told as a failure when it answers a stream with nothing", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(204).end();

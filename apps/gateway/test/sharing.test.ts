@@ -199,6 +199,23 @@ describe("identical requests in flight", () => {
     expect([after.headers.get("x-larder-cache"), await after.text()]).toEqual(["HIT", await fresh.text()]);
   });
 
+  it("an answer that was invalidated while it was made is not said to be stored", async () => {
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const before = bed.upstream.calls;
+    const waiting = bed.post("/v1/chat/completions", chat("dropped meanwhile"));
+    await until(() => bed.upstream.calls > before);
+    await bed.admin("POST", "/admin/cache/invalidate", { all: true });
+    held.open();
+    expect((await waiting).headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=invalidated$/);
+    bed.upstream.behaviour = undefined;
+    const again = await bed.post("/v1/chat/completions", chat("dropped meanwhile"));
+    expect(again.headers.get("cache-status")).toMatch(/^larder; fwd=miss; ttl=\d+; stored; key=/);
+  });
+
   it("shares an upstream's failure without repeating the call, and the next request tries again", async () => {
     const before = bed.upstream.calls;
     const held = gate();

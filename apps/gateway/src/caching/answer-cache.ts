@@ -87,14 +87,18 @@ export class AnswerCache {
   readonly #live = new WeakMap<AbortSignalLike, LiveStream>();
   readonly #waiting = new Map<string, Set<OnLive>>();
   readonly #watches = new Set<PurgeWatch>();
+  readonly #maxBytes: number;
+  readonly #isShared: boolean;
 
   constructor(options: AnswerCacheOptions) {
     const { maxEntries, maxBytes, ttlMs, l2, bus } = options;
     this.forms = new RenderedForms(Math.max(1, Math.floor(maxBytes * FORMS_SHARE)));
+    this.#maxBytes = Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE)));
+    this.#isShared = l2 !== undefined;
     this.#l1 = new MemoryCache({
       name: ANSWERS_NAMESPACE,
       maxEntries,
-      maxBytes: Math.max(1, Math.floor(maxBytes * (1 - FORMS_SHARE))),
+      maxBytes: this.#maxBytes,
       sizeOf: (entry, key) => entry.tags.reduce((size, tag) => size + TAG_BYTES + tag.length, entry.value.size + key.length * 2),
     });
     this.#cache = new TieredCache<StoredAnswer>({
@@ -141,6 +145,16 @@ export class AnswerCache {
   /** Whether a `getOrLoad` of this key would share a load that runs already. */
   isLoading(key: string): boolean {
     return this.#cache.loading(key) !== undefined;
+  }
+
+  /** Whether an answer can be kept at all: what is larger than the memory only where it is shared. */
+  hasRoomFor(answer: StoredAnswer): boolean {
+    return this.#isShared || answer.size <= this.#maxBytes;
+  }
+
+  /** Whether an answer that has just been made is kept: one that was invalidated while it was made is not. */
+  keeps(key: string, answer: StoredAnswer): boolean {
+    return this.#l1.has(key) || (this.#isShared && answer.size > this.#maxBytes);
   }
 
   lookup(key: string): MaybePromise<Lookup<StoredAnswer>> {

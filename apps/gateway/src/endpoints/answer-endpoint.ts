@@ -240,7 +240,9 @@ export class AnswerEndpoint {
 
   /** @returns whether the answer can be told in the form that was asked for */
   #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): boolean {
-    const isStored = active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH");
+    const isMade = active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH");
+    const isStored = isMade && this.#parts.answers.keeps(target.key, answer);
+    if (isMade && !isStored) active.refusal = "invalidated";
     if (!sendAnswer(this.#parts, answer, this.#telling(active, target, verdict, isStored))) return false;
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
     return true;

@@ -44,7 +44,7 @@ export async function loadAnswer(
     if (stored.refusal !== undefined) {
       load.context.skipStore();
       request.onRefused?.(stored.refusal);
-    }
+    } else if (!parts.answers.hasRoomFor(stored.answer)) request.onRefused?.("too-large");
     const { usage } = stored.answer.meta;
     parts.meter.called(target.provider.id, "success");
     charge(parts, request, usage, stream);
