@@ -1,5 +1,5 @@
 import type { Cache, MaybePromise, SetOptions } from "./cache.ts";
-import { checkOptions, type OptionNames } from "./check-option.ts";
+import { checkFunction, checkOptions, type OptionNames } from "./check-option.ts";
 import { type RequestSource, readRequest } from "./keys/canonical-request.ts";
 import { type KeyScope, KeyScopes } from "./keys/key-scope.ts";
 import type { Endpoint } from "./keys/request-fields.ts";
@@ -65,6 +65,8 @@ export class ExactCache<V> {
   constructor(cache: Cache<V>, options: ExactCacheOptions = {}) {
     checkOptions(options, OPTIONS);
     const { endpoint = "exact", tenant = "default", namespace = "" } = options;
+    // Else a store that is missing, or a wiring that gave the wrong thing, shows at the first request.
+    checkFunction("cache.get", (cache as Partial<Cache<V>> | null | undefined)?.get, " of a Cache such as MemoryCache");
     this.#cache = cache;
     this.#scope = new KeyScopes().of({ endpoint, tenant, namespace });
   }

@@ -167,4 +167,11 @@ describe("ExactCache (seed S3)", () => {
     expect(() => cache.get({ temperature: Number.NaN })).toThrow("ERR_CACHE_INVALID_REQUEST");
     expect(() => cache.put(Buffer.from('{"a":1,"a":2}'), "answer")).toThrow("ERR_CACHE_INVALID_REQUEST");
   });
+
+  test("refuses what is no cache when it is made, and not at the first request", () => {
+    for (const store of [undefined, null, {}, "redis://127.0.0.1"])
+      expect(() => new ExactCache(store as never)).toThrow(
+        "[ERR_CACHE_INVALID_OPTION] cache.get must be a function of a Cache such as MemoryCache",
+      );
+  });
 });
