@@ -89,6 +89,11 @@ export function checkKey(key: unknown): string {
   return key as string;
 }
 
+/** Passes a value: anything but `undefined`, which is the miss. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise */
+export function checkValue(value: unknown): void {
+  if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+}
+
 /** Passes a list of names; `undefined` is none. @throws {CacheError} ERR_CACHE_INVALID_OPTION otherwise: a string is no list of its letters */
 export function checkTags(tags: unknown): readonly string[] {
   if (tags === undefined) return [];

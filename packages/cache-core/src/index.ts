@@ -33,6 +33,7 @@ export {
   checkOptions,
   checkShare,
   checkTags,
+  checkValue,
   checkWindowMs,
   describeValue,
   type OptionNames,

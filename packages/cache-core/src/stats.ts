@@ -115,7 +115,7 @@ export function snapshotStats(counters: MutableCounters, state: StatsState = {})
     entries: undefined,
     bytes: undefined,
     latency: undefined,
+    tiers: {},
     ...state,
-    tiers: Object.freeze({ ...state.tiers }),
   });
 }

@@ -11,7 +11,16 @@ import type {
   SetOptions,
   SyncCache,
 } from "./cache.ts";
-import { checkDurationMs, checkEntries, checkFunction, checkKey, checkOptions, checkTags, SET_OPTIONS } from "./check-option.ts";
+import {
+  checkDurationMs,
+  checkEntries,
+  checkFunction,
+  checkKey,
+  checkOptions,
+  checkTags,
+  checkValue,
+  SET_OPTIONS,
+} from "./check-option.ts";
 import type { Clock } from "./clock.ts";
 import { isRefreshDue } from "./early-refresh.ts";
 import { CacheError } from "./errors.ts";
@@ -146,7 +155,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   set(key: string, value: V, options: SetOptions = {}): MaybePromise<boolean> {
     this.#checkOpen();
     checkKey(key);
-    if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    checkValue(value);
     checkOptions(options, SET_OPTIONS);
     const ttlMs = options.ttlMs === undefined ? this.#policy.ttlMs : checkDurationMs("ttlMs", options.ttlMs);
     // Copied: the entry must fall with the tags that it was given, whatever the caller does with the array afterwards.

@@ -1,5 +1,4 @@
 import {
-  CacheError,
   type CacheStats,
   type Clock,
   checkDurationMs,
@@ -8,6 +7,7 @@ import {
   checkList,
   checkOptions,
   checkTags,
+  checkValue,
   createCounters,
   type Lookup,
   type MutableCounters,
@@ -106,7 +106,7 @@ export class MemoryCache<V> implements SyncCache<V> {
   set(key: string, value: V, options?: SetOptions): boolean {
     checkKey(key);
     if (this.#map === undefined) this.#index.check?.(key);
-    if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    checkValue(value);
     const ttlMs = options === undefined ? this.#options.ttlMs : this.#timeToLive(options);
     const isStored = this.#store(key, value, ttlMs);
     this.#removals.flush();

@@ -42,7 +42,7 @@ function checkClient(client: Redis | Cluster): void {
   if (keyPrefix)
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
-      "client must have no keyPrefix: channels would not carry it; use the cache's own keyPrefix",
+      "client must have no keyPrefix: channels would not carry it; give keyPrefix beside client",
     );
   if (client.isCluster && scaleReads !== undefined && scaleReads !== "master")
     throw new CacheError(

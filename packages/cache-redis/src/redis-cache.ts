@@ -7,6 +7,7 @@ import {
   checkKey,
   checkOptions,
   checkTags,
+  checkValue,
   type FencedStore,
   type FillOptions,
   type FillOutcome,
@@ -65,12 +66,11 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   get(key: string): Promise<V | undefined> {
-    return this.#find(key, true, toFreshValue);
+    return this.#find(key, 0, toFreshValue);
   }
 
   lookup(key: string): Promise<Lookup<V>> {
-    return this.#find(key, false, (entry) => {
-      this.#countRead(entry, true);
+    return this.#find(key, -Infinity, (entry) => {
       if (!entry) return { status: "miss" };
       const { value, ageMs, freshMs } = entry;
       return { status: freshMs > 0 ? "hit" : "stale", value, tier: "redis", ageMs, remainingMs: freshMs };
@@ -78,7 +78,7 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   has(key: string): Promise<boolean> {
-    return this.#find(key, false, (entry) => entry !== undefined && entry.freshMs > 0);
+    return this.#find(key, undefined, (entry) => entry !== undefined && entry.freshMs > 0);
   }
 
   async getMany(keys: readonly string[]): Promise<Array<V | undefined>> {
@@ -89,7 +89,7 @@ export class RedisCache<V> implements FencedStore<V> {
 
   async set(key: string, value: V, options: SetOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    if (value === undefined) throw new CacheError("ERR_CACHE_INVALID_OPTION", "value must not be undefined: undefined is the miss");
+    checkValue(value);
     checkOptions(options, SET_OPTIONS);
     const fillOptions: FillOptions = {
       ttlMs: options.ttlMs === undefined ? this.#parts.settings.ttlMs : checkDurationMs("ttlMs", options.ttlMs),
@@ -159,7 +159,7 @@ export class RedisCache<V> implements FencedStore<V> {
     this.#checkOpen();
     try {
       for await (const keys of this.#parts.census.keys()) {
-        const found = await Promise.all(keys.map((key) => this.#find(key, false, asFound)));
+        const found = await Promise.all(keys.map((key) => this.#find(key, undefined, asFound)));
         for (const [index, entry] of found.entries()) if (entry && entry.freshMs > 0) yield [keys[index] as string, entry.value];
       }
     } catch (failure) {
@@ -202,7 +202,7 @@ export class RedisCache<V> implements FencedStore<V> {
       this.#parts.counters.fail("read", { kind: "timeout", word: "BUDGET" });
       return undefined;
     }
-    return budget.spend(() => this.#find(key, true, asFound, timeoutMs, this.#parts.tierReader));
+    return budget.spend(() => this.#find(key, 0, asFound, timeoutMs, this.#parts.tierReader));
   }
 
   async reserve(key: string, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
@@ -234,7 +234,7 @@ export class RedisCache<V> implements FencedStore<V> {
     const outcome = await this.#parts.reservations.awaitEnd(this.#parts.lanes.locate(reservation.key), reservation, call.signal);
     if (outcome !== undefined) return outcome;
     // What the lease's holder left tells how it ended.
-    const entry = await this.#find(reservation.key, false, asFound);
+    const entry = await this.#find(reservation.key, undefined, asFound);
     return entry !== undefined && entry.freshMs > 0 ? "stored" : "failed";
   }
 
@@ -281,10 +281,10 @@ export class RedisCache<V> implements FencedStore<V> {
     if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
   }
 
-  /** Finds an entry and answers with what `pick` makes of it. */
+  /** Finds an entry and answers with what `pick` makes of it. @param hitAboveMs time that a hit has left; `undefined` = not counted */
   #find<T>(
     key: string,
-    isCounted: boolean,
+    hitAboveMs: number | undefined,
     pick: (entry: StoreEntry<V> | undefined) => T,
     timeoutMs: number = this.#parts.settings.timeoutMs,
     reader: EntryReader<V> = this.#parts.reader,
@@ -293,7 +293,7 @@ export class RedisCache<V> implements FencedStore<V> {
     return new Promise((resolve) => {
       checkKey(key);
       const done: FoundDone<V> = (entry) => {
-        if (isCounted) this.#countRead(entry);
+        if (hitAboveMs !== undefined) this.#countRead(entry?.freshMs ?? Number.NaN, hitAboveMs);
         resolve(pick(entry));
       };
       if (this.#parts.ownWrites.covers(key)) {
@@ -305,12 +305,11 @@ export class RedisCache<V> implements FencedStore<V> {
     });
   }
 
-  /** @param takesStale whether what is past its time is given out, too */
-  #countRead(entry: StoreEntry<V> | undefined, takesStale = false): void {
+  /** @param freshMs NaN for what was not found */
+  #countRead(freshMs: number, hitAboveMs: number): void {
     const { base } = this.#parts.counters;
-    const isStale = entry && entry.freshMs <= 0;
-    if (isStale && takesStale) base.staleHits += 1;
-    base[entry && (!isStale || takesStale) ? "hits" : "misses"] += 1;
+    base[freshMs > hitAboveMs ? "hits" : "misses"] += 1;
+    if (freshMs > hitAboveMs && freshMs <= 0) base.staleHits += 1;
   }
 
   #isTooLarge(entry: Buffer): boolean {

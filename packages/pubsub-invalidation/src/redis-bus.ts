@@ -33,7 +33,7 @@ function plan(options: RedisInvalidationBusOptions): { readonly port: BusPort; r
   if (client?.options?.keyPrefix)
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
-      "client must have no keyPrefix: channels would not carry it; use the bus's own keyPrefix",
+      "client must have no keyPrefix: channels would not carry it; give keyPrefix beside client",
     );
   const target = client ?? parseRedisUrl(url as string);
   const isCluster = "addresses" in target ? target.kind === "cluster" : target.isCluster === true;
