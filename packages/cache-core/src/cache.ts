@@ -59,7 +59,7 @@ export interface Cache<V> {
   deleteMany(keys: readonly string[]): MaybePromise<number>;
   /** Drops every entry of this store, and none of its neighbours in the same backend. */
   clear(): MaybePromise<void>;
-  /** Entries held now. Cost differs: O(1) in memory, a scan of the key space in Redis. */
+  /** Live entries. Cost differs: a look at each deadline in memory, where entries have any; a scan of the key space in Redis. */
   size(): MaybePromise<number>;
   /** Counters and state since the cache was made. */
   stats(): CacheStats;

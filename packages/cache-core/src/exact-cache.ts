@@ -108,7 +108,7 @@ export class ExactCache<V> {
     return this.#cache.clear();
   }
 
-  /** Counters and size. Costs what the store's `size()` costs: O(1) in memory, a scan in Redis. */
+  /** Counters and size. Costs what the store's `size()` costs: a look at each deadline in memory, a scan in Redis. */
   stats(): MaybePromise<ExactCacheStats> {
     const total = this.#hits + this.#misses;
     const counters = { hits: this.#hits, misses: this.#misses, total, hitRate: total === 0 ? 0 : this.#hits / total };

@@ -93,8 +93,9 @@ export class EntryStore<V> {
     this.policy.removed();
   }
 
-  /** Drops what is past its time. O(entries). @returns how many */
+  /** Drops what is past its time. O(entries), where any has had a time to live. @returns how many */
   sweepAll(): number {
+    if (!this.columns.expiresAt) return 0;
     let removed = 0;
     for (let slot = 0; slot < this.columns.used; slot += 1) if (this.#sweep(slot)) removed += 1;
     return removed;

@@ -151,9 +151,12 @@ export class MemoryCache<V> implements SyncCache<V> {
     this.#removals.flush();
   }
 
-  /** Entries held now, those included whose time is over and that no read or sweep has met yet. O(1). */
+  /**
+   * Live entries: what is past its time is dropped first. O(1) while none has had a time to live, else O(entries); `stats().entries` is what is held,
+   * swept or not, and always O(1).
+   */
   size(): number {
-    this.#checkOpen();
+    this.removeExpired();
     return this.#entries.size;
   }
 

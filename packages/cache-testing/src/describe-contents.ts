@@ -197,7 +197,7 @@ function describeBadNames({ describe, expect, when, withCache }: CacheSuite): vo
 }
 
 /** What is dropped is gone, and nothing else. */
-function describeRemoval({ describe, it, expect, when, withCache }: CacheSuite): void {
+function describeRemoval({ describe, it, expect, when, withCache, options, unit }: CacheSuite): void {
   describe("delete, has and clear", () => {
     it("tells whether a deleted entry was there", () =>
       withCache(async (cache) => {
@@ -230,6 +230,15 @@ function describeRemoval({ describe, it, expect, when, withCache }: CacheSuite):
         expect(await cache.size()).toBe(1);
         await cache.clear();
         expect(await cache.size()).toBe(0);
+      }),
+    );
+    when("size", "counts nothing whose time is over", () =>
+      withCache(async (cache) => {
+        await cache.set("short", 1, { ttlMs: 100 * unit });
+        await cache.set("long", 2);
+        expect(await cache.size()).toBe(2);
+        await options.advance(150 * unit);
+        expect(await cache.size()).toBe(1);
       }),
     );
   });
