@@ -361,4 +361,35 @@ describe("/v1/messages", () => {
     expect(live.final).toMatchObject({ ...whole });
     expect(whole).toMatchObject({ ...beside, model: "m-other" });
   });
+
+  it.each([false, true])("tools get the numbers that the model wrote, past 2^53 as well (stream first: %s)", async (isStream) => {
+    const input = '{"user":1234567890123456789,"of":[-9007199254740993]}';
+    const usage = '"usage":{"input_tokens":1,"output_tokens":2}';
+    const message = (content: string, reason: string): string =>
+      `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[${content}],"stop_reason":${reason},"stop_sequence":null,${usage}}`;
+    const block = (told: string): string => `{"type":"tool_use","id":"tu_1","name":"f","input":${told}}`;
+    const event = (type: string, fields: string): string => `event: ${type}\ndata: {"type":"${type}",${fields}}\n\n`;
+    const events = [
+      event("message_start", `"message":${message("", "null")}`),
+      event("content_block_start", `"index":0,"content_block":${block("{}")}`),
+      event("content_block_delta", `"index":0,"delta":{"type":"input_json_delta","partial_json":${JSON.stringify(input)}}`),
+      event("content_block_stop", '"index":0'),
+      event("message_delta", `"delta":{"stop_reason":"tool_use","stop_sequence":null},${usage}`),
+      'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    ];
+    bed.upstream.behaviour = ({ body }, response) => {
+      response.writeHead(200, { "content-type": body.stream ? "text/event-stream" : "application/json" });
+      response.end(body.stream ? events.join("") : message(block(input), '"tool_use"'));
+      return true;
+    };
+    const ask = async (stream: boolean, headers = {}): Promise<string> =>
+      (await bed.post("/v1/messages", { model: `long-${isStream}`, max_tokens: 9, messages: [], stream }, headers)).text();
+    await ask(isStream);
+    bed.upstream.behaviour = undefined;
+    const pieces = [...(await ask(true)).matchAll(/"partial_json":("(?:[^"\\]|\\.)*")/g)].map(
+      ([, piece = '""']) => JSON.parse(piece) as string,
+    );
+    expect(pieces.join("")).toBe(input);
+    for (const headers of [{}, { "x-larder-cache-usage": "zero" }]) expect(await ask(false, headers)).toContain(`"input":${input}`);
+  });
 });

@@ -1,6 +1,7 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { type AnswerFamily, countOf, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject, setField } from "./json.ts";
+import { markLongNumbers, restoreLongNumbers } from "./long-numbers.ts";
 import { cutText } from "./pieces.ts";
 
 /** Anthropic's `/v1/messages`: `message` objects and their content-block events. */
@@ -30,7 +31,7 @@ class MessagesAssembler implements StreamAssembler {
 
   push(event: SseEvent): void {
     if (event.data === undefined) return;
-    const parsed = parseObject(event.data);
+    const parsed = parseObject(markLongNumbers(event.data));
     if (!parsed || parsed.type === "error") {
       this.#hasFailed = true;
       return;
@@ -70,7 +71,7 @@ class MessagesAssembler implements StreamAssembler {
     const block = this.#blocks.get(index);
     const input = this.#inputs.get(index);
     if (!block || input === undefined || input === "") return;
-    const parsed = parseObject(input);
+    const parsed = parseObject(markLongNumbers(input));
     if (parsed) block.input = parsed;
     else this.#hasFailed = true;
   }
@@ -142,7 +143,7 @@ function toDeltas(block: JsonObject): { begin: JsonObject; deltas: JsonObject[] 
   }
   if (isObject(block.input)) {
     // An input without fields is told as an empty text.
-    const pieces = Object.keys(block.input).length === 0 ? [""] : cutText(JSON.stringify(block.input));
+    const pieces = Object.keys(block.input).length === 0 ? [""] : cutText(restoreLongNumbers(JSON.stringify(block.input)));
     const deltas = pieces.map((piece) => ({ type: "input_json_delta", partial_json: piece }));
     return { begin: { ...block, input: {} }, deltas };
   }

@@ -1,6 +1,7 @@
 import type { AnswerFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import { relabel } from "../answers/labels.ts";
+import { markLongNumbers, restoreLongNumbers } from "../answers/long-numbers.ts";
 import { hasPartials, takePartials } from "../answers/partial-images.ts";
 import type { StoredAnswer } from "./stored-answer.ts";
 
@@ -65,12 +66,12 @@ export class RenderedForms {
 }
 
 function renderForm(answer: StoredAnswer, family: AnswerFamily, form: Form): Buffer | undefined {
-  const stored = parseObject(answer.body.toString("utf8")) ?? {};
+  const stored = parseObject(markLongNumbers(answer.body.toString("utf8"))) ?? {};
   const parsed = form.labelledBy ? relabel(stored, form.labelledBy) : stored;
   try {
     const told = form.isZeroUsage ? family.withZeroUsage(parsed) : parsed;
-    if (form.isStream) return Buffer.from(family.replay(told, { includeUsage: form.includeUsage }));
-    return Buffer.from(JSON.stringify(takePartials(told).whole));
+    const text = form.isStream ? family.replay(told, { includeUsage: form.includeUsage }) : JSON.stringify(takePartials(told).whole);
+    return Buffer.from(restoreLongNumbers(text));
   } catch (error) {
     // Of the stack or of a string's length: what `JSON.parse` reads, `JSON.stringify` need not be able to write.
     if (error instanceof RangeError) return undefined;

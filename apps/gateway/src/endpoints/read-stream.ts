@@ -1,5 +1,6 @@
 import type { AnswerFamily } from "../answers/family.ts";
 import type { JsonObject } from "../answers/json.ts";
+import { restoreLongNumbers } from "../answers/long-numbers.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import { mayTellError, scrubError } from "../security/scrub-error.ts";
@@ -121,7 +122,7 @@ export class StreamReading {
     for (const event of readSseEvents(join(this.#kept).toString("utf8"))) assembler.push(event);
     const answer = assembler.finish();
     if (!answer) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
-    return { answer, body: Buffer.from(JSON.stringify(answer)) };
+    return { answer, body: Buffer.from(restoreLongNumbers(JSON.stringify(answer))) };
   }
 }
 
