@@ -37,6 +37,20 @@ describe("embeddings", () => {
     expect(bed.upstream.calls).toBe(before);
   });
 
+  it("names the model as the provider does, from the cache as well", async () => {
+    bed.upstream.behaviour = ({ body }, response) => {
+      const data = (body.input as string[]).map((_, index) => ({ object: "embedding", index, embedding: [1, 2] }));
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ object: "list", data, model: "fixture-embedding-v2", usage: { prompt_tokens: 1, total_tokens: 1 } }));
+      return true;
+    };
+    const modelOf = async (input: string[]): Promise<unknown> => ((await (await ask(input)).json()) as { model: string }).model;
+    const told = [await modelOf(["versioned"]), await modelOf(["versioned"]), await modelOf(["versioned", "another"])];
+    bed.upstream.behaviour = undefined;
+    expect(told).toEqual(["fixture-embedding-v2", "fixture-embedding-v2", "fixture-embedding-v2"]);
+    expect(await modelOf(["unversioned"])).toBe("fixture-embedding");
+  });
+
   it("keeps other dimensions apart", async () => {
     await ask("sized");
     expect((await ask("sized", { dimensions: 2 })).headers.get("x-larder-cache")).toBe("MISS");

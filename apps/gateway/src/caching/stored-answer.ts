@@ -9,6 +9,8 @@ export interface AnswerMeta {
   readonly model: string;
   /** The model as the provider calls it: an alias or a route may have led there. Absent in entries of before it was kept. */
   readonly upstreamModel?: string;
+  /** The model that an embedding's answer named, where that is another: other answers have it in their body. */
+  readonly toldModel?: string | undefined;
   /** Which provider answered. */
   readonly provider: string;
   /** Epoch milliseconds when it was made. */
@@ -76,10 +78,11 @@ const PROVIDER = /^[\x21-\x7e]{1,512}$/;
 const FORMATS: ReadonlySet<unknown> = new Set(["json", "f32", "f64"]);
 
 /** Whether what was read describes an answer: it may have been written by another version, or by whoever can write to the second tier. */
-function isMeta({ owner, model, upstreamModel, provider, createdAt, ttlMs, upstreamMs, usage, format }: JsonObject): boolean {
+function isMeta({ owner, model, upstreamModel, toldModel, provider, createdAt, ttlMs, upstreamMs, usage, format }: JsonObject): boolean {
   if (typeof owner !== "string" || owner === "" || typeof model !== "string" || !FORMATS.has(format)) return false;
   if (typeof provider !== "string" || !PROVIDER.test(provider)) return false;
   if (upstreamModel !== undefined && typeof upstreamModel !== "string") return false;
+  if (toldModel !== undefined && typeof toldModel !== "string") return false;
   if (!isCount(createdAt) || !isCount(ttlMs) || !isCount(upstreamMs)) return false;
   return usage === undefined || (isObject(usage) && isUsage(usage));
 }

@@ -19,6 +19,9 @@ import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 /** Where embeddings are asked for. */
 export const EMBEDDINGS_PATH = "/v1/embeddings";
 
+/** Characters of a model's name at most: it is kept with every item. */
+const MAX_MODEL_LENGTH = 256;
+
 /** A request for embeddings while it is being answered. */
 export interface EmbeddingsRequest {
   readonly exchange: Exchange;
@@ -97,6 +100,7 @@ function toAnswers(
       owner: identity.tenant,
       model: plan.model,
       upstreamModel: target.model,
+      toldModel: readModel(parsed, target),
       provider: target.provider.id,
       createdAt: Date.now(),
       ttlMs,
@@ -106,4 +110,9 @@ function toAnswers(
     };
     return new StoredAnswer(meta, vector.bytes);
   });
+}
+
+/** Some name a version of what they were asked for; whatever else stands there is no name. */
+function readModel({ model }: JsonObject, target: PlannedTarget): string | undefined {
+  return typeof model === "string" && model !== target.model && model.length <= MAX_MODEL_LENGTH ? model : undefined;
 }

@@ -103,7 +103,8 @@ export class EmbeddingsEndpoint {
       const vector = { format: answer.meta.format === "f64" ? ("f64" as const) : ("f32" as const), bytes: answer.body };
       return { object: "embedding", index, embedding: writeVector(vector, plan.encodingFormat) };
     });
-    const text = JSON.stringify({ object: "list", data, model: target.model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
+    const model = items[0]?.answer.meta.toldModel ?? target.model;
+    const text = JSON.stringify({ object: "list", data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
     const ageMs = Math.max(0, ...hits.map(({ answer }) => answer.ageMs));
     const ttlMs = Math.min(...items.map(({ answer }) => answer.meta.ttlMs - answer.ageMs));
     const detail = hits.length > 0 && this.#parts.answers.isDegraded ? "degraded" : undefined;
