@@ -60,9 +60,22 @@ describe("invalidation messages", () => {
     ["an unknown kind", '1 epoch 1 ["o","everything","k"]'],
     ["no subject", '1 epoch 1 ["o","key"]'],
     ["an object with __proto__", '1 epoch 1 {"__proto__":["o","key","k"]}'],
+    ["an origin that is no text", '1 epoch 1 [5,"key","k"]'],
+    ["a subject that is no text", '1 epoch 1 ["o","key",["k"]]'],
     ["nothing", ""],
     ["too much", `1 epoch 1 ["o","key","${"k".repeat(1_100_000)}"]`],
   ])("are refused with %s", (_, text) => {
     expect(decodeMessage(text)).toBe(undefined);
+  });
+
+  it("are refused by their length alone before anything is parsed, as bodies of the log are", () => {
+    const long = " ".repeat(1_100_000);
+    expect(decodeBody(`["o","key","k"]${long}`)).toBe(undefined);
+    expect(decodeMessage(`1 epoch 1 ["o","key","k"]${long}`)).toBe(undefined);
+    expect(decodeMessage(`1 ${"e".repeat(1_100_000)} 1 ["o","key","k"]`)).toBe(undefined);
+  });
+
+  it("take what stands in the place of a signature and is no text for none", () => {
+    expect(decodeBody('["o","key","k",{"length":5}]')).toEqual({ origin: "o", target: { kind: "key", key: "k" }, signature: undefined });
   });
 });

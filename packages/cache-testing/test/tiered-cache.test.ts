@@ -132,6 +132,22 @@ describe("getOrSet", () => {
     expect(await cache.getOrSet("k", () => "value")).toBe("value");
   });
 
+  it("does not hold back the error of a load that an invalidation has overtaken", async () => {
+    const { cache } = setUp({ errorTtlMs: 100 });
+    const { loader, calls } = manualLoader();
+    const overtaken = cache.getOrSet("k", loader);
+    await cache.invalidate("k");
+    calls[0]?.reject(new Error("down"));
+    await expect(overtaken).rejects.toThrow("down");
+    expect(await cache.getOrSet("k", () => "value")).toBe("value");
+  });
+
+  it("gives an error that is held back also to who would take a stale value, where there is none", async () => {
+    const { cache } = setUp({ errorTtlMs: 100, staleIfErrorMs: 1_000 });
+    await expect(cache.getOrSet("k", () => Promise.reject(new Error("down")))).rejects.toThrow("down");
+    await expect(cache.getOrSet("k", () => "value")).rejects.toThrow("down");
+  });
+
   it("holds a thousand errors back and no more, the latest", async () => {
     const { cache } = setUp({ errorTtlMs: 100 });
     const keys = Array.from({ length: 1_001 }, (_, index) => `k${index}`);
@@ -376,6 +392,35 @@ describe("stale policies", () => {
     expect(await cache.getOrSet("k", failing, stale)).toBe("old");
     clock.advance(1_000);
     await expect(cache.getOrSet("k", failing, stale)).rejects.toThrow("down");
+  });
+
+  it("gives the error when the stale-if-error window is over by the time at which the load fails", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    await cache.getOrSet("k", () => "old", { ttlMs: 100, staleIfErrorMs: 1_000 });
+    clock.advance(200);
+    // Longer than the value was stored for, which is what counts.
+    const patient = cache.getOrSet("k", loader, { staleIfErrorMs: 60_000 });
+    expect(calls[0]?.stale).toBe("old");
+    clock.advance(900);
+    calls[0]?.reject(new Error("down"));
+    await expect(patient).rejects.toThrow("down");
+  });
+
+  it("goes on with a load behind a stale value though who joins it meanwhile leaves", async () => {
+    const { cache, clock } = setUp();
+    const { loader, calls } = manualLoader();
+    await cache.getOrSet("k", () => "old", { ttlMs: 100, staleWhileRevalidateMs: 500 });
+    clock.advance(200);
+    expect(cache.getOrSet("k", loader, { staleWhileRevalidateMs: 500 })).toBe("old");
+    const leaving = cache.getOrSet("k", loader, { timeoutMs: 10 });
+    clock.advance(10);
+    await expect(leaving).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+    expect(calls[0]?.signal.aborted).toBe(false);
+    calls[0]?.resolve("new");
+    await settle();
+    expect(cache.get("k")).toBe("new");
+    expect(calls).toHaveLength(1);
   });
 
   it("serves the old value also while the load's error is held back", async () => {
@@ -634,6 +679,46 @@ describe("proof and staleness", () => {
     expect(cache.isDegraded).toBe(false);
   });
 
+  it("is not degraded any more by a proof of what stood long ago", async () => {
+    const { cache, clock, bus } = setUpProof();
+    bus.listener.onProof(clock.now());
+    clock.advance(10_000);
+    bus.listener.onProof(clock.now() - 5_000);
+    clock.advance(1);
+    expect(cache.stats()).toMatchObject({ isDegraded: true, degradedMs: 9_001 });
+    bus.listener.onProof(clock.now() - 999);
+    expect(cache.isDegraded).toBe(false);
+  });
+
+  it("counts how long it was degraded: from its start to the first proof, and in each outage from a second after the last one", async () => {
+    const { cache, clock, bus } = setUpProof();
+    clock.advance(300);
+    expect(cache.stats().degradedMs).toBe(300);
+    bus.listener.onProof(clock.now());
+    clock.advance(900);
+    expect(cache.stats().degradedMs).toBe(300);
+    clock.advance(2_100);
+    bus.listener.onProof(clock.now());
+    expect(cache.stats()).toMatchObject({ degradedMs: 2_300, isDegraded: false });
+    clock.advance(1_500);
+    expect(cache.stats()).toMatchObject({ degradedMs: 2_800, isDegraded: true });
+  });
+
+  it("takes a proof that reached beyond now back to now, and never prolongs one", async () => {
+    const { cache, clock, bus } = setUpProof();
+    bus.listener.onProof(Number.POSITIVE_INFINITY);
+    await cache.getOrSet("k", () => "value");
+    clock.advance(5_000);
+    bus.listener.onProofLost?.();
+    clock.advance(900);
+    bus.listener.onProofLost?.();
+    clock.advance(100);
+    expect(cache.get("k")).toBe("value");
+    clock.advance(1);
+    expect(cache.get("k")).toBe(undefined);
+    expect(cache.isDegraded).toBe(true);
+  });
+
   it.each([
     ["when the load fails", { staleIfErrorMs: 60_000 }],
     ["when the soft timeout is over", { staleWhileRevalidateMs: 1, staleIfErrorMs: 60_000, softTimeoutMs: 1_500 }],
@@ -709,6 +794,40 @@ describe("invalidations that the backend does not take", () => {
     expect(bus.sent[0]).toEqual({ kind: "all" });
   });
 
+  it("tells all kinds of them apart, and sends each again", async () => {
+    const bus = new ScriptedBus();
+    const { cache, clock } = setUp({ bus });
+    const targets: InvalidationTarget[] = [
+      { kind: "key", key: "a" },
+      { kind: "key", key: "b" },
+      { kind: "tag", tag: "a" },
+      { kind: "tag", tag: "b" },
+      { kind: "pattern", pattern: "a" },
+      { kind: "pattern", pattern: "b" },
+      { kind: "all" },
+    ];
+    bus.isBroken = true;
+    for (const name of ["a", "b"]) {
+      await Promise.all([cache.invalidate(name), cache.invalidateTag(name), cache.invalidateMatching(name)]);
+    }
+    expect(await cache.invalidateAll()).toEqual({ propagated: false, pending: targets.length });
+    bus.isBroken = false;
+    await clock.advanceAsync(10_000);
+    expect(bus.sent).toHaveLength(targets.length);
+    expect(bus.sent).toEqual(expect.arrayContaining(targets));
+  });
+
+  it("need not be sent again when a later one of the same name was acknowledged", async () => {
+    const bus = new ScriptedBus();
+    const { cache, clock } = setUp({ bus });
+    bus.isBroken = true;
+    expect(await cache.invalidate("k")).toEqual({ propagated: false, pending: 1 });
+    bus.isBroken = false;
+    expect(await cache.invalidate("k")).toEqual({ propagated: true, pending: 0 });
+    await clock.advanceAsync(10_000);
+    expect(bus.sent).toHaveLength(1);
+  });
+
   it("sends what waits as soon as the bus proves itself again", async () => {
     const bus = new ScriptedBus();
     const { cache, clock } = setUp({ bus });
@@ -751,15 +870,12 @@ describe("close", () => {
     const { cache, clock } = setUp({ bus });
     bus.isBroken = true;
     await cache.invalidate("k");
-    let tries = 0;
-    bus.answer = async () => {
-      tries += 1;
-    };
+    const tries: string[] = [];
+    bus.answer = async () => void tries.push("once");
     await cache.close();
-    expect(tries).toBe(1);
     expect(clock.pendingTimers).toBe(0);
     await clock.advanceAsync(60_000);
-    expect(tries).toBe(1);
+    expect(tries).toEqual(["once"]);
   });
 
   it("serves nothing from its call on, though the bus proves itself while it closes", async () => {
@@ -768,7 +884,10 @@ describe("close", () => {
     bus.listener.onProof(clock.now());
     await cache.getOrSet("k", () => "value");
     const closed = cache.close();
+    expect(() => cache.get("k")).toThrow("ERR_CACHE_CLOSED");
     bus.listener.onProof(clock.now() + 1);
+    expect(() => cache.get("k")).toThrow("ERR_CACHE_CLOSED");
+    bus.listener.onProofLost?.();
     expect(() => cache.get("k")).toThrow("ERR_CACHE_CLOSED");
     expect(() => cache.getOrSet("k", () => "value")).toThrow("ERR_CACHE_CLOSED");
     await closed;
