@@ -295,7 +295,7 @@ export class LoadRunner<V> {
   #timeToLive(value: V, loaderTtlMs: number | undefined, policy: LoadPolicy): number {
     const negativeTtlMs = value === null && policy.negativeTtlMs > 0 ? policy.negativeTtlMs : undefined;
     const ttlMs = loaderTtlMs ?? negativeTtlMs ?? policy.ttlMs;
-    return ttlMs === Infinity || policy.jitter === 0 ? ttlMs : ttlMs * (1 - policy.jitter * this.#options.random.next());
+    return policy.jitter === 0 ? ttlMs : ttlMs * (1 - policy.jitter * this.#options.random.next());
   }
 
   #tell(flight: Flight<V>, startedAt: number, outcome: "stored" | "not-stored" | "rejected" | "failed"): void {
