@@ -618,6 +618,8 @@ class ScriptedBus implements InvalidationBus {
   listener!: InvalidationListener;
   isBroken = false;
   answer: (() => Promise<void>) | undefined;
+  proven: Promise<void> = Promise.resolve();
+  left = 0;
 
   join(_: string, listener: InvalidationListener): InvalidationChannel {
     this.listener = listener;
@@ -625,8 +627,10 @@ class ScriptedBus implements InvalidationBus {
       lastProofAt: Number.NEGATIVE_INFINITY,
       version: () => undefined,
       encodeBody: () => "",
-      ready: async () => {},
-      leave: () => {},
+      ready: () => this.proven,
+      leave: () => {
+        this.left += 1;
+      },
       invalidate: async (target) => {
         await this.answer?.();
         if (this.isBroken) throw new Error("unreachable");
@@ -638,6 +642,32 @@ class ScriptedBus implements InvalidationBus {
 
   close(): void {}
 }
+
+describe("a cache on a bus alone", () => {
+  it("is ready when the bus has proven itself", async () => {
+    const bus = new ScriptedBus();
+    const proven = defer<void>();
+    bus.proven = proven.promise;
+    const { cache } = setUp({ bus });
+    let isReady = false;
+    const ready = cache.ready().then(() => {
+      isReady = true;
+    });
+    await settle();
+    expect(isReady).toBe(false);
+    proven.resolve();
+    await ready;
+  });
+
+  it("answers a set by whether it has the value and the others were told", async () => {
+    const bus = new ScriptedBus();
+    const { cache } = setUp({ bus });
+    expect(await cache.set("k", "value")).toBe(true);
+    bus.isBroken = true;
+    expect(await cache.set("k", "newer")).toBe(false);
+    expect(cache.stats()).toMatchObject({ sets: 2, errors: 1 });
+  });
+});
 
 describe("proof and staleness", () => {
   const setUpProof = (maxStalenessMs = 1_000) => {
@@ -876,6 +906,21 @@ describe("close", () => {
     expect(clock.pendingTimers).toBe(0);
     await clock.advanceAsync(60_000);
     expect(tries).toEqual(["once"]);
+  });
+
+  it("leaves the bus, once, when what was on its way has been told", async () => {
+    const bus = new ScriptedBus();
+    const { cache } = setUp({ bus });
+    const acknowledged = defer<void>();
+    bus.answer = () => acknowledged.promise;
+    const invalidated = cache.invalidate("k");
+    const closed = cache.close();
+    await settle();
+    expect(bus.left).toBe(0);
+    acknowledged.resolve();
+    await Promise.all([closed, cache.close()]);
+    expect(bus.left).toBe(1);
+    expect(await invalidated).toEqual({ propagated: true, pending: 0 });
   });
 
   it("serves nothing from its call on, though the bus proves itself while it closes", async () => {

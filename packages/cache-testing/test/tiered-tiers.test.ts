@@ -97,6 +97,37 @@ describe("a second tier that is away below a bus within the process", () => {
   });
 });
 
+describe("what the second tier has past its time", () => {
+  it("is the answer of who asked for that alone, at whatever moment another one comes", async () => {
+    for (let turns = 0; turns < 40; turns += 1) {
+      const { a, b, clock } = setUp();
+      await a.getOrSet("key", () => "old", { staleWhileRevalidateMs: 5_000 });
+      await settle();
+      clock.advance(1_500);
+      const patient = b.getOrSet("key", () => "new", { staleWhileRevalidateMs: 5_000 });
+      for (let turn = 0; turn < turns; turn += 1) await null;
+      const impatient = b.getOrSet("key", () => "new");
+      expect(await impatient).toBe("new");
+      expect(["old", "new"]).toContain(await patient);
+      await b.close();
+    }
+  });
+
+  it("is asked for before a load behind a stale value: another process may have loaded it meanwhile", async () => {
+    const { a, b, clock } = setUp({ staleWhileRevalidateMs: 5_000 });
+    await a.getOrSet("key", () => "old");
+    await settle();
+    expect(await b.getOrSet("key", () => "not loaded")).toBe("old");
+    clock.advance(1_500);
+    expect(a.getOrSet("key", () => "new")).toBe("old");
+    await settle();
+    expect(b.getOrSet("key", () => "not loaded")).toBe("old");
+    await settle();
+    expect(b.get("key")).toBe("new");
+    expect(b.stats().loads).toBe(0);
+  });
+});
+
 describe("a constructor that refuses", () => {
   it.each([
     ["maxPendingInvalidations", 0],
@@ -288,6 +319,28 @@ describe("arguments of another kind", () => {
       });
     }
     expect(loads).toBe(0);
+  });
+});
+
+describe("closing a cache", () => {
+  it("waits for the fills that are on their way to the second tier", async () => {
+    const legs: Array<() => void> = [];
+    let isHeld = false;
+    const { a, b } = setUp({}, { travel: () => (isHeld ? new Promise((resolve) => legs.push(resolve)) : Promise.resolve()) });
+    await a.getOrSet("key", () => {
+      isHeld = true;
+      return "value";
+    });
+    let isClosed = false;
+    const closed = a.close().then(() => {
+      isClosed = true;
+    });
+    await settle();
+    expect(isClosed).toBe(false);
+    isHeld = false;
+    for (const leg of legs) leg();
+    await closed;
+    expect(await b.get("key")).toBe("value");
   });
 });
 

@@ -229,6 +229,33 @@ describe("a lane drops everything, before it proves anything", () => {
     await expectReset(rig, "log-lost");
   });
 
+  it("when an entry of the log is none", async () => {
+    const rig = await started();
+    rig.invalidate("k");
+    rig.messages.length = 0;
+    const { server } = rig;
+    const page = server.page.bind(server);
+    server.page = (from, count) => {
+      const [epoch, seq] = page(from, count);
+      return [epoch, seq, ["not an entry"]] as unknown as ReturnType<typeof page>;
+    };
+    await expectReset(rig, "log-lost");
+  });
+
+  it("once, though a page of the log that it asked for before comes after the new beginning", async () => {
+    const rig = await started();
+    rig.clock.advance(100);
+    rig.invalidate("missed");
+    rig.deliver(true);
+    rig.invalidate("heard");
+    rig.deliver();
+    rig.forget();
+    rig.lane.onOverflow();
+    expect(rig.calls.map(({ script }) => script)).toEqual(["replay", "check"]);
+    rig.calls.reverse();
+    await expectReset(rig, "overflow");
+  });
+
   it("when messages were thrown away unread", async () => {
     const rig = await started();
     rig.clock.advance(100);
