@@ -64,13 +64,34 @@ describe("dump and restore", () => {
   });
 
   it("leave damaged entries out and refuse what is no dump", () => {
-    const cache = new MemoryCache<number>();
-    const damaged = { format: 1, dumpedAt: 0, entries: [{ key: "good", value: 1, ageMs: 0, uses: 0 }, { key: 7 }, null] };
-    expect(cache.restore(damaged as unknown as CacheDump<number>)).toBe(1);
+    const cache = new MemoryCache<number>({ clock: new ManualClock(5, 160) });
+    const good = { key: "good", value: 1, remainingMs: 5_000, ageMs: 0, uses: 0 };
+    const damaged: unknown[] = [
+      { ...good, key: 7 },
+      { ...good, key: "of no value", value: undefined },
+      { ...good, key: "for ever", remainingMs: "5000" },
+      { ...good, key: "of no age", ageMs: "0" },
+      { ...good, key: "from before the clock", ageMs: 101 },
+      { key: "bare" },
+      null,
+      "text",
+    ];
+    const dump = { format: 1, dumpedAt: 100, entries: [...damaged, good] };
+    expect(cache.restore(dump as unknown as CacheDump<number>)).toBe(1);
+    expect([...cache.keys()]).toEqual(["good"]);
     expect(cache.get("good")).toBe(1);
     const unaged = { format: 1, dumpedAt: 0, entries: [{ key: "from the future", value: 2, ageMs: -1e300, uses: 0 }] };
     expect(cache.restore(unaged as unknown as CacheDump<number>)).toBe(0);
-    for (const bad of [null, {}, { format: 2, dumpedAt: 0, entries: [] }, "text"]) {
+    const whole = { format: 1, dumpedAt: 0, entries: [] };
+    for (const bad of [
+      null,
+      undefined,
+      {},
+      { ...whole, format: 2 },
+      { ...whole, dumpedAt: Number.NaN },
+      { ...whole, entries: {} },
+      "text",
+    ]) {
       expect(() => cache.restore(bad as unknown as CacheDump<number>)).toThrow(/ERR_CACHE_CODEC/);
     }
   });
