@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { uniquePrefix } from "@larder/cache-testing";
-import { afterEach, describe, expect, it } from "vitest";
+import { Redis } from "ioredis";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { keyIdOf, Sealer } from "../src/security/sealer.ts";
 import { GatewayStore, type StoredProvider } from "../src/storage/gateway-store.ts";
 import { type Bed, chat, startBed, until } from "./support/start.ts";
@@ -127,5 +128,46 @@ describe("a fleet on one Redis that rotates", () => {
       for (let look = 0; look < 200 && told === "HIT"; look += 1) told = await verdict(to, text, { "cache-control": "only-if-cached" });
       expect(told).toBe("MISS");
     }
+  });
+
+  it("obeys no publication on that Redis that is not signed with its key", async () => {
+    const redis = { redisUrl: process.env.REDIS_URL as string, redisPrefix: uniquePrefix() };
+    const one = keep(await startBed({ ...redis, masterKey: newKey() }));
+    const two = keep(await one.peer());
+    const listener = new Redis(redis.redisUrl);
+    const client = new Redis(redis.redisUrl);
+    onTestFinished(() => {
+      for (const opened of [listener, client]) opened.disconnect();
+    });
+    const verdict = async (text: string): Promise<string | null> => {
+      const headers = { "cache-control": "only-if-cached" };
+      return (await one.post("/v1/chat/completions", chat(text), headers)).headers.get("x-larder-cache");
+    };
+    const keyOf = async (text: string): Promise<string> => {
+      // Nothing is kept before the first proof that no invalidation is missed.
+      while ((await verdict(text)) !== "HIT") await (await one.post("/v1/chat/completions", chat(text))).text();
+      return ((await (await one.admin("POST", "/admin/cache/explain", chat(text))).json()) as { key: string }).key;
+    };
+    const dropThere = (key: string): Promise<Response> => two.admin("POST", "/admin/cache/invalidate", { key });
+    const untilDropped = async (text: string): Promise<void> => {
+      for (let look = 0; look < 500 && (await verdict(text)) === "HIT"; look += 1);
+      expect(await verdict(text)).toBe("MISS");
+    };
+    const [dropped, kept, last] = [await keyOf("dropped"), await keyOf("kept"), await keyOf("last")];
+    await listener.psubscribe(`${redis.redisPrefix}*`);
+    const published = new Promise<readonly [string, string]>((resolve) => {
+      listener.on("pmessage", (_pattern: string, to: string, message: string) => {
+        if (message.includes(dropped)) resolve([to, message]);
+      });
+    });
+    await dropThere(dropped);
+    await untilDropped("dropped");
+    const [channel, message] = await published;
+    expect(await client.publish(channel, message.replaceAll(dropped, kept))).toBeGreaterThan(1);
+    // They come in order: whoever has obeyed the last one has heard those before it.
+    await dropThere(last);
+    await untilDropped("last");
+    const metrics = await (await fetch(`${one.url}/metrics`)).text();
+    expect(/^larder_cache_remote_invalidations_total (\d+)$/m.exec(metrics)?.[1]).toBe("2");
   });
 });

@@ -20,6 +20,7 @@ async function serveModels(): Promise<{ url: string; asked: number; answer(count
       const data = Array.from({ length: count }, (_, index) => ({
         id: `acme/m-${index}`,
         pricing: { prompt: index === 0 ? price : "0.000001", completion: "0.000002" },
+        ...(index === 7 ? { created: 1_700_000_000, context_length: 8192, top_provider: { max_completion_tokens: 4096 } } : {}),
       }));
       body = JSON.stringify({ data });
     },
@@ -97,6 +98,34 @@ describe("provider sync in the gateway", () => {
     expect(models).toHaveLength(120);
     const status = (await (await peer.admin("GET", "/admin/sync")).json()) as { catalog: { refreshErrors: number } };
     expect(status.catalog.refreshErrors, "the first look waits for the store").toBe(0);
+  });
+
+  it("lists the catalog beside the upstream's own models, and tells by its prices what hits have saved: whole answers and items", async () => {
+    const models = await serveModels();
+    const bed = await openBed([`openrouter=${models.url}`]);
+    await bed.admin("POST", "/admin/sync");
+    const { data } = (await (await fetch(`${bed.url}/v1/models`)).json()) as { data: Array<{ id: string }> };
+    const ids = data.map((model) => model.id);
+    expect([ids.length, new Set(ids).size, ids.includes("fixture-model"), ids.includes("acme/m-7")]).toEqual([121, 121, true, true]);
+    const one = await fetch(`${bed.url}/v1/models/acme/m-7`);
+    expect(await one.json()).toMatchObject({
+      ...{ id: "acme/m-7", object: "model", created: 1_700_000_000, owned_by: "acme" },
+      ...{ context_length: 8192, max_output_tokens: 4096, usd_per_million_tokens: { input: 1, output: 2 } },
+    });
+    expect((await fetch(`${bed.url}/v1/models/acme/m-1000`)).status).toBe(404);
+
+    const saved = async (): Promise<number> =>
+      ((await (await bed.admin("GET", "/admin/cache/stats")).json()) as { saved: { usd: number } }).saved.usd;
+    const embed = (input: string[]): Promise<Response> => bed.post("/v1/embeddings", { model: "acme/m-1", input });
+    await (await bed.post("/v1/chat/completions", chat("priced", { model: "acme/m-0" }))).text();
+    await (await embed(["aa", "bbbb"])).text();
+    expect(await saved()).toBe(0);
+    await (await bed.post("/v1/chat/completions", chat("priced", { model: "acme/m-0" }))).text();
+    // A dollar a million tokens of input, two of output.
+    expect(await saved()).toBeCloseTo((11 + 2 * 7) / 1e6, 9);
+    await (await embed(["aa", "cc"])).text();
+    expect(await saved()).toBeCloseTo((11 + 2 * 7 + 2) / 1e6, 9);
+    expect(await (await fetch(`${bed.url}/metrics`)).text()).toMatch(/^larder_cache_saved_usd_total 0.000027\d*$/m);
   });
 
   it("refuses to start with one source twice", async () => {
