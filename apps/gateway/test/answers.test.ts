@@ -173,6 +173,29 @@ describe("cache controls", () => {
     expect(cacheOf(await ask("modes", { "x-larder-cache-mode": "read-only" }))).toBe("HIT");
   });
 
+  it.each([
+    ["x-larder-cache-namespace", "a?b=c"],
+    ["x-larder-cache-namespace", "a b"],
+    ["x-larder-cache-namespace", "n".repeat(129)],
+    ["x-larder-cache-tags", "t".repeat(129)],
+    ["x-larder-cache-tags", Array.from({ length: 21 }, (_, tag) => `t${tag}`).join()],
+    ["x-larder-cache-mode", "sometimes"],
+    ["x-larder-cache-usage", "none"],
+    ["x-larder-cache-ttl", "31536001"],
+    ["cache-control", "max-age=1.5"],
+  ])("refuses what it cannot read, by name, and asks nobody: %s %s", async (name, value) => {
+    const { calls } = bed.upstream;
+    const refused = await ask("unreadable", { [name]: value });
+    const { error } = (await refused.json()) as { error: { param: string } };
+    expect([refused.status, error.param.startsWith(name), bed.upstream.calls]).toEqual([400, true, calls]);
+  });
+
+  it("takes controls up to their bounds", async () => {
+    const tags = Array.from({ length: 20 }, (_, tag) => `${tag}`.padEnd(128, "t")).join();
+    const headers = { "x-larder-cache-namespace": "n".repeat(128), "x-larder-cache-tags": tags, "x-larder-cache-ttl": "31536000" };
+    expect((await ask("at the bounds", headers)).status).toBe(200);
+  });
+
   it("namespaces are apart, and OpenRouter's names work too", async () => {
     await ask("spaces", {});
     expect(cacheOf(await ask("spaces", { "x-larder-cache-namespace": "other" }))).toBe("MISS");

@@ -103,6 +103,16 @@ describe("imported lines", () => {
     expect(await importOne(changes)).toEqual({ imported: 0, expired: 0, refused: 1, dropped: 0 });
   });
 
+  it.each([
+    ["nothing in it", 0],
+    ["half a number", 6],
+  ])("of an embedding are refused with %s", async (_, length) => {
+    const [format, partition] = line.key.split(":");
+    const changes = { meta: { format: "f32" }, line: { key: `${format}:${partition}:embedding:m:${"0".repeat(64)}` } };
+    expect(await importOne({ ...changes, body: Buffer.alloc(8) })).toMatchObject({ imported: 1 });
+    expect(await importOne({ ...changes, body: Buffer.alloc(length) })).toMatchObject({ refused: 1 });
+  });
+
   it("are dropped with their tenant and model, whatever tags they came with", async () => {
     expect(await importOne({ line: { tags: [] } })).toMatchObject({ imported: 1 });
     expect((await bed.post("/v1/chat/completions", chat("imported"))).headers.get("x-larder-cache")).toBe("HIT");

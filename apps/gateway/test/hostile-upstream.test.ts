@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Bed, chat, startBed } from "./support/start.ts";
-import { chatEvents } from "./support/upstream.ts";
+import { answer, chatEvents } from "./support/upstream.ts";
 
 let bed: Bed;
 beforeAll(async () => {
@@ -113,10 +113,25 @@ describe("a provider that answers unusually", () => {
         .end(Buffer.from("hi"));
       return true;
     };
-    const answer = await read(["GET /v1/files/file-1/content HTTP/1.1"], "");
-    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
-    expect(answer).toContain(`content-disposition: ${disposition}\r\n`);
-    expect(answer).toMatch(/\r\n\r\nhi$/);
+    const told = await read(["GET /v1/files/file-1/content HTTP/1.1"], "");
+    expect(told).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(told).toContain(`content-disposition: ${disposition}\r\n`);
+    expect(told).toMatch(/\r\n\r\nhi$/);
+  });
+
+  it.each([
+    ["/v1/chat/completions", chat("a header that cannot be sent on")],
+    ["/v1/audio/speech", { input: "a header that cannot be sent on" }],
+  ])("may send headers that cannot be sent on: they are left out, the answer is not (%s)", async (path, body) => {
+    const odd = Buffer.from("größe").toString("latin1");
+    bed.upstream.behaviour = (seen, response) => {
+      response.setHeader("x-request-id", odd).setHeader("x-ratelimit-limit-requests", odd).setHeader("x-ratelimit-remaining-tokens", "5");
+      answer({ ...seen, path: "/v1/chat/completions" }, response, 1);
+      return true;
+    };
+    const response = await bed.post(path, body);
+    const told = ["x-larder-upstream-request-id", "x-ratelimit-limit-requests", "x-ratelimit-remaining-tokens"];
+    expect([response.status, ...told.map((name) => response.headers.get(name))]).toEqual([200, null, null, "5"]);
   });
 
   it("has its own error told, when it answers embeddings with one as a success", async () => {

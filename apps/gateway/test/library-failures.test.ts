@@ -174,6 +174,7 @@ describe("a fetch with a cache, for what is no answer to be kept", () => {
     const response = await post(question);
     expect([response.status, await response.text(), response.headers.get("content-type")]).toEqual([503, "<h1>Down</h1>", "text/html"]);
     expect([response.headers.get("x-request-id"), response.headers.get("retry-after")]).toEqual(["of-the-provider", "7"]);
+    expect(response.headers.get("x-larder-cache")).toBe("MISS");
   });
 
   it.each([

@@ -57,6 +57,7 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     expect((await blind.post("/v1/chat/completions", chat("others go on"))).status).toBe(200);
     const { calls } = bed.upstream;
     const refused = await ask(blind, "not by another provider");
+    expect(refused.headers.get("retry-after")).toBe("60");
     expect([refused.status, await refused.text(), bed.upstream.calls]).toEqual([503, expect.stringContaining("master key"), calls]);
     const { providers } = (await (await blind.admin("GET", "/admin/providers")).json()) as { providers: Array<Record<string, unknown>> };
     expect(providers.find(({ id }) => id === "rotated")).toMatchObject({ hasApiKey: false, isSealed: true, isBreakerOpen: false });

@@ -175,6 +175,17 @@ describe("explain", () => {
     expect(fields.map(({ field }) => field)).toContain("messages");
   });
 
+  it("takes headers as a request has them, in whatever case they are written", async () => {
+    const body = chat("explained with a header");
+    await (await bed.post("/v1/chat/completions", body, { "openai-organization": "org-1" })).text();
+    const statusWith = async (headers: object): Promise<unknown> => {
+      const explained = await bed.admin("POST", "/admin/cache/explain", { endpoint: "/v1/chat/completions", body, headers });
+      return ((await explained.json()) as { entry: { status: string } }).entry.status;
+    };
+    expect(await statusWith({ "OpenAI-Organization": "org-1" })).toBe("hit");
+    expect([await statusWith({ "OpenAI-Organization": "org-2" }), await statusWith({})]).toEqual(["miss", "miss"]);
+  });
+
   it.each([
     ["a number beyond double precision", '{"model":"fixture-model","seed":9007199254740993,"messages":[]}'],
     ["a field called __proto__", '{"model":"fixture-model","__proto__":{"a":1},"messages":[]}'],

@@ -337,6 +337,13 @@ describe("S8: SSRF", () => {
     await save("moving", { apiKey: null, headers: { "api-key": CANARY }, baseUrl: bed.upstream.url });
     expect((await save("moving", { baseUrl: "https://93.184.216.34/v1" })).status).toBe(400);
     expect((await save("moving", { headers: {}, baseUrl: "https://93.184.216.34/v1" })).status).toBe(200);
+    await save("moving", { apiKey: CANARY, headers: { "api-key": CANARY }, baseUrl: bed.upstream.url });
+    for (const [brought, status] of [
+      [{ apiKey: "sk-of-there" }, 400],
+      [{ headers: {} }, 400],
+      [{ apiKey: "sk-of-there", headers: {} }, 200],
+    ] as const)
+      expect((await save("moving", { ...brought, baseUrl: "https://93.184.216.34/v1" })).status).toBe(status);
   });
 
   it("keeps key and headers that a save leaves out, tells neither, and refuses what stands for a header's value", async () => {

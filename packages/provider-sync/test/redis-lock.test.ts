@@ -40,6 +40,23 @@ describe("RedisLock", () => {
     await poll(() => lock.withLock("sync", async () => "mine")).toBe("mine");
   });
 
+  it("is lost when Redis has been away for as long as the lease, counted from the last renewal, and not before", async () => {
+    const clock = new ManualClock();
+    let isAway = false;
+    const client = { eval: async () => (isAway ? Promise.reject(new Error("away")) : 1), hmgetBuffer: async () => [] };
+    const lock = createRedisLock({ client, keyPrefix, clock, ttlMs: 30_000 });
+    const isLost: boolean[] = [];
+    await lock.withLock("sync", async (signal) => {
+      for (const away of [false, false, false, false, true, true, false, true, true, true]) {
+        isAway = away;
+        clock.advance(10_000);
+        await settle();
+        isLost.push(signal.aborted);
+      }
+    });
+    expect(isLost).toEqual([...Array<boolean>(9).fill(false), true]);
+  });
+
   it("renews while the work runs, and tells the work when the lease is another's", async () => {
     const clock = new ManualClock();
     const lock = createRedisLock({ client: redis, keyPrefix, clock, ttlMs: 30_000 });

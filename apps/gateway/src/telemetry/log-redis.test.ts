@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { openClient, RedisCache } from "@larder/cache-redis";
 import { freePort, type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
 import { pino } from "pino";
@@ -42,6 +42,19 @@ it("says why Redis cannot be reached, and once that it is there", async () => {
   await server.start();
   await waitUntil("it is back", () => lines.filter((line) => line === "Redis is there").length === 2);
   expect(new Set(lines).size).toBe(lines.length - 1);
+});
+
+it("tells each reason once, however often it comes back before Redis does", async () => {
+  const lines: unknown[] = [];
+  const client = Object.assign(new EventEmitter(), { status: "connecting" });
+  const log = pino({}, { write: (line: string) => void lines.push((JSON.parse(line) as { reason?: string; msg: string }).reason) });
+  logRedis(client as unknown as ReturnType<typeof openClient>, { ready: async () => undefined }, log);
+  const fail = (code: string): boolean => client.emit("error", Object.assign(new Error(code), { code }));
+  for (const code of ["ECONNREFUSED", "ECONNREFUSED", "ETIMEDOUT", "ECONNREFUSED", "ETIMEDOUT"]) {
+    fail(code);
+    client.emit("close");
+  }
+  expect(lines).toEqual(["ECONNREFUSED", "ETIMEDOUT"]);
 });
 
 it("tells of a server that is there and refuses what the cache needs", async () => {
