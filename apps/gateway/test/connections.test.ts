@@ -51,6 +51,13 @@ describe("slow request bodies", () => {
   });
 });
 
+it("takes a body that comes in many pieces whole", async () => {
+  bed = await startBed();
+  const words = Array.from({ length: 200_000 }, (_, index) => index.toString(36)).join(" ");
+  expect((await bed.post("/v1/chat/completions", chat(words))).status).toBe(200);
+  expect(bed.upstream.seen.at(-1)?.body.messages).toEqual(chat(words).messages);
+});
+
 describe("an answer that comes before its request is whole", () => {
   it("reaches a sender that reads only when it has sent everything", async () => {
     bed = await startBed({ maxBody: "1kb" });

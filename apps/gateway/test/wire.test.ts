@@ -332,6 +332,9 @@ describe("requests that are passed on", () => {
     expect(anthropic.seen[seen]?.headers).toMatchObject({ "x-api-key": "sk-ant-canary", "anthropic-version": "2023-06-01" });
     const batch = await fetch(`${bed.url}/v1/messages/batches/none`);
     expect([batch.status, await batch.json()]).toMatchObject([404, { type: "error", error: { type: "not_found_error" } }]);
+    expect(anthropic.seen.at(-1)?.headers).toMatchObject({ "x-api-key": "sk-ant-canary", "anthropic-version": "2023-06-01" });
+    await fetch(`${bed.url}/v1/messages/batches/none`, { headers: { "anthropic-version": "2099-01-01" } });
+    expect(anthropic.seen.at(-1)?.headers["anthropic-version"]).toBe("2099-01-01");
   });
 
   it("keep what describes a part of a file, and lose what is about the connection alone", async () => {

@@ -93,6 +93,10 @@ describe("the guard of prices", () => {
     source.tell(changed({ "model-0": listing("model-0", { output: 2 }) }));
     expect((await run()).quarantine).toMatchObject([{ reason: "price-withdrawn", kept: 1, offered: null }]);
     expect(catalog.price("acme/model-0")?.usdPerMillion).toEqual({ output: 2, input: 1 });
+    // Unless somebody says that it is gone indeed.
+    await acceptQuarantined(["script#acme/model-0#input"], { store, clock });
+    await catalog.refresh();
+    expect([catalog.model("acme/model-0")?.usdPerMillion, (await run()).quarantine]).toEqual([{ output: 2 }, []]);
   });
 
   it("guards the prices of tiers and of pieces like the others", async () => {
