@@ -182,6 +182,7 @@ describe("cache controls", () => {
     ["x-larder-cache-mode", "sometimes"],
     ["x-larder-cache-usage", "none"],
     ["x-larder-cache-ttl", "31536001"],
+    ["x-larder-cache-ttl", "0"],
     ["cache-control", "max-age=1.5"],
   ])("refuses what it cannot read, by name, and asks nobody: %s %s", async (name, value) => {
     const { calls } = bed.upstream;
