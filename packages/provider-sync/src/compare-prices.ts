@@ -44,8 +44,9 @@ function agree(a: number, b: number, tolerance: number): boolean {
 }
 
 function findOutlier(quotes: readonly Quote[], tolerance: number): string | undefined {
+  // Of two that disagree both stand alone.
   const alone = quotes.filter((quote) => !quotes.some((other) => other !== quote && agree(other.price, quote.price, tolerance)));
-  return quotes.length >= 3 && alone.length === 1 ? alone[0]?.source : undefined;
+  return alone.length === 1 ? alone[0]?.source : undefined;
 }
 
 /**
@@ -58,7 +59,7 @@ export function comparePrices(content: SnapshotContent, tolerance = 0.02): Price
     for (const [path, quotes] of paths) {
       const values = quotes.map((quote) => quote.price);
       const [lowest, highest] = [Math.min(...values), Math.max(...values)];
-      if (quotes.length < 2 || agree(lowest, highest, tolerance)) continue;
+      if (agree(lowest, highest, tolerance)) continue;
       const outlier = findOutlier(quotes, tolerance);
       found.push({ id, path, prices: quotes, factor: highest / lowest, ...(outlier !== undefined && { outlier }) });
     }
