@@ -191,6 +191,15 @@ describe("cache controls", () => {
     expect([refused.status, error.param.startsWith(name), bed.upstream.calls]).toEqual([400, true, calls]);
   });
 
+  it("an answer is dropped by its caller's tag, and by no other target that has the same name", async () => {
+    for (const text of ["tagged", "other tag"]) await (await ask(text, { "x-larder-cache-tags": text.replace(" ", "-") })).text();
+    const drop = async (target: object): Promise<number> => (await bed.admin("POST", "/admin/cache/invalidate", target)).status;
+    expect([await drop({ model: "tagged" }), await drop({ tenant: "tagged" })]).toEqual([200, 200]);
+    expect(cacheOf(await ask("tagged", {}))).toBe("HIT");
+    expect(await drop({ tag: "tagged" })).toBe(200);
+    expect([cacheOf(await ask("tagged", {})), cacheOf(await ask("other tag", {}))]).toEqual(["MISS", "HIT"]);
+  });
+
   it("takes controls up to their bounds", async () => {
     const tags = Array.from({ length: 20 }, (_, tag) => `${tag}`.padEnd(128, "t")).join();
     const headers = { "x-larder-cache-namespace": "n".repeat(128), "x-larder-cache-tags": tags, "x-larder-cache-ttl": "31536000" };

@@ -110,6 +110,13 @@ it("requests are counted by what the cache did, and hits with what they save: of
   });
 });
 
+it("a request that is refused before it is anybody's counts as an error of the API, by its status", async () => {
+  const grown = await watch();
+  expect((await bed.post("/v1/chat/completions", "{nope")).status).toBe(400);
+  expect((await fetch(`${bed.url}/v1/chat/completions`, { method: "PROPFIND" })).status).toBe(405);
+  expect(await grown()).toEqual({ [errors("api", 400)]: 1, [errors("api", 405)]: 1 });
+});
+
 describe("a request in which the cache has no part", () => {
   it("is counted by its endpoint, whatever its path is, and leaves the hit rate alone", async () => {
     const hitRate = async (): Promise<number> =>
