@@ -51,7 +51,9 @@ describe("ProviderCaller", () => {
       await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
     }
     expect(caller.isOpen(failing)).toBe(true);
-    await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
+    const refused = caller.call(failing, callOf(), "ann");
+    await expect(refused).rejects.toThrow("has failed repeatedly");
+    await expect(refused).rejects.toMatchObject({ status: 503, headers: { "retry-after": expect.stringMatching(/^([1-9]|10)$/) } });
     expect(opened).toEqual(["one"]);
   });
 

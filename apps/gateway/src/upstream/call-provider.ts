@@ -49,13 +49,12 @@ export class ProviderCaller {
    */
   async call(provider: Provider, call: UpstreamCall, tenant: string): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
+      const breaker = this.#breakerOf(provider, tenant);
       try {
-        return await this.#breakerOf(provider, tenant).execute(() => callUntilLeft(provider, call));
+        return await breaker.policy.execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
-        const failure = isBrokenCircuitError(error)
-          ? new UpstreamFailure("The provider has failed repeatedly and is not called for a while.", { status: 503 })
-          : toUpstreamFailure(error);
+        const failure = isBrokenCircuitError(error) ? notCalled(breaker) : toUpstreamFailure(error);
         const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
         if (delayMs === undefined) throw failure;
         await sleep(delayMs, undefined, call.signal ? { signal: toAbortSignal(call.signal) } : {});
@@ -73,19 +72,23 @@ export class ProviderCaller {
   }
 
   /** One that is saved anew begins without failures, in every process that hears of it. */
-  #breakerOf({ id, savedAt }: Provider, tenant: string): CircuitBreakerPolicy {
+  #breakerOf({ id, savedAt }: Provider, tenant: string): Breaker {
     const name = nameOf(id, tenant);
     const known = this.#breakers.get(name);
-    if (known && known.savedAt === savedAt) return known.policy;
+    if (known && known.savedAt === savedAt) return known;
     const policy = circuitBreaker(
       handleWhen((error) => toUpstreamFailure(error).isProviderFault),
       { halfOpenAfter: HALF_OPEN_AFTER_MS, breaker: new ConsecutiveBreaker(this.#faultsToOpen) },
     );
-    policy.onBreak(() => this.#onOpen(id));
+    const breaker: Breaker = { policy, savedAt, openedAt: 0 };
+    policy.onBreak(() => {
+      breaker.openedAt = performance.now();
+      this.#onOpen(id);
+    });
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
     if (oldest !== undefined) this.#breakers.delete(oldest);
-    this.#breakers.set(name, { policy, savedAt });
-    return policy;
+    this.#breakers.set(name, breaker);
+    return breaker;
   }
 }
 
@@ -94,6 +97,17 @@ interface Breaker {
   readonly policy: CircuitBreakerPolicy;
   /** Which save of the provider it is about. */
   readonly savedAt: number | undefined;
+  /** When it last opened, in monotonic milliseconds. */
+  openedAt: number;
+}
+
+/** Whoever asks again is told when a call will be let through. */
+function notCalled({ openedAt }: Breaker): UpstreamFailure {
+  const seconds = Math.max(1, Math.ceil((openedAt + HALF_OPEN_AFTER_MS - performance.now()) / 1000));
+  return new UpstreamFailure("The provider has failed repeatedly and is not called for a while.", {
+    status: 503,
+    headers: { "retry-after": String(seconds) },
+  });
 }
 
 /** No id of a provider has a line feed in it. */
