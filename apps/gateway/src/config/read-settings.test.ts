@@ -49,6 +49,10 @@ describe("readSettings", () => {
     ["LARDER_ADMIN_TOKEN", "short"],
     ["LARDER_MASTER_KEY", " "],
     ["PORT", "canary"],
+    ["PORT", "0x50"],
+    ["PORT", "1e3"],
+    ["LARDER_COHERENCE_SAMPLE_RATE", "1.5"],
+    ["LARDER_CACHE_TTL", "99999999999d"],
     ["LARDER_AUTH", "canary"],
     ["LARDER_CACHE_MAX_BYTES", "-1canary"],
     ["LARDER_CACHE_MAX_ENTRIES", "0"],
@@ -69,8 +73,8 @@ describe("readSettings", () => {
   });
 
   it("says of a number that is too small what it must be", () => {
-    expect(read({ LARDER_CACHE_MAX_ENTRIES: "0" })).toContain("LARDER_CACHE_MAX_ENTRIES must be more than 0");
-    expect(read({ LARDER_WORKERS: "0", PORT: "-1" })).toContain("PORT must be at least 0");
+    expect(read({ LARDER_CACHE_MAX_ENTRIES: "0" })).toContain("LARDER_CACHE_MAX_ENTRIES must be at least 1");
+    expect(read({ LARDER_WORKERS: "0", PORT: "-1" })).toContain("PORT must be a whole number from 0 to 65535");
   });
 
   it.each<[Record<string, string>, string]>([
@@ -88,6 +92,13 @@ describe("readSettings", () => {
     ]),
   ])("says of %j what it must be", (environment, problem) => {
     expect(read(environment)).toContain(problem);
+  });
+
+  it("takes numbers for numbers alone: true, null and lists would count as 1 or 0", () => {
+    for (const port of [true, null, [8787], "", "80 81", 80.5])
+      expect(() => createSettings({ port: port as number })).toThrow("port must be a whole number from 0 to 65535");
+    expect(createSettings({ port: 80, coherenceSampleRate: 0.5 })).toMatchObject({ port: 80, coherenceSampleRate: 0.5 });
+    expect(read({ PORT: " 80 ", LARDER_COHERENCE_SAMPLE_RATE: ".5" })).toMatchObject({ port: 80, coherenceSampleRate: 0.5 });
   });
 
   it("says what the names of providers and headers must be", () => {

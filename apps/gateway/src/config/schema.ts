@@ -3,12 +3,15 @@ import { isTrustEntry } from "../security/proxy-trust.ts";
 import { ENDS_IN_ENDPOINT, endsInEndpoint } from "../upstream/ends-in-endpoint.ts";
 import { readBytes, readDurationMs } from "./units.ts";
 
+/** A hundred years: what is longer was meant otherwise, and Redis refuses times to live that its clock cannot count. */
+const LONGEST_DURATION_MS = 36_500 * 86_400_000;
 const durationMs = z
   .string()
   .meta({ description: "A duration with its unit: 250ms, 30s, 10m, 1h, 7d." })
   .transform((text, context) => {
     const value = readDurationMs(text);
     if (value === undefined) context.addIssue({ code: "custom", message: "must be a duration with a unit, such as 30s, 10m or 1h" });
+    else if (value > LONGEST_DURATION_MS) context.addIssue({ code: "custom", message: "must be at most 36500d" });
     return value ?? 0;
   });
 /** Milliseconds that a timer can wait at most; beyond, Node takes it for none. */
@@ -24,6 +27,16 @@ const bytes = z.union([z.number().int().positive(), z.string()]).transform((valu
   if (read === undefined) context.addIssue({ code: "custom", message: "must be a size such as 512kb, 256mb or a number of bytes" });
   return read ?? 0;
 });
+/** A whole number; in the environment, decimal digits. Not coerced: that takes `true` and `[1]` for 1, null for 0 and `0x50` for 80. */
+function wholeNumber(min: number, max: number): z.ZodType<number, number | string> {
+  const digits = z.string().regex(/^\s*\d{1,15}\s*$/);
+  const number = z.number().int().min(min).max(max);
+  return z.union([number, digits.transform(Number).pipe(number)], { error: `must be a whole number from ${min} to ${max}` });
+}
+const fraction = z.number().min(0).max(1);
+const decimal = z.string().regex(/^\s*\d*\.?\d+\s*$/);
+/** A number from 0 to 1, in the environment as people write it. */
+const share = z.union([fraction, decimal.transform(Number).pipe(fraction)], { error: "must be a number from 0 to 1" });
 /** Paths are put behind it: what is behind them, such as a query, would stand in their middle. */
 const httpUrl = z
   .string()
@@ -135,7 +148,7 @@ export const settingsSchema = z
   .object({
     $schema: z.string().optional(),
     host: z.string().min(1).default("127.0.0.1"),
-    port: z.coerce.number().int().min(0).max(65_535).default(8787),
+    port: wholeNumber(0, 65_535).default(8787),
     openaiBaseUrl: httpUrl.optional(),
     openaiApiKey: secret.optional(),
     anthropicBaseUrl: httpUrl.optional(),
@@ -153,9 +166,9 @@ export const settingsSchema = z
     }),
     cacheTtl: durationMs.default(3_600_000),
     cacheMaxBytes: bytes.default(268_435_456),
-    cacheMaxEntries: z.coerce.number().int().positive().default(10_000),
+    cacheMaxEntries: wholeNumber(1, 1_000_000_000).default(10_000),
     cacheMode: z.enum(["on", "off", "read-only", "write-only"]).default("on"),
-    providerConfigTtlMs: z.coerce.number().int().positive().default(60_000),
+    providerConfigTtlMs: wholeNumber(1, LONGEST_DURATION_MS).default(60_000),
     allowedPrivateHosts: z
       .array(
         z.string().regex(/^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i, {
@@ -197,13 +210,13 @@ export const settingsSchema = z
       .regex(/^[^{}\s]+$/, { message: "must not be empty nor contain braces or spaces" })
       .default("larder"),
     workers: z
-      .union([z.literal("auto"), z.coerce.number().int().min(1).max(256)], { error: "must be auto or a whole number from 1 to 256" })
+      .union([z.literal("auto"), wholeNumber(1, 256)], { error: "must be auto or a whole number from 1 to 256" })
       .default(1)
       .meta({
         description:
           "Processes on this machine; auto: one a core. Each has a cache of its own and, without Redis, counts limits by itself.",
       }),
-    coherenceSampleRate: z.coerce.number().min(0).max(1).default(0).meta({
+    coherenceSampleRate: share.default(0).meta({
       description:
         "Share of invalidations by key about which the other processes are asked whether they still hold something old; 0 asks about none.",
     }),
@@ -222,8 +235,8 @@ export const settingsSchema = z
       description: "Cache only requests with temperature 0 or a seed, unless the client asks for the cache by header.",
     }),
     upstreamTimeout: waitMs.default(600_000),
-    upstreamRetries: z.coerce.number().int().min(0).max(10).default(2),
-    upstreamConnections: z.coerce.number().int().min(1).max(10_000).default(1_024).meta({
+    upstreamRetries: wholeNumber(0, 10).default(2),
+    upstreamConnections: wholeNumber(1, 10_000).default(1_024).meta({
       description: "Connections to one provider at most; a call that finds none free waits for half a minute.",
     }),
     providers: z.record(name, provider).default({}),
