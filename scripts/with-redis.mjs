@@ -2,7 +2,8 @@
 // Runs a command with a real Redis: `node scripts/with-redis.mjs CMD [ARG…]`. The command finds it in REDIS_URL, and the
 // server's program, for tests that start servers of their own, in LARDER_REDIS_SERVER.
 //
-// Where the Redis comes from, in this order: REDIS_URL; redis-server or valkey-server on the PATH; apt, as root; docker.
+// Where the Redis comes from, in this order: REDIS_URL; the program that LARDER_REDIS_SERVER names, redis-server or valkey-server on the
+// PATH; apt, as root; docker.
 // None of them: a message that says what to do, and exit code 2. Tests never pass by skipping Redis.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,7 +16,7 @@ import { runBesideServer } from "./run-beside-server.mjs";
 
 const START_TIMEOUT_MS = 15_000;
 
-const findServer = () => ["redis-server", "valkey-server"].find(pathOf);
+const findServer = () => [process.env.LARDER_REDIS_SERVER, "redis-server", "valkey-server"].find((program) => program && pathOf(program));
 
 /** Resolves when something at the port answers PING as a Redis does. */
 function answersPing(port) {
