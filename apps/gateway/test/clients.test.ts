@@ -2,6 +2,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import OpenAI4 from "openai-4";
 import OpenAI5 from "openai-5";
+import OpenAI7 from "openai-7";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Bed, startBed } from "./support/start.ts";
 import { vectorOf } from "./support/upstream.ts";
@@ -15,11 +16,13 @@ afterEach(() => {
 });
 afterAll(() => bed.close());
 
-/** The three majors have one shape for what is used here. */
+/** The majors have one shape for what is used here. */
 const clients: ReadonlyArray<readonly [string, (baseURL: string) => OpenAI]> = [
   ["openai 4", (baseURL) => new OpenAI4({ baseURL, apiKey: "any" }) as unknown as OpenAI],
   ["openai 5", (baseURL) => new OpenAI5({ baseURL, apiKey: "any" }) as unknown as OpenAI],
   ["openai 6", (baseURL) => new OpenAI({ baseURL, apiKey: "any" })],
+  // It asks for Node 22, and does what is asked of it here on 20 as well.
+  ["openai 7", (baseURL) => new OpenAI7({ baseURL, apiKey: "any" }) as unknown as OpenAI],
 ];
 const TOOL = {
   type: "function" as const,

@@ -91,6 +91,9 @@ export const fieldRoles: { readonly [Name in Endpoint]: FieldRoles<EndpointField
   },
   image: {
     background: "answer",
+    complexity: "answer",
+    frame_count: "answer",
+    frame_duration_ms: "answer",
     input_fidelity: "answer",
     model: "answer",
     moderation: "answer",
@@ -101,15 +104,19 @@ export const fieldRoles: { readonly [Name in Endpoint]: FieldRoles<EndpointField
     prompt: "answer",
     quality: "answer",
     response_format: "answer", // A URL dies, base64 does not: neither can be made from the other.
+    safety_identifier: "identity",
     size: "answer",
     stream: "transport",
     style: "answer",
+    svg: "answer",
     user: "identity",
   },
   responses: {
+    access_programs: "answer",
     background: "state",
     context_management: "answer",
     conversation: "state",
+    image: "answer",
     include: "answer",
     input: "answer",
     instructions: "answer",
@@ -140,9 +147,14 @@ export const fieldRoles: { readonly [Name in Endpoint]: FieldRoles<EndpointField
     user: "identity",
   },
   messages: {
+    billing_policy: "noise",
     cache_control: "noise", // A hint for the provider's prompt cache.
+    compaction: "answer",
     container: "state",
     context_management: "answer",
+    diagnostics: "answer", // Has the answer tell something about an earlier one.
+    fallback_credit_token: "answer", // Lets one request begin with what the answer goes on from.
+    fallbacks: "answer",
     inference_geo: "noise",
     max_tokens: "answer",
     mcp_servers: "answer",
@@ -158,6 +170,7 @@ export const fieldRoles: { readonly [Name in Endpoint]: FieldRoles<EndpointField
     system: "answer",
     temperature: "answer",
     thinking: "answer",
+    thread: "state", // The provider keeps the conversation, and goes on with it.
     tool_choice: "answer",
     tools: "answer",
     top_k: "answer",

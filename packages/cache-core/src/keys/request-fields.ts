@@ -1,6 +1,7 @@
 /*
- * Every request field that larder knows, by endpoint. Sources: OpenAI's OpenAPI document 2.3.0 for chat completions, completions,
- * embeddings, images and responses; Anthropic's Messages API, version 2023-06-01 with its betas.
+ * Every request field that larder knows, by endpoint. Sources: OpenAI's OpenAPI document 2.3.0 and the types of its client 7.57 for chat
+ * completions, completions, embeddings, images and responses; Anthropic's Messages API, version 2023-06-01 with its betas, and the types of
+ * its client 1.12.
  * A name added here is a type error in field-roles.ts until somebody has decided what it means for the key.
  */
 
@@ -71,6 +72,9 @@ export type EmbeddingField = "dimensions" | "encoding_format" | "input" | "model
 /** Fields of `POST /v1/images/generations`. */
 export type ImageField =
   | "background"
+  | "complexity"
+  | "frame_count"
+  | "frame_duration_ms"
   | "input_fidelity"
   | "model"
   | "moderation"
@@ -81,16 +85,20 @@ export type ImageField =
   | "prompt"
   | "quality"
   | "response_format"
+  | "safety_identifier"
   | "size"
   | "stream"
   | "style"
+  | "svg"
   | "user";
 
 /** Fields of `POST /v1/responses`. */
 export type ResponsesField =
+  | "access_programs"
   | "background"
   | "context_management"
   | "conversation"
+  | "image"
   | "include"
   | "input"
   | "instructions"
@@ -122,9 +130,14 @@ export type ResponsesField =
 
 /** Fields of `POST /v1/messages`. */
 export type MessagesField =
+  | "billing_policy"
   | "cache_control"
+  | "compaction"
   | "container"
   | "context_management"
+  | "diagnostics"
+  | "fallback_credit_token"
+  | "fallbacks"
   | "inference_geo"
   | "max_tokens"
   | "mcp_servers"
@@ -140,6 +153,7 @@ export type MessagesField =
   | "system"
   | "temperature"
   | "thinking"
+  | "thread"
   | "tool_choice"
   | "tools"
   | "top_k"
