@@ -47,6 +47,8 @@ export class InvalidationDesk<V> {
   #channel: InvalidationChannel | undefined;
   /** Where invalidations go: the second tier does it in one step with dropping its entry; without one the bus does. */
   #remote: Invalidator | undefined;
+  /** What the bus was told in the place of the second tier. */
+  readonly #told: WeakSet<InvalidationTarget> = new WeakSet();
 
   constructor(options: InvalidationDeskOptions<V>) {
     const { l2, clock, maxPending, createCall } = options;
@@ -57,6 +59,7 @@ export class InvalidationDesk<V> {
       limit: maxPending,
       send: async (target) => this.#remote?.invalidate(target, { budget: createCall().budget, isRepeat: true, channel: this.#channel }),
       isReached: (target, key) => l2?.hasReached?.(target, key) ?? false,
+      onFailed: (target) => this.#tellBus(target),
     });
   }
 
@@ -188,8 +191,19 @@ export class InvalidationDesk<V> {
     const isSent = await this.#pending.run(target, () => send(remote, { budget: createCall().budget, channel: this.#channel }));
     if (isSent) return true;
     counters.errors += 1;
-    // Members of a bus that cannot lose messages serve without a bound: they are not left waiting until the second tier is back.
-    if (this.#channel?.lastProofAt === Infinity) await this.#channel.invalidate(target, createCall()).catch(() => {});
     return false;
+  }
+
+  /**
+   * What the second tier did not take, the bus may: it may be on another server, and those on it count what it proves while they cannot reach the tier
+   * either. Each is told once like that, and again when the tier takes it, for others may have read there meanwhile.
+   */
+  #tellBus(target: InvalidationTarget): void {
+    const { l2, createCall } = this.#options;
+    const channel = this.#channel;
+    if (!channel || !l2 || this.#told.has(target)) return;
+    this.#told.add(target);
+    // An object of its own: by the target's the channel would take the second telling for a repeat of this one.
+    channel.invalidate({ ...target }, createCall()).catch(() => this.#told.delete(target));
   }
 }

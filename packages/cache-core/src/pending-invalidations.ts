@@ -27,6 +27,8 @@ export interface PendingOptions {
   readonly send: (target: InvalidationTarget) => Promise<unknown>;
   /** Of a tag, a pattern or all that waits: whether where this key lives it has been acknowledged. @default nobody knows */
   readonly isReached?: (target: InvalidationTarget, key: string) => boolean;
+  /** Told of each that was not taken, before it waits for its next try. @default nobody */
+  readonly onFailed?: (target: InvalidationTarget) => void;
 }
 
 const nameOf = (target: InvalidationTarget): string =>
@@ -148,6 +150,7 @@ export class PendingInvalidations {
       return true;
     } catch (error) {
       if (isRefusal(error)) throw error;
+      this.#options.onFailed?.(target);
       // Of two that ran side by side neither covers what the other one has reached: a new object is told to everyone.
       this.#keep(name, this.#waiting.get(name) === older ? target : { ...target });
       return false;
@@ -214,6 +217,7 @@ export class PendingInvalidations {
     try {
       await this.#options.send(target);
     } catch {
+      this.#options.onFailed?.(target);
       if (this.#waiting.get(name) === target) {
         this.#waiting.delete(name);
         this.#waiting.set(name, target);

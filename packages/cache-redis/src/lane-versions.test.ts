@@ -35,6 +35,15 @@ describe("the versions of a lane", () => {
     expect(versions.fromChannel(100)).toBeDefined();
   });
 
+  test("are another server's than the channel's, also while the channel tells of none", () => {
+    const { versions, channel } = create();
+    expect(versions.isOnChannel).toBe(true);
+    channel.record = new VersionRecord(state("other", 0));
+    expect(versions.isOnChannel).toBe(false);
+    channel.record = undefined as never;
+    expect(versions.isOnChannel).toBe(false);
+  });
+
   test("know this process's own invalidations before the channel has heard them", () => {
     const { versions, channel } = create();
     versions.acknowledge({ epoch: "e1", seq: 6 }, { kind: "tag", tag: "red" }, versions.known);

@@ -46,6 +46,8 @@ export class LaneVersions {
   #own: VersionRecord | undefined;
   #read: VersionRecord | undefined;
   #isSuspect = false;
+  /** Of what epoch the channel last told; empty before. */
+  #heardEpoch = "";
   /** What was given out last: every read asks, and the answer seldom changes. */
   #judge: Judge | undefined;
 
@@ -68,12 +70,16 @@ export class LaneVersions {
     return this.#isSuspect;
   }
 
-  /** Whether the channel, as far as it and the server have told, speaks of the server's record. */
+  /**
+   * Whether the channel speaks of the server's record, by what both told last. A channel tells of none while something is missing or it begins anew: a
+   * bus on another server would not be told meanwhile what goes through this one.
+   */
   get isOnChannel(): boolean {
     if (this.#channel === undefined) return true;
     const { laneCount = Infinity } = this.#channel;
     const record = this.#channel.version(this.#lane);
-    return this.#lane < laneCount && (record === undefined || this.epoch === "" || record.epoch === this.epoch);
+    if (record) this.#heardEpoch = record.epoch;
+    return this.#lane < laneCount && (this.#heardEpoch === "" || this.epoch === "" || this.#heardEpoch === this.epoch);
   }
 
   /** Whether there is a channel whose proof is too old. */

@@ -189,7 +189,7 @@ export class Lane implements CallObserver {
    * one of the two may not know of a new epoch yet, or they may be on different servers or databases.
    */
   isOnChannel(): boolean {
-    if (!this.isOpen || this.versions.isOnChannel) return true;
+    if (this.versions.isOnChannel || !this.isOpen) return true;
     this.refresh();
     return false;
   }

@@ -167,7 +167,11 @@ export class BusChannel implements InvalidationChannel {
     const told = this.lanes[lane];
     if (told?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const [kind, subject] = markOf(target);
-    const keys = [keySpace.record(lane), keySpace.log(lane), keySpace.tag(lane, kind === "tag" ? subject : "")];
+    const marked =
+      target.kind === "key"
+        ? [keySpace.value(target.key), keySpace.fence(target.key)]
+        : [keySpace.tag(lane, kind === "tag" ? subject : "")];
+    const keys = [keySpace.record(lane), keySpace.log(lane), ...marked];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     const known = told?.known;
     try {

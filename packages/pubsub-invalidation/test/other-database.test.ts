@@ -1,8 +1,8 @@
 import { type InvalidationBus, MemoryInvalidationBus } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
-import { startRedisServer, waitUntil } from "@larder/cache-testing";
-import { afterEach, expect, it } from "vitest";
+import { type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
+import { afterEach, describe, expect, it } from "vitest";
 import { type CoherentCache, createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 import { WorkerBusHub } from "../src/worker.ts";
 
@@ -10,6 +10,12 @@ const opened: Array<() => unknown> = [];
 afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close();
 });
+
+async function startServer(): Promise<RedisServer> {
+  const server = await startRedisServer();
+  opened.push(() => server.stop());
+  return server;
+}
 
 async function open(storeUrl: string, busUrl: string, lanes = 1): Promise<CoherentCache<string>> {
   const bus = new RedisInvalidationBus({ url: busUrl, heartbeatMs: 50 });
@@ -56,6 +62,99 @@ it("a bus with fewer lanes than the second tier is none either, and is told what
   for (const key of keys) await a.invalidate(key);
   for (const key of keys) await waitUntil("b follows", async () => (await b.get(key, load)) === "new", 5_000);
   await waitUntil("both say so", () => a.isDegraded && b.isDegraded, 5_000);
+});
+
+/*
+ * While the second tier was away, a cache whose bus was on another server counted that bus's proof, and nobody used it: what was invalidated waited for
+ * the tier, and the others served it until its time to live was over.
+ */
+describe.each([
+  ["on another server", async () => (await startServer()).url],
+  ["on this machine", async () => new WorkerBusHub()],
+])("a bus %s is told what the second tier cannot take", (_, createShared) => {
+  const join = (shared: string | WorkerBusHub): InvalidationBus =>
+    typeof shared === "string" ? new RedisInvalidationBus({ url: shared, heartbeatMs: 50 }) : shared.createBus({ heartbeatMs: 50 });
+
+  it.each([
+    ["has gone away", true],
+    ["was never there", false],
+  ])("that %s", async (_what, wasThere) => {
+    const shared = await createShared();
+    const server = await startServer();
+    if (!wasThere) await server.kill();
+    const [a, b] = [0, 1].map(() => {
+      const bus = join(shared);
+      const l2 = new RedisCache<string>({ url: server.url, namespace: "apart" });
+      const parts = { l2, bus, namespace: "apart", maxStalenessMs: 60_000 };
+      const cache = createCoherentCache<string>({ l1: new MemoryCache({ maxEntries: 100 }), ...parts });
+      opened.push(() => l2.close());
+      opened.push(() => bus.close());
+      opened.push(() => cache.close());
+      return { cache, l2 };
+    }) as [{ cache: CoherentCache<string>; l2: RedisCache<string> }, { cache: CoherentCache<string>; l2: RedisCache<string> }];
+    await Promise.all([a.cache.ready(), b.cache.ready()]);
+    if (wasThere) {
+      await Promise.all([a.l2.ready(), b.l2.ready()]);
+      await a.cache.invalidate("k");
+      await server.kill();
+      await waitUntil("both know that it is gone", () => [a, b].every(({ l2 }) => l2.stats().isDegraded));
+    }
+    const changes: ReadonlyArray<(value: string) => unknown> = [
+      () => a.cache.invalidate("k"),
+      () => a.cache.invalidateTag("t"),
+      () => a.cache.invalidateMatching("k*"),
+      () => a.cache.invalidateAll(),
+      (value) => a.cache.set("k", value),
+    ];
+    let value = "0";
+    const load = async (): Promise<string> => value;
+    for (const [index, change] of changes.entries()) {
+      await waitUntil("b has it", async () => (await b.cache.get("k", load, { tags: ["t"] })) === value);
+      value = String(index + 1);
+      expect(await change(value)).not.toMatchObject({ propagated: true });
+      await waitUntil("b follows", async () => (await b.cache.get("k", load, { tags: ["t"] })) === value, 2_000);
+    }
+  });
+});
+
+it("tells each once while the second tier is away, and again when it is back", async () => {
+  const [server, other] = [await startServer(), await startServer()];
+  const a = await open(server.url, other.url);
+  const heard: string[] = [];
+  const listener = new RedisInvalidationBus({ url: other.url, heartbeatMs: 50 });
+  opened.push(() => listener.close());
+  const nothing = { onReset: () => {}, onProof: () => {} };
+  await listener.join("apart", { ...nothing, onInvalidation: ({ target }) => heard.push(target.kind) }).ready();
+  await server.kill();
+  await a.invalidate("k");
+  await a.invalidateTag("t");
+  await waitUntil("both are told", () => heard.length >= 2);
+  // What waits is sent again at each proof.
+  const { proofs } = listener.stats();
+  await waitUntil("it was tried several times", () => listener.stats().proofs > proofs + 8);
+  expect(heard.toSorted()).toEqual(["key", "tag"]);
+  await server.start();
+  await waitUntil("both are told again", () => heard.length >= 4, 10_000);
+  expect(heard.toSorted()).toEqual(["key", "key", "tag", "tag"]);
+});
+
+it("drops what a second tier on its own server holds of a key, though that one cannot be reached", async () => {
+  const server = await startServer();
+  const a = await open(server.url, server.url);
+  await a.get("k", async () => "old");
+  const store = new RedisCache<string>({ url: server.url, namespace: "apart" });
+  const bus = new RedisInvalidationBus({ url: server.url });
+  const alone = createCoherentCache<string>({ l1: new MemoryCache({ maxEntries: 100 }), bus, namespace: "apart" });
+  opened.push(
+    () => store.close(),
+    () => bus.close(),
+    () => alone.close(),
+  );
+  await Promise.all([store.ready(), alone.ready()]);
+  await waitUntil("it is stored", async () => (await store.get("k")) === "old");
+  expect(await alone.invalidate("k")).toMatchObject({ propagated: true });
+  expect(await store.get("k")).toBeUndefined();
+  await waitUntil("a follows", async () => (await a.get("k", async () => "new")) === "new");
 });
 
 it("on the same database it is, also after the server was emptied", async () => {

@@ -73,6 +73,7 @@ export const ABLATIONS: readonly Ablation[] = [
     breaks: "Redis was away for a moment: the other processes are never told.",
     promise: "I3",
     mechanism: "retry",
+    limits: { faults: ["bar", "stall"] },
   },
   {
     number: 5,

@@ -44,6 +44,7 @@ export class SimulatedScripts {
       case "check":
         return this.#check(keys, at);
       case "append":
+        this.#redis.delete(...keys.slice(2));
         return this.#mark(keys, at).slice(0, 2);
       case "mark":
         return this.#mark(keys, at);
