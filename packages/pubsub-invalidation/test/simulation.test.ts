@@ -26,6 +26,7 @@ describe("random schedules over the product's own code", () => {
     ["memory and bus", createWithoutStore, 1, {}],
     ["memory, Redis and bus, split into four lanes", createThreeParts, 0.2, { lanes: 4 }],
     ["memory, Redis and bus, loads longer than the staleness bound", createThreeParts, 0.2, { patience: 1 }],
+    ["memory, Redis that goes away, and a bus on another server", createThreeParts, 0.2, { isApart: true }],
   ])(
     "keep every promise: %s",
     async (_, create, share, limits) => {

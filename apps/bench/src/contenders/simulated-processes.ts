@@ -1,28 +1,110 @@
-import { type StoredEntry, TieredCache } from "@larder/cache-core";
+import { MemoryInvalidationBus, type ReadThroughCache, type StoredEntry, TieredCache, type TieredCacheOptions } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
-import type { CreateProcess } from "@larder/cache-testing";
+import { createCompression } from "@larder/cache-redis/compression";
+import { createSealing } from "@larder/cache-redis/sealing";
+import { type CreateProcess, type PlanLimits, type ProcessContext, varyCalls } from "@larder/cache-testing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
+import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { createReferenceDesign } from "./reference-design.ts";
+import { createSimulatedWorkerBus, WORKER_FAULTS } from "./simulated-worker-bus.ts";
 
 /** Milliseconds; short, so that schedules are. */
 export const SIMULATED_STALENESS_MS = 600;
 
-/** What the simulator is run over, by the name in the table. A bus is made first: its origin is the first token drawn. */
-export const simulatedProcesses: Readonly<Record<string, CreateProcess>> = {
-  "larder: memory, Redis, bus": ({ clock, random, busPort, redisPort, watch, ...settings }) => {
-    const { ttlMs, lanes, maxEntries, deadlineMs } = settings;
-    const bus = watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes }));
-    const timeout = deadlineMs === undefined ? {} : { timeoutMs: deadlineMs };
-    const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", lanes, ttlMs, clock, random, ...timeout });
-    const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
-    const budget = deadlineMs === undefined ? {} : { backendBudgetMs: deadlineMs };
-    return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs: SIMULATED_STALENESS_MS, jitter: 0, ...budget });
-  },
-  "larder: memory, bus": ({ clock, random, busPort, watch, ttlMs, lanes, maxEntries }) => {
-    const bus = watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes }));
-    const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
-    return new TieredCache<unknown>({ l1, bus, namespace: "sim", clock, random, ttlMs, maxStalenessMs: SIMULATED_STALENESS_MS, jitter: 0 });
-  },
-  "reference design (S1)": createReferenceDesign,
+/** What the simulator is run over, and within which plans. */
+export interface SimulatedContender {
+  readonly create: CreateProcess;
+  readonly limits?: PlanLimits;
+}
+
+/** A bus is made first: its origin is the first token drawn. */
+const createThreeParts: CreateProcess = ({ clock, random, busPort, redisPort, watch, ...settings }) => {
+  const { ttlMs, lanes, maxEntries, deadlineMs } = settings;
+  const bus = watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes }));
+  const timeout = deadlineMs === undefined ? {} : { timeoutMs: deadlineMs };
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", lanes, ttlMs, clock, random, ...timeout });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
+  const budget = deadlineMs === undefined ? {} : { backendBudgetMs: deadlineMs };
+  return new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, maxStalenessMs: SIMULATED_STALENESS_MS, jitter: 0, ...budget });
+};
+
+/** A tiered cache above what it is given. */
+function createTiered(
+  { clock, random, ttlMs, maxEntries }: ProcessContext,
+  parts: Pick<TieredCacheOptions<unknown>, "bus" | "l2">,
+): TieredCache<unknown> {
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
+  return new TieredCache<unknown>({
+    l1,
+    namespace: "sim",
+    clock,
+    random,
+    ttlMs,
+    maxStalenessMs: SIMULATED_STALENESS_MS,
+    jitter: 0,
+    ...parts,
+  });
+}
+
+const createWithoutStore: CreateProcess = (context) => {
+  const { busPort, clock, random, lanes, watch } = context;
+  return createTiered(context, { bus: watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes })) });
+};
+
+const sealing = createSealing({ current: { id: "simulated", secret: new Uint8Array(32).fill(7) } });
+const compression = createCompression({ minBytes: 1 });
+const signer = createBodySigner("a secret for the simulator");
+
+/** Narrow bounds, short logs, values sealed, compressed and cloned, messages signed, calls of every kind. */
+const createVaried: CreateProcess = ({ clock, random, busPort, redisPort, watch, ttlMs, lanes, maxEntries }) => {
+  const shared = { clock, random, lanes, logLength: 3 };
+  const bus = watch(new RedisInvalidationBus({ ...shared, port: busPort, signer, timeoutMs: 100 }));
+  const bounds = { timeoutMs: 20, writeTimeoutMs: 40, maxInFlight: 6, maxLoadMs: 300, failureThreshold: 1 };
+  const l2 = new RedisCache<unknown>({ ...shared, ...bounds, port: redisPort, namespace: "sim", ttlMs, sealing, compression });
+  const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries, values: "cloned" });
+  const limits = { maxStalenessMs: SIMULATED_STALENESS_MS, maxPendingInvalidations: 2 };
+  return varyCalls(new TieredCache<unknown>({ l1, l2, bus, clock, random, ttlMs, ...limits }), random);
+};
+
+/** Two caches of one process, on a bus within it. Each call is one's or the other's. */
+const createPair: CreateProcess = (context) => {
+  const { random } = context;
+  const bus = new MemoryInvalidationBus(random);
+  const caches = [createTiered(context, { bus }), createTiered(context, { bus })] as const;
+  const stats = (): ReturnType<ReadThroughCache<unknown>["stats"]> => {
+    const [one, other] = [caches[0].stats(), caches[1].stats()];
+    const sum = (counter: "hits" | "misses" | "staleHits" | "invalidations" | "loads"): number => one[counter] + other[counter];
+    const sums = { hits: sum("hits"), misses: sum("misses"), staleHits: sum("staleHits"), invalidations: sum("invalidations") };
+    return { ...one, ...sums, loads: sum("loads"), entries: Math.max(one.entries ?? 0, other.entries ?? 0) };
+  };
+  return new Proxy<ReadThroughCache<unknown>>(caches[0], {
+    get: (_, name) => {
+      if (name === "stats") return stats;
+      const cache = caches[random.next() < 0.5 ? 0 : 1];
+      const own: unknown = Reflect.get(cache, name);
+      return typeof own === "function" ? own.bind(cache) : own;
+    },
+  });
+};
+
+/** The workers of one machine, through the hub in their primary process. */
+const createWorker: CreateProcess = (context) => createTiered(context, { bus: createSimulatedWorkerBus(context) });
+const createWorkerWithStore: CreateProcess = (context) => {
+  const { redisPort, lanes, ttlMs, clock, random } = context;
+  const bus = createSimulatedWorkerBus(context);
+  const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", lanes, ttlMs, clock, random });
+  return createTiered(context, { bus, l2 });
+};
+
+/** By the name in the table. */
+export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = {
+  "larder: memory, Redis, bus": { create: createThreeParts },
+  "larder: memory, bus": { create: createWithoutStore },
+  "larder: the bus on a server of its own": { create: createThreeParts, limits: { isApart: true } },
+  "larder: calls of every kind, narrow bounds": { create: createVaried },
+  "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },
+  "larder: workers of a machine": { create: createWorker, limits: { faults: WORKER_FAULTS } },
+  "larder: workers of a machine, Redis": { create: createWorkerWithStore, limits: { faults: WORKER_FAULTS, isApart: true } },
+  "reference design (S1)": { create: createReferenceDesign },
 };

@@ -22,23 +22,25 @@ interface SimulateOutput {
 
 /** Schedules of those that stand beside the whole composition. */
 const MOST_COMPARED = 10_000;
+/** The part of the progress that is not the mechanisms'. */
+const CONTENDERS_SHARE = 0.84;
 const TASK_TIMEOUT_MS = 12 * 3_600_000;
 const OURS = "larder: memory, Redis, bus";
 
 async function simulateSeeds(input: unknown, task: TaskContext): Promise<SimulateOutput> {
   const { contender, firstSeed, schedules, keepFailures, mechanism, ablations, limits } = input as SimulateInput;
-  const create = simulatedProcesses[contender];
-  if (!create) throw new Error(`nothing to simulate is called ${contender}`);
+  const simulated = simulatedProcesses[contender];
+  if (!simulated) throw new Error(`nothing to simulate is called ${contender}`);
   if (mechanism) ablated.add(mechanism);
   const report = await simulate({
-    create,
+    create: simulated.create,
     maxStalenessMs: SIMULATED_STALENESS_MS,
     readLimitMs: 60,
     firstSeed,
     schedules,
     keepFailures,
     ...(ablations ? { ablations } : {}),
-    ...(limits ? { limits } : {}),
+    limits: { ...simulated.limits, ...limits },
     onProgress: (done) => {
       task.signal.throwIfAborted();
       task.send(done);
@@ -141,7 +143,8 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
     context.signal.throwIfAborted();
     // The others are there for comparison: some thousands say as much as a million.
     const count = name === OURS ? schedules : Math.min(MOST_COMPARED, Math.max(200, Math.ceil(schedules / 20)));
-    rows.push(await contenderRow(context, name, count, index * 0.28, 0.28));
+    const share = CONTENDERS_SHARE / names.length;
+    rows.push(await contenderRow(context, name, count, index * share, share));
   }
   const contenders: Table = {
     id: "schedules",
@@ -160,7 +163,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
       "A bad schedule of ours fails the run. Peers bring their own timers and clients and cannot be simulated; the faults scenario runs them.",
     ],
   };
-  return { tables: [contenders, await ablationTable(context, 0.84, 0.16)] };
+  return { tables: [contenders, await ablationTable(context, CONTENDERS_SHARE, 1 - CONTENDERS_SHARE)] };
 }
 
 /** The deterministic simulator over ours and over the reference design, and over ours with each mechanism switched off. */

@@ -32,6 +32,32 @@ describe("the message of an invalidation of all", () => {
   });
 });
 
+describe("a message of a bus apart from the second tier", () => {
+  /** What an old value is found to be that a process gives which has heard. @param isAway whether the tier is when it does; it always is before */
+  function readOld(isAway: boolean, isAbsent = false): readonly string[] {
+    let isAwayNow = true;
+    const store = { isAbsent, isAway: () => isAwayNow };
+    const oracle = new CoherenceOracle({ maxStalenessMs: MAX_STALENESS_MS, ttlMs: Infinity, laneOf: () => 0, store });
+    const message = { channel: "larder:{any.0}:bus", text: "1 epoch 1 body" };
+    const old = oracle.read("k0", 0);
+    oracle.onCall("0 key k0", oracle.commit(["k0"]));
+    oracle.onPublish("0 key k0", undefined, message, 10);
+    oracle.onDelivered(1, message.channel, message.text);
+    isAwayNow = isAway;
+    oracle.finishRead(oracle.startRead(1, "k0", 20), old, 20, "get");
+    return oracle.violations;
+  }
+
+  it("counts while the tier is away, and not when the old value can be read there again", () => {
+    expect(readOld(true)).toHaveLength(1);
+    expect(readOld(false)).toEqual([]);
+  });
+
+  it("counts for good where there is no tier", () => {
+    expect(readOld(false, true)).toHaveLength(1);
+  });
+});
+
 describe("a value that a long load's caller gets", () => {
   /** Invalidated at 10; asked for at 5, given at `now`. @param madeAt when a loader made it */
   function serve(madeAt: number, now: number, ttlMs: number = Infinity): readonly string[] {

@@ -15,6 +15,13 @@ export interface Promises {
   readonly ttlMs: number;
   /** In which lane a key's invalidations are told. */
   readonly laneOf: (key: string) => number;
+  /** A second tier on another server than the bus's. What a process hears then counts from when the tier has dropped it, for it may read there. @default none */
+  readonly store?: {
+    /** It is never there: nobody reads anything in it. */
+    readonly isAbsent: boolean;
+    /** Whether nobody reaches it now: what is heard meanwhile counts until it is back. */
+    isAway(): boolean;
+  };
 }
 
 /** An invalidation that was called and is not known to be done. */
@@ -35,6 +42,8 @@ export interface ReadTicket {
   readonly startedAt: number;
   /** The oldest version that the read may give. */
   readonly floor: number;
+  /** The same for as long as a second tier on a server of its own is away. @default 0 */
+  readonly floorWhileAway?: number;
 }
 
 /**
@@ -69,6 +78,10 @@ export class CoherenceOracle {
   /** By the message's text: what it stands for, where it was published. */
   readonly #published: Map<string, Array<{ readonly channel: string; readonly versions: ReadonlyMap<string, number> }>> = new Map();
   readonly #durable: Map<string, number> = new Map();
+  /** What a second tier on a server of its own has dropped. */
+  readonly #stored: Map<string, number> = new Map();
+  /** Per process and key: what it has been told while that tier was away. */
+  readonly #ownWhileAway: Map<number, Map<string, number>> = new Map();
 
   constructor(promises: Promises) {
     this.#promises = promises;
@@ -100,7 +113,7 @@ export class CoherenceOracle {
   /** The call came back. @param isPropagated what it said */
   onReturn(process: number, name: string, versions: ReadonlyMap<string, number>, isPropagated: boolean): void {
     for (const [key, version] of versions) {
-      this.#raiseOwn(process, key, version);
+      raiseOf(this.#own, process, key, version);
       if (isPropagated) raise(this.#durable, key, version);
     }
     const calls = this.#open.get(name) ?? [];
@@ -112,6 +125,7 @@ export class CoherenceOracle {
   /** The calls of a process that will never be made again. */
   onCrash(process: number): void {
     this.#own.delete(process);
+    this.#ownWhileAway.delete(process);
     for (const name of [...this.#open.keys()]) if (name.startsWith(`${process} `)) this.#open.delete(name);
   }
 
@@ -128,6 +142,7 @@ export class CoherenceOracle {
     const others = (this.#published.get(text) ?? []).filter((other) => other.channel !== channel);
     this.#published.set(text, [...others, { channel, versions }]);
     for (const [key, version] of versions) {
+      if (!this.#hasStored(key, version)) continue;
       const done = this.#executed.get(key);
       if (done) done.push({ version, at: now });
       else this.#executed.set(key, [{ version, at: now }]);
@@ -135,16 +150,27 @@ export class CoherenceOracle {
     }
   }
 
+  /** A second tier on a server of its own has dropped what the earliest call that is still open stands for. */
+  onStored(name: string, lane: number | undefined): void {
+    const call = this.#open.get(name)?.[0];
+    if (call) for (const [key, version] of this.#within(lane, call.versions)) raise(this.#stored, key, version);
+  }
+
   /** A message has been handed to a process. */
   onDelivered(process: number, channel: string, text: string): void {
     for (const published of this.#published.get(text) ?? []) {
       if (published.channel !== channel) continue;
-      for (const [key, version] of published.versions) this.#raiseOwn(process, key, version);
+      for (const [key, version] of published.versions) {
+        if (this.#hasStored(key, version)) raiseOf(this.#own, process, key, version);
+        else if (this.#isStoreAway) raiseOf(this.#ownWhileAway, process, key, version);
+      }
     }
   }
 
   startRead(process: number, key: string, now: number): ReadTicket {
-    return { process, key, startedAt: now, floor: Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now)) };
+    const floor = Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now));
+    const floorWhileAway = this.#isStoreAway ? (this.#ownWhileAway.get(process)?.get(key) ?? 0) : 0;
+    return { process, key, startedAt: now, floor, floorWhileAway };
   }
 
   /** @param staleMs milliseconds past its time to live for which the call takes a value */
@@ -163,7 +189,8 @@ export class CoherenceOracle {
       return { kind: "I10", text: `answered ${JSON.stringify(value)}` };
     }
     const { version, at } = found;
-    if (version < ticket.floor) return { kind: "stale", text: `version ${version}, at least ${ticket.floor} was promised` };
+    const floor = this.#isStoreAway ? Math.max(ticket.floor, ticket.floorWhileAway ?? 0) : ticket.floor;
+    if (version < floor) return { kind: "stale", text: `version ${version}, at least ${floor} was promised` };
     if (version > (this.#database.get(ticket.key) ?? 0)) return { kind: "invented", text: `version ${version} was never committed` };
     return at < now ? this.#judgeServing(ticket, version, now, { overMs: now - at - this.#promises.ttlMs, staleMs }) : undefined;
   }
@@ -222,14 +249,24 @@ export class CoherenceOracle {
     return new Map([...versions].filter(([key]) => laneOf(key) === lane));
   }
 
-  #raiseOwn(process: number, key: string, version: number): void {
-    let floors = this.#own.get(process);
-    if (!floors) {
-      floors = new Map();
-      this.#own.set(process, floors);
-    }
-    raise(floors, key, version);
+  get #isStoreAway(): boolean {
+    return this.#promises.store?.isAway() === true;
   }
+
+  /** Whether nobody can read anything older in the second tier: where that is on the bus's server, its scripts drop before they publish. */
+  #hasStored(key: string, version: number): boolean {
+    const { store } = this.#promises;
+    return store === undefined || store.isAbsent || (this.#stored.get(key) ?? 0) >= version;
+  }
+}
+
+function raiseOf(owned: Map<number, Map<string, number>>, process: number, key: string, version: number): void {
+  let floors = owned.get(process);
+  if (!floors) {
+    floors = new Map();
+    owned.set(process, floors);
+  }
+  raise(floors, key, version);
 }
 
 function raise(floors: Map<string, number>, name: string, version: number): void {

@@ -1,4 +1,4 @@
-import type { FaultPlan } from "./schedule-plan.ts";
+import type { FaultPlan, StoreOutage } from "./schedule-plan.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
@@ -8,7 +8,8 @@ import type { VirtualTime } from "./virtual-time.ts";
 /** What faults happen to, and who is told. */
 export interface FaultContext {
   readonly time: VirtualTime;
-  readonly redis: SimulatedRedis;
+  /** The second tier's, and the bus's where that has one of its own. */
+  readonly servers: readonly SimulatedRedis[];
   readonly random: SeededRandom;
   /** By index; a crash puts another one in its place. */
   readonly processes: readonly SimulatedProcess[];
@@ -23,6 +24,7 @@ export interface FaultContext {
 /** Inflicts the faults of a plan, and heals what can be healed. */
 export class FaultInjector {
   readonly #context: FaultContext;
+  #isOutageEndless = false;
 
   constructor(context: FaultContext) {
     this.#context = context;
@@ -30,7 +32,8 @@ export class FaultInjector {
 
   /** Plans one fault. Called when the operations begin. @param keyName the name of the schedule's nth key */
   plan(index: number, fault: FaultPlan, keyName: (key: number) => string): void {
-    const { time, redis, onFault } = this.#context;
+    const { time, onFault } = this.#context;
+    const redis = this.#serverOf(fault);
     let snapshot: Snapshot = new Map();
     if (fault.kind === "failover") {
       time.schedule(fault.at - fault.lagMs, () => {
@@ -39,15 +42,29 @@ export class FaultInjector {
     }
     time.schedule(fault.at, () => {
       onFault(index, fault.at);
-      if (fault.kind === "failover") this.#failOver(snapshot);
+      if (fault.kind === "failover") this.#failOver(redis, snapshot);
       else if (fault.kind === "corrupt") this.#corrupt(`v:${keyName(fault.key)}`, fault.byte, fault.bits);
       else this.#inflict(fault);
     });
   }
 
+  /** Plans that nobody reaches a server for a while. Called when the operations begin. */
+  planOutage(redis: SimulatedRedis, { at, forMs }: StoreOutage): void {
+    const { time } = this.#context;
+    time.schedule(at, () => {
+      redis.isAway = true;
+      for (const process of this.#context.processes) for (const link of process.linksTo(redis)) link.cut();
+    });
+    if (forMs < Infinity) time.schedule(Math.max(0, at) + forMs, () => this.#endOutage(redis));
+    this.#isOutageEndless = forMs === Infinity;
+  }
+
   /** Ends what lasts. */
   heal(): void {
-    this.#context.redis.isFull = false;
+    for (const redis of this.#context.servers) {
+      redis.isFull = false;
+      if (redis.isAway && !this.#isOutageEndless) this.#endOutage(redis);
+    }
     for (const process of this.#context.processes) {
       if (process.isPaused) this.#resume(process);
       process.unmute();
@@ -59,7 +76,8 @@ export class FaultInjector {
   }
 
   #inflict(fault: Exclude<FaultPlan, { kind: "failover" | "corrupt" }>): void {
-    const { time, redis, processes } = this.#context;
+    const { time, processes } = this.#context;
+    const redis = this.#serverOf(fault);
     switch (fault.kind) {
       case "cut":
       case "bar":
@@ -97,13 +115,24 @@ export class FaultInjector {
     }
   }
 
-  #failOver(snapshot: Snapshot): void {
-    this.#context.redis.restartFrom(snapshot);
-    for (const process of this.#context.processes) for (const link of process.links) link.cut();
+  /** Which server a fault happens to: by what stays the same when others are left out. */
+  #serverOf({ at }: FaultPlan): SimulatedRedis {
+    const { servers } = this.#context;
+    return servers[Math.floor(at * 1_000) % servers.length] as SimulatedRedis;
+  }
+
+  #endOutage(redis: SimulatedRedis): void {
+    redis.isAway = false;
+    for (const process of this.#context.processes) if (process.isAlive) for (const link of process.linksTo(redis)) link.connect();
+  }
+
+  #failOver(redis: SimulatedRedis, snapshot: Snapshot): void {
+    redis.restartFrom(snapshot);
+    for (const process of this.#context.processes) for (const link of process.linksTo(redis)) link.cut();
   }
 
   #corrupt(ending: string, byte: number, bits: number): void {
-    const { redis } = this.#context;
+    const redis = this.#context.servers[0] as SimulatedRedis;
     for (const key of redis.keys()) if (key.endsWith(ending)) redis.corrupt(key, byte, bits);
   }
 

@@ -22,8 +22,8 @@ export class FleetJudge {
   readonly #disturbedAt: Map<string, number> = new Map();
   #allDisturbedAt = -Infinity;
 
-  constructor({ faults, weather, ttlMs }: SchedulePlan) {
-    this.#isCalm = faults.length === 0 && weather.latencyMs + weather.spreadMs <= FAST_MS && ttlMs >= LASTING_MS;
+  constructor({ faults, weather, ttlMs, apart }: SchedulePlan) {
+    this.#isCalm = faults.length === 0 && apart === undefined && weather.latencyMs + weather.spreadMs <= FAST_MS && ttlMs >= LASTING_MS;
   }
 
   /** Something happens to a key, or to several, for which a lease may give way. */

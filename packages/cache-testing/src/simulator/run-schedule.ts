@@ -1,12 +1,18 @@
 import { decodeMessage, KeySpace } from "@larder/cache-core";
-import { CoherenceOracle } from "./coherence-oracle.ts";
+import { CoherenceOracle, type Promises } from "./coherence-oracle.ts";
 import { drainMicrotasks, withTicks } from "./drain-microtasks.ts";
 import { FaultInjector } from "./fault-injector.ts";
 import { keyName } from "./judged-reads.ts";
 import { laneOf } from "./lane-of.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import { type CreateProcess, type ProcessAblations, type SharedWorld, SimulatedProcess } from "./simulated-process.ts";
+import {
+  type CreateProcess,
+  type ProcessAblations,
+  type SharedWorld,
+  SimulatedProcess,
+  type SimulatedServer,
+} from "./simulated-process.ts";
 import { SimulatedRedis } from "./simulated-redis.ts";
 import { type ScriptAblations, SimulatedScripts } from "./simulated-scripts.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -42,6 +48,8 @@ export interface ScheduleResult {
 
 /** Virtual milliseconds in which everything starts. */
 const START_MS = 40;
+/** The same where a process must also find out that bus and second tier are on different servers: two heartbeats. */
+const APART_START_MS = 340;
 /** At most this long everything is given to come to rest after the faults are over. */
 const SETTLE_MS = 1_200;
 /** How often it is looked whether everything has. */
@@ -66,7 +74,9 @@ class ScheduleRun {
   readonly #plan: SchedulePlan;
   readonly #time: VirtualTime = new VirtualTime();
   readonly #random: SeededRandom;
+  /** The second tier's server, and the bus's: the same, unless the plan sets them apart. */
   readonly #redis: SimulatedRedis;
+  readonly #busRedis: SimulatedRedis;
   readonly #oracle: CoherenceOracle;
   readonly #world: SharedWorld;
   readonly #workload: Workload;
@@ -79,8 +89,14 @@ class ScheduleRun {
     this.#plan = plan;
     this.#random = SeededRandom.of(plan.seed);
     this.#redis = new SimulatedRedis(this.#time);
+    this.#busRedis = plan.apart ? new SimulatedRedis(this.#time) : this.#redis;
     const { maxStalenessMs, readLimitMs } = options;
-    this.#oracle = new CoherenceOracle({ maxStalenessMs, ttlMs: plan.ttlMs, laneOf: laneOfKeys(plan.lanes ?? 1) });
+    this.#oracle = new CoherenceOracle({
+      maxStalenessMs,
+      ttlMs: plan.ttlMs,
+      laneOf: laneOfKeys(plan.lanes ?? 1),
+      ...this.#storePromises(),
+    });
     this.#workload = new Workload({
       time: this.#time,
       oracle: this.#oracle,
@@ -94,10 +110,13 @@ class ScheduleRun {
   }
 
   run(): ScheduleResult {
-    const { processes, operations, busyMs, seed } = this.#plan;
-    this.#redis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
+    const { processes, operations, busyMs, seed, apart } = this.#plan;
+    this.#busRedis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
+    if (apart) this.#redis.watcher = { hear: (channel, text) => this.#onStore(channel, text) };
+    // What was never there is away before anybody connects.
+    this.#redis.isAway = apart !== undefined && apart.at < 0;
     for (let index = 0; index < processes; index += 1) this.#boot(index);
-    this.#advance(START_MS);
+    this.#advance(apart ? APART_START_MS : START_MS);
     for (const operation of operations) this.#time.schedule(operation.at, () => this.#workload.perform(operation));
     const faults = this.#planFaults();
     this.#advance(busyMs);
@@ -115,8 +134,8 @@ class ScheduleRun {
       violations,
       steps: this.#time.steps,
       reads: this.#workload.reads,
-      commands: Object.fromEntries(this.#world.scripts.runs),
-      pushed: this.#redis.pushed,
+      commands: Object.fromEntries(this.#world.store.scripts.runs),
+      pushed: this.#busRedis.pushed,
       traceHash: this.#hash >>> 0,
     };
   }
@@ -126,13 +145,19 @@ class ScheduleRun {
     const later = (remainder: () => void): void => {
       this.#time.schedule(this.#random.next() * 10, remainder);
     };
+    const serve = (redis: SimulatedRedis): SimulatedServer => ({
+      redis,
+      scripts: new SimulatedScripts(redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
+    });
+    const store = serve(this.#redis);
     return {
       plan: this.#plan,
       time: this.#time,
-      redis: this.#redis,
-      scripts: new SimulatedScripts(this.#redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
+      store,
+      bus: this.#busRedis === this.#redis ? store : serve(this.#busRedis),
       create: options.create,
       ablations,
+      onPublish: (channel, text) => this.#onPublish(channel, text),
       onDelivery: (process, channel, text) => this.#oracle.onDelivered(process.index, channel, text),
       onTold: (process, key) => this.#workload.onTold(process, key),
     };
@@ -149,12 +174,33 @@ class ScheduleRun {
 
   /** A message is published: what it stands for is told to the oracle. */
   #onPublish(channel: string, text: string): void {
+    const name = this.#nameOf(text);
+    if (name !== undefined) this.#oracle.onPublish(name, this.#laneOf(channel), { channel, text }, this.#time.now);
+  }
+
+  /** The same where nobody on the bus hears it. */
+  #onStore(channel: string, text: string): void {
+    const name = this.#nameOf(text);
+    if (name !== undefined) this.#oracle.onStored(name, this.#laneOf(channel));
+  }
+
+  /** The call that a message tells of; `undefined` for one that tells of none. */
+  #nameOf(text: string): string | undefined {
     const message = decodeMessage(text);
-    if (!message) return;
+    if (!message) return undefined;
     const { origin, target } = message;
     const sender = this.#processes.find((candidate) => candidate.origin !== "" && origin.startsWith(candidate.origin));
-    const lane = (this.#plan.lanes ?? 1) === 1 ? undefined : laneOf(channel);
-    this.#oracle.onPublish(callName(sender?.index ?? -1, target), lane, { channel, text }, this.#time.now);
+    return callName(sender?.index ?? -1, target);
+  }
+
+  #laneOf(channel: string): number | undefined {
+    return (this.#plan.lanes ?? 1) === 1 ? undefined : laneOf(channel);
+  }
+
+  #storePromises(): Pick<Promises, "store"> {
+    const { apart } = this.#plan;
+    if (!apart) return {};
+    return { store: { isAbsent: apart.at < 0 && apart.forMs === Infinity, isAway: () => this.#redis.isAway } };
   }
 
   #boot(index: number): void {
@@ -166,7 +212,7 @@ class ScheduleRun {
   #planFaults(): FaultInjector {
     const injector = new FaultInjector({
       time: this.#time,
-      redis: this.#redis,
+      servers: this.#redis === this.#busRedis ? [this.#redis] : [this.#redis, this.#busRedis],
       random: this.#random,
       processes: this.#processes,
       boot: (index) => this.#boot(index),
@@ -175,6 +221,7 @@ class ScheduleRun {
       onCrash: (process) => this.#workload.onCrash(process),
     });
     for (const [index, fault] of this.#plan.faults.entries()) injector.plan(index, fault, keyName);
+    if (this.#plan.apart) injector.planOutage(this.#redis, this.#plan.apart);
     return injector;
   }
 

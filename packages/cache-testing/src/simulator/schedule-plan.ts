@@ -50,6 +50,14 @@ export type FaultPlan =
  */
 export const PLAN_FORMAT = 4;
 
+/** When nobody reaches the second tier's server, from when operations begin on. */
+export interface StoreOutage {
+  /** Virtual milliseconds; negative = from the start. */
+  readonly at: number;
+  /** Milliseconds; `Infinity` = it does not come back, and a negative `at` then says that it never was there. */
+  readonly forMs: number;
+}
+
 /** One schedule, before it is run: everything that its seed decides apart from latencies and coins, which `seed` goes on to decide. */
 export interface SchedulePlan {
   readonly seed: number;
@@ -66,6 +74,8 @@ export interface SchedulePlan {
   readonly weather: LinkWeather;
   /** Whether at rest every key is also loaded, by every process; every key is read in any case. */
   readonly loadsAtRest: boolean;
+  /** The bus has a server of its own, and that of the second tier is away for a while. @default both have one */
+  readonly apart?: StoreOutage;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultPlan[];
 }
@@ -86,6 +96,8 @@ export interface PlanLimits {
   readonly lanes?: number;
   /** The share of schedules with loads longer than the staleness bound, from 0 to 1. @default 0.03 */
   readonly patience?: number;
+  /** Whether the bus has a server of its own. @default false */
+  readonly isApart?: boolean;
 }
 
 const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
@@ -207,6 +219,13 @@ function drawBusyMs(random: SeededRandom, longestMs: number): number {
   return dice < 0.97 ? longestMs * (0.2 + 0.4 * random.next()) : longestMs;
 }
 
+/** Never there, there late, or away for a while. */
+function drawOutage(random: SeededRandom, busyMs: number): StoreOutage {
+  const dice = random.next();
+  if (dice < 0.5) return { at: -1, forMs: dice < 0.25 ? Infinity : random.next() * busyMs };
+  return { at: random.next() * busyMs, forMs: (random.next() + 0.1) * busyMs };
+}
+
 /** Infinite in most schedules, so that nothing is masked; short where stale policies are to have their say. */
 function drawTtlMs(random: SeededRandom, isPatient: boolean): number {
   if (isPatient) return random.chance(0.7) ? 20 + random.integer(200) : Infinity;
@@ -232,7 +251,7 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
   const faultCount = enabled.length === 0 ? 0 : 1 + random.integer(6);
   const count = operations + random.integer(1 + (operations / 2) * (busyMs / longestMs));
   const planned = Array.from({ length: count }, () => planOperation(random, stage));
-  return {
+  const plan: SchedulePlan = {
     seed,
     processes,
     keys: stage.keys,
@@ -250,4 +269,6 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
     operations: planned.sort((one, other) => one.at - other.at),
     faults: Array.from({ length: faultCount }, () => planFault(random, random.pick(enabled), stage)),
   };
+  // Last, so that what else a seed decides is the same.
+  return limits.isApart ? { ...plan, apart: drawOutage(random, busyMs) } : plan;
 }

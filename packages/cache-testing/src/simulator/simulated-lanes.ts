@@ -30,6 +30,7 @@ export class CommandLane {
 
   constructor(context: PortContext, events: { onUp(): void; onDown(): void }) {
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      isReachable: () => !context.redis.isAway,
       onUp: () => events.onUp(),
       onDown: () => {
         events.onDown();
@@ -78,6 +79,7 @@ export class SubscriberLane {
     this.#context = context;
     this.#onMessage = events.onMessage;
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
+      isReachable: () => !context.redis.isAway,
       onUp: () => {
         this.#subscriber = { hear: (channel, text) => this.link.push(() => this.#receive(channel, text), true) };
         events.onUp();

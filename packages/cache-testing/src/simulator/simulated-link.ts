@@ -17,6 +17,8 @@ export interface LinkWeather {
 export interface LinkEvents {
   onUp(): void;
   onDown(): void;
+  /** Whether there is a server to connect to. @default always */
+  isReachable?(): boolean;
 }
 
 /**
@@ -50,6 +52,7 @@ export class SimulatedLink {
     const generation = this.#generation;
     this.#time.schedule(this.#latency() + this.#latency(), () => {
       if (this.isUp || this.#isClosed || this.#isBarred || generation !== this.#generation) return;
+      if (this.#events.isReachable?.() === false) return;
       this.isUp = true;
       this.#events.onUp();
     });

@@ -23,8 +23,20 @@ export interface ProcessContext {
   readonly lanes: number;
   /** Passes a bus on, and lets the simulator know what it makes the cache drop: without it, loads are not counted (I5). */
   readonly watch: (bus: InvalidationBus) => InvalidationBus;
+  /** For a bus that is not over the simulated server. */
+  readonly elsewhere: Elsewhere;
   /** Milliseconds for the second tier's calls and the cache's budget for them; `undefined`: their own defaults. */
   readonly deadlineMs: number | undefined;
+}
+
+/** What a bus of another kind than the one over the simulated server tells the simulator. */
+export interface Elsewhere {
+  /** Stands for the schedule: what its processes share is kept by it. */
+  readonly schedule: object;
+  /** An invalidation has got its place in the order, and is on its way to everybody. */
+  onPublish(channel: string, text: string): void;
+  /** It was handed to this process. */
+  onDelivery(channel: string, text: string): void;
 }
 
 /** Makes one process's cache, from the product's own parts over the simulated connections. */
@@ -42,15 +54,23 @@ export interface ProcessAblations {
   readonly miscounts?: boolean;
 }
 
+/** A server and its scripts. */
+export interface SimulatedServer {
+  readonly redis: SimulatedRedis;
+  readonly scripts: SimulatedScripts;
+}
+
 /** What the processes of a schedule share. */
 export interface SharedWorld {
   readonly plan: SchedulePlan;
   readonly time: VirtualTime;
-  readonly redis: SimulatedRedis;
-  readonly scripts: SimulatedScripts;
+  /** The second tier's, and the bus's: the same, unless the plan sets them apart. */
+  readonly store: SimulatedServer;
+  readonly bus: SimulatedServer;
   readonly create: CreateProcess;
   readonly ablations: ProcessAblations;
-  /** A message was handed to a live process. */
+  /** A message was published, or handed to a live process. */
+  onPublish(channel: string, text: string): void;
   onDelivery(process: SimulatedProcess, channel: string, text: string): void;
   /** A live process's bus made it drop a key, or several: `undefined`. */
   onTold(process: SimulatedProcess, key: string | undefined): void;
@@ -78,6 +98,8 @@ export class SimulatedProcess {
   wasPaused = false;
   /** Whether it has its bus watched. */
   isWatched = false;
+  /** How often that has proved itself. */
+  proofs = 0;
   /** What it was asked for. */
   readonly asked: Asked = { reads: 0, open: 0, invalidations: 0, loaders: 0 };
   /** By how much its wall clock is off, in milliseconds. */
@@ -92,20 +114,21 @@ export class SimulatedProcess {
   constructor(world: SharedWorld, index: number, life: number) {
     this.#world = world;
     this.index = index;
-    const { time, plan, redis, scripts } = world;
+    const { time, plan, store, bus } = world;
     const clock = this.#createClock();
     this.#clock = clock;
     const onDelivery = (channel: string, text: string): void => {
       if (this.isAlive) world.onDelivery(this, channel, text);
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
-    const context = { time, clock, weather: plan.weather, redis, scripts, onDelivery };
-    const redisPort = new SimulatedRedisPort({ ...context, random: streamOf(STREAMS.store) });
-    const busPort = new SimulatedBusPort({ ...context, random: streamOf(STREAMS.bus) });
+    const context = { time, clock, weather: plan.weather, onDelivery };
+    const redisPort = new SimulatedRedisPort({ ...context, ...store, random: streamOf(STREAMS.store) });
+    const busPort = new SimulatedBusPort({ ...context, ...bus, random: streamOf(STREAMS.bus) });
     this.#busPort = busPort;
     this.links = [...redisPort.links, ...busPort.links];
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
-    this.cache = world.create({ clock, random, redisPort, busPort, ...this.#settings() });
+    const elsewhere: Elsewhere = { schedule: world, onPublish: (channel, text) => world.onPublish(channel, text), onDelivery };
+    this.cache = world.create({ clock, random, redisPort, busPort, elsewhere, ...this.#settings() });
   }
 
   /** Has something run in its event loop: later, when that stands still, and never when it is gone. */
@@ -126,6 +149,13 @@ export class SimulatedProcess {
   /** Whether it has a second tier, and is connected to it. */
   get hasStore(): boolean {
     return this.links[0]?.isUp === true;
+  }
+
+  /** Its connections to one of the servers. */
+  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
+    const { store, bus } = this.#world;
+    if (store.redis === bus.redis) return this.links;
+    return redis === bus.redis ? this.#busPort.links : this.links.slice(0, -this.#busPort.links.length);
   }
 
   /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
@@ -177,9 +207,10 @@ export class SimulatedProcess {
       deadlineMs: ablations.noReadDeadline ? NO_DEADLINE_MS : undefined,
       watch: (bus) => {
         this.isWatched = true;
-        return watchBus(bus, (key) => {
-          if (this.isAlive) onTold(this, key);
-        });
+        const onProof = (): void => {
+          this.proofs += 1;
+        };
+        return watchBus(bus, (key) => this.isAlive && onTold(this, key), onProof);
       },
     };
   }
@@ -196,10 +227,10 @@ export class SimulatedProcess {
   }
 
   #createClock(): Clock {
-    const { time, redis } = this.#world;
+    const { time, store } = this.#world;
     return {
       now: () => time.now,
-      wallNow: () => redis.now + this.wallSkewMs,
+      wallNow: () => store.redis.now + this.wallSkewMs,
       setTimer: (callback, delayMs): CancelTimer => {
         if (delayMs === Infinity) return () => {};
         let isCancelled = false;

@@ -43,6 +43,8 @@ export class SimulatedRedis {
   /** Messages sent to subscribers so far: one for each subscriber of what is published. */
   pushed = 0;
   #runs = 1;
+  /** Whether nobody can connect. */
+  isAway = false;
   /** Whether memory is full: what needs more is refused, unless its script has written already. */
   isFull = false;
   /** Whether the running script has written. Scripts begin with `beginScript`. */

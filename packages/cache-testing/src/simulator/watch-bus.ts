@@ -1,10 +1,10 @@
 import type { InvalidationBus } from "@larder/cache-core";
 
 /** Told when a cache is: `undefined` stands for more than one key. */
-export type OnTold = (key: string | undefined) => void;
+export type OnTold = (key: string | undefined) => unknown;
 
-/** The same bus, with somebody who learns what it makes its caches drop. */
-export function watchBus(bus: InvalidationBus, onTold: OnTold): InvalidationBus {
+/** The same bus, with somebody who learns what it makes its caches drop, and when it proves itself. */
+export function watchBus(bus: InvalidationBus, onTold: OnTold, onProof: () => void): InvalidationBus {
   return {
     originId: bus.originId,
     join: (namespace, listener) =>
@@ -17,7 +17,10 @@ export function watchBus(bus: InvalidationBus, onTold: OnTold): InvalidationBus 
           onTold(undefined);
           listener.onReset(reason);
         },
-        onProof: (provenAt) => listener.onProof(provenAt),
+        onProof: (provenAt) => {
+          onProof();
+          listener.onProof(provenAt);
+        },
       }),
     close: () => bus.close(),
   };
