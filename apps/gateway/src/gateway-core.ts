@@ -35,8 +35,8 @@ export interface GatewayCoreOptions {
   readonly l2?: FencedStore<StoredAnswer> | undefined;
   /** Carries invalidations to and from other processes. @default none: nobody is told */
   readonly bus?: InvalidationBus | undefined;
-  /** Counts the fleet's requests and tokens for limits. @default none: each process counts its own */
-  readonly counter?: SharedCounter | undefined;
+  /** Count for several processes what is limited. @default none: each process counts its own */
+  readonly counters?: readonly SharedCounter[];
   /** Faults in a row that open a provider's breaker; `Infinity`: it is called whatever came before. @default 5 */
   readonly faultsToOpen?: number;
 }
@@ -61,7 +61,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     planner: new RequestPlanner(settings),
     directory: options.directory,
     caller: new ProviderCaller(settings.upstreamRetries, options.faultsToOpen, logBreakers(options.log)),
-    limiter: new RateLimiter(options.counter),
+    limiter: new RateLimiter(options.counters),
     trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),
     log: options.log,

@@ -9,7 +9,7 @@ export interface SharedTier {
   /** Absent without Redis: workers of one machine share invalidations alone. */
   readonly l2: FencedStore<StoredAnswer> | undefined;
   readonly bus: InvalidationBus | undefined;
-  /** Absent without Redis: limits are each process's own. */
+  /** Absent without Redis: limits are each process's own, or each machine's where its workers' primary counts. */
   readonly counter: SharedCounter | undefined;
   /** Opens the catalog's mirror; absent where there is no Redis. */
   readonly openMirror?: () => Promise<Mirror>;

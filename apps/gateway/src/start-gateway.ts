@@ -12,6 +12,7 @@ import { openSharedTier } from "./open-shared-tier.ts";
 import { AddressGuard } from "./security/address-guard.ts";
 import { Authenticator, authModeOf } from "./security/authenticator.ts";
 import { obtainSecrets, type Secrets } from "./security/obtain-secrets.ts";
+import type { SharedCounter } from "./security/rate-limiter.ts";
 import { Sealer } from "./security/sealer.ts";
 import { warnOfOpenDoor } from "./security/warn-of-open-door.ts";
 import { GatewayServer } from "./server.ts";
@@ -55,6 +56,8 @@ export interface StartOptions {
   readonly shared?: SharedTier;
   /** The other processes of this gateway. @default none */
   readonly survey?: Survey;
+  /** Counts for the other processes of this machine what is limited. @default none */
+  readonly counter?: SharedCounter;
   /** Which of several workers this is. @default none: the process is by itself */
   readonly worker?: string;
 }
@@ -112,6 +115,8 @@ interface Ground {
   readonly log: Log;
   readonly secrets: Secrets;
   readonly shared: SharedTier;
+  /** Who counts for several processes, those nearby first. */
+  readonly counters: readonly SharedCounter[];
   readonly store: GatewayStore;
   readonly guard: AddressGuard;
   readonly sealer: Sealer;
@@ -135,7 +140,8 @@ async function openGround(settings: Settings, options: StartOptions, teardown: T
   teardown.add(store);
   const guard = new AddressGuard(settings.allowedPrivateHosts);
   const sealer = new Sealer(secrets.masterKey, secrets.previousMasterKeys);
-  return { settings, directory, log, secrets, shared, store, guard, sealer };
+  const counters = [options.counter, shared.counter].filter((counter) => counter !== undefined);
+  return { settings, directory, log, secrets, shared, counters, store, guard, sealer };
 }
 
 /** What answers requests, and knows for whom and by whom. */
@@ -147,8 +153,8 @@ interface Services {
 }
 
 async function openServices(ground: Ground, teardown: Teardown): Promise<Services> {
-  const { settings, shared, store, guard, sealer, log } = ground;
-  const { l2, bus, counter } = shared;
+  const { settings, shared, counters, store, guard, sealer, log } = ground;
+  const { l2, bus } = shared;
   const { upstreamConnections: connections } = settings;
   const trusted = teardown.add(new PooledUpstream({ connections }));
   const guarded = teardown.add(new PooledUpstream({ connections, guard }));
@@ -158,7 +164,7 @@ async function openServices(ground: Ground, teardown: Teardown): Promise<Service
   const sync = teardown.add(await startSync(ground));
   const { catalog, prices } = sync;
   const hasTenants = authModeOf(settings) === "keys";
-  const parts = { settings, hasTenants, authenticator, directory: providers, log, catalog, prices, l2, bus, counter };
+  const parts = { settings, hasTenants, authenticator, directory: providers, log, catalog, prices, l2, bus, counters };
   const core = await openWatchedCore(parts, teardown);
   return { providers, authenticator, sync, core };
 }

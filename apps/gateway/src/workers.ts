@@ -6,6 +6,7 @@ import type { Settings } from "./config/schema.ts";
 import { endWorkers } from "./end-workers.ts";
 import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
+import { CounterHub, WorkerCounter } from "./worker-counter.ts";
 import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
 
 /** What a worker tells the primary when it listens. */
@@ -55,8 +56,8 @@ export function isWorker(): boolean {
 }
 
 /**
- * Runs a worker: without Redis its invalidations go to the other workers through the primary, so that all of them stay coherent. Signals are
- * the primary's to hear: a terminal sends them to the whole group, and only one may decide.
+ * Runs a worker: without Redis its invalidations go to the other workers through the primary, so that all of them stay coherent, and limits per minute are counted
+ * there; requests at a time in any case. Signals are the primary's to hear: a terminal sends them to the whole group, and only one may decide.
  */
 export async function runWorker(settings: Settings): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
@@ -73,12 +74,17 @@ export async function runWorker(settings: Settings): Promise<void> {
   });
   // The primary is gone: nobody would tell us to stop any more.
   process.on("disconnect", () => stop());
-  const survey = new WorkerSurvey({
-    send: (message) => void process.send?.(message, undefined, undefined, () => undefined),
-    listen: (onMessage) => void process.on("message", onMessage),
-  });
+  const primary = {
+    send: (message: object) => void process.send?.(message, undefined, undefined, () => undefined),
+    listen: (onMessage: (message: unknown) => void) => void process.on("message", onMessage),
+  };
+  const survey = new WorkerSurvey(primary);
   const started: Promise<RunningGateway> = startGateway(settings, {
     survey,
+    counter: new WorkerCounter(
+      primary,
+      settings.redisUrl === undefined ? ["requestsPerMinute", "tokensPerMinute", "concurrency"] : ["concurrency"],
+    ),
     worker: String(cluster.worker?.id ?? process.pid),
     ...(settings.redisUrl === undefined ? { shared: openWorkerTier() } : {}),
   });
@@ -93,6 +99,15 @@ function openWorkerTier(): SharedTier {
   });
 }
 
+/** The primary's end of the channel to a worker. */
+function endOf(worker: Worker): { send(message: object): void; listen(onMessage: (message: unknown) => void): void } {
+  return {
+    // The callback takes the error of a channel that is closing, which would be thrown otherwise.
+    send: (message) => void worker.send(message, undefined, () => undefined),
+    listen: (onMessage) => void worker.on("message", onMessage),
+  };
+}
+
 /** What a worker tells of its start. */
 type WorkerMessage =
   | { readonly type: typeof LISTENING; readonly announcement: Announcement }
@@ -103,6 +118,7 @@ type WorkerMessage =
 export class WorkerFleet {
   readonly #hub = new WorkerBusHub();
   readonly #survey = new SurveyHub();
+  readonly #counter = new CounterHub();
   readonly #settings: Pick<Settings, "drain" | "drainGrace">;
   readonly #complain: (message: string) => void;
   #isStopping = false;
@@ -119,6 +135,7 @@ export class WorkerFleet {
    */
   start(count: number): Promise<Announcement> {
     this.#hub.attachCluster(cluster);
+    cluster.on("fork", (worker) => void worker.once("exit", this.#counter.add(endOf(worker))));
     return new Promise((resolve, reject) => {
       let isUp = false;
       let failure: WorkerStartError | undefined;
@@ -147,12 +164,7 @@ export class WorkerFleet {
   }
 
   #include(worker: Worker): void {
-    const remove = this.#survey.add({
-      // The callback takes the error of a channel that is closing, which would be thrown otherwise.
-      send: (message) => void worker.send(message, undefined, () => undefined),
-      listen: (onMessage) => void worker.on("message", onMessage),
-    });
-    worker.once("exit", remove);
+    worker.once("exit", this.#survey.add(endOf(worker)));
   }
 
   /** When all workers have died together, nothing but the timer keeps this process. */

@@ -303,6 +303,41 @@ describe("larder-gateway", () => {
     expect(await program.exited).toBe(0);
   });
 
+  it("holds a limit over all its workers, of requests at a time and of a minute", async () => {
+    const config = `${path}.limits.json`;
+    writeFileSync(config, JSON.stringify({ addressLimits: { requestsPerMinute: 24, concurrency: 4 } }));
+    const program = start({ LARDER_WORKERS: "2", LARDER_CONFIG: config, PORT: String(await freePort()), ...SECRETS });
+    const url = await program.listening();
+    const headers = { authorization: `Bearer ${SECRETS.LARDER_ADMIN_TOKEN}`, connection: "close" };
+    const stats = async (): Promise<unknown> => (await fetch(`${url}/admin/cache/stats`, { headers })).json();
+    await vi.waitFor(async () => expect(await stats()).toMatchObject({ processes: 2 }), { timeout: 10_000, interval: 50 });
+    rmSync(config);
+    const held = gate();
+    upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const statuses: number[] = [];
+    const take = async (text: string): Promise<void> => {
+      const response = await ask(url, chat(text), { connection: "close" });
+      await response.text();
+      statuses.push(response.status);
+      if (response.status === 429) expect(Number(response.headers.get("retry-after"))).toBeLessThanOrEqual(60);
+    };
+    const calls = upstream.calls;
+    const together = Promise.all(Array.from({ length: 16 }, (_, index) => take(`together ${index}`)));
+    // Two workers by themselves would let eight in. On a busy machine the primary may answer too late for one or another.
+    await vi.waitFor(() => expect(statuses.length + upstream.calls - calls).toBe(16), { timeout: 10_000 });
+    expect(statuses.every((status) => status === 429)).toBe(true);
+    expect(statuses.length).toBeGreaterThan(8);
+    held.open();
+    await together;
+    for (let index = 0; index < 60; index += 1) await take(`one by one ${index}`);
+    const letIn = statuses.filter((status) => status === 200).length;
+    expect(letIn).toBeGreaterThanOrEqual(24);
+    expect(letIn).toBeLessThan(40);
+  });
+
   it("ends all its workers on a signal that comes while some of them still start", async () => {
     const program = start({ LARDER_WORKERS: "4", PORT: String(await freePort()) });
     await program.listening();

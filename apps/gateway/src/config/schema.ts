@@ -133,12 +133,11 @@ const positive = z.number().int().positive();
 export const limitsSchema = z
   .object({
     requestsPerMinute: positive.optional().meta({
-      description: "In about the last sixty seconds: of all processes together where there is Redis, else of each by itself.",
+      description: "In the last sixty seconds: of all machines together where there is Redis, else of each by itself.",
     }),
     tokensPerMinute: positive.optional().meta({ description: "Counted as requests are; charged by what providers tell." }),
     concurrency: positive.optional().meta({
-      description:
-        "Requests at a time, of each process by itself, be there Redis or not: several workers or machines let as many times more through.",
+      description: "Requests at a time, of each machine by itself, be there Redis or not: several machines let as many times more through.",
     }),
   })
   .strict();

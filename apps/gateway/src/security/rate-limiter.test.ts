@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { HttpError } from "../http/http-error.ts";
-import { RateLimiter } from "./rate-limiter.ts";
+import { CountTable } from "./count-table.ts";
+import type { Refusal } from "./key-counts.ts";
+import { RateLimiter, type SharedCounter } from "./rate-limiter.ts";
 
 const enter = (limiter: RateLimiter, address: string | undefined, limits = { requestsPerMinute: 1 }): boolean => {
   try {
@@ -21,73 +23,140 @@ function refusal(limiter: RateLimiter, limits: { requestsPerMinute?: number; tok
   }
 }
 
-describe("limits per minute", () => {
-  it.each([1, 2, 3, 10, 60])(
-    "let %i requests in within any sixty seconds, the turn of the minute included, and half a request more at most",
-    (limit) => {
-      let now = 30_000;
-      const limiter = new RateLimiter(undefined, 10, () => now);
-      const taken: number[] = [];
-      for (; now < 400_000; now += 250) if (!refusal(limiter, { requestsPerMinute: limit })) taken.push(now);
-      const most = Math.max(...taken.map((start) => taken.filter((at) => at >= start && at < start + 60_000).length));
-      // All of them at once and then as they grow old; a window's share is taken to lie evenly in it.
-      expect(most).toBeLessThanOrEqual(Math.ceil(limit * 1.5));
-      expect(taken.length).toBeGreaterThanOrEqual(limit * 5);
-    },
-  );
+/** A limiter of this process alone, by a clock that the test turns. */
+const limiterAt = (clock: () => number): RateLimiter => new RateLimiter([], new CountTable(10), clock);
 
-  it("are not met twice around the turn of a minute", () => {
-    let now = 59_900;
-    const limiter = new RateLimiter(undefined, 10, () => now);
-    const take = (): number => Array.from({ length: 200 }, () => refusal(limiter, { requestsPerMinute: 100 })).filter((no) => !no).length;
-    expect(take()).toBe(100);
-    now = 60_100;
-    expect(take()).toBeLessThanOrEqual(1);
+describe("limits per minute", () => {
+  it.each([1, 2, 3, 10, 60, 100])("let %i requests in within any sixty seconds, and as many again in the next", (limit) => {
+    let now = 30_000;
+    const limiter = limiterAt(() => now);
+    const taken: number[] = [];
+    for (; now < 400_000; now += 250) if (!refusal(limiter, { requestsPerMinute: limit })) taken.push(now);
+    const most = Math.max(...taken.map((start) => taken.filter((at) => at >= start && at < start + 60_000).length));
+    expect(most).toBe(limit);
+    expect(taken.length).toBeGreaterThanOrEqual(limit * 6);
+  });
+
+  // Two windows of a minute let through only a part of it, and told to wait for more than a minute.
+  it("let a full burst in a minute after another, at whatever time of the minute", () => {
+    for (let begin = 0; begin < 120_000; begin += 7_321) {
+      let now = begin;
+      const limiter = limiterAt(() => now);
+      const take = (): number => Array.from({ length: 200 }, () => refusal(limiter, { requestsPerMinute: 100 })).filter((no) => !no).length;
+      expect([take(), refusal(limiter, { requestsPerMinute: 100 })?.headers["retry-after"]]).toEqual([100, "60"]);
+      now = begin + 59_999;
+      expect(take()).toBe(0);
+      now = begin + 60_000;
+      expect(take()).toBe(100);
+    }
   });
 
   it("say when to come back: not before, and then at once, however often it was tried meanwhile", () => {
     for (const limits of [{ requestsPerMinute: 1 }, { requestsPerMinute: 7 }, { tokensPerMinute: 500 }])
-      for (const begin of [60_000, 75_500, 119_000]) {
-        let now = begin;
-        const limiter = new RateLimiter(undefined, 10, () => now);
-        const identity = { tenant: "t", keyId: "key", limits, upstreamKey: undefined };
-        while (!refusal(limiter, limits)) limiter.charge(identity, 100);
-        const wait = Number(refusal(limiter, limits)?.headers["retry-after"]) * 1000;
-        now = begin + wait - 1_001;
-        expect(refusal(limiter, limits), `${begin} before`).toBeDefined();
-        now = begin + wait;
-        expect(refusal(limiter, limits), `${begin} after`).toBeUndefined();
-      }
+      for (const begin of [60_000, 75_500, 119_000])
+        for (const apart of [0, 40, 3_700]) {
+          let now = begin;
+          const limiter = limiterAt(() => now);
+          const identity = { tenant: "t", keyId: "key", limits, upstreamKey: undefined };
+          while (!refusal(limiter, limits)) {
+            limiter.charge(identity, 100);
+            now += apart;
+          }
+          const asked = now;
+          const wait = Number(refusal(limiter, limits)?.headers["retry-after"]) * 1000;
+          expect(wait).toBeLessThanOrEqual(60_000);
+          now = asked + wait - 1_001;
+          expect(refusal(limiter, limits), `${begin} before`).toBeDefined();
+          now = asked + wait;
+          expect(refusal(limiter, limits), `${begin} after`).toBeUndefined();
+        }
+  });
+
+  it("go by what tokens were charged, when they were, and wait for no more of them to be forgotten than need be", () => {
+    let now = 1_000;
+    const limits = { tokensPerMinute: 100 };
+    const limiter = limiterAt(() => now);
+    const charge = (tokens: number): void => limiter.charge({ tenant: "t", keyId: "key", limits, upstreamKey: undefined }, tokens);
+    charge(30);
+    now = 11_000;
+    charge(60.5);
+    now = 21_000;
+    charge(1_000);
+    // Of 1091 all but the last 1000 go without making room: it is the last that has to.
+    expect(refusal(limiter, limits)?.headers["retry-after"]).toBe("60");
+    now = 81_000;
+    expect(refusal(limiter, limits)).toBeUndefined();
+    charge(99);
+    expect(refusal(limiter, limits)).toBeUndefined();
+    charge(1);
+    expect(refusal(limiter, limits)?.headers["retry-after"]).toBe("60");
   });
 });
+
+/** A counter of several processes that answers what the test says. */
+function fleet(answer: () => Refusal | null | undefined): SharedCounter & { readonly told: unknown[][]; running: number } {
+  const counter = {
+    counts: ["requestsPerMinute", "tokensPerMinute"] as const,
+    told: [] as unknown[][],
+    running: 0,
+    enter: (...asked: unknown[]) => {
+      counter.told.push(asked);
+      counter.running += 1;
+      const leave = (): void => {
+        counter.running -= 1;
+      };
+      return { refusal: Promise.resolve(answer()), leave };
+    },
+    charge: (...charged: unknown[]) => void counter.told.push(charged),
+  };
+  return counter;
+}
 
 describe("limits that other processes count as well", () => {
   const limits = { requestsPerMinute: 5, tokensPerMinute: 100, concurrency: 1 };
   const identity = { tenant: "t", keyId: "key", limits, upstreamKey: undefined };
 
   it.each([
-    { counted: "requests", refusal: /No more than 5 requests per minute/ },
-    { counted: "tokens", refusal: /No more than 100 tokens per minute/ },
-  ])("refuse for what the fleet has counted, and the refused one neither runs nor counts here: $counted", async ({ counted, refusal }) => {
-    const fleet: Record<string, number> = { requests: 1, tokens: 0 };
-    const limiter = new RateLimiter({ add: async (name) => fleet[name.split(":", 1)[0] as string] }, 10, () => 0);
-    fleet[counted] = 1_000;
-    for (let attempt = 0; attempt < 8; attempt += 1) {
-      const failure = await Promise.resolve(limiter.enter(identity)).catch((error: unknown) => error as HttpError);
-      expect(failure).toMatchObject({ status: 429, message: expect.stringMatching(refusal) });
-      expect(Number((failure as HttpError).headers["retry-after"])).toBeGreaterThan(1);
-    }
-    fleet[counted] = 1;
-    for (let request = 0; request < 5; request += 1) ((await limiter.enter(identity)) as () => void)();
-    expect(() => limiter.enter(identity)).toThrow("requests per minute");
+    { limit: "requestsPerMinute", message: /No more than 5 requests per minute/ },
+    { limit: "tokensPerMinute", message: /No more than 100 tokens per minute/ },
+    { limit: "concurrency", message: /No more than 1 requests at a time/ },
+  ] as const)(
+    "refuse for what the fleet has counted, and the refused one neither runs nor counts here: $limit",
+    async ({ limit, message }) => {
+      let counted: Refusal | null = { limit, waitMs: 41_001 };
+      const shared = fleet(() => counted);
+      const limiter = new RateLimiter([shared], new CountTable(10), () => 0);
+      for (let attempt = 0; attempt < 8; attempt += 1) {
+        const failure = await Promise.resolve(limiter.enter(identity)).catch((error: unknown) => error as HttpError);
+        expect(failure).toMatchObject({ status: 429, message: expect.stringMatching(message), headers: { "retry-after": "42" } });
+      }
+      expect(shared.running).toBe(0);
+      counted = null;
+      for (let request = 0; request < 5; request += 1) ((await limiter.enter(identity)) as () => void)();
+      expect(() => limiter.enter(identity)).toThrow("requests per minute");
+      expect(shared.running).toBe(0);
+    },
+  );
+
+  it("are asked of each for what it counts alone, and who comes first gives its place back when a later one refuses", async () => {
+    const nearby = { ...fleet(() => null), counts: ["concurrency"] as const };
+    const far = fleet(() => ({ limit: "tokensPerMinute", waitMs: 1 }));
+    const limiter = new RateLimiter([nearby, far], new CountTable(10), () => 0);
+    await expect(limiter.enter(identity)).rejects.toThrow("tokens per minute");
+    expect(nearby.told).toEqual([["key", { concurrency: 1 }]]);
+    expect(far.told).toEqual([["key", { requestsPerMinute: 5, tokensPerMinute: 100 }]]);
+    ((await limiter.enter({ keyId: "other", limits: { concurrency: 1 } })) as () => void)();
+    expect([nearby.told.length, far.told.length]).toEqual([2, 1]);
+    limiter.charge(identity, 7);
+    expect([nearby.told.length, far.told.at(-1)]).toEqual([2, ["key", 7]]);
   });
 
   it("are told what a key has spent, and go on here alone while the fleet's counts cannot be reached", async () => {
-    const told: unknown[][] = [];
-    const limiter = new RateLimiter({ add: async (...call) => void told.push(call) }, 10, () => 0);
+    const shared = fleet(() => undefined);
+    const limiter = new RateLimiter([shared], new CountTable(10), () => 0);
     limiter.charge(identity, 40);
     limiter.charge(identity, 0);
-    expect(told).toEqual([["tokens:key", 40, 60_000]]);
+    expect(shared.told).toEqual([["key", 40]]);
     for (let request = 0; request < 5; request += 1) ((await limiter.enter(identity)) as () => void)();
     expect(() => limiter.enter(identity)).toThrow("requests per minute");
     limiter.charge({ ...identity, keyId: "other" }, 100);
@@ -96,7 +165,7 @@ describe("limits that other processes count as well", () => {
 });
 
 it("what has no limit is not counted, whoever asks", () => {
-  const limiter = new RateLimiter(undefined, 10, () => 0);
+  const limiter = limiterAt(() => 0);
   const identities = [
     { keyId: "key", limits: {} },
     { keyId: undefined, limits: { requestsPerMinute: 1 } },
@@ -106,13 +175,13 @@ it("what has no limit is not counted, whoever asks", () => {
 
 describe("limits of addresses", () => {
   it("count IPv6 by its /64, and everybody unknown together", () => {
-    const limiter = new RateLimiter(undefined, 100, () => 0);
+    const limiter = new RateLimiter([], new CountTable(100), () => 0);
     const addresses = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.1", "192.0.2.2", undefined, undefined];
     expect(addresses.map((address) => enter(limiter, address))).toEqual([true, false, true, true, false, true, true, false]);
   });
 
   it("hold a bounded number of addresses, and none of those that are being answered is forgotten", () => {
-    const limiter = new RateLimiter(undefined, 10);
+    const limiter = new RateLimiter([], new CountTable(10));
     const concurrency = { concurrency: 1 };
     const leave = limiter.enterAddress("192.0.2.1", concurrency) as () => void;
     for (let index = 0; index < 1000; index += 1)
