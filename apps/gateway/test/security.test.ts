@@ -588,6 +588,27 @@ describe("S18: administration", () => {
       }
   });
 
+  it("answers 405 on a route that is used with other methods, and tells with which; 401 before that, and 404 where there is no route", async () => {
+    const cases: ReadonlyArray<readonly [method: string, path: string, allow: string]> = [
+      ["POST", "/admin/providers", "GET, HEAD"],
+      ["PATCH", "/admin/providers/one", "DELETE, GET, HEAD, PUT"],
+      ["GET", "/admin/cache/invalidate", "POST"],
+      ["OPTIONS", "/admin/keys", "GET, HEAD, POST"],
+      ["GET", "/admin/keys/one", "DELETE"],
+      ["DELETE", "/admin/sync?now=1", "GET, HEAD, POST"],
+      ["PUT", "/admin/audit", "GET, HEAD"],
+    ];
+    for (const [method, path, allow] of cases) {
+      const response = await bed.admin(method, path);
+      expect([response.status, response.headers.get("allow")], `${method} ${path}`).toEqual([405, allow]);
+      expect(await response.json()).toMatchObject({ error: { type: "invalid_request_error" } });
+      const unknown = await fetch(bed.url + path, { method });
+      expect([unknown.status, unknown.headers.get("allow")]).toEqual([401, null]);
+    }
+    for (const path of ["/admin/keys/one/two", "/admin/nothing", "/admin", "/admin/auditx"])
+      expect((await bed.admin("POST", path)).status, path).toBe(404);
+  });
+
   it.each([
     "//admin/providers",
     "/%61dmin/providers",

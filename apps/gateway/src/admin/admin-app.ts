@@ -8,6 +8,7 @@ import { keyRoutes } from "./key-routes.ts";
 import { providerRoutes } from "./provider-routes.ts";
 import { quarantineRoutes } from "./quarantine-routes.ts";
 import { refuse } from "./read-json.ts";
+import { RouteMethods } from "./route-methods.ts";
 import { syncRoutes } from "./sync-routes.ts";
 import { transferRoutes } from "./transfer-routes.ts";
 
@@ -34,7 +35,13 @@ export function createAdminApp(admin: AdminParts): Hono {
   app.route("/admin", syncRoutes(admin));
   app.route("/admin", quarantineRoutes(admin));
   app.get("/admin/audit", async (context) => context.json({ entries: await admin.store.listAudit(200) }));
-  app.notFound((context) => refuse(context, 404, "There is no such administrative route."));
+  const methods = new RouteMethods(app.routes);
+  app.notFound((context) => {
+    const allowed = methods.of(context.req.path);
+    if (allowed.length === 0) return refuse(context, 404, "There is no such administrative route.");
+    context.header("allow", allowed.join(", "));
+    return refuse(context, 405, "This route is not used with this method; the header `allow` tells which are.");
+  });
   app.onError((error, context) => {
     const isStore = error.message === "the database of record is not available";
     if (!isStore) admin.parts.log.error({ error }, "an administrative request failed");

@@ -5,7 +5,7 @@ import { describeIssue } from "../config/describe-issue.ts";
 /** Answers with an error in OpenAI's shape. */
 export function refuse(
   context: Context,
-  status: 400 | 401 | 403 | 404 | 409 | 413 | 501 | 503,
+  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 501 | 503,
   message: string,
   param: string | null = null,
 ): Response {
