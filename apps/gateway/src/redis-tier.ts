@@ -2,7 +2,7 @@ import { openClient, RedisCache, type ValueCodec } from "@larder/cache-redis";
 import { createSealing, type SealingKey } from "@larder/cache-redis/sealing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/signer";
-import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
+import { ANSWERS_NAMESPACE, MAX_SHARED_BYTES } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import { deriveKey } from "./security/derive-key.ts";
@@ -31,7 +31,14 @@ export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: 
   // this machine's alone, and another machine could not read what it sealed.
   const sealing = masterKeys ? { sealing: openSealing(masterKeys) } : {};
   const signer = masterKeys ? { signer: openSigner(masterKeys) } : {};
-  const l2 = new RedisCache<StoredAnswer>({ ...place, namespace: ANSWERS_NAMESPACE, ttlMs, codec: answerCodec, ...sealing });
+  const l2 = new RedisCache<StoredAnswer>({
+    ...place,
+    namespace: ANSWERS_NAMESPACE,
+    ttlMs,
+    codec: answerCodec,
+    maxValueBytes: MAX_SHARED_BYTES,
+    ...sealing,
+  });
   const bus = new RedisInvalidationBus({ ...place, ...signer });
   logRedis(client, l2, log);
   return {

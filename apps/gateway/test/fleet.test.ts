@@ -112,6 +112,25 @@ describe("two gateways on one Redis", () => {
     expect(calls).toBe(1);
   });
 
+  it("what the memory has no room for is said to be stored where Redis takes it, and not where that does not either", async () => {
+    const small = await startBed({ redisUrl, redisPrefix: uniquePrefix(), cacheMaxBytes: "1mb" });
+    await untilReady(small);
+    const ask = async (megabytes: number): Promise<string> => {
+      const message = { role: "assistant", content: "x".repeat(megabytes * 2 ** 20) };
+      small.upstream.behaviour = (_seen, response) => {
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end(JSON.stringify({ id: "c", choices: [{ index: 0, message, finish_reason: "stop" }] }));
+        return true;
+      };
+      const response = await small.post("/v1/chat/completions", chat(`${megabytes} megabytes`));
+      await response.text();
+      return response.headers.get("cache-status") ?? "";
+    };
+    expect(await ask(2)).toMatch(/^larder; fwd=miss; ttl=\d+; stored; key="[^"]+"$/);
+    expect(await ask(9)).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=too-large$/);
+    await small.close();
+  });
+
   it("an invalidation on one is obeyed by the other", async () => {
     await a.post("/v1/chat/completions", chat("fleet drop"));
     await b.post("/v1/chat/completions", chat("fleet drop"));

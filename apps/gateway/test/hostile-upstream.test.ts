@@ -84,6 +84,47 @@ describe("a provider that answers unusually", () => {
     await small.close();
   });
 
+  it("may answer with what the memory does not hold for its tags alone: the same is said", async () => {
+    const small = await startBed({ cacheMaxBytes: "4kb" });
+    const tags = Array.from({ length: 20 }, (_, index) => `${index}`.padEnd(128, "x")).join(",");
+    for (let round = 0; round < 2; round += 1) {
+      const response = await small.post("/v1/chat/completions", chat("many tags"), { "x-larder-cache-tags": tags });
+      expect(response.headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=too-large$/);
+    }
+    const metrics = await (await fetch(`${small.url}/metrics`)).text();
+    expect(metrics).toContain('larder_answers_not_stored_total{endpoint="chat",reason="too-large"} 2\n');
+    await small.close();
+  });
+
+  it("may answer with a part, which is passed on and not kept", async () => {
+    const message = { role: "assistant", content: "a part" };
+    const whole = { id: "c", object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }] };
+    bed.upstream.behaviour = (seen, response) => {
+      const data = [{ object: "embedding", index: 0, embedding: [1, 2] }];
+      const body = seen.path.includes("embeddings") ? { object: "list", data, usage: { prompt_tokens: 1, total_tokens: 1 } } : whole;
+      response.writeHead(206, { "content-type": "application/json", "content-range": "bytes 0-9/99" }).end(JSON.stringify(body));
+      return true;
+    };
+    for (let round = 0; round < 2; round += 1) {
+      const response = await bed.post("/v1/chat/completions", chat("a part"));
+      expect(response.headers.get("cache-status")).toMatch(/^larder; fwd=miss; key="[^"]+"; detail=partial$/);
+      expect(await response.json()).toEqual(whole);
+      const embedding = await bed.post("/v1/embeddings", { model: "fixture-model", input: "a part" });
+      expect(embedding.headers.get("cache-status")).not.toContain("stored");
+      expect([embedding.headers.get("x-larder-cache"), await embedding.json()]).toMatchObject(["MISS", { data: [{ embedding: [1, 2] }] }]);
+    }
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(206, { "content-type": "text/event-stream" });
+      for (const event of chatEvents({ model: "m" }, 1)) response.write(event);
+      response.end();
+      return true;
+    };
+    for (let round = 0; round < 2; round += 1) {
+      const response = await bed.post("/v1/chat/completions", chat("a part, streamed", { stream: true }));
+      expect([response.headers.get("x-larder-cache"), (await response.text()).includes("[DONE]")]).toEqual(["MISS", true]);
+    }
+  });
+
   it("is told as a failure when it answers a stream with nothing", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(204).end();

@@ -22,6 +22,10 @@ import { StoredAnswer } from "./stored-answer.ts";
 export const ANSWERS_NAMESPACE = "answers";
 /** Bytes of a tag beside its characters. Tags are the caller's, and may be larger than the answer. */
 const TAG_BYTES = 32;
+/** Largest answer, as bytes, that the shared tier takes. */
+export const MAX_SHARED_BYTES = 8 * 1024 * 1024;
+/** Bytes of an answer in the shared tier beside those of its size: what describes it may take more, and sealing takes some. */
+const SHARED_BYTES_BESIDE = 4_096;
 /** Share of the bytes that rendered streams may take. */
 const FORMS_SHARE = 0.25;
 
@@ -50,6 +54,11 @@ function orThrowRefusal(answer: StoredAnswer | undefined): StoredAnswer | undefi
   return answer;
 }
 
+/** Bytes that an answer takes in memory. */
+function sizeOf(key: string, answer: StoredAnswer, tags: readonly string[]): number {
+  return tags.reduce((size, tag) => size + TAG_BYTES + tag.length, answer.size + key.length * 2);
+}
+
 /** What the answers' cache is made of. */
 export interface AnswerCacheOptions {
   /** Answers held in memory at most, integer >= 1. */
@@ -69,6 +78,8 @@ export interface AnswerLoad {
   readonly context: LoadContext<StoredAnswer>;
   /** Hands out the stream that the upstream has begun to answer with: everyone who waits for this answer reads along. */
   startLive(live: LiveStream): void;
+  /** Whether an answer can be kept at all, with its key and tags: what is larger than the memory only where it is shared. */
+  hasRoomFor(answer: StoredAnswer): boolean;
 }
 
 /** Called at once or later with the stream that makes the answer a caller waits for. */
@@ -99,7 +110,7 @@ export class AnswerCache {
       name: ANSWERS_NAMESPACE,
       maxEntries,
       maxBytes: this.#maxBytes,
-      sizeOf: (entry, key) => entry.tags.reduce((size, tag) => size + TAG_BYTES + tag.length, entry.value.size + key.length * 2),
+      sizeOf: (entry, key) => sizeOf(key, entry.value, entry.tags),
     });
     this.#cache = new TieredCache<StoredAnswer>({
       l1: this.#l1,
@@ -120,7 +131,11 @@ export class AnswerCache {
     options: GetOrSetOptions,
   ): MaybePromise<StoredAnswer | undefined> {
     const run = (context: LoadContext<StoredAnswer>): Promise<StoredAnswer> =>
-      load({ context, startLive: (live) => this.#start(key, context.cancellation, live) });
+      load({
+        context,
+        startLive: (live) => this.#start(key, context.cancellation, live),
+        hasRoomFor: (answer) => sizeOf(key, answer, options.tags ?? []) <= this.#maxBytes || this.#isForTheShared(answer),
+      });
     if (!options.staleIfErrorMs) return this.#cache.getOrSet(key, run, options);
     const answer = this.#cache.getOrSet(key, (context) => run(context).catch((error: unknown) => refuseOrThrow(error, context)), options);
     return answer instanceof Promise ? answer.then(orThrowRefusal) : answer;
@@ -147,14 +162,18 @@ export class AnswerCache {
     return this.#cache.loading(key) !== undefined;
   }
 
-  /** Whether an answer can be kept at all: what is larger than the memory only where it is shared. */
-  hasRoomFor(answer: StoredAnswer): boolean {
-    return this.#isShared || answer.size <= this.#maxBytes;
+  /** Whether what a load that runs has made would be kept: one that was invalidated meanwhile keeps nothing. */
+  isCurrent(key: string, { context }: AnswerLoad): boolean {
+    return this.#cache.loading(key) === context.cancellation;
   }
 
   /** Whether an answer that has just been made is kept: one that was invalidated while it was made is not. */
   keeps(key: string, answer: StoredAnswer): boolean {
-    return this.#l1.has(key) || (this.#isShared && answer.size > this.#maxBytes);
+    return this.#l1.has(key) || (answer.size > this.#maxBytes && this.#isForTheShared(answer));
+  }
+
+  #isForTheShared(answer: StoredAnswer): boolean {
+    return this.#isShared && answer.size + SHARED_BYTES_BESIDE <= MAX_SHARED_BYTES;
   }
 
   lookup(key: string): MaybePromise<Lookup<StoredAnswer>> {

@@ -38,6 +38,8 @@ interface Active {
   upstreamHeaders: readonly string[] | undefined;
   /** Why the answer that this request's call brought is not kept. */
   refusal: string | undefined;
+  /** Whether it was invalidated while that call was under way. */
+  isOvertaken: boolean;
 }
 
 /** How a stream ended for one who was told it. */
@@ -88,6 +90,7 @@ export class AnswerEndpoint {
       made: undefined,
       upstreamHeaders: undefined,
       refusal: undefined,
+      isOvertaken: false,
     };
     const { isRead, isWrite, isDisabled, onlyIfCached } = active.controls;
     if (onlyIfCached) return this.#answerByLookup(active);
@@ -156,6 +159,7 @@ export class AnswerEndpoint {
       async (load) => {
         active.isLeader = true;
         active.made = await loadAnswer(this.#parts, request, target, load);
+        active.isOvertaken = !answers.isCurrent(target.key, load);
         return active.made;
       },
       this.#options(active, target, isForced),
@@ -242,7 +246,7 @@ export class AnswerEndpoint {
   #tell(active: Active, target: PlannedTarget, answer: StoredAnswer, verdict: CacheVerdict): boolean {
     const isMade = active.isLeader && active.refusal === undefined && (verdict === "MISS" || verdict === "REFRESH");
     const isStored = isMade && this.#parts.answers.keeps(target.key, answer);
-    if (isMade && !isStored) active.refusal = "invalidated";
+    if (isMade && !isStored && active.isOvertaken) active.refusal = "invalidated";
     if (!sendAnswer(this.#parts, answer, this.#telling(active, target, verdict, isStored))) return false;
     this.#parts.meter.answered(this.#endpoint, verdict, performance.now() - active.startedAt);
     return true;

@@ -8,6 +8,8 @@ import type { PassedRequest } from "./answer-request.ts";
 
 /** Largest answer taken in whole. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** The status of a part of an answer: however whole it looks, it is no answer to keep (RFC 9111 3.3). */
+export const PARTIAL_CONTENT = 206;
 /** Headers that change the answer and are part of the key, those that providers use to know an application by, and the caller's trace. */
 const FORWARDED = /^(anthropic-.*|openai-(organization|project|beta)|http-referer|x-title|traceparent|tracestate)$/;
 

@@ -31,6 +31,8 @@ class StoringCollection {
   /** Where each item stands first: equal ones are computed once. */
   readonly #positions = new Map<string, number>();
   readonly #batch: ItemBatch<StoredAnswer>;
+  /** Whether what was computed must not be kept. */
+  #isPartial = false;
 
   constructor(parts: GatewayParts, request: EmbeddingsRequest, target: PlannedTarget) {
     this.#parts = parts;
@@ -38,7 +40,9 @@ class StoringCollection {
     this.#target = target;
     for (const [position, key] of target.itemKeys.entries()) if (!this.#positions.has(key)) this.#positions.set(key, position);
     this.#batch = new ItemBatch<StoredAnswer>(this.#positions.size, (positions, cancellation) =>
-      computeEmbeddings(parts, request, target, positions, cancellation),
+      computeEmbeddings(parts, request, target, positions, cancellation, () => {
+        this.#isPartial = true;
+      }),
     );
   }
 
@@ -68,6 +72,7 @@ class StoringCollection {
       const wanted = this.#batch.want(position, context.cancellation);
       decide();
       computed = await wanted;
+      if (this.#isPartial) context.skipStore();
       return computed;
     };
     const read = answers.getOrLoad(key, load, this.#options(isForced));

@@ -11,7 +11,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { passedOnHeaders } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
-import { askProvider, MAX_ANSWER_BYTES } from "./ask-provider.ts";
+import { askProvider, MAX_ANSWER_BYTES, PARTIAL_CONTENT } from "./ask-provider.ts";
 import { chargeEstimate } from "./charge-usage.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
@@ -37,13 +37,17 @@ export interface EmbeddingsRequest {
   readonly onHead: (headers: readonly string[]) => void;
 }
 
-/** Has some items of a request computed by a provider, in one call; the answers stand in the order of the positions. @throws {UpstreamFailure} */
+/**
+ * Has some items of a request computed by a provider, in one call; the answers stand in the order of the positions. @param onPartial called when they
+ * must not be kept @throws {UpstreamFailure}
+ */
 export async function computeEmbeddings(
   parts: GatewayParts,
   request: EmbeddingsRequest,
   target: PlannedTarget,
   positions: readonly number[],
   signal: AbortSignalLike,
+  onPartial?: () => void,
 ): Promise<StoredAnswer[]> {
   const startedAt = performance.now();
   const { provider, model } = target;
@@ -61,6 +65,7 @@ export async function computeEmbeddings(
     if (parsed && isObject(parsed.error)) refuseNoAnswer(request, parsed, "error-body", answer, bytes);
     const made = parsed && toAnswers(parts, request, target, inputs, parsed, performance.now() - startedAt);
     if (!made) throw new UpstreamFailure("The provider did not answer with one embedding for each input.", { status: 502 });
+    if (answer.status === PARTIAL_CONTENT) onPartial?.();
     parts.meter.called(provider.id, "success");
     const usage = { inputTokens: made.reduce((sum, item) => sum + (item.meta.usage?.inputTokens ?? 0), 0), outputTokens: 0 };
     trace?.succeeded({ status: answer.status, answer: parsed, usage });

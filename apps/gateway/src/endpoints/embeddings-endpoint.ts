@@ -107,8 +107,11 @@ export class EmbeddingsEndpoint {
     const text = JSON.stringify({ object: "list", data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
     const ageMs = Math.max(0, ...hits.map(({ answer }) => answer.ageMs));
     const ttlMs = Math.min(...items.map(({ answer }) => answer.meta.ttlMs - answer.ageMs));
-    const detail = hits.length > 0 && this.#parts.answers.isDegraded ? "degraded" : undefined;
-    const isStored = controls.isWrite && items.some((item) => item.origin === "computed");
+    const { answers } = this.#parts;
+    const detail = hits.length > 0 && answers.isDegraded ? "degraded" : undefined;
+    const isStored =
+      controls.isWrite &&
+      items.some(({ origin, answer }, index) => origin === "computed" && answers.keeps(target.itemKeys[index] ?? "", answer));
     exchange.begin(200, [
       ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
       ...["cache-status", cacheStatus(verdict, { key: target.itemKeys[0], ttlMs, isStored, detail }), "x-larder-cache", verdict],

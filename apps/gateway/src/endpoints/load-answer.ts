@@ -11,7 +11,7 @@ import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest } from "./answer-request.ts";
-import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
+import { askProvider, MAX_ANSWER_BYTES, PARTIAL_CONTENT, startCall } from "./ask-provider.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { LongStream, StreamReading, type WholeAnswer } from "./read-stream.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
@@ -39,12 +39,12 @@ export async function loadAnswer(
     request.onHead?.(passedOnHeaders(answer.headers));
     if (isStream(request, answer)) stream = new StreamReading(request.family, secrets, trace, request.plan.labels);
     const whole = stream ? await stream.read(answer, load) : readWhole(await answer.bytes(MAX_ANSWER_BYTES));
-    const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets);
+    const stored = toStoredAnswer(request, target, whole, performance.now() - startedAt, secrets, answer.status);
     refuseNoAnswer(request, whole.answer, stored.refusal, answer, whole.body);
     if (stored.refusal !== undefined) {
       load.context.skipStore();
       request.onRefused?.(stored.refusal);
-    } else if (!parts.answers.hasRoomFor(stored.answer)) request.onRefused?.("too-large");
+    } else if (!load.hasRoomFor(stored.answer)) request.onRefused?.("too-large");
     const { usage } = stored.answer.meta;
     parts.meter.called(target.provider.id, "success");
     charge(parts, request, usage, stream);
@@ -103,6 +103,7 @@ function toStoredAnswer(
   { answer, body }: WholeAnswer,
   upstreamMs: number,
   secrets: ReadonlyArray<Secret | undefined>,
+  status: number,
 ): { readonly answer: StoredAnswer; readonly refusal: string | undefined } {
   const meta: AnswerMeta = {
     owner: request.identity.tenant,
@@ -116,6 +117,6 @@ function toStoredAnswer(
     format: "json",
     labels: request.plan.labels || undefined,
   };
-  const refusal = request.family.refusalToStore(answer);
+  const refusal = request.family.refusalToStore(answer) ?? (status === PARTIAL_CONTENT ? "partial" : undefined);
   return { answer: new StoredAnswer(meta, refusal === undefined ? body : scrubError(body, secrets)), refusal };
 }
