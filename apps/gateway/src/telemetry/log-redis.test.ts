@@ -1,8 +1,10 @@
 import { EventEmitter, once } from "node:events";
 import { openClient, RedisCache } from "@larder/cache-redis";
 import { freePort, type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
+import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { keepToDatabase } from "../keep-to-database.ts";
 import { logRedis } from "./log-redis.ts";
 
 let server: RedisServer;
@@ -19,9 +21,11 @@ afterEach(async () => {
 function listen(url: string): string[] {
   const lines: string[] = [];
   const client = openClient(url);
+  keepToDatabase(client);
   const l2 = new RedisCache<string>({ client, namespace: "answers" });
+  const bus = new RedisInvalidationBus({ client });
   opened.push(() => client.disconnect());
-  opened.push(() => l2.close());
+  opened.push(() => Promise.all([l2.close(), bus.close()]));
   const tell = (line: string): void => {
     const { reason, msg } = JSON.parse(line) as { readonly reason?: string; readonly msg: string };
     expect(line).not.toContain("CANARY");
@@ -55,6 +59,19 @@ it("tells each reason once, however often it comes back before Redis does", asyn
     client.emit("close");
   }
   expect(lines).toEqual(["ECONNREFUSED", "ETIMEDOUT"]);
+});
+
+// It was used all the same, in database 0.
+it("names the setting when the server has no such database, which is nobody else's then", async () => {
+  const lines = listen(`redis://:secret@127.0.0.1:${server.port}/99`);
+  await waitUntil("it is told", () => lines.includes("ERR"));
+  expect(lines[0]).toMatch(/^the database that REDIS_URL names does not exist there/);
+  const admin = openClient(`redis://:secret@127.0.0.1:${server.port}`);
+  opened.push(() => admin.disconnect());
+  await once(admin, "ready");
+  expect(await admin.info("commandstats")).not.toMatch(/cmdstat_(eval|evalsha|set|hset|subscribe|get):/);
+  expect(lines.filter((line) => line.startsWith("the database"))).toHaveLength(1);
+  expect(lines.join()).not.toContain("Redis is there");
 });
 
 it("tells of a server that is there and refuses what the cache needs", async () => {

@@ -1,4 +1,5 @@
 import type { openClient, RedisCache } from "@larder/cache-redis";
+import { isRefusedDatabase } from "../keep-to-database.ts";
 import type { Log } from "./log.ts";
 
 /** What an error of the client is called: a socket's code, or the word that a reply begins with, as `WRONGPASS`. Nothing else of it, since it quotes. */
@@ -13,6 +14,7 @@ function reasonOf(error: unknown): string {
  */
 export function logRedis(client: ReturnType<typeof openClient>, l2: Pick<RedisCache<never>, "ready">, log: Log): void {
   let wasUp: boolean | undefined;
+  let isDatabaseTold = false;
   const reasons = new Set<string>();
   const tellAway = (reason?: string): void => {
     if (wasUp === false && (reason === undefined || reasons.has(reason))) return;
@@ -29,11 +31,18 @@ export function logRedis(client: ReturnType<typeof openClient>, l2: Pick<RedisCa
     if (client.status !== "ready" || wasUp === true) return;
     wasUp = true;
     reasons.clear();
+    isDatabaseTold = false;
     if (isUsed) log.info("Redis is there");
     else log.warn("Redis is there and the cache cannot use it: it is no master, or refuses commands to its user (ACL LOG names them)");
   };
   client.on("ready", () => void tellThere());
   client.on("close", () => tellAway());
   // An error event nobody listens to would end the process.
-  client.on("error", (error: unknown) => tellAway(reasonOf(error)));
+  client.on("error", (error: unknown) => {
+    if (isRefusedDatabase(error) && !isDatabaseTold) {
+      isDatabaseTold = true;
+      log.error("the database that REDIS_URL names does not exist there, or may not be selected: Redis is not used until it can be");
+    }
+    tellAway(reasonOf(error));
+  });
 }
