@@ -14,6 +14,10 @@ function providerWith(call: (call: UpstreamCall) => Promise<UpstreamAnswer>): Pr
 const untilAborted = ({ signal }: UpstreamCall): Promise<UpstreamAnswer> =>
   new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
 
+/** A pause that nothing but an abort ends. */
+const untilLeft = (_: number, signal: UpstreamCall["signal"]): Promise<never> =>
+  new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new Error("the pause was ended"))));
+
 const callOf = (signal?: AbortSignal): UpstreamCall => ({
   method: "POST",
   url: "http://upstream",
@@ -95,6 +99,54 @@ describe("ProviderCaller", () => {
     });
     await expect(new ProviderCaller(1).call(failing, callOf(), "ann")).rejects.toMatchObject({ status: 503 });
     expect(made).toBe(calls);
+  });
+
+  const unavailable = (headers: Record<string, string> = {}): Provider =>
+    providerWith(async () => ({ status: 503, headers, bytes: async () => Buffer.alloc(0) }) as unknown as UpstreamAnswer);
+  const clock = { now: () => 0, wallNow: () => 1_000 };
+
+  it("waits twice as long before each further attempt, and by chance up to half of that less", async () => {
+    const pausesAt = async (chance: number): Promise<number[]> => {
+      const pauses: number[] = [];
+      const sleep = async (delayMs: number): Promise<void> => void pauses.push(delayMs);
+      const caller = new ProviderCaller(3, undefined, undefined, { clock, random: { next: () => chance }, sleep });
+      await expect(caller.call(unavailable(), callOf(), "ann")).rejects.toMatchObject({ status: 503 });
+      return pauses;
+    };
+    expect(await pausesAt(0)).toEqual([200, 400, 800]);
+    expect(await pausesAt(0.5)).toEqual([150, 300, 600]);
+    for (const pause of await pausesAt(1 - Number.EPSILON)) expect([100, 200, 400]).toContain(Math.round(pause));
+  });
+
+  it("waits as long as it is told, a date by the wall clock, and chance has no part in it", async () => {
+    const pauses: number[] = [];
+    const random = {
+      next: () => {
+        throw new Error("asked for");
+      },
+    };
+    const sleep = async (delayMs: number): Promise<void> => void pauses.push(delayMs);
+    const caller = new ProviderCaller(1, undefined, undefined, { clock, random, sleep });
+    for (const headers of [{ "retry-after": "3" }, { "retry-after-ms": "70" }, { "retry-after": new Date(6_000).toUTCString() }])
+      await expect(caller.call(unavailable(headers as Record<string, string>), callOf(), "ann")).rejects.toMatchObject({ status: 503 });
+    expect(pauses).toEqual([3_000, 70, 5_000]);
+  });
+
+  it("does not go on waiting when the last one to wait leaves: the call ends with the reason why, and the provider is not called again", async () => {
+    for (const means of [undefined, { clock, random: { next: () => 0 }, sleep: untilLeft }]) {
+      let calls = 0;
+      const leaving = new AbortController();
+      const failing = providerWith(async () => {
+        calls += 1;
+        queueMicrotask(() => setImmediate(() => leaving.abort(new CacheError("ERR_CACHE_ABORTED", "the last waiter has left"))));
+        return { status: 503, headers: { "retry-after": "8" }, bytes: async () => Buffer.alloc(0) } as unknown as UpstreamAnswer;
+      });
+      const began = performance.now();
+      await expect(new ProviderCaller(2, undefined, undefined, means).call(failing, callOf(leaving.signal), "ann")).rejects.toThrow(
+        "the last waiter has left",
+      );
+      expect([calls, performance.now() - began < 4_000]).toEqual([1, true]);
+    }
   });
 
   it("does not try a provider again that is another one by then", async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type AbortSignalLike, type Clock, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
 import { decodeAnswer } from "./decode-answer.ts";
 import type { Provider } from "./provider.ts";
@@ -22,6 +23,22 @@ const MAX_ERROR_BYTES = 1024 * 1024;
 /** Below 500, so no fault of the provider's; never sent, since nobody is there to read it. */
 const CLIENT_LEFT = 499;
 
+/** What a caller waits by between attempts. */
+export interface RetryMeans {
+  readonly clock: Pick<Clock, "now" | "wallNow">;
+  /** Shortens pauses. */
+  readonly random: Pick<RandomSource, "next">;
+  /** Waits so many milliseconds, or rejects when the signal is aborted. */
+  readonly sleep: (delayMs: number, signal: AbortSignalLike | undefined) => Promise<unknown>;
+}
+
+const MACHINE: RetryMeans = {
+  clock: systemClock,
+  random: systemRandom,
+  // No timer of the clock's, which would let a program end whose last work is a call that is tried again.
+  sleep: (delayMs, signal) => sleep(delayMs, undefined, signal ? { signal: toAbortSignal(signal) } : {}),
+};
+
 /**
  * Calls providers with retries, and a circuit breaker for each tenant of each: what makes a provider fail may be in the requests, and nobody shall be able
  * to have it taken for down by others.
@@ -31,15 +48,22 @@ export class ProviderCaller {
   readonly #retries: number;
   readonly #faultsToOpen: number;
   readonly #onOpen: (providerId: string) => void;
+  readonly #means: RetryMeans;
 
   /**
    * @param retries integer >= 0; @param faultsToOpen faults in a row that open a provider's breaker, `Infinity` for none
-   * @param onOpen told each time that one opens, for whichever tenant
+   * @param onOpen told each time that one opens, for whichever tenant; @param means the machine's by default
    */
-  constructor(retries: number, faultsToOpen: number = FAULTS_TO_OPEN, onOpen: (providerId: string) => void = () => {}) {
+  constructor(
+    retries: number,
+    faultsToOpen: number = FAULTS_TO_OPEN,
+    onOpen: (providerId: string) => void = () => {},
+    means: RetryMeans = MACHINE,
+  ) {
     this.#retries = retries;
     this.#faultsToOpen = faultsToOpen;
     this.#onOpen = onOpen;
+    this.#means = means;
   }
 
   /**
@@ -54,13 +78,22 @@ export class ProviderCaller {
         return await breaker.policy.execute(() => callUntilLeft(provider, call));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
-        const failure = isBrokenCircuitError(error) ? notCalled(breaker) : toUpstreamFailure(error);
-        const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt);
+        const failure = isBrokenCircuitError(error) ? notCalled(breaker, this.#means) : toUpstreamFailure(error);
+        const delayMs = isBrokenCircuitError(error) || attempt >= this.#retries ? undefined : pauseBefore(failure, attempt, this.#means);
         if (delayMs === undefined) throw failure;
-        await sleep(delayMs, undefined, call.signal ? { signal: toAbortSignal(call.signal) } : {});
+        await this.#pause(delayMs, call.signal);
         if ((await call.mayRetry?.()) === false) throw failure;
         call.onRetry?.(failure.status);
       }
+    }
+  }
+
+  /** @throws the signal's reason, when it is aborted: nobody waits for another attempt then */
+  async #pause(delayMs: number, signal: AbortSignalLike | undefined): Promise<void> {
+    try {
+      await this.#means.sleep(delayMs, signal);
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
     }
   }
 
@@ -82,7 +115,7 @@ export class ProviderCaller {
     );
     const breaker: Breaker = { policy, savedAt, openedAt: 0 };
     policy.onBreak(() => {
-      breaker.openedAt = performance.now();
+      breaker.openedAt = this.#means.clock.now();
       this.#onOpen(id);
     });
     const oldest = this.#breakers.size >= MAX_BREAKERS ? this.#breakers.keys().next().value : undefined;
@@ -102,8 +135,8 @@ interface Breaker {
 }
 
 /** Whoever asks again is told when a call will be let through. */
-function notCalled({ openedAt }: Breaker): UpstreamFailure {
-  const seconds = Math.max(1, Math.ceil((openedAt + HALF_OPEN_AFTER_MS - performance.now()) / 1000));
+function notCalled({ openedAt }: Breaker, { clock }: RetryMeans): UpstreamFailure {
+  const seconds = Math.max(1, Math.ceil((openedAt + HALF_OPEN_AFTER_MS - clock.now()) / 1000));
   return new UpstreamFailure("The provider has failed repeatedly and is not called for a while.", {
     status: 503,
     headers: { "retry-after": String(seconds) },
@@ -143,15 +176,15 @@ async function failureOf(answer: UpstreamAnswer): Promise<UpstreamFailure> {
 }
 
 /** Milliseconds to wait before the next attempt; `undefined` when there should be none. */
-function pauseBefore(failure: UpstreamFailure, attempt: number): number | undefined {
+function pauseBefore(failure: UpstreamFailure, attempt: number, { clock, random }: RetryMeans): number | undefined {
   if (!failure.isRetryable) return undefined;
-  const askedMs = retryAfterMs(failure.headers);
+  const askedMs = retryAfterMs(failure.headers, clock);
   if (askedMs !== undefined) return askedMs <= MAX_RETRY_AFTER_MS ? askedMs : undefined;
-  return FIRST_PAUSE_MS * 2 ** attempt * (1 - Math.random() / 2);
+  return FIRST_PAUSE_MS * 2 ** attempt * (1 - random.next() / 2);
 }
 
 /** What the provider asks for: `retry-after-ms`, or `retry-after` in seconds or as a date. */
-function retryAfterMs(headers: UpstreamAnswer["headers"]): number | undefined {
+function retryAfterMs(headers: UpstreamAnswer["headers"], clock: RetryMeans["clock"]): number | undefined {
   const exact = Number(headerOf(headers, "retry-after-ms") || Number.NaN);
   if (Number.isFinite(exact) && exact >= 0) return exact;
   const text = headerOf(headers, "retry-after");
@@ -159,5 +192,5 @@ function retryAfterMs(headers: UpstreamAnswer["headers"]): number | undefined {
   const seconds = Number(text);
   if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
   const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+  return Number.isNaN(at) ? undefined : Math.max(0, at - clock.wallNow());
 }
