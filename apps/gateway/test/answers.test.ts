@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Bed, chat, startBed } from "./support/start.ts";
+import { chatEvents } from "./support/upstream.ts";
 
 let bed: Bed;
 beforeAll(async () => {
@@ -49,6 +50,54 @@ describe("chat completions", () => {
       );
       expect(JSON.parse(whole as string).usage).toEqual({ prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 });
     }
+  });
+
+  it.each([
+    ["an id and a comment before it", (json: string) => `: keep-alive\nid: 7\ndata: ${json}\n\n`],
+    ["a name", (json: string) => `event: chunk\ndata:${json}\n\n`],
+    ["several lines", (json: string) => `data: ${json.replaceAll(',"', ',\ndata: "')}\n\n`],
+    ["white space in it", (json: string) => `data: ${json.replaceAll('":', '" : ')}\n\n`],
+  ])("knows the usage chunk from others, be it written with %s", async (how, write) => {
+    bed.upstream.behaviour = ({ body }, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      for (const event of chatEvents(body, 1)) response.write(event.startsWith("data: {") ? write(event.slice(6).trim()) : event);
+      response.end();
+      return true;
+    };
+    for (const verdict of ["MISS", "HIT"]) {
+      const response = await bed.post("/v1/chat/completions", chat(`usage with ${how}`, { stream: true }));
+      const text = await response.text();
+      expect([response.headers.get("x-larder-cache"), text.includes("prompt_tokens"), text.includes("[DONE]")]).toEqual([
+        verdict,
+        false,
+        true,
+      ]);
+    }
+    const told = await bed.post("/v1/chat/completions", chat(`usage with ${how}`));
+    expect(await told.json()).toMatchObject({ usage: { prompt_tokens: 11 } });
+    bed.upstream.behaviour = undefined;
+  });
+
+  it("keeps the digits of whole numbers past 2^53 where a stream becomes a whole answer", async () => {
+    const number = "1234567890123456789";
+    const choice = `"choices":[{"index":0,"delta":{"content":"hi"},"text":"hi","finish_reason":"stop"}]`;
+    const streams = {
+      "/v1/chat/completions": `data: {"id":"c","number":${number},${choice}}\n\ndata: [DONE]\n\n`,
+      "/v1/completions": `data: {"id":"c","number":${number},${choice}}\n\ndata: [DONE]\n\n`,
+      "/v1/responses": `data: {"type":"response.completed","response":{"object":"response","status":"completed","output":[],"number":${number}}}\n\n`,
+      "/v1/images/generations": `data: {"type":"image_generation.completed","b64_json":"cA==","number":${number}}\n\n`,
+    };
+    for (const [path, events] of Object.entries(streams)) {
+      bed.upstream.behaviour = (_seen, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" }).end(events);
+        return true;
+      };
+      const request = { ...chat("long numbers"), prompt: "p", input: "i" };
+      await (await bed.post(path, { ...request, stream: true })).text();
+      const whole = await bed.post(path, request);
+      expect([path, whole.headers.get("x-larder-cache"), (await whole.text()).includes(`"number":${number}`)]).toEqual([path, "HIT", true]);
+    }
+    bed.upstream.behaviour = undefined;
   });
 
   it("tells the usage chunk to those who ask for it, and only to them, live and replayed", async () => {

@@ -95,6 +95,21 @@ describe("a chat stream put together", () => {
     });
   });
 
+  it("keeps fields with the names of what every object has", () => {
+    const more = JSON.parse('{"constructor":[1],"toString":null,"hasOwnProperty":"x","__proto__":{"a":1}}') as JsonObject;
+    for (const family of [chatFamily, completionFamily]) {
+      const told = {
+        ...more,
+        ...(family === chatFamily
+          ? chunk({ content: "x" }, { finish_reason: "stop" })
+          : { id: "c", choices: [{ index: 0, text: "x", finish_reason: "stop" }] }),
+      };
+      expect(JSON.stringify(assemble(family, [told]))).toContain(
+        '"constructor":[1],"toString":null,"hasOwnProperty":"x","__proto__":{"a":1}',
+      );
+    }
+  });
+
   it("gathers the tokens of all chunks", () => {
     const token = (text: string): JsonObject => ({ token: text, logprob: -1, bytes: [1], top_logprobs: [{ token: text, logprob: -1 }] });
     const answer = assemble(chatFamily, [

@@ -1,4 +1,4 @@
-import type { SseEvent } from "../sse/splitter.ts";
+import { readSseEvent, type SseEvent } from "../sse/splitter.ts";
 import { ChunkPattern } from "./chunk-pattern.ts";
 import { type AnswerFamily, countOf, type ReplayOptions, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
@@ -11,8 +11,7 @@ const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] a
 export const PADDING = "obfuscation";
 /** What a chunk tells in pieces, or for the stream alone. */
 const NOT_REPLACED: ReadonlySet<string> = new Set(["delta", "index", "logprobs"]);
-const EMPTY_CHOICES = '"choices":[]';
-const EMPTY_CHOICES_SPACED = '"choices": []';
+const NO_CHOICES = /"choices"\s*:\s*\[\]/;
 
 /** `/v1/chat/completions`: `chat.completion` objects and their chunks. */
 export const chatFamily: AnswerFamily = {
@@ -41,20 +40,21 @@ export function refusalToStoreChoices(answer: JsonObject): string | undefined {
 
 /** The closing chunk with usage has no choices. Looked for in the bytes: parsing every chunk on its way through would cost the stream. */
 export function isUsageChunk(event: Buffer): boolean {
-  const text = event.toString("utf8");
-  if (!mayTellNoChoices(text)) return false;
-  const chunk = parseObject(text.replace(/^data: ?/, ""));
+  if (!mayTellNoChoices(event.toString("latin1"))) return false;
+  // It may have an id, a comment before it, or several lines.
+  const chunk = parseObject(readSseEvent(event).data ?? "");
   return chunk !== undefined && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage);
 }
 
 /** Whether a chunk without choices may be in a text. */
 export function mayTellNoChoices(events: string): boolean {
-  // The brackets first: they are rare, and each quotation mark would be a place to look closer (of 20 events 0.2 us, and not 3).
-  return events.includes("[]") && (events.includes(EMPTY_CHOICES) || events.includes(EMPTY_CHOICES_SPACED));
+  // The brackets first: they are rare, and each quotation mark would be a place to look closer (of 20 events 0.5 us, and not 3).
+  return events.includes("[]") && NO_CHOICES.test(events);
 }
 
 class ChatAssembler implements StreamAssembler {
-  readonly #answer: JsonObject = {};
+  /** Without a prototype, whose members would be taken for what was told already. */
+  readonly #answer: JsonObject = Object.create(null) as JsonObject;
   readonly #choices = new Map<number, JsonObject>();
   readonly #pattern = new ChunkPattern(PADDING);
   /** The message that was added to last: those whose chunks the pattern knows go on with it. */

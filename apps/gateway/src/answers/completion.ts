@@ -21,7 +21,8 @@ export const completionFamily: AnswerFamily = {
 };
 
 class CompletionAssembler implements StreamAssembler {
-  readonly #answer: JsonObject = {};
+  /** Without a prototype, whose members would be taken for what was told already. */
+  readonly #answer: JsonObject = Object.create(null) as JsonObject;
   readonly #choices = new Map<number, JsonObject>();
   #isDone = false;
   #hasFailed = false;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { markLongNumbers, restoreLongNumbers } from "./long-numbers.ts";
+import { markLongNumbers, mayHaveLongNumbers, restoreLongNumbers } from "./long-numbers.ts";
 
 const rewrite = (json: string): string => restoreLongNumbers(JSON.stringify(JSON.parse(markLongNumbers(json))));
 
@@ -22,6 +22,14 @@ describe("long numbers", () => {
       '{"a":-0.00012345678901234567}',
     ])
       expect(markLongNumbers(json)).toBe(json);
+  });
+
+  it("are found wherever they stand, and shorter ones are passed over", () => {
+    for (let from = 0; from < 40; from += 1) {
+      expect(mayHaveLongNumbers(`${"x".repeat(from)}1234567890123456`)).toBe(true);
+      expect(mayHaveLongNumbers(`${"x".repeat(from)}123456789012345x123456789012345`)).toBe(false);
+    }
+    expect([mayHaveLongNumbers(""), mayHaveLongNumbers("9".repeat(100))]).toEqual([false, true]);
   });
 
   it("of a text that cannot be read are none of ours", () => {

@@ -6,6 +6,25 @@ const LONG = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
 const MARK = `larder:${randomBytes(12).toString("hex")}:`;
 const MARKED = new RegExp(`"${MARK}(-?\\d+)"`, "g");
 
+/** Digits that a number has at least to be looked at. */
+const LONG_DIGITS = 16;
+
+/** Whether `markLongNumbers` may find anything in a text. So many digits in a row cover one of the places that are looked at. */
+export function mayHaveLongNumbers(text: string): boolean {
+  for (let at = LONG_DIGITS - 1; at < text.length; at += LONG_DIGITS) {
+    if (!isDigit(text.charCodeAt(at))) continue;
+    let [from, to] = [at, at + 1];
+    while (isDigit(text.charCodeAt(from - 1))) from -= 1;
+    while (isDigit(text.charCodeAt(to))) to += 1;
+    if (to - from >= LONG_DIGITS) return true;
+  }
+  return false;
+}
+
+function isDigit(unit: number): boolean {
+  return unit >= 0x30 && unit <= 0x39;
+}
+
 /**
  * Puts texts in the place of whole numbers in a JSON text that `JSON.parse` would make others of, which begin past 2^53: ids of many services are such
  * numbers, and models write them into the input of tools. What is written anew goes through `restoreLongNumbers`.

@@ -1,12 +1,12 @@
 import type { AnswerFamily } from "../answers/family.ts";
 import type { JsonObject } from "../answers/json.ts";
-import { restoreLongNumbers } from "../answers/long-numbers.ts";
+import { markLongNumbers, mayHaveLongNumbers, restoreLongNumbers } from "../answers/long-numbers.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type EventBatch, LiveStream } from "../caching/live-stream.ts";
 import { mayTellError, scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { countWholeEvents } from "../sse/count-whole-events.ts";
-import { readSseEvents, SseSplitter } from "../sse/splitter.ts";
+import { readSseEvents, type SseEvent, SseSplitter } from "../sse/splitter.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
@@ -119,11 +119,18 @@ export class StreamReading {
   #assemble(): WholeAnswer {
     if (!this.#kept) throw new LongStream();
     const assembler = this.#family.assemble();
-    for (const event of readSseEvents(join(this.#kept).toString("utf8"))) assembler.push(event);
+    const text = join(this.#kept).toString("utf8");
+    // One look at all of it: hardly any stream has such numbers.
+    const mark = mayHaveLongNumbers(text) ? markData : undefined;
+    for (const event of readSseEvents(text)) assembler.push(mark ? mark(event) : event);
     const answer = assembler.finish();
     if (!answer) throw new UpstreamFailure("The provider's stream did not end as it should.", { status: 502 });
     return { answer, body: Buffer.from(restoreLongNumbers(JSON.stringify(answer))) };
   }
+}
+
+function markData(event: SseEvent): SseEvent {
+  return event.data === undefined ? event : { ...event, data: markLongNumbers(event.data) };
 }
 
 function join(pieces: readonly Buffer[]): Buffer {
