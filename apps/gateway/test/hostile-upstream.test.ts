@@ -160,6 +160,22 @@ describe("a provider that answers unusually", () => {
     expect(told).toMatch(/\r\n\r\nhi$/);
   });
 
+  it("may name a file in any language and take its time with what is in it", async () => {
+    const disposition = 'attachment; filename="模型.txt"';
+    for (const encoding of ["utf8", "latin1"] as const) {
+      const named = encoding === "utf8" ? disposition : disposition.replace("模型", "größe");
+      let finish = (): unknown => undefined;
+      bed.upstream.behaviour = (_seen, response) => {
+        response.writeHead(200, ["content-disposition", Buffer.from(named, encoding).toString("latin1")]).write(Buffer.from(""));
+        finish = () => response.end(Buffer.from("hi"));
+        return true;
+      };
+      const told = await read(["GET /v1/files/file-1/content HTTP/1.1"], "", encoding, () => finish());
+      expect(told).toContain(`content-disposition: ${named}\r\n`);
+      expect(told).toContain("hi");
+    }
+  });
+
   it.each([
     ["/v1/chat/completions", chat("a header that cannot be sent on")],
     ["/v1/audio/speech", { input: "a header that cannot be sent on" }],
@@ -189,15 +205,18 @@ describe("a provider that answers unusually", () => {
 const write = async (head: readonly string[], body: string): Promise<string> => (await read(head, body)).split("\r\n", 1)[0] as string;
 
 /** Writes a request as it is. @returns the answer as it is */
-function read([first = "", ...headers]: readonly string[], body: string): Promise<string> {
+function read(
+  [first = "", ...headers]: readonly string[],
+  body: string,
+  encoding: BufferEncoding = "utf8",
+  onHead: () => void = () => {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines = [first, "host: 127.0.0.1", ...headers, "connection: close", `content-length: ${Buffer.byteLength(body)}`, "", body];
     const socket = connect(bed.gateway.port, "127.0.0.1", () => socket.write(lines.join("\r\n")));
-    let text = "";
-    socket.on("data", (data) => {
-      text += data.toString();
-    });
-    socket.on("error", reject).on("close", () => resolve(text));
+    const come: Buffer[] = [];
+    socket.once("data", onHead).on("data", (data: Buffer) => void come.push(data));
+    socket.on("error", reject).on("close", () => resolve(Buffer.concat(come).toString(encoding)));
   });
 }
 

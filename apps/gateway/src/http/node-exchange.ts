@@ -6,6 +6,8 @@ import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 /** Milliseconds in which a body must have come whole, whatever its size: a slow sender must not hold memory for minutes. */
 const BODY_TIMEOUT_MS = 30_000;
 
+const NOTHING = Buffer.alloc(0);
+
 /** An exchange over `node:http`. */
 export class NodeExchange implements Exchange {
   readonly method: string;
@@ -111,7 +113,10 @@ export class NodeExchange implements Exchange {
   flushHead(): void {
     // A turn later: what comes with the provider's head goes out with ours.
     setImmediate(() => {
-      if (!this.#hasWritten && !this.#response.writableEnded && !this.#response.destroyed) this.#response.flushHeaders();
+      if (this.#hasWritten || this.#response.writableEnded || this.#response.destroyed) return;
+      // By itself, `flushHeaders` writes a head in UTF-8, and whatever else sends one in Latin-1, as it was read: a file's name would become another.
+      if (this.method === "HEAD") this.#response.flushHeaders();
+      else this.#response.write(NOTHING);
     });
   }
 
