@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { type Fault, type FaultProxy, type RedisServer, startFaultProxy, startRedisServer } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { RedisCache } from "../src/index.ts";
-import { call, openCache, prompt, timed } from "./support.ts";
+import { call, openCache, patient, prompt, timed } from "./support.ts";
 
 let server: RedisServer;
 const unhandled: unknown[] = [];
@@ -24,9 +24,9 @@ afterEach(() => expect(unhandled).toEqual([]));
 /** Far above the deadline of 50 ms and far below a hang: no figure, only the difference between the two. */
 const BOUND_MS = 1_000;
 
-async function throughProxy(): Promise<{ cache: RedisCache<string>; proxy: FaultProxy; end: () => Promise<void> }> {
+async function throughProxy(deadlines = prompt): Promise<{ cache: RedisCache<string>; proxy: FaultProxy; end: () => Promise<void> }> {
   const proxy = await startFaultProxy(server.port);
-  const cache = await openCache<string>({ ...prompt, url: proxy.url });
+  const cache = await openCache<string>({ ...deadlines, url: proxy.url });
   return {
     cache,
     proxy,
@@ -81,7 +81,7 @@ describe.concurrent.each(faults)("with a network that does $kind", (fault) => {
 });
 
 test("a reply in small pieces is read whole", async () => {
-  const { cache, proxy, end } = await throughProxy();
+  const { cache, proxy, end } = await throughProxy(patient);
   await cache.set("key", "x".repeat(300));
   await proxy.set({ kind: "chunk", bytes: 97 });
   expect(await cache.get("key")).toBe("x".repeat(300));

@@ -48,7 +48,7 @@ describe("while one shard is dead", () => {
     "an invalidation of %s voids what the others hold once, and is read around on the dead one alone",
     async (kind) => {
       const { a, b, port, keys, end } = await open();
-      const cache = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: a });
+      const cache = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: a, backendBudgetMs: 2_000 });
       const invalidate = {
         all: () => cache.invalidateAll(),
         tag: () => cache.invalidateTag("red"),

@@ -34,7 +34,8 @@ interface SlotCacheOptions extends Partial<TieredCacheOptions<Credentials | null
 function slotCache(bus?: InvalidationBus, options: SlotCacheOptions = {}): CoherentCache<Credentials | null> {
   const { values = "frozen", maxEntries = 100, clock, ...others } = options;
   const l1 = new MemoryCache<StoredEntry<Credentials | null>>({ maxEntries, values, ...(clock && { clock }) });
-  const settings = { namespace: "slots", jitter: 0, ...others, ...(clock && { clock }), ...(bus && { bus }) };
+  // Longer than a busy machine keeps an answer waiting: no deadline plays a part here.
+  const settings = { namespace: "slots", jitter: 0, backendBudgetMs: 5_000, ...others, ...(clock && { clock }), ...(bus && { bus }) };
   const cache = createCoherentCache<Credentials | null>({ l1, ...settings });
   opened.push(() => cache.close());
   return cache;

@@ -15,6 +15,9 @@ import type { WorkerPlan } from "./worker.ts";
 export interface HarnessOptions {
   readonly workers?: number;
   readonly runMs: number;
+  /** Reads and writes that all workers together log at least, however long a busy machine takes for them. @default none */
+  readonly leastReads?: number;
+  readonly leastWrites?: number;
   readonly keys?: number;
   readonly seed?: number;
   readonly bus: "redis" | "workers";
@@ -90,16 +93,27 @@ async function causeFaults(server: RedisServer, proxies: readonly FaultProxy[], 
 
 async function finish(worker: ChildProcess): Promise<{ readonly report: WorkerReport | undefined; readonly exitCode: number | null }> {
   let report: WorkerReport | undefined;
-  worker.on("message", (message: WorkerReport & { larder?: 1 }) => {
-    if (message.larder !== 1) report = message;
+  worker.on("message", (message: WorkerReport) => {
+    if ("unhandled" in message) report = message;
   });
   const [exitCode] = (await once(worker, "exit")) as [number | null];
   return { report, exitCode };
 }
 
+/** Resolves when a worker works, or has ended: on a busy machine it takes longer to start than all of its run. */
+function begun(worker: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    worker.once("exit", () => resolve());
+    worker.on("message", (message: { isBegun?: boolean }) => {
+      if (message.isBegun) resolve();
+    });
+  });
+}
+
 /** Runs workers in processes of their own against a real Redis, each through a proxy of its own, and checks what they logged. */
 export async function runHarness(options: HarnessOptions): Promise<HarnessResult> {
   const { workers = 4, runMs, keys = 12, seed = 1, hasSecondTier = false, hasFaults = false, isBlind = false, boundMs } = options;
+  const { leastReads = 0, leastWrites = 0 } = options;
   const directory = mkdtempSync(join(tmpdir(), "larder-harness-"));
   const [server, database, script] = await Promise.all([
     startRedisServer(),
@@ -117,6 +131,8 @@ export async function runHarness(options: HarnessOptions): Promise<HarnessResult
       const plan: WorkerPlan = {
         seed: seed * 1_000 + index,
         runMs,
+        leastReads: Math.ceil(leastReads / workers),
+        leastWrites: Math.ceil(leastWrites / workers),
         keys,
         redisUrl,
         hasSecondTier,
@@ -129,6 +145,7 @@ export async function runHarness(options: HarnessOptions): Promise<HarnessResult
       hub.attachProcess(child);
       return finish(child);
     });
+    await Promise.all(children.map(begun));
     if (hasFaults) await causeFaults(server, proxies, performance.now() + runMs, faults);
     const ended = await Promise.all(running);
     const verdict = checkLogs(
