@@ -47,7 +47,9 @@ export default defineConfig({
     experimental: { fsModuleCache: true },
     // In CI alone: real clusters, failovers and browsers on a shared machine now and then lose a race with their own start-up.
     retry: process.env.CI ? 2 : 0,
-    testTimeout: 20_000,
+    // Both find what hangs and measure nothing: at a load of twenty, a test of two seconds takes half a minute.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
   },
 });

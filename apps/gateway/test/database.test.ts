@@ -59,7 +59,7 @@ describe("a PostgreSQL that is frozen", () => {
       log: createLog("silent"),
     });
     const known = await providers.table();
-    await vi.waitUntil(() => providers.table() instanceof Promise);
+    await vi.waitUntil(() => providers.table() instanceof Promise, { timeout: 15_000 });
     expect(await providers.table()).toBe(known);
     expect(reads).toBe(2);
     await providers.close();

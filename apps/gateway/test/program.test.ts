@@ -90,7 +90,7 @@ describe("larder-gateway", () => {
     const program = start({ DATABASE_URL: "file:broken.db", LARDER_AUTH: "keys" });
     writeFileSync(`${program.directory}/broken.db`, "this is no database, and never was one: it is a text".repeat(20));
     const url = await program.listening();
-    await vi.waitUntil(() => program.output.includes("the database of record cannot be used"));
+    await vi.waitUntil(() => program.output.includes("the database of record cannot be used"), { timeout: 15_000 });
     for (let round = 0; round < 3; round += 1) expect((await fetch(`${url}/readyz`)).status).toBe(503);
     const told = program.output.split("\n").filter((line) => line.includes("the database of record"));
     expect(told.map((line) => (JSON.parse(line) as { code: string }).code)).toEqual(["SQLITE_NOTADB"]);

@@ -73,9 +73,9 @@ describe.concurrent.each(faults)("with a network that does $kind", (fault) => {
     // Spoiled replies are answers: the connection is not given up for them until the protocol itself is broken.
     if (fault.kind !== "corrupt") expect(cache.stats().degradedMs).toBeGreaterThan(0);
     await proxy.heal();
-    await expect.poll(() => cache.set("key", "again"), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => cache.set("key", "again")).toBe(true);
     // On a busy machine a single read may take longer than its 50 ms.
-    await expect.poll(() => cache.get("key"), { timeout: 5_000 }).toBe("again");
+    await expect.poll(() => cache.get("key")).toBe("again");
     await end();
   });
 });
@@ -96,7 +96,7 @@ test("a value spoiled on its way is a miss, whichever byte it was", async () => 
     await proxy.set({ kind: "corrupt", every });
     expect([undefined, "a value of some length, to be spoiled"]).toContain(await cache.get("key"));
     await proxy.heal();
-    await expect.poll(() => cache.stats().breaker, { timeout: 5_000 }).toBe("closed");
+    await expect.poll(() => cache.stats().breaker).toBe("closed");
   }
   expect(cache.stats().refusedEntries.checksum).toBeGreaterThan(before.refusedEntries.checksum);
   await end();
@@ -110,8 +110,8 @@ test("connections reset again and again leave no unhandled rejection and no wron
     proxy.reset();
     for (const value of await Promise.all(reads)) expect([undefined, "value"]).toContain(value);
   }
-  await expect.poll(() => cache.stats().breaker, { timeout: 5_000 }).toBe("closed");
-  await expect.poll(() => cache.get("key"), { timeout: 5_000 }).toBe("value");
+  await expect.poll(() => cache.stats().breaker).toBe("closed");
+  await expect.poll(() => cache.get("key")).toBe("value");
   await end();
 });
 
@@ -128,7 +128,7 @@ test("a frozen Redis costs each reader its deadline until the breaker opens, the
   for (let round = 0; round < 200; round += 1) await cache.get("key");
   expect(cache.stats().inFlight).toBeLessThanOrEqual(sent + 5);
   own.resume();
-  await expect.poll(() => cache.get("key"), { timeout: 10_000 }).toBe("value");
+  await expect.poll(() => cache.get("key")).toBe("value");
   await cache.close();
   await own.stop();
 });
@@ -148,7 +148,7 @@ test("a hundred thousand gets against a frozen Redis hold less than 10 MB", asyn
     await new Promise((resolve) => setImmediate(resolve));
   }
   expect(cache.stats().inFlight).toBeLessThanOrEqual(4_096);
-  await expect.poll(() => answered, { timeout: 5_000 }).toBe(100_000);
+  await expect.poll(() => answered).toBe(100_000);
   collect();
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(10e6);
   await cache.close();
@@ -161,7 +161,7 @@ describe("a server that comes back", () => {
     const cache = await openCache<string>({ ...prompt, url: own.url });
     await cache.set("key", "value");
     await own.restart();
-    await expect.poll(() => cache.stats().breaker, { timeout: 10_000 }).toBe("closed");
+    await expect.poll(() => cache.stats().breaker).toBe("closed");
     expect(await cache.get("key")).toBe(undefined);
     expect(await cache.set("key", "new")).toBe(true);
     expect(await cache.get("key")).toBe("new");
@@ -174,7 +174,7 @@ describe("a server that comes back", () => {
     const cache = await openCache<string>({ ...prompt, url: own.url, keyPrefix: "kept" });
     await cache.set("key", "value");
     await own.restart();
-    await expect.poll(() => cache.stats().breaker, { timeout: 10_000 }).toBe("closed");
+    await expect.poll(() => cache.stats().breaker).toBe("closed");
     expect(await own.command("EXISTS", "kept:{test.0}:v:key")).toBe(1);
     expect(await cache.get("key")).toBe(undefined);
     await cache.close();
@@ -204,7 +204,7 @@ test("a write that did not reach Redis leaves no old value behind for its own pr
   expect(await cache.set("key", "new")).toBe(false);
   expect(await cache.get("key")).toBe(undefined);
   await proxy.heal();
-  await expect.poll(() => cache.stats().breaker, { timeout: 10_000 }).toBe("closed");
+  await expect.poll(() => cache.stats().breaker).toBe("closed");
   // The late write was refused by its deadline, the pending delete has run: in no order does the old value come back.
   for (let round = 0; round < 20; round += 1) expect(await cache.get("key")).not.toBe("old");
   await end();

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock, TieredCache } from "@larder/cache-core";
-import { type Fault, NaiveCache, startFaultProxy, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { type Fault, ManualClock, NaiveCache, startFaultProxy, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, expect, test } from "vitest";
 import { bundleProgram } from "../../../scripts/bundle-program.ts";
@@ -92,8 +92,8 @@ test("a lease is renewed while its owner lives", async () => {
   const keyPrefix = uniquePrefix();
   const a = await openCache<string>({ client, keyPrefix });
   const owned = await a.reserve("key", true, call());
-  await client.pexpire(`${keyPrefix}:{test.0}:l:key`, 900);
-  await expect.poll(() => client.pttl(`${keyPrefix}:{test.0}:l:key`), { timeout: 3_000 }).toBeGreaterThan(1_500);
+  await client.pexpire(`${keyPrefix}:{test.0}:l:key`, 1_400);
+  await expect.poll(() => client.pttl(`${keyPrefix}:{test.0}:l:key`)).toBeGreaterThan(1_500);
   if (owned) await a.release(owned, "failed");
   expect(await client.exists(`${keyPrefix}:{test.0}:l:key`)).toBe(0);
   await a.close();
@@ -109,7 +109,8 @@ test("an owner killed in the middle of its load holds the others up for the rest
   owner.kill("SIGKILL");
   const startedAt = performance.now();
   expect(await b.awaitFill(held, call())).toBe("failed");
-  expect(performance.now() - startedAt).toBeLessThan(2_500);
+  // Not for two leases: a busy machine may take its time for the last look.
+  expect(performance.now() - startedAt).toBeLessThan(3_900);
   expect((await b.reserve("key", true, call()))?.lease).toBe("owned");
   await b.close();
 });
@@ -125,28 +126,35 @@ const hangs: readonly Fault[] = [
   { kind: "accept-and-hang" },
 ];
 
-test.concurrent.for([{ kind: "refuse" } as Fault, ...hangs])("waiters go on when Redis does $kind", async (fault, { expect }) => {
-  await using server = await startRedisServer();
-  const proxy = await startFaultProxy(server.port);
-  const a = await openCache<string>({ url: server.url, keyPrefix: "p" });
-  const b = await openCache<string>({ ...prompt, url: proxy.url, keyPrefix: "p" });
-  const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock: systemClock }), l2: b, backendBudgetMs: PATIENT_MS });
-  await a.reserve("key", true, call());
-  let loadedAt = Infinity;
-  const answer = tiered.getOrSet("key", () => {
-    loadedAt = performance.now();
-    return "own";
-  });
-  await waitUntil("the wait", async () => String(await server.command("PUBSUB", "NUMSUB", "p:{test.0}:w:key")).includes(",1"));
-  const startedAt = performance.now();
-  await proxy.set(fault);
-  expect(await answer).toBe("own");
-  // The holder lives and renews its lease: without a look at the server the wait would be for two seconds at least.
-  expect(loadedAt - startedAt).toBeLessThan(1_500);
-  await tiered.close();
-  await Promise.all([a.close(), b.close()]);
-  await proxy.close();
-});
+test.concurrent.for([{ kind: "refuse" } as Fault, ...hangs])(
+  "waiters go on when Redis does $kind",
+  async (fault, { expect, onTestFinished }) => {
+    await using server = await startRedisServer();
+    const proxy = await startFaultProxy(server.port);
+    const a = await openCache<string>({ url: server.url, keyPrefix: "p" });
+    // Turns with the event loop: what a busy machine lets this process stand still is no time in which it could have looked at the server.
+    const clock = new ManualClock();
+    const turning = setInterval(() => clock.advance(5), 5);
+    onTestFinished(() => clearInterval(turning));
+    const b = await openCache<string>({ ...prompt, url: proxy.url, keyPrefix: "p", clock });
+    const tiered = new TieredCache<string>({ l1: new NaiveCache({ clock }), l2: b, backendBudgetMs: PATIENT_MS, clock });
+    await a.reserve("key", true, call());
+    let loadedAt = Infinity;
+    const answer = tiered.getOrSet("key", () => {
+      loadedAt = clock.now();
+      return "own";
+    });
+    await waitUntil("the wait", async () => String(await server.command("PUBSUB", "NUMSUB", "p:{test.0}:w:key")).includes(",1"));
+    const startedAt = clock.now();
+    await proxy.set(fault);
+    expect(await answer).toBe("own");
+    // The holder lives and renews its lease: without a look at the server the wait would be for two seconds at least.
+    expect(loadedAt - startedAt).toBeLessThan(1_500);
+    await tiered.close();
+    await Promise.all([a.close(), b.close()]);
+    await proxy.close();
+  },
+);
 
 test("a wait whose lane answers goes on, however often it is asked", async () => {
   await using server = await startRedisServer();

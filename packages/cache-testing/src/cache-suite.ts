@@ -3,14 +3,16 @@ import { CountedCache } from "./counted-cache.ts";
 import type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
 import { resolveTestApi, type TestApi } from "./test-api.ts";
 
+/** The longest step that a test of times is repeated in, as a multiple of the first. */
+const LONGEST_STEP = 16;
+const TOO_LATE: Error = new Error("the machine was too busy to tell");
+
 /** What the parts of the cache suite are written with: the test functions, and caches that are held to their counters. */
 export class CacheSuite {
   readonly options: DescribeCacheOptions;
   readonly describe: TestApi["describe"];
   readonly it: TestApi["it"];
   readonly expect: TestApi["expect"];
-  /** The step of times to live, in milliseconds. */
-  readonly unit: number;
 
   constructor(options: DescribeCacheOptions) {
     const { describe, it, expect } = resolveTestApi(options.testApi);
@@ -18,7 +20,6 @@ export class CacheSuite {
     this.describe = describe;
     this.it = it;
     this.expect = expect;
-    this.unit = options.ttlResolutionMs ?? 1;
   }
 
   /** Runs the test, or reports it as skipped under the declared reason. Parts take it out of the suite. */
@@ -36,6 +37,27 @@ export class CacheSuite {
       this.#checkCounters(cache);
     } finally {
       await cache.close();
+    }
+  };
+
+  /**
+   * Runs a test of times in the steps that the implementation can tell apart. One on the machine's own time does not wait for a machine that is
+   * busy, and an entry may be over by the time at which it is asked for: then what was found says nothing, and the test is repeated in longer steps.
+   * @param run is given the step in milliseconds, and what ends it where more steps than so many have passed since its begin
+   */
+  readonly inSteps = async (run: (unit: number, mustBeWithin: (steps: number) => void) => Promise<void>): Promise<void> => {
+    const shortest = this.options.ttlResolutionMs ?? 1;
+    for (let unit = shortest; ; unit *= 2) {
+      const startedAt = performance.now();
+      const isLast = unit >= shortest * LONGEST_STEP;
+      try {
+        await run(unit, (steps) => {
+          if (!isLast && performance.now() - startedAt >= steps * unit) throw TOO_LATE;
+        });
+        return;
+      } catch (error) {
+        if (error !== TOO_LATE) throw error;
+      }
     }
   };
 

@@ -205,7 +205,7 @@ describe("a call to a provider", () => {
       answerWith = (_, response) => void response.end("next");
       hold[0]?.end();
       // Those who have left are passed over, and make room.
-      await vi.waitFor(async () => expect((await (await crowded.call(call)).bytes(100)).toString()).toBe("next"));
+      await vi.waitFor(async () => expect((await (await crowded.call(call)).bytes(100)).toString()).toBe("next"), { timeout: 15_000 });
       expect(asked).toBe(1);
     });
   });

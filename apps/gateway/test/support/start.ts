@@ -86,9 +86,9 @@ export function chat(text: string, more: Record<string, unknown> = {}): Record<s
   return { model: "fixture-model", messages: [{ role: "user", content: text }], ...more };
 }
 
-/** Resolves when a condition holds, looked at after every turn of the event loop; rejects when it does not within 5 s. */
+/** Resolves when a condition holds, looked at after every turn of the event loop; rejects when it does not within 15 s. */
 export async function until(holds: () => boolean): Promise<void> {
-  const giveUpAt = performance.now() + 5_000;
+  const giveUpAt = performance.now() + 15_000;
   while (!holds()) {
     if (performance.now() > giveUpAt) throw new Error(`did not come true: ${holds.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));
