@@ -25,6 +25,13 @@ describe("createBodySigner", () => {
       );
   });
 
+  it("takes one of sixteen bytes, as text or as bytes", () => {
+    const text = "0123456789abcdef";
+    const signature = createBodySigner(text).sign("n", "body");
+    expect(createBodySigner(Buffer.from(text)).verify("n", "body", signature)).toBe(true);
+    expect(createBodySigner("\u00e9".repeat(8)).verify("n", "body", signature)).toBe(false);
+  });
+
   // Regression: it signed by the caller's own buffer, and by zeros from when that was wiped.
   it("keeps a copy of the secret: the caller's may be wiped", () => {
     const secret = Buffer.alloc(32, 7);

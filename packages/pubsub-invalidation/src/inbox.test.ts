@@ -56,6 +56,26 @@ describe("Inbox", () => {
     expect(handled.at(-1)).toBe("afterwards");
   });
 
+  it("takes messages at once again after a flood was worked off, and bounds the next one as it did the first", () => {
+    const { turn, inbox, handled, overflows } = makeInbox();
+    const long = "x".repeat(300_000);
+    for (let flood = 1; flood <= 3; flood += 1) {
+      handled.length = 0;
+      for (let index = 0; index < 14; index += 1) inbox.push("c", long);
+      expect(overflows()).toBe(flood - 1);
+      for (let time = 0; time < 15; time += 1) turn();
+      expect(handled).toHaveLength(14);
+      inbox.push("c", "ordinary");
+      expect(handled.at(-1)).toBe("ordinary");
+      turn();
+      turn();
+      for (let index = 0; index < 15; index += 1) inbox.push("c", long);
+      expect(overflows()).toBe(flood);
+      turn();
+      turn();
+    }
+  });
+
   it("takes long messages for as much work as many short ones, and bounds what they hold", () => {
     const { turn, inbox, handled, overflows } = makeInbox();
     const long = "x".repeat(300_000);

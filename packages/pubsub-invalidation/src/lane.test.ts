@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LaneRig } from "../test/lane-rig.ts";
 import { createBodySigner } from "./body-signer.ts";
+import { LaneLog } from "./lane-log.ts";
 
 /** Any characters, lone surrogates among them. fast-check's own `"binary"` takes a second to set up, and ten on a busy machine. */
 const unit = fc.oneof(fc.nat({ max: 0xffff }), fc.nat({ max: 0x10ffff })).map((code) => String.fromCodePoint(code));
@@ -218,6 +219,40 @@ describe("a lane drops everything, before it proves anything", () => {
     await expectReset(rig, "log-lost");
   });
 
+  it("when the log that it reads to fill a hole counts less far than what was told, and nothing is judged from then on", async () => {
+    const rig = await started();
+    for (const key of ["1", "2", "3"]) rig.invalidate(key);
+    await rig.settleAll();
+    rig.clock.advance(100);
+    for (const key of ["lost", "heard"]) rig.invalidate(key);
+    rig.deliver(true);
+    // Rolled back inside its epoch, as by a replica that lagged.
+    rig.server = new LaneLog("epoch1");
+    rig.server.append(encodeBody("other", { kind: "key", key: "1" }), "key", "1", 10);
+    rig.deliver();
+    expect(rig.calls.map(({ script }) => script)).toEqual(["replay"]);
+    await rig.answer();
+    expect(rig.lane.record).toBeUndefined();
+    await expectReset(rig, "epoch-changed");
+  });
+
+  it("when an entry of the log is not signed as it must be", async () => {
+    const signer = createBodySigner("sixteen bytes at least");
+    const rig = await started(new LaneRig(signer));
+    rig.invalidate("planted");
+    rig.deliver(true);
+    await expectReset(rig, "log-lost");
+    expect(rig.told).toEqual([]);
+  });
+
+  it("when more is heard ahead of a hole than is worth remembering", async () => {
+    const rig = await started();
+    for (let index = 0; index < 4_099; index += 1) rig.invalidate(`${index}`);
+    rig.deliver(true);
+    while (rig.messages.length > 0) rig.deliver();
+    await expectReset(rig, "overflow");
+  });
+
   it("when the seq goes backwards inside its epoch", async () => {
     const rig = await started();
     rig.invalidate("k");
@@ -275,6 +310,82 @@ describe("a lane drops everything, before it proves anything", () => {
 });
 
 describe("a lane", () => {
+  it("takes no place of an epoch that is over for one of the next", async () => {
+    const rig = await started();
+    for (const key of ["lost", "1", "2"]) rig.invalidate(key);
+    rig.deliver(true);
+    rig.deliver();
+    rig.deliver();
+    await rig.answer(true);
+    rig.clock.advance(100);
+    rig.forget();
+    await rig.heartbeat();
+    expect(rig.resets).toEqual(["epoch-changed"]);
+    rig.clock.advance(100);
+    rig.invalidate("first");
+    rig.deliver();
+    rig.invalidate("second");
+    rig.deliver(true);
+    rig.onEvent = (kind) => {
+      if (kind === "proof") expect(rig.told).toContain("second");
+    };
+    rig.proofs.length = 0;
+    await rig.heartbeat();
+    expect(rig.proofs).toHaveLength(1);
+  });
+
+  it("does not judge by the place that a message of another epoch has", async () => {
+    const rig = await started();
+    rig.clock.advance(100);
+    void rig.lane.beat();
+    rig.clock.advance(100);
+    rig.hear(rig.lane.channel, encodeMessage("foreign", 4_711, encodeBody("other", { kind: "all" })));
+    expect(rig.lane.record).toBeUndefined();
+    // The check that was under way says nothing of it: it may have run before.
+    await rig.answer();
+    expect(rig.lane.record).toBeUndefined();
+    await rig.settleAll();
+    expect(rig.resets).toEqual([]);
+    expect(rig.lane.record?.seq).toBe(0);
+    expect(rig.lane.record?.judge({ epoch: "epoch1", seq: 0 }, "k", [])).toBe("valid");
+  });
+
+  it("asks the log once for a hole, and when that fails not again before the next heartbeat", async () => {
+    const rig = await started();
+    rig.invalidate("missed");
+    rig.deliver(true);
+    void rig.lane.beat();
+    await rig.answer();
+    rig.deliver();
+    expect(rig.calls.map(({ script }) => script)).toEqual(["replay"]);
+    await rig.answer(true);
+    expect(rig.calls).toEqual([]);
+    expect(rig.counters.gaps).toBe(1);
+    await rig.heartbeat();
+    expect([rig.told, rig.resets]).toEqual([["missed"], []]);
+    expect(rig.proofs).toHaveLength(1);
+  });
+
+  it("goes on when the log tells what was heard and proved while it was read", async () => {
+    const rig = await started();
+    rig.clock.advance(100);
+    rig.invalidate("late");
+    rig.invalidate("heard");
+    const [late] = rig.messages.splice(0, 1);
+    rig.deliver();
+    expect(rig.calls.map(({ script }) => script)).toEqual(["replay"]);
+    const [replay] = rig.calls.splice(0);
+    if (late) rig.hear(late.channel, late.text);
+    await rig.heartbeat();
+    expect(rig.proofs).toHaveLength(1);
+    replay?.answer();
+    await rig.settleAll();
+    expect([rig.resets, rig.counters.resets]).toEqual([[], 0]);
+    rig.clock.advance(100);
+    await rig.heartbeat();
+    expect(rig.proofs).toHaveLength(2);
+  });
+
   it("ignores the answer of a check that a later one has overtaken", async () => {
     const rig = await started();
     void rig.lane.beat();
@@ -296,6 +407,21 @@ describe("a lane", () => {
     expect(rig.lane.isDeaf).toBe(true);
     rig.lane.onSubscribed();
     expect(rig.lane.isDeaf).toBe(false);
+  });
+
+  it("is not deaf that hears one of three, and sends nothing any more when it is closed", async () => {
+    const rig = await started();
+    for (let beat = 0; beat < 9; beat += 1) {
+      if (beat % 2 === 0) await rig.heartbeat();
+      void rig.lane.beat();
+      await rig.answer();
+      rig.messages.length = 0;
+      expect(rig.lane.isDeaf).toBe(false);
+    }
+    rig.lane.close();
+    void rig.lane.beat();
+    expect(rig.calls).toEqual([]);
+    expect(rig.lane.record).toBeUndefined();
   });
 
   it("says that it is down after calls that failed in a row, and up after one that did not", async () => {
@@ -320,6 +446,7 @@ describe("a lane", () => {
       await rig.settleAll();
     }
     expect(rig.counters.heartbeats - before).toBeLessThanOrEqual(11);
+    expect(rig.counters.heartbeats - before).toBeGreaterThanOrEqual(9);
     expect(rig.resets).toEqual([]);
   });
 
