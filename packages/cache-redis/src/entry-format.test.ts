@@ -74,6 +74,58 @@ describe("an entry", () => {
     expect(decodeEntry(Buffer.concat([entry, Buffer.of(0)]), "larder{test}", "key")).toBe("checksum");
   });
 
+  test("is never read past its end, where other memory begins, and nothing of it is where it does", () => {
+    const entry = stamp(parts);
+    for (let length = 0; length < entry.length; length += 1) {
+      const alone = Buffer.from(new Uint8Array(entry.subarray(0, length)).buffer);
+      for (const isHead of [true, false]) {
+        const found = decodeEntry(alone, "larder{test}", "key", isHead);
+        if (length < 100) expect(found).toBe("short");
+        else if (!isHead) expect(typeof found).toBe("string");
+      }
+    }
+  });
+
+  test("of another format is foreign, also where its head is all there is", () => {
+    const head = stamp(parts).subarray(0, -parts.body.length);
+    head[3] = 2;
+    expect(decodeEntry(head, "larder{test}", "key", true)).toBe("foreign");
+  });
+
+  // Entries outlive releases: where one of these changes, so must the format's number, or what older processes stored is misread.
+  test.each<readonly [string, EntryParts, readonly [header: string, rest: string]]>([
+    [
+      "with tags and a stale window",
+      parts,
+      [
+        "4c445201020000000000000f0000000f40ed4c000000000040b388000000000083a8bbdb",
+        "5b22726564222c2277c3a4726d225d6c61726465727b746573747d6b657974686520626f6479",
+      ],
+    ],
+    [
+      "as short as can be",
+      { ...parts, ttlMs: Infinity, staleMs: 0, tags: [], owner: "o", body: Buffer.alloc(0) },
+      ["4c4452010200000000000001000000007ff00000000000000000000000000000d2b67c3d", "6f"],
+    ],
+    [
+      "of an owner that UTF-8 cannot spell",
+      { ...parts, codec: 1, compression: 3, sealing: 2, owner: "a\ud800" },
+      [
+        "4c44520101030201000000040000000f40ed4c000000000040b388000000000061728502",
+        "5b22726564222c2277c3a4726d225d610000d874686520626f6479",
+      ],
+    ],
+  ])("is laid out as it ever was: %s", (_, given, [header, rest]) => {
+    const numbers = "401c0000000000004278bcfe56800000";
+    const expected = `${header}${Buffer.from(epoch).toString("hex")}${numbers}${numbers}${rest}`;
+    expect(stamp(given).toString("hex")).toBe(expected);
+    expect(decodeEntry(Buffer.from(expected, "hex"), "", given.owner)).toMatchObject({
+      tags: given.tags,
+      ttlMs: given.ttlMs,
+      body: given.body,
+    });
+  });
+
   test("belongs to its owner alone, lone surrogates told apart", () => {
     expect(decodeEntry(stamp(parts), "larder{test}", "other")).toBe("owner");
     const odd = { ...parts, owner: "larder{test}\ud800" };

@@ -141,7 +141,7 @@ function isOwner(bytes: Buffer, start: number, end: number, prefix: string, key:
   if (bytes[7] === 0 && end - start === prefix.length + key.length)
     return isSpelt(bytes, start, prefix) && isSpelt(bytes, start + prefix.length, key);
   const owner = prefix + key;
-  if (bytes[7] === 0) return bytes.toString("utf8", start, end) === owner && isWellFormed(owner);
+  if (bytes[7] === 0) return bytes.toString("utf8", start, end) === owner;
   return bytes.toString("utf16le", start, end) === owner;
 }
 
