@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ServerTime } from "./server-time.ts";
 
@@ -14,13 +15,57 @@ test("bounds the server's clock by the round trip, from both sides", () => {
   expect(time.latest(400)).toBeGreaterThanOrEqual(1_400);
 });
 
+test("keeps the server's clock between its bounds, whatever the round trips, and the bounds as near as the last sample at least", () => {
+  const step = fc.record({
+    gapMs: fc.double({ min: 0, max: 4_000, noNaN: true }),
+    upMs: fc.double({ min: 0, max: 300, noNaN: true }),
+    downMs: fc.double({ min: 0, max: 300, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.double({ min: -1e6, max: 1e12, noNaN: true }), fc.array(step, { minLength: 1, maxLength: 20 }), (offset, steps) => {
+      const time = new ServerTime();
+      let now = 0;
+      for (const { gapMs, upMs, downMs } of steps) {
+        const sentAt = now + gapMs;
+        const writtenAt = sentAt + upMs;
+        now = writtenAt + downMs;
+        const serverAt = Math.floor(writtenAt + offset);
+        expect(time.wasSetBack(serverAt, sentAt, now)).toBe(false);
+        time.learn(serverAt, sentAt, now);
+        expect(time.isKnown).toBe(true);
+        // Doubles of this size are exact to a thousandth of a millisecond.
+        expect(time.earliest(now)).toBeLessThanOrEqual(now + offset + 0.001);
+        expect(time.latest(now)).toBeGreaterThanOrEqual(now + offset - 0.001);
+        expect(time.latest(now) - time.earliest(now)).toBeLessThanOrEqual(upMs + downMs + 1.002);
+      }
+    }),
+  );
+});
+
+test("keeps the narrowest bounds of ten seconds, and takes in nothing that is no time", () => {
+  const time = new ServerTime();
+  time.learn(Number.NaN, 0, 1);
+  expect(time.isKnown).toBe(false);
+  time.learn(1_000, 0, 1);
+  time.learn(6_000, 4_950, 5_050);
+  time.learn(Number.NaN, 6_000, 6_001);
+  expect([time.earliest(9_000), time.latest(9_000)]).toEqual([9_999, 10_001]);
+  // A sample that bounds it from one side narrows that side alone.
+  time.learn(10_000, 9_000, 9_100);
+  expect([time.earliest(9_100), time.latest(9_100)]).toEqual([10_099, 10_101]);
+  time.learn(11_000, 10_001, 10_101);
+  expect([time.earliest(10_101), time.latest(10_101)]).toEqual([11_000, 11_101]);
+});
+
 test("takes a clock that jumped at its word", () => {
   const time = new ServerTime();
   time.learn(1_000, 0, 1);
   time.learn(3_600_000, 10, 11);
   expect(time.earliest(11)).toBeGreaterThan(3_599_000);
+  expect(time.latest(11)).toBeLessThan(3_601_000);
   time.learn(500, 20, 21);
   expect(time.latest(21)).toBeLessThan(600);
+  expect(time.earliest(21)).toBeGreaterThan(400);
 });
 
 test("gives up narrow bounds when they are old, because clocks drift", () => {

@@ -48,7 +48,7 @@ export class ServerTime {
    * live for as much longer: nothing of it can be judged any more.
    */
   wasSetBack(serverAt: number, sentAt: number, receivedAt: number): boolean {
-    if (!this.isKnown || !Number.isFinite(serverAt)) return false;
+    // Before the first sample, and for one that cannot be read, this compares with NaN, and says no.
     return serverAt + 1 - sentAt < this.#low - STEP_MS - DRIFT * (receivedAt - this.#learntAt);
   }
 

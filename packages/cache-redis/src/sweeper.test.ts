@@ -11,6 +11,7 @@ function create({ keys, callMs }: { readonly keys: number; readonly callMs: numb
   const createdAt = clock.now();
   const startedAt: number[] = [];
   const sizes: number[] = [];
+  let isFailing = false;
   const call = async (): Promise<void> => {
     startedAt.push(clock.now() - createdAt);
     await new Promise<void>((resolve) => clock.setTimer(resolve, callMs));
@@ -20,6 +21,10 @@ function create({ keys, callMs }: { readonly keys: number; readonly callMs: numb
     run: async (_script: unknown, redisKeys: readonly string[]) => {
       sizes.push(redisKeys.length - 1);
       await call();
+      if (isFailing) {
+        isFailing = false;
+        throw new Error("Redis is away");
+      }
       return redisKeys.length - 1;
     },
   } as unknown as Lane;
@@ -32,7 +37,7 @@ function create({ keys, callMs }: { readonly keys: number; readonly callMs: numb
   let swept = 0;
   const keySpace = new KeySpace({ namespace: "test" });
   const sweeper = new Sweeper({ survey, keySpace, clock, onSwept: (count) => (swept += count) });
-  return { clock, sweeper, startedAt, sizes, swept: () => swept };
+  return { clock, sweeper, startedAt, sizes, swept: () => swept, failNext: () => (isFailing = true) };
 }
 
 describe("a sweep", () => {
@@ -66,12 +71,31 @@ describe("a sweep", () => {
     expect(sizes).toEqual([5, 5]);
   });
 
+  test("is made again when it is asked for after its end, and after one that failed", async () => {
+    const { clock, sweeper, sizes, swept, failNext } = create({ keys: 64, callMs: 1 });
+    for (const round of [1, 2]) {
+      sweeper.sweepSoon();
+      await clock.advanceAsync(1_000);
+      expect(sizes).toEqual(Array(2 * round).fill(32));
+    }
+    failNext();
+    sweeper.sweepSoon();
+    await clock.advanceAsync(1_000);
+    expect(swept()).toBe(128);
+    sweeper.sweepSoon();
+    await clock.advanceAsync(1_000);
+    expect(swept()).toBe(192);
+  });
+
   test("ends with the cache, in the middle of a rest as well", async () => {
     const { clock, sweeper, sizes } = create({ keys: 70, callMs: 10 });
     sweeper.sweepSoon();
     await clock.advanceAsync(65);
     expect(sizes).toEqual([32]);
+    expect(clock.pendingTimers).toBe(1);
     sweeper.close();
+    expect(clock.pendingTimers).toBe(0);
+    sweeper.sweepSoon();
     await clock.advanceAsync(1_000);
     expect(sizes).toEqual([32]);
     expect(clock.pendingTimers).toBe(0);
