@@ -10,14 +10,15 @@ import { jsonCodec } from "./value-codec.ts";
 import { ValuePipeline } from "./value-pipeline.ts";
 
 const EPOCH = "0123456789abcdef".repeat(2);
-/** Redis time, when the tests begin. */
+/** Redis time when the tests begin, and their own. */
 const NOW = 1_700_000_000_000;
+const STARTED_AT = 4_711;
 
 type Reply<T> = (failure: CallFailure | undefined, reply: T | undefined) => void;
 
 /** A reader before a lane whose every reply waits until the test gives it. */
 function create() {
-  const clock = new ManualClock(0);
+  const clock = new ManualClock(STARTED_AT);
   const counters = new RedisCounters("n", clock);
   const keySpace = new KeySpace({ namespace: "n" });
   const values = new ValuePipeline<string>({ codec: jsonCodec(), compression: undefined, sealing: undefined, owner: "o", isKept: false });
@@ -37,7 +38,7 @@ function create() {
     },
     refresh: () => (state.refreshes += 1),
     versions: { fromChannel: () => state.channel },
-    time: { latest: (now: number) => NOW + now },
+    time: { latest: (now: number) => NOW + now - STARTED_AT },
     judge: (timeoutMs: number, done: (by: Judge | undefined) => void) => {
       ask("judge", timeoutMs);
       asked.judge = done;
@@ -149,10 +150,23 @@ describe("a read", () => {
     spoiled[spoiled.length - 1]! ^= 1;
     give(spoiled);
     expect(stats(rig).refusedEntries.checksum).toBe(1);
+    const other = new ValuePipeline<string>({
+      codec: { ...jsonCodec<string>(), id: 9 },
+      compression: undefined,
+      sealing: undefined,
+      owner: "o",
+      isKept: false,
+    });
+    const foreign = rig.entry();
+    const stamp = foreign.subarray(36, 100);
+    const unread = other.encode("key", "value", { ttlMs: 1_000, staleMs: 500, tags: [] });
+    stamp.copy(unread, 36);
+    give(unread);
+    expect(stats(rig).refusedEntries.codec).toBe(1);
     give(rig.entry(9, [], "f".repeat(32)));
     rig.clock.advance(1_500);
     give(rig.entry());
-    expect(rig.found).toEqual([undefined, undefined, undefined, undefined]);
+    expect(rig.found).toEqual(Array(5).fill(undefined));
     expect(stats(rig).errors).toBe(0);
   });
 
@@ -198,8 +212,14 @@ describe("a read of an entry with tags of which nothing is known", () => {
     ["one cannot be read", [`${EPOCH}:3`, "nonsense"]],
     ["one is no place", [`${EPOCH}:3`, `${EPOCH}:-1`]],
     ["there is no answer", undefined],
-  ])("is a miss where %s", (_, replies) => {
-    expect(readTagged(replies).found).toEqual([undefined]);
+  ])("is a miss where %s", (name, replies) => {
+    const rig = readTagged(replies);
+    expect(rig.found).toEqual([undefined]);
+    if (name.startsWith("one of them")) return;
+    // Nothing was learnt from it either: it is asked for again.
+    rig.read();
+    rig.asked.get?.(undefined, rig.entry(5, ["red", "blue"]));
+    expect(rig.names.filter((asked) => asked.includes(":t:blue"))).toHaveLength(2);
   });
 
   test("is a miss, without a call, where no time is left", () => {

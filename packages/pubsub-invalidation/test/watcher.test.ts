@@ -170,6 +170,66 @@ describe("CoherenceWatcher", () => {
     expect(a.watcher.stats()).toMatchObject({ questions: 0, errors: 1 });
   });
 
+  it("judges the answers to its own questions alone, and none that comes later than a quarter of a second", async () => {
+    const clock = new ManualClock();
+    const namespace = uniquePrefix();
+    const cache = createCoherentCache<number>({
+      l1: new MemoryCache({ maxEntries: 10, clock }),
+      bus: new MemoryInvalidationBus(),
+      namespace,
+      clock,
+    });
+    const port = ports();
+    const [own, peer] = [port(), port()];
+    const found: Inconsistency[] = [];
+    const onInconsistent = (finding: Inconsistency): unknown => found.push(finding);
+    const watcher = new CoherenceWatcher({ cache, namespace, port: own, sampleRate: 1, delaysMs: [1_000], clock, onInconsistent });
+    opened.push(() => watcher.close());
+    let question = { from: "", id: 0 };
+    peer.open(
+      (text) => {
+        const message = JSON.parse(text) as typeof question & { kind: string };
+        if (message.kind === "ask") question = message;
+      },
+      () => {},
+    );
+    const answer = (change: object): void =>
+      peer.publish(
+        JSON.stringify({ larder: 1, kind: "answer", from: "peer", to: question.from, id: question.id, ageMs: 5_000, ...change }),
+      );
+    const ask = async (): Promise<void> => {
+      await cache.invalidate("k");
+      await clock.advanceAsync(1_000);
+    };
+    const counts = (): unknown => {
+      const { answers, late, inconsistent, unanswered } = watcher.stats();
+      return { answers, late, inconsistent, unanswered };
+    };
+    await ask();
+    answer({ to: "another" });
+    expect(counts()).toEqual({ answers: 0, late: 0, inconsistent: 0, unanswered: 0 });
+    answer({ id: question.id + 1 });
+    expect(counts()).toEqual({ answers: 0, late: 1, inconsistent: 0, unanswered: 0 });
+    // As old as the invalidation, and the slack: it may have been stored behind it.
+    answer({ ageMs: 1_250 });
+    answer({ ageMs: undefined, version: 1 });
+    clock.advance(250);
+    answer({ ageMs: 1_250 });
+    expect(counts()).toEqual({ answers: 3, late: 1, inconsistent: 0, unanswered: 0 });
+    answer({ ageMs: 1_251 });
+    expect(counts()).toEqual({ answers: 4, late: 1, inconsistent: 1, unanswered: 0 });
+    expect(found).toEqual([{ namespace, key: "k", peer: "peer", afterMs: 1_000 }]);
+    await clock.advanceAsync(1_000);
+    await ask();
+    clock.advance(251);
+    answer({});
+    expect(counts()).toEqual({ answers: 4, late: 2, inconsistent: 1, unanswered: 0 });
+    await clock.advanceAsync(749);
+    answer({});
+    expect(counts()).toEqual({ answers: 4, late: 3, inconsistent: 1, unanswered: 1 });
+    expect(found).toHaveLength(1);
+  });
+
   it("is deaf to what is not a watcher's message", async () => {
     const texts = ["", "{", "null", "[]", '{"larder":2}', '{"larder":1,"kind":"ask","from":"x","id":1,"key":{}}', "x".repeat(100_000)];
     const { a, b } = world(new MemoryInvalidationBus(), new MemoryInvalidationBus());
