@@ -31,7 +31,7 @@ export class BusRecorder implements InvalidationListener {
   }
 
   /** Resolves when `holds` does, asked after every event. @throws when it does not within `timeoutMs` */
-  until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
+  until(what: string, holds: () => boolean, timeoutMs = 30_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (end: () => void): void => {
         clearTimeout(timer);

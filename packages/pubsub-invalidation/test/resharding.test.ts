@@ -11,7 +11,7 @@ import { subscriberOptions } from "../src/ioredis-options.ts";
 let cluster: RedisCluster;
 beforeAll(async () => {
   cluster = await startRedisCluster();
-}, 30_000);
+});
 afterAll(() => cluster.stop());
 
 /** Gives a slot with all that is in it to the next master. @returns which one has it then */
@@ -63,7 +63,7 @@ it("goes on when its lane's slot moves from master to master, and proves itself 
   }
   for (const bus of [a, b]) bus.close();
   client.disconnect();
-}, 30_000);
+});
 
 /*
  * Regression: a node that gave a slot away ended the subscriptions unasked, ioredis 5 told a connection that it had given up of an error, and the
