@@ -268,7 +268,8 @@ describe("larder-gateway", () => {
     const keys = Array.from({ length: 1_500 }, (_, index) => `1:0000000000000000:chat:m:${index}`);
     const drop = async (): Promise<unknown> => JSON.parse(await to.admin("POST", "/admin/cache/invalidate", JSON.stringify({ keys })));
     await vi.waitFor(async () => expect(await drop()).toMatchObject({ propagated: true }), { timeout: 10_000 });
-    await to.admin("POST", "/admin/cache/invalidate", '{"all":true}');
+    const dropAll = async (): Promise<unknown> => JSON.parse(await to.admin("POST", "/admin/cache/invalidate", '{"all":true}'));
+    await vi.waitFor(async () => expect(await dropAll()).toMatchObject({ propagated: true }), { timeout: 10_000 });
     expect(await to.admin("GET", "/admin/cache/export")).toBe("");
   }, 60_000);
 
