@@ -1,4 +1,4 @@
-import type { Cache } from "@larder/cache-core";
+import { type Cache, systemClock } from "@larder/cache-core";
 import { CountedCache } from "./counted-cache.ts";
 import type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
 import { resolveTestApi, type TestApi } from "./test-api.ts";
@@ -48,11 +48,11 @@ export class CacheSuite {
   readonly inSteps = async (run: (unit: number, mustBeWithin: (steps: number) => void) => Promise<void>): Promise<void> => {
     const shortest = this.options.ttlResolutionMs ?? 1;
     for (let unit = shortest; ; unit *= 2) {
-      const startedAt = performance.now();
+      const startedAt = systemClock.now();
       const isLast = unit >= shortest * LONGEST_STEP;
       try {
         await run(unit, (steps) => {
-          if (!isLast && performance.now() - startedAt >= steps * unit) throw TOO_LATE;
+          if (!isLast && systemClock.now() - startedAt >= steps * unit) throw TOO_LATE;
         });
         return;
       } catch (error) {
