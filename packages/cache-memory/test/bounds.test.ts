@@ -41,7 +41,7 @@ describe("MemoryCache against a naive model", () => {
   for (const options of bounds) {
     it(`never holds more than its bounds, nor what the model would not (${Object.keys(options).join(", ")})`, () => {
       fc.assert(
-        fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
+        fc.property(fc.array(step, { maxLength: 400, size: "max" }), (steps) => {
           const clock = new ManualClock();
           const removed = new Map<string, number>();
           const cache = new MemoryCache<number>({

@@ -496,7 +496,7 @@ describe("a lane", () => {
       { weight: 1, arbitrary: fc.constant("reconnect" as const) },
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80, size: "max" }), async (steps) => {
         const rig = new LaneRig();
         /** When each key was invalidated, and not yet told or dropped. */
         const open = new Map<string, number>();

@@ -139,7 +139,7 @@ describe("a place that is forged", () => {
       { weight: 2, arbitrary: fc.constant("stand" as const) },
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80, size: "max" }), async (steps) => {
         const rig = await started();
         /** When each key was invalidated, and not yet told or dropped. */
         const open = new Map<string, number>();
