@@ -42,20 +42,20 @@ function create({ keys, callMs }: { readonly keys: number; readonly callMs: numb
 
 describe("a sweep", () => {
   test("frees few keys a call, and rests four times as long as each call took", async () => {
-    const { clock, sweeper, startedAt, sizes, swept } = create({ keys: 70, callMs: 2 });
+    const { clock, sweeper, startedAt, sizes, swept } = create({ keys: 35, callMs: 2 });
     sweeper.sweepSoon();
     await clock.advanceAsync(1_000);
-    expect(sizes).toEqual([32, 32, 6]);
+    expect(sizes).toEqual([16, 16, 3]);
     expect(startedAt).toEqual([0, 10, 20, 30]);
-    expect(swept()).toBe(70);
+    expect(swept()).toBe(35);
   });
 
   test("rests a millisecond after the quickest call, and a quarter of a second after one that was held up", async () => {
-    const quick = create({ keys: 40, callMs: 0 });
+    const quick = create({ keys: 20, callMs: 0 });
     quick.sweeper.sweepSoon();
     await quick.clock.advanceAsync(1_000);
     expect(quick.startedAt).toEqual([0, 1, 2]);
-    const slow = create({ keys: 40, callMs: 900 });
+    const slow = create({ keys: 20, callMs: 900 });
     slow.sweeper.sweepSoon();
     await slow.clock.advanceAsync(5_000);
     expect(slow.startedAt).toEqual([0, 1_150, 2_300]);
@@ -72,32 +72,32 @@ describe("a sweep", () => {
   });
 
   test("is made again when it is asked for after its end, and after one that failed", async () => {
-    const { clock, sweeper, sizes, swept, failNext } = create({ keys: 64, callMs: 1 });
+    const { clock, sweeper, sizes, swept, failNext } = create({ keys: 32, callMs: 1 });
     for (const round of [1, 2]) {
       sweeper.sweepSoon();
       await clock.advanceAsync(1_000);
-      expect(sizes).toEqual(Array(2 * round).fill(32));
+      expect(sizes).toEqual(Array(2 * round).fill(16));
     }
     failNext();
     sweeper.sweepSoon();
     await clock.advanceAsync(1_000);
-    expect(swept()).toBe(128);
+    expect(swept()).toBe(64);
     sweeper.sweepSoon();
     await clock.advanceAsync(1_000);
-    expect(swept()).toBe(192);
+    expect(swept()).toBe(96);
   });
 
   test("ends with the cache, in the middle of a rest as well", async () => {
-    const { clock, sweeper, sizes } = create({ keys: 70, callMs: 10 });
+    const { clock, sweeper, sizes } = create({ keys: 35, callMs: 10 });
     sweeper.sweepSoon();
     await clock.advanceAsync(65);
-    expect(sizes).toEqual([32]);
+    expect(sizes).toEqual([16]);
     expect(clock.pendingTimers).toBe(1);
     sweeper.close();
     expect(clock.pendingTimers).toBe(0);
     sweeper.sweepSoon();
     await clock.advanceAsync(1_000);
-    expect(sizes).toEqual([32]);
+    expect(sizes).toEqual([16]);
     expect(clock.pendingTimers).toBe(0);
   });
 });
