@@ -21,7 +21,7 @@ interface SimulateOutput {
 }
 
 /** Schedules of those that stand beside the whole composition. */
-const MOST_COMPARED = 5_000;
+const MOST_COMPARED = 3_000;
 /** The part of the progress that is not the mechanisms'. */
 const CONTENDERS_SHARE = 0.84;
 const TASK_TIMEOUT_MS = 12 * 3_600_000;
