@@ -37,6 +37,21 @@ describe("limits per minute", () => {
     expect(taken.length).toBeGreaterThanOrEqual(limit * 6);
   });
 
+  it("count a request for its whole minute, whatever came earlier in its second", () => {
+    let now = 1_000;
+    const limiter = limiterAt(() => now);
+    const isIn = (): boolean => refusal(limiter, { requestsPerMinute: 2 }) === undefined;
+    expect(isIn()).toBe(true);
+    now = 1_900;
+    expect(isIn()).toBe(true);
+    now = 61_001;
+    const atOnce = [isIn(), isIn()];
+    // The one of 1900 still counts.
+    expect(atOnce.filter(Boolean).length).toBeLessThanOrEqual(1);
+    now = 61_900;
+    expect(isIn()).toBe(true);
+  });
+
   // Two windows of a minute let through only a part of it, and told to wait for more than a minute.
   it("let a full burst in a minute after another, at whatever time of the minute", () => {
     for (let begin = 0; begin < 120_000; begin += 7_321) {
