@@ -1,9 +1,9 @@
-import { uniquePrefix } from "@larder/cache-testing";
+import { SeededRandom, uniquePrefix } from "@larder/cache-testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { exactParse } from "./support/exact-json.ts";
 import { bytesOf, eventsOf, hidesUsage, playExchanges } from "./support/play-exchange.ts";
 import { makeExchange, type RandomExchange } from "./support/random-exchange.ts";
-import { Chance, type Json, spell } from "./support/random-json.ts";
+import { type Json, spell } from "./support/random-json.ts";
 import { differenceOf, meaningOf, putTogether, readEvents } from "./support/read-back.ts";
 import { type Bed, startBed } from "./support/start.ts";
 
@@ -95,7 +95,7 @@ class Case {
     this.#requests += 1;
     const options = this.#includeUsage ? { stream_options: { include_usage: true } } : {};
     const body: Json = { ...this.#exchange.request, ...(isStream ? { stream: true, ...options } : {}) };
-    const response = await bed.post(this.#exchange.path, spell(new Chance(this.#seed * 100 + this.#requests), body));
+    const response = await bed.post(this.#exchange.path, spell(new SeededRandom(this.#seed * 100 + this.#requests), body));
     const bytes = Buffer.from(await response.arrayBuffer().catch(() => new ArrayBuffer(0)));
     const verdict = response.headers.get("x-larder-cache");
     if (verdict === "HIT") this.hits += 1;
@@ -108,7 +108,7 @@ class Case {
    */
   async #isShared(bed: Bed): Promise<boolean> {
     for (let look = 0; look < 100; look += 1) {
-      const { status } = await bed.post(this.#exchange.path, spell(new Chance(1), this.#exchange.request), {
+      const { status } = await bed.post(this.#exchange.path, spell(new SeededRandom(1), this.#exchange.request), {
         "cache-control": "only-if-cached",
       });
       if (status !== 200) continue;

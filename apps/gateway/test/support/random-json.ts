@@ -1,40 +1,11 @@
+import type { SeededRandom } from "@larder/cache-testing";
+
 /** A JSON number as it is to be spelled. */
 export class Spelled {
   readonly text: string;
 
   constructor(text: string) {
     this.text = text;
-  }
-}
-
-/** Chance that a seed repeats. */
-export class Chance {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** In [0, 1). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  /** A whole number from 0 to below `limit`. */
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  is(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  of<T>(values: readonly T[]): T {
-    return values[this.below(values.length)] as T;
   }
 }
 
@@ -87,31 +58,31 @@ const NUMBERS = [
 ];
 
 /** A text with what is easily broken, now and then a long one. */
-export function text(chance: Chance): string {
-  const short = shortText(chance);
-  return chance.is(0.03) ? short.repeat(300) : short;
+export function text(random: SeededRandom): string {
+  const short = shortText(random);
+  return random.chance(0.03) ? short.repeat(300) : short;
 }
 
-function shortText(chance: Chance): string {
-  const parts = Array.from({ length: 1 + chance.below(5) }, () => chance.of(TEXTS));
-  return parts.join(chance.of(["", " ", "\n"]));
+function shortText(random: SeededRandom): string {
+  const parts = Array.from({ length: 1 + random.integer(5) }, () => random.pick(TEXTS));
+  return parts.join(random.pick(["", " ", "\n"]));
 }
 
 /** Any JSON, not very large. @param depth how deep it may be */
-function anything(chance: Chance, depth: number): unknown {
-  const roll = chance.below(depth <= 0 ? 5 : 7);
+function anything(random: SeededRandom, depth: number): unknown {
+  const roll = random.integer(depth <= 0 ? 5 : 7);
   if (roll === 0) return null;
-  if (roll === 1) return chance.is(0.5);
-  if (roll === 2) return new Spelled(chance.of(NUMBERS));
-  if (roll <= 4) return shortText(chance);
-  if (roll === 5) return Array.from({ length: chance.below(4) }, () => anything(chance, depth - 1));
-  return unknownFields(chance, depth - 1);
+  if (roll === 1) return random.chance(0.5);
+  if (roll === 2) return new Spelled(random.pick(NUMBERS));
+  if (roll <= 4) return shortText(random);
+  if (roll === 5) return Array.from({ length: random.integer(4) }, () => anything(random, depth - 1));
+  return unknownFields(random, depth - 1);
 }
 
 /** Fields that nobody knows. */
-export function unknownFields(chance: Chance, depth = 2): Json {
+export function unknownFields(random: SeededRandom, depth = 2): Json {
   const fields: Json = {};
-  while (chance.is(0.4)) fields[chance.of(NAMES)] = anything(chance, depth);
+  while (random.chance(0.4)) fields[random.pick(NAMES)] = anything(random, depth);
   return fields;
 }
 
@@ -123,20 +94,20 @@ export function deep(levels: number): unknown {
 }
 
 /** Writes JSON in one of its many spellings. */
-export function spell(chance: Chance, value: unknown): string {
-  const isSpaced = chance.is(0.3);
-  const escapes = chance.of([0, 0, 0.05, 0.5]);
-  const space = (): string => (isSpaced && chance.is(0.4) ? chance.of([" ", "\t", "  "]) : "");
-  const line = (): string => (isSpaced && chance.is(0.2) ? chance.of(["\n", "\r\n  "]) : space());
+export function spell(random: SeededRandom, value: unknown): string {
+  const isSpaced = random.chance(0.3);
+  const escapes = random.pick([0, 0, 0.05, 0.5]);
+  const space = (): string => (isSpaced && random.chance(0.4) ? random.pick([" ", "\t", "  "]) : "");
+  const line = (): string => (isSpaced && random.chance(0.2) ? random.pick(["\n", "\r\n  "]) : space());
   const quote = (plain: string): string => {
     const json = JSON.stringify(plain);
     if (escapes === 0) return json;
     const toEscape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
     return json.replace(/\\u[0-9a-f]{4}|\\.|[\ud800-\udbff][\udc00-\udfff]|[^"\\]/g, (unit) => {
-      if (unit.startsWith("\\") || !chance.is(escapes)) return unit === "/" && chance.is(escapes) ? "\\/" : unit;
+      if (unit.startsWith("\\") || !random.chance(escapes)) return unit === "/" && random.chance(escapes) ? "\\/" : unit;
       const escaped =
         [...unit].length === 1 && unit.length === 2 ? toEscape(unit[0] as string) + toEscape(unit[1] as string) : toEscape(unit);
-      return chance.is(0.5) ? escaped.toUpperCase().replaceAll("\\U", "\\u") : escaped;
+      return random.chance(0.5) ? escaped.toUpperCase().replaceAll("\\U", "\\u") : escaped;
     });
   };
   const write = (inner: unknown): string => {
@@ -161,16 +132,16 @@ export function spellPlainly(value: unknown): string {
 /** Never anything but the first of what there is to choose. */
 const PLAIN = {
   next: () => 0.999,
-  below: () => 0,
-  is: () => false,
-  of: <T>(values: readonly T[]): T => values[0] as T,
-} as unknown as Chance;
+  integer: () => 0,
+  chance: () => false,
+  pick: <T>(values: readonly T[]): T => values[0] as T,
+} as unknown as SeededRandom;
 
 /** Cuts a text anywhere, in the middle of a surrogate pair included. */
-export function pieces(chance: Chance, whole: string): string[] {
+export function pieces(random: SeededRandom, whole: string): string[] {
   const cut: string[] = [];
   for (let at = 0; at < whole.length; ) {
-    const length = 1 + chance.below(chance.is(0.2) ? 40 : 8);
+    const length = 1 + random.integer(random.chance(0.2) ? 40 : 8);
     cut.push(whole.slice(at, at + length));
     at += length;
   }
