@@ -30,20 +30,21 @@ function toPlace(text: string): number {
   return /^\d{0,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
+function toPatterns(json: string): PatternRecord[] {
+  return (JSON.parse(json) as Array<[number, string]>).map(([at, pattern]) => ({ seq: Number(at), pattern: String(pattern) }));
+}
+
 /**
  * Reads what the check script answers: epoch, seq, clearedAt, taggedAt, patterns as JSON. Missing fields read as none. A record of which anything cannot
  * be read is one that is lost, of the epoch "": no entry is of it, and the next check makes it anew.
  */
 export function toVersionState(reply: readonly unknown[]): VersionState {
-  const [epoch = "", ...rest] = reply.map((field) => (field === null || field === undefined ? "" : String(field)));
-  const [seq = 0, clearedAt = 0, taggedAt = 0] = rest.slice(0, 3).map(toPlace);
+  const text = (index: number): string => String(reply[index] ?? "");
+  const [seq, clearedAt, taggedAt, held] = [toPlace(text(1)), toPlace(text(2)), toPlace(text(3)), text(4)];
   try {
-    const patterns = (JSON.parse(rest[3] || "[]") as Array<[number, string]>).map(([at, pattern]) => ({
-      seq: Number(at),
-      pattern: String(pattern),
-    }));
+    const patterns = held === "" ? [] : toPatterns(held);
     if (!Number.isNaN(seq + clearedAt + taggedAt + patterns.reduce((sum, { seq: at }) => sum + at, 0)))
-      return { epoch, seq, clearedAt, taggedAt, patterns };
+      return { epoch: text(0), seq, clearedAt, taggedAt, patterns };
   } catch {
     // Below, with what else cannot be read.
   }

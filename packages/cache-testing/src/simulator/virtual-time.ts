@@ -5,6 +5,10 @@ interface ScheduledEvent {
   run: (() => void) | undefined;
 }
 
+function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
+  return one.at < other.at || (one.at === other.at && one.order < other.order);
+}
+
 /** Virtual time: a queue of events by instant, those of one instant in the order in which they were planned. A binary heap. */
 export class VirtualTime {
   now = 0;
@@ -49,16 +53,12 @@ export class VirtualTime {
     return { at: this.now + Math.max(0, delayMs), order: this.#order, run };
   }
 
-  #isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
-    return one.at < other.at || (one.at === other.at && one.order < other.order);
-  }
-
   #push(event: ScheduledEvent): void {
     const heap = this.#heap;
     let index = heap.push(event) - 1;
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (this.#isBefore(heap[parent] as ScheduledEvent, event)) break;
+      if (isBefore(heap[parent] as ScheduledEvent, event)) break;
       heap[index] = heap[parent] as ScheduledEvent;
       index = parent;
     }
@@ -73,8 +73,8 @@ export class VirtualTime {
     for (;;) {
       let child = index * 2 + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && this.#isBefore(heap[child + 1] as ScheduledEvent, heap[child] as ScheduledEvent)) child += 1;
-      if (this.#isBefore(last, heap[child] as ScheduledEvent)) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as ScheduledEvent, heap[child] as ScheduledEvent)) child += 1;
+      if (isBefore(last, heap[child] as ScheduledEvent)) break;
       heap[index] = heap[child] as ScheduledEvent;
       index = child;
     }
