@@ -5,7 +5,6 @@ import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/s
 import { ANSWERS_NAMESPACE, MAX_SHARED_BYTES } from "./caching/answer-cache.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
-import { keepToDatabase } from "./keep-to-database.ts";
 import { deriveKey } from "./security/derive-key.ts";
 import { keyIdOf, type MasterKeys } from "./security/sealer.ts";
 import { createSharedCounter } from "./security/shared-counter.ts";
@@ -26,7 +25,6 @@ const CLUSTER_LANES = 16;
 /** Connects the shared tier to Redis. Redis may be away now and at any time: whatever needs it does without and tries again by itself. */
 export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: MasterKeys | undefined, log: Log): SharedTier {
   const client = openClient(redisUrl);
-  keepToDatabase(client);
   const { redisPrefix: keyPrefix, cacheTtl: ttlMs } = settings;
   const place = { client, keyPrefix, lanes: client.isCluster ? CLUSTER_LANES : 1 };
   // A master key that was given is the fleet's: Redis then sees neither answers nor invalidations that it could forge. A generated one is

@@ -41,7 +41,17 @@ export function planClient(
   const { kind, addresses, master, database: db } = target;
   if (kind === "cluster") return { isCluster: true, open: () => openCluster(target, settings, random) };
   const where: RedisOptions = kind === "sentinel" ? { sentinels: [...addresses], name: master as string } : { ...addresses[0] };
-  return { isCluster: false, open: () => new Redis({ ...settings, ...where, db }) };
+  return { isCluster: false, open: () => keepToDatabase(new Redis({ ...settings, ...where, db })) };
+}
+
+/**
+ * A server without the database of the URL, or that does not let its user select it, counts as away: ioredis tells the error and goes on in database 0, which is
+ * somebody else's. (Its `reconnectOnError` is not asked about the commands that ioredis 6 greets a server with.)
+ */
+function keepToDatabase(client: Redis): Redis {
+  return client.on("error", (error: Error & { readonly command?: { readonly name?: string } }) => {
+    if (error.command?.name === "select") client.disconnect(true);
+  });
 }
 
 function openCluster(target: RedisTarget, settings: RedisOptions, random: RandomSource): Cluster {

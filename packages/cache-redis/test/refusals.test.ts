@@ -43,6 +43,17 @@ describe("a Redis that refuses", () => {
     await cache.close();
   });
 
+  // Regression: the client told an error and went on in database 0, which is somebody else's.
+  test("its database: the cache counts it as away, and writes nothing into another one", async () => {
+    await using server = await startRedisServer();
+    const cache = new RedisCache<string>({ url: `${server.url}/99`, namespace: uniquePrefix() });
+    await expect(cache.ready(300)).rejects.toMatchObject({ code: expect.stringMatching(/BACKEND|TIMEOUT/) });
+    expect(await cache.set("key", "value")).toBe(false);
+    expect(await cache.get("key")).toBe(undefined);
+    await cache.close();
+    expect(await server.command("DBSIZE")).toBe(0);
+  });
+
   test("writes because it has become a replica: it is not read either", async () => {
     await using server = await startRedisServer();
     await using other = await startRedisServer();

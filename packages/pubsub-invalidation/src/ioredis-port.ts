@@ -136,9 +136,14 @@ class IoredisPort implements BusPort {
   #connect(template: IoredisClient): void {
     this.#template = template;
     const { timeoutMs, random } = this.#options;
-    this.#data = duplicateClient(template, { settings: dataOptions(timeoutMs, random), isSharded: false, random });
-    this.#data.on("error", (error: unknown) => this.#events?.onError(error));
-    this.#data.on("ready", () => this.#events?.onReachable?.());
+    const data = duplicateClient(template, { settings: dataOptions(timeoutMs, random), isSharded: false, random });
+    this.#data = data;
+    data.on("error", (error: { readonly command?: { readonly name?: string } }) => {
+      this.#events?.onError(error);
+      // ioredis would go on in database 0, which is somebody else's.
+      if (error.command?.name === "select") data.disconnect(true);
+    });
+    data.on("ready", () => this.#events?.onReachable?.());
     this.#connectSubscriber();
   }
 

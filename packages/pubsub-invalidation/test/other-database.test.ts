@@ -2,6 +2,8 @@ import { type InvalidationBus, MemoryInvalidationBus } from "@larder/cache-core"
 import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
+import { Redis } from "ioredis";
+import { Redis as Redis6 } from "ioredis-6";
 import { afterEach, describe, expect, it } from "vitest";
 import { type CoherentCache, createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 import { WorkerBusHub } from "../src/worker.ts";
@@ -57,6 +59,28 @@ it("a bus on another database than the second tier's is no proof: what it misses
   expect(await a.invalidate("k")).toMatchObject({ propagated: true });
   await waitUntil("b follows", async () => (await b.get("k", load)) === "new");
   await waitUntil("both say so", () => a.isDegraded && b.isDegraded);
+});
+
+// Regression: a client whose database was refused told an error and went on in database 0, which is somebody else's, and the bus kept its log there.
+it.each([
+  ["5", Redis],
+  ["6", Redis6 as unknown as typeof Redis],
+])("a bus whose database the server has not is away, and writes nothing into another one: ioredis %s", async (_, Client) => {
+  const server = await startServer();
+  const client = new Client({ port: server.port, db: 99, lazyConnect: true });
+  const bus = new RedisInvalidationBus({ client, heartbeatMs: 20 });
+  const cache = createCoherentCache<string>({ l1: new MemoryCache({ maxEntries: 100 }), bus, namespace: "apart" });
+  opened.push(async () => {
+    await cache.close();
+    bus.close();
+    client.disconnect();
+  });
+  // Two connections are refused once each; what comes after that is the one that writes, which tries again.
+  const refused = async (): Promise<number> =>
+    Number(/errorstat_ERR:count=(\d+)/.exec(String(await server.command("INFO", "errorstats")))?.[1]);
+  await waitUntil("it was refused again", async () => (await refused()) > 2);
+  expect(await cache.invalidate("k")).toMatchObject({ propagated: false });
+  expect(await server.command("DBSIZE")).toBe(0);
 });
 
 it("a bus with fewer lanes than the second tier is none either, and is told what it would not hear", async () => {

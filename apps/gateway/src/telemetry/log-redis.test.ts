@@ -4,7 +4,6 @@ import { freePort, type RedisServer, startRedisServer, waitUntil } from "@larder
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { keepToDatabase } from "../keep-to-database.ts";
 import { logRedis } from "./log-redis.ts";
 
 let server: RedisServer;
@@ -21,7 +20,6 @@ afterEach(async () => {
 function listen(url: string): string[] {
   const lines: string[] = [];
   const client = openClient(url);
-  keepToDatabase(client);
   const l2 = new RedisCache<string>({ client, namespace: "answers" });
   const bus = new RedisInvalidationBus({ client });
   opened.push(() => client.disconnect());

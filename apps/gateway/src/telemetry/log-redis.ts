@@ -1,5 +1,5 @@
 import type { openClient, RedisCache } from "@larder/cache-redis";
-import { isRefusedDatabase } from "../keep-to-database.ts";
+import { isRefusedDatabase } from "./is-refused-database.ts";
 import type { Log } from "./log.ts";
 
 /** What an error of the client is called: a socket's code, or the word that a reply begins with, as `WRONGPASS`. Nothing else of it, since it quotes. */
