@@ -2,8 +2,8 @@ import type { Invalidation, InvalidationTarget } from "./invalidation.ts";
 
 /** The version of the wire format. A message of another one is counted and ignored: the proof's sequence check then asks the log. */
 const FORMAT = "1";
-/** What a message starts with. Heartbeats, which come on the same channels more often, do not: they are told apart without a copy. */
-const START = `${FORMAT} `;
+/** What stands before the body. A heartbeat, which comes on the same channels more often, is told apart by its first character. */
+const HEAD = /^1 ([^ ]+) (\d{1,15}) /;
 /** Longest message taken in, in characters: a key, or what it becomes in JSON, is seldom near it. */
 const MAX_LENGTH = 1_048_576;
 /** Room for what a message has beside its body: format, epoch, seq, signature. */
@@ -34,7 +34,7 @@ function isTellable(subject: string): boolean {
 
 /** A whole message: format, epoch, seq and body, as the scripts compose it. */
 export function encodeMessage(epoch: string, seq: number, body: string): string {
-  return `${START}${epoch} ${seq} ${body}`;
+  return `${FORMAT} ${epoch} ${seq} ${body}`;
 }
 
 function toTarget(kind: unknown, subject: string): InvalidationTarget | undefined {
@@ -59,12 +59,7 @@ export function decodeBody(body: string): DecodedBody | undefined {
 
 /** Reads a message. `undefined` for garbage, a foreign format or a message that is too long: parsing never throws. */
 export function decodeMessage(text: string): (Invalidation & DecodedBody) | undefined {
-  if (text.length > MAX_LENGTH || !text.startsWith(START)) return undefined;
-  const epochEnd = text.indexOf(" ", START.length);
-  const seqEnd = epochEnd <= START.length ? -1 : text.indexOf(" ", epochEnd + 1);
-  if (seqEnd < 0) return undefined;
-  const digits = text.slice(epochEnd + 1, seqEnd);
-  if (!/^\d{1,15}$/.test(digits)) return undefined;
-  const decoded = decodeBody(text.slice(seqEnd + 1));
-  return decoded && { epoch: text.slice(START.length, epochEnd), seq: Number(digits), ...decoded };
+  const head = text.length > MAX_LENGTH ? null : HEAD.exec(text);
+  const decoded = head && decodeBody(text.slice(head[0].length));
+  return decoded ? { epoch: head[1] as string, seq: Number(head[2]), ...decoded } : undefined;
 }
