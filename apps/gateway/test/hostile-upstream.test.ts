@@ -40,6 +40,32 @@ describe("a provider that answers unusually", () => {
     }
   });
 
+  // Regression: streams were passed on as 200, without the header that says what they are, and each line was garbage.
+  it.each([true, false])("is told as 502 for an encoding that was not asked for and is not known: stream %s", async (stream) => {
+    let calls = 0;
+    bed.upstream.behaviour = (_seen, response) => {
+      calls += 1;
+      const type = stream ? "text/event-stream" : "application/json";
+      response.writeHead(200, { "content-type": type, "content-encoding": "zstd" }).end(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 10, 10]));
+      return true;
+    };
+    const response = await bed.post("/v1/chat/completions", chat("encoded", { stream }));
+    expect([response.status, ((await response.json()) as { error: { message: string } }).error.message]).toEqual([
+      502,
+      "The provider's answer is in an encoding that it was not asked for.",
+    ]);
+    expect(calls).toBe(1);
+  });
+
+  it("may say that it does not encode", async () => {
+    bed.upstream.behaviour = ({ body }, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream", "content-encoding": "Identity" }).end(chatEvents(body, 1).join(""));
+      return true;
+    };
+    const response = await bed.post("/v1/chat/completions", chat("identity", { stream: true }));
+    expect([response.status, (await response.text()).endsWith("data: [DONE]\n\n")]).toEqual([200, true]);
+  });
+
   it("may stream more than is kept: all of it is passed on, nothing is stored, and the metrics say why", async () => {
     const megabyte = `data: {"choices":[{"index":0,"delta":{"content":"${"x".repeat(1024 * 1024)}"}}]}\n\n`;
     bed.upstream.behaviour = (_seen, response) => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AbortSignalLike, type Clock, type RandomSource, systemClock, systemRandom } from "@larder/cache-core";
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError } from "cockatiel";
-import { decodeAnswer } from "./decode-answer.ts";
+import { decodeAnswer, isStillEncoded } from "./decode-answer.ts";
 import type { Provider } from "./provider.ts";
 import { toAbortSignal } from "./to-abort-signal.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
@@ -152,7 +152,7 @@ function nameOf(providerId: string, tenant: string): string {
 async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<UpstreamAnswer> {
   try {
     const answer = decodeAnswer(await provider.upstream.call(call));
-    if (answer.status >= 200 && answer.status < 300) return answer;
+    if (answer.status >= 200 && answer.status < 300 && !isStillEncoded(answer)) return answer;
     throw await failureOf(answer);
   } catch (error) {
     if (!call.signal?.aborted) throw error;
@@ -160,8 +160,17 @@ async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<Up
   }
 }
 
-/** What an answer without a success status is told as. */
+/** What an answer without a success status is told as, and one that nobody here can read. */
 async function failureOf(answer: UpstreamAnswer): Promise<UpstreamFailure> {
+  if (isStillEncoded(answer)) {
+    answer.discard();
+    // An answer would come in the same encoding again, and be paid for again.
+    const details = answer.status < 400 ? { status: 502, isRetryable: false } : { status: answer.status };
+    return new UpstreamFailure("The provider's answer is in an encoding that it was not asked for.", {
+      ...details,
+      headers: answer.headers,
+    });
+  }
   if (answer.status >= 300 && answer.status < 400) {
     answer.discard();
     return new UpstreamFailure("The provider answered with a redirect, which is not followed.", { status: 502, isRetryable: false });

@@ -10,12 +10,20 @@ const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Tra
   ["br", createBrotliDecompress],
 ]);
 
-/** The answer as it would be without its encoding: some providers encode though they were asked not to. One in an unknown encoding stays as it is. */
+/**
+ * The answer as it would be without its encoding: some providers encode though they were asked not to. One in an encoding that is not known here stays as it
+ * is, `content-encoding` included.
+ */
 export function decodeAnswer(answer: UpstreamAnswer): UpstreamAnswer {
   const encoding = headerOf(answer.headers, "content-encoding");
   if (encoding === undefined) return answer;
   const create = DECODERS.get(encoding.trim().toLowerCase());
   return create ? new DecodedAnswer(answer, create()) : answer;
+}
+
+/** Whether nobody here can read it, after `decodeAnswer`. */
+export function isStillEncoded({ headers }: UpstreamAnswer): boolean {
+  return (headerOf(headers, "content-encoding")?.trim().toLowerCase() ?? "identity") !== "identity";
 }
 
 class DecodedAnswer implements UpstreamAnswer {
