@@ -2,10 +2,13 @@ import type { LoadRequest } from "../load-generator.ts";
 import { UNIQUE } from "../load-generator.ts";
 import { type LoadedPeer, PeerUnavailable } from "../peers.ts";
 import type { Role, ScenarioContext, UnavailableContender } from "../scenario.ts";
+import type { RelayInput } from "./gateway-relay.ts";
 import type { GatewayInput, PlainPart } from "./gateway-servers.ts";
 
 export const BARE = "bare node:http";
 export const UPSTREAM = "upstream asked directly";
+/** A second limit: no gateway on Node does less for a miss. */
+export const RELAY = "bare relay (node:http, undici)";
 export const PORTKEY = "@portkey-ai/gateway";
 export const REQUEST_BYTES = 600;
 /** Longer than the longest soak. */
@@ -73,6 +76,7 @@ export const requestTo = (port: number, body: string, headers: Readonly<Record<s
 export interface Fleet {
   readonly bare: number;
   readonly upstream: number;
+  readonly relay: number;
   readonly larder: number;
   readonly portkey: { readonly port: number; readonly version: string; readonly headers: Record<string, string> } | undefined;
   readonly unavailable: UnavailableContender[];
@@ -85,6 +89,7 @@ export async function startFleet(context: ScenarioContext): Promise<Fleet> {
     startServer(context, "plain", "bare" satisfies PlainPart),
     startServer(context, "plain", "upstream" satisfies PlainPart),
   ]);
+  const { port: relay } = await startServer(context, "relay", { upstreamPort: upstream } satisfies RelayInput);
   const { port: larder } = await startGateway(context, { gateway: "larder", upstreamPort: upstream });
   let portkey: Fleet["portkey"];
   try {
@@ -101,7 +106,7 @@ export async function startFleet(context: ScenarioContext): Promise<Fleet> {
       install: isMissing ? error.install : "see its own output",
     });
   }
-  return { bare, upstream, larder, portkey, unavailable };
+  return { bare, upstream, relay, larder, portkey, unavailable };
 }
 
 /** Who can answer a repeated request at once. */
@@ -117,6 +122,7 @@ export function missTargets(fleet: Fleet, body: string): AskedServer[] {
   const { portkey } = fleet;
   return [
     { name: UPSTREAM, role: "limit", request: requestTo(fleet.upstream, body) },
+    { name: RELAY, role: "limit", request: requestTo(fleet.relay, body) },
     { name: "larder", role: "ours", request: requestTo(fleet.larder, body) },
     ...(portkey
       ? [{ name: PORTKEY, role: "peer" as const, version: portkey.version, request: requestTo(portkey.port, body, portkey.headers) }]

@@ -45,7 +45,8 @@ function sseChunk(delta: unknown, finishReason: string | null): string {
   return `data: ${JSON.stringify(chunk)}\n\n`;
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+/** All of a request's body. */
+export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   return Buffer.concat(parts);
@@ -73,7 +74,12 @@ async function respond(request: IncomingMessage, response: ServerResponse, part:
 /** Serves until the scenario is over, in the part that it is given. */
 export async function plainServer(input: unknown, task: TaskContext): Promise<null> {
   const part = input as PlainPart;
-  const server: Server = createServer((request, response) => void respond(request, response, part).catch(() => response.destroy()));
+  const server = createServer((request, response) => void respond(request, response, part).catch(() => response.destroy()));
+  return serveUntilStopped(server, task);
+}
+
+/** Listens, tells the port, and ends with the scenario. */
+export async function serveUntilStopped(server: Server, task: TaskContext): Promise<null> {
   server.keepAliveTimeout = 60_000;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -25,6 +25,7 @@ import {
   startFleet,
   UPSTREAM,
 } from "./gateway-fleet.ts";
+import { relayServer } from "./gateway-relay.ts";
 import { gatewayServer, larderProgram, plainServer, SLOW_MODEL } from "./gateway-servers.ts";
 import { measureSharing } from "./gateway-sharing.ts";
 import { measureSoak } from "./gateway-soak.ts";
@@ -232,7 +233,7 @@ export const gatewayScenario: Scenario = {
   name: "gateway",
   title: "Gateway: hits, misses and streams over HTTP",
   describe:
-    "Requests a second and latency of hits, misses and streams against a bare node:http server, the upstream asked directly, and Portkey's gateway.",
-  tasks: { plain: plainServer, gateway: gatewayServer },
+    "Requests a second and latency of hits, misses and streams against a bare node:http server, the upstream asked directly and through a bare relay, and Portkey's gateway.",
+  tasks: { plain: plainServer, relay: relayServer, gateway: gatewayServer },
   run,
 };
