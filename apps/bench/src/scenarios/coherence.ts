@@ -20,6 +20,8 @@ interface SimulateOutput {
   readonly failures: ReadonlyArray<{ readonly seed: number; readonly violations: readonly string[] }>;
 }
 
+/** Schedules that one process does at most before another takes over: half a minute's. */
+const LONGEST_PART = 30_000;
 /** Schedules of those that stand beside the whole composition. */
 const MOST_COMPARED = 3_000;
 /** The part of the progress that is not the mechanisms'. */
@@ -49,24 +51,38 @@ async function simulateSeeds(input: unknown, task: TaskContext): Promise<Simulat
   return { ...report, failures: report.failures.map(({ seed, violations }) => ({ seed, violations })) };
 }
 
-/** Spreads a range of seeds over the cores. */
+/** The parts that a range of seeds is done in, each in a process of its own: one for each core, and as many times more as it is long. All take as long. */
+function partsOf({ firstSeed, schedules }: SimulateInput): Array<Pick<SimulateInput, "firstSeed" | "schedules">> {
+  const cores = availableParallelism();
+  const size = Math.ceil(schedules / (cores * Math.ceil(schedules / (cores * LONGEST_PART))));
+  return Array.from({ length: Math.ceil(schedules / size) }, (_, index) => ({
+    firstSeed: firstSeed + index * size,
+    schedules: Math.min(size, schedules - index * size),
+  }));
+}
+
+/**
+ * Spreads a range of seeds over the cores. Whoever is done takes the next part: where something else runs too, one of two halves would go on alone for
+ * minutes after the other.
+ */
 async function simulateRange(context: ScenarioContext, input: SimulateInput, report: (share: number) => void): Promise<SimulateOutput> {
-  const workers = Math.min(availableParallelism(), input.schedules);
-  const part = Math.ceil(input.schedules / workers);
-  const done = Array.from({ length: workers }, () => 0);
-  const outputs = await Promise.all(
-    done.map((_, worker) => {
-      const firstSeed = input.firstSeed + worker * part;
-      const schedules = Math.min(part, input.schedules - worker * part);
-      return context.runTask<SimulateOutput>("simulate", { ...input, firstSeed, schedules } satisfies SimulateInput, {
+  const parts = partsOf(input);
+  const done = parts.map(() => 0);
+  const outputs: SimulateOutput[] = [];
+  const waiting = parts.entries();
+  const runWaiting = async (): Promise<void> => {
+    for (const [index, part] of waiting) {
+      const { result } = context.runTask<SimulateOutput>("simulate", { ...input, ...part } satisfies SimulateInput, {
         timeoutMs: TASK_TIMEOUT_MS,
         onMessage: (count) => {
-          done[worker] = Number(count);
+          done[index] = Number(count);
           report(done.reduce((sum, each) => sum + each, 0) / input.schedules);
         },
-      }).result;
-    }),
-  );
+      });
+      outputs[index] = await result;
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, runWaiting));
   return {
     schedules: outputs.reduce((sum, output) => sum + output.schedules, 0),
     steps: outputs.reduce((sum, output) => sum + output.steps, 0),
