@@ -52,7 +52,7 @@ describe("a provider that answers unusually", () => {
     const response = await bed.post("/v1/chat/completions", chat("encoded", { stream }));
     expect([response.status, ((await response.json()) as { error: { message: string } }).error.message]).toEqual([
       502,
-      "The provider's answer is in an encoding that it was not asked for.",
+      "The provider answered in an encoding that it was not asked for.",
     ]);
     expect(calls).toBe(1);
   });

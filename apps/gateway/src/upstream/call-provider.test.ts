@@ -46,6 +46,43 @@ describe("ProviderCaller", () => {
     ).toBe(answered);
   });
 
+  it("does not ask again for an answer in an encoding that it cannot read, which would be paid for again", async () => {
+    const caller = new ProviderCaller(2);
+    let calls = 0;
+    let discarded = 0;
+    const encoding = providerWith(async () => {
+      calls += 1;
+      return { status: 200, headers: { "content-encoding": "zstd" }, discard: () => (discarded += 1) } as unknown as UpstreamAnswer;
+    });
+    await expect(caller.call(encoding, callOf(), "ann")).rejects.toMatchObject({ status: 502, isRetryable: false });
+    expect([calls, discarded]).toEqual([1, 1]);
+  });
+
+  it("tells an error in such an encoding by its status, without the body, and asks again unless it is told not to", async () => {
+    const once = new ProviderCaller(1, undefined, undefined, {
+      clock: { now: () => 0, wallNow: () => 1_000 },
+      random: { next: () => 0 },
+      sleep: async () => {},
+    });
+    for (const [headers, expected] of [
+      [{}, 2],
+      [{ "x-should-retry": "false" }, 1],
+    ] as const) {
+      let calls = 0;
+      const encoding = providerWith(async () => {
+        calls += 1;
+        return {
+          status: 429,
+          headers: { ...headers, "content-encoding": "zstd" },
+          bytes: async () => Buffer.from("garbage"),
+          discard: () => {},
+        } as unknown as UpstreamAnswer;
+      });
+      await expect(once.call(encoding, callOf(), "ann")).rejects.toMatchObject({ status: 429, body: Buffer.alloc(0) });
+      expect(calls).toBe(expected);
+    }
+  });
+
   it("takes it for down after five failures in a row of its own", async () => {
     const opened: string[] = [];
     const caller = new ProviderCaller(0, undefined, (providerId) => opened.push(providerId));

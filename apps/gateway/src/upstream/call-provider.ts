@@ -162,26 +162,26 @@ async function callUntilLeft(provider: Provider, call: UpstreamCall): Promise<Up
 
 /** What an answer without a success status is told as, and one that nobody here can read. */
 async function failureOf(answer: UpstreamAnswer): Promise<UpstreamFailure> {
-  if (isStillEncoded(answer)) {
+  if (answer.status < 400) {
     answer.discard();
+    const isRedirect = answer.status >= 300;
+    const what = isRedirect ? "with a redirect, which is not followed" : "in an encoding that it was not asked for";
     // An answer would come in the same encoding again, and be paid for again.
-    const details = answer.status < 400 ? { status: 502, isRetryable: false } : { status: answer.status };
-    return new UpstreamFailure("The provider's answer is in an encoding that it was not asked for.", {
-      ...details,
-      headers: answer.headers,
-    });
+    return new UpstreamFailure(`The provider answered ${what}.`, { status: 502, isRetryable: false });
   }
-  if (answer.status >= 300 && answer.status < 400) {
-    answer.discard();
-    return new UpstreamFailure("The provider answered with a redirect, which is not followed.", { status: 502, isRetryable: false });
-  }
-  const body = await answer.bytes(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
   return new UpstreamFailure("The provider answered with an error.", {
     status: answer.status,
     headers: answer.headers,
-    body,
+    body: await errorBody(answer),
     isRetryable: isRetryableStatus(answer.status) && headerOf(answer.headers, "x-should-retry") !== "false",
   });
+}
+
+/** What a provider says of its error; nothing where that cannot be read. */
+async function errorBody(answer: UpstreamAnswer): Promise<Buffer> {
+  if (!isStillEncoded(answer)) return answer.bytes(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
+  answer.discard();
+  return Buffer.alloc(0);
 }
 
 /** Milliseconds to wait before the next attempt; `undefined` when there should be none. */
