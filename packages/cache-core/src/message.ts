@@ -2,7 +2,7 @@ import type { Invalidation, InvalidationTarget } from "./invalidation.ts";
 
 /** The version of the wire format. A message of another one is counted and ignored: the proof's sequence check then asks the log. */
 const FORMAT = "1";
-/** What stands before the body. A heartbeat, which comes on the same channels more often, is told apart by its first character. */
+/** What stands before the body. A heartbeat, which comes on the same channels more often, is told apart by how it begins. */
 const HEAD = /^1 ([^ ]+) (\d{1,15}) /;
 /** Longest message taken in, in characters: a key, or what it becomes in JSON, is seldom near it. */
 const MAX_LENGTH = 1_048_576;
