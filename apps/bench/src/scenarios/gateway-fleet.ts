@@ -7,8 +7,8 @@ import type { GatewayInput, PlainPart } from "./gateway-servers.ts";
 
 export const BARE = "bare node:http";
 export const UPSTREAM = "upstream asked directly";
-/** A second limit: no gateway on Node does less for a miss. */
-export const RELAY = "bare relay (node:http, undici)";
+/** A second limit for misses: what a gateway on node:http and undici does at least. */
+const RELAY = "bare relay (node:http, undici)";
 export const PORTKEY = "@portkey-ai/gateway";
 export const REQUEST_BYTES = 600;
 /** Longer than the longest soak. */
