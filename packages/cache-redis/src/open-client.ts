@@ -73,6 +73,8 @@ function openCluster(target: RedisTarget, settings: RedisOptions, random: Random
 
 /**
  * Opens a client as the cache wants it. The same URL serves the invalidation bus, which makes connections of its own from a client.
+ * But for a cluster's, its `error` events are heard, so that ioredis writes none of them to the console: who wants them logged listens as well, and leaves
+ * out `error.command.args`.
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION for a URL that cannot be read; its text is not quoted
  */
 export function openClient(url: string, options: OpenClientOptions = {}): Redis | Cluster {
