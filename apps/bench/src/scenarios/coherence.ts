@@ -39,6 +39,7 @@ async function simulateSeeds(input: unknown, task: TaskContext): Promise<Simulat
     create: simulated.create,
     maxStalenessMs: SIMULATED_STALENESS_MS,
     readLimitMs: 60,
+    maxLoadMs: simulated.maxLoadMs,
     firstSeed,
     schedules,
     keepFailures,

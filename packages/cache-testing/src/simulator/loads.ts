@@ -13,6 +13,7 @@ export interface LoadsContext {
   readonly oracle: CoherenceOracle;
   readonly reads: JudgedReads;
   readonly maxStalenessMs: number;
+  readonly maxLoadMs: number | undefined;
   readonly plan: SchedulePlan;
   /** The tag of the nth key. */
   readonly tagOf: (index: number) => string;
@@ -33,7 +34,7 @@ export class Loads {
   constructor(context: LoadsContext) {
     this.#context = context;
     this.#judge = new LoadJudge(context.maxStalenessMs);
-    this.#fleetJudge = new FleetJudge(context.plan);
+    this.#fleetJudge = new FleetJudge(context.plan, context.maxLoadMs);
   }
 
   /** A process drops a key, or several: loads begun before and after need not be one. */

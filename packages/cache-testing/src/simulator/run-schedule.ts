@@ -25,6 +25,8 @@ export interface ScheduleOptions {
   readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
+  /** The second tier's own bound of a load, in milliseconds. @default that of `RedisCache`, ten minutes */
+  readonly maxLoadMs?: number | undefined;
   /** Mechanisms switched off in the server, the connections and what the processes are given. @default none */
   readonly ablations?: Omit<ScriptAblations, "publishFirst"> & ProcessAblations & { readonly publishFirst?: boolean };
 }
@@ -90,7 +92,7 @@ class ScheduleRun {
     this.#random = SeededRandom.of(plan.seed);
     this.#redis = new SimulatedRedis(this.#time);
     this.#busRedis = plan.apart ? new SimulatedRedis(this.#time) : this.#redis;
-    const { maxStalenessMs, readLimitMs } = options;
+    const { maxStalenessMs, readLimitMs, maxLoadMs } = options;
     this.#oracle = new CoherenceOracle({
       maxStalenessMs,
       ttlMs: plan.ttlMs,
@@ -104,6 +106,7 @@ class ScheduleRun {
       plan,
       maxStalenessMs,
       readLimitMs,
+      maxLoadMs,
       trace: (...parts) => this.#trace(parts),
     });
     this.#world = this.#createWorld(options);

@@ -17,6 +17,8 @@ export interface WorkloadContext {
   readonly maxStalenessMs: number;
   /** Milliseconds that a read without a loader may take at most. */
   readonly readLimitMs: number;
+  /** The second tier's own bound of a load, in milliseconds. */
+  readonly maxLoadMs: number | undefined;
   /** What happened, as numbers: the same for the same seed. */
   trace(...parts: readonly number[]): void;
 }
@@ -61,9 +63,9 @@ export class Workload {
 
   constructor(context: WorkloadContext) {
     this.#context = context;
-    const { time, oracle, trace, plan, maxStalenessMs, readLimitMs } = context;
+    const { time, oracle, trace, plan, maxStalenessMs, readLimitMs, maxLoadMs } = context;
     this.#reads = new JudgedReads({ time, oracle, trace });
-    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, plan, tagOf });
+    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, maxLoadMs, plan, tagOf });
     this.#getTerms = { what: "get", staleMs: 0, limitMs: readLimitMs, mayFail: () => false };
   }
 
