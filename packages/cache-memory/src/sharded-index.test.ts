@@ -30,7 +30,7 @@ describe("shardOf", () => {
 
 describe("shardsFor", () => {
   it("keeps one Map while that is copied quickly, and otherwise shards that fill their Maps", () => {
-    expect([1, 1_000, 31_900, 31_901, 100_000, 1_000_000].map(shardsFor)).toEqual([1, 1, 1, 3, 7, 63]);
+    expect([1, 1_000, 100_000, 100_001, 1_000_000].map(shardsFor)).toEqual([1, 1, 1, 7, 63]);
     expect(shardsFor(Number.POSITIVE_INFINITY)).toBeGreaterThan(1);
     expect(shardsFor(2 ** 40)).toBeLessThanOrEqual(65_536);
   });

@@ -18,7 +18,7 @@ describeCache("MemoryCache that clones and counts bytes", {
 });
 
 describeCache("MemoryCache large enough for shards", {
-  create: (options) => new MemoryCache<unknown>({ ...options, clock, maxEntries: 100_000 }),
+  create: (options) => new MemoryCache<unknown>({ ...options, clock, maxEntries: 150_000 }),
   advance: (ms) => clock.advance(ms),
   testApi,
 });

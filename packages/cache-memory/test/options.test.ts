@@ -63,7 +63,7 @@ describe("options", () => {
     expect(cache.get("key")).toBe(1);
   });
 
-  const kinds: ReadonlyArray<MemoryCacheOptions<number>> = [{}, { maxEntries: 100_000 }, { keys: "digest" }];
+  const kinds: ReadonlyArray<MemoryCacheOptions<number>> = [{}, { maxEntries: 150_000 }, { keys: "digest" }];
   it.each(kinds)("refuse keys that are no strings, by name and in every method, in a cache of %j", (options) => {
     const cache = new MemoryCache<number>(options);
     const calls: ReadonlyArray<(key: string) => unknown> = [
