@@ -90,7 +90,7 @@ async function measureThroughput(
   const caches = contenders.map(({ create }) => create(entries));
   const held = Array.from({ length: entries }, (_, index) => memoryKey(index));
   const supplies = createSupplies(held, context.seed);
-  // Strings of its own for each cache, joined as a program joins them: a lookup must compare them with what a request brings.
+  // Strings of its own for each cache: a lookup must compare them with what a request brings.
   for (const cache of caches) {
     for (let index = 0; index < entries; index += 1) cache.set(memoryKey(index), VALUE);
     // Lets Ctrl-C be heard.
