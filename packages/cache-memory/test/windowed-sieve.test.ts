@@ -151,7 +151,7 @@ describe("window, main region and admission", () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });
