@@ -2,10 +2,10 @@ import { fourOf, hashKey } from "./hash-key.ts";
 import type { KeyIndex } from "./key-index.ts";
 
 /**
- * Entries that one `Map` may have: so many are copied when it grows or cleans itself, once in as many sets and in five to seven milliseconds, which is no
+ * Entries that one `Map` may have: so many are copied when it grows or cleans itself, once in as many sets and in six to eight milliseconds, which is no
  * more than the collector's own pauses. A read that must choose a shard first waits longer for memory. (Measured at 100,000 entries, to a bare `Map`: a hit
- * is 0.87 in seven shards and 0.95 in one `Map`, of a string that was asked for before 0.59 and 0.82. The longest of 600,000 sets took 11 to 17 ms in both;
- * of 131,000 entries 14 to 20 ms in shards and 16 to 35 in one `Map`.)
+ * is 0.87 in seven shards and 0.90 to 0.95 in one `Map`, of a string that was asked for before 0.59 and 0.82 to 0.91. The longest of 600,000 sets, three
+ * times each: 9 to 16 ms in shards, 6 to 10 in one `Map`.)
  */
 const ENTRIES_OF_ONE = 100_000;
 /**
