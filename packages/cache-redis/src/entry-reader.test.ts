@@ -6,6 +6,7 @@ import { EntryReader } from "./entry-reader.ts";
 import type { Lane } from "./lane.ts";
 import type { Judge } from "./lane-versions.ts";
 import { RedisCounters } from "./redis-stats.ts";
+import { ServerTime } from "./server-time.ts";
 import { jsonCodec } from "./value-codec.ts";
 import { ValuePipeline } from "./value-pipeline.ts";
 
@@ -31,6 +32,9 @@ function create() {
     names.push(name);
     timeouts.push(timeoutMs);
   };
+  const time = new ServerTime();
+  // Answered at once, in the last instant of its millisecond.
+  time.learn(NOW - 1, STARTED_AT, STARTED_AT);
   const lane = {
     index: 0,
     get isOpen() {
@@ -38,7 +42,7 @@ function create() {
     },
     refresh: () => (state.refreshes += 1),
     versions: { fromChannel: () => state.channel },
-    time: { latest: (now: number) => NOW + now - STARTED_AT },
+    time,
     judge: (timeoutMs: number, done: (by: Judge | undefined) => void) => {
       ask("judge", timeoutMs);
       asked.judge = done;
@@ -53,11 +57,11 @@ function create() {
     },
   } as unknown as Lane;
   const reader = new EntryReader<string>({ clock, counters, keySpace, values });
-  const entry = (seq = 9, tags: readonly string[] = [], epoch = EPOCH): Buffer => {
-    const bytes = values.encode("key", "value", { ttlMs: 1_000, staleMs: 500, tags });
+  const entry = (seq = 9, tags: readonly string[] = [], epoch = EPOCH, { storedAt = NOW, ttlMs = 1_000 } = {}): Buffer => {
+    const bytes = values.encode("key", "value", { ttlMs, staleMs: 500, tags });
     const numbers = Buffer.alloc(16);
     numbers.writeDoubleBE(seq, 0);
-    numbers.writeDoubleBE(NOW, 8);
+    numbers.writeDoubleBE(storedAt, 8);
     Buffer.concat([Buffer.from(epoch), numbers, numbers]).copy(bytes, 36);
     return bytes;
   };
@@ -229,6 +233,27 @@ describe("a read of an entry with tags of which nothing is known", () => {
     rig.clock.advance(50);
     rig.asked.get?.(undefined, rig.entry(5, ["red"]));
     expect([rig.found, rig.names]).toEqual([[undefined], ["larder:{n.0}:v:key"]]);
+  });
+});
+
+describe("an entry that was stored in the server's future, as far as that is known (found by the simulator: its clock had been set forward)", () => {
+  const readStored = (aheadMs: number, ttlMs: number): StoreEntry<string> | undefined => {
+    const rig = create();
+    rig.read();
+    rig.asked.get?.(undefined, rig.entry(9, [], EPOCH, { storedAt: NOW + aheadMs, ttlMs }));
+    return rig.found[0];
+  };
+
+  test("is a miss, for nobody knows how old it is: it would be served past its time by as much as it is ahead (I16)", async () => {
+    expect(readStored(101, 1_000)).toBeUndefined();
+    const { reader, lane, entry, state } = create();
+    const head = entry(9, [], EPOCH, { storedAt: NOW + 101 }).subarray(0, -7);
+    expect(await reader.isLive(lane, "key", head, state.channel as Judge, 50)).toBe(false);
+  });
+
+  test("is given as a new one where clocks may be so far apart, and where it never ends", () => {
+    expect(readStored(100, 1_000)).toMatchObject({ value: "value", ageMs: 0, freshMs: 1_000, remainingMs: 1_500 });
+    expect(readStored(3_600_000, Infinity)).toMatchObject({ value: "value", ageMs: 0, freshMs: Infinity });
   });
 });
 

@@ -146,10 +146,13 @@ export class EntryReader<V> {
   }
 
   #life(lane: Lane, { storedAt, ttlMs, staleMs }: StoredParts): Pick<StoreEntry<V>, "ageMs" | "freshMs" | "remainingMs"> {
+    const now = this.#options.clock.now();
     // Rather too old than too young, by the round trip of a check at most.
-    const serverNow = lane.time.latest(this.#options.clock.now());
-    const freshMs = storedAt + ttlMs - serverNow;
-    return { ageMs: Math.max(0, serverNow - storedAt), freshMs, remainingMs: freshMs + staleMs };
+    const ageMs = Math.max(0, lane.time.latest(now) - storedAt);
+    // What never ends may be of any age.
+    const isOver = ttlMs < Infinity && lane.time.isToCome(storedAt, now);
+    const freshMs = isOver ? -Infinity : ttlMs - ageMs;
+    return { ageMs, freshMs, remainingMs: freshMs + staleMs };
   }
 
   #toEntry(lane: Lane, key: string, parts: StoredParts): StoreEntry<V> | undefined {

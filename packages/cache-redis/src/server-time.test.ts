@@ -88,3 +88,15 @@ test("tells a clock that was set back from one that drifts, and from one that wa
   expect(time.wasSetBack(4_599_000, 3_600_000, 3_600_001)).toBe(false);
   expect(time.wasSetBack(4_595_000, 3_600_000, 3_600_001)).toBe(true);
 });
+
+test("tells what lies in the server's future from what clocks that drift apart put there", () => {
+  const time = new ServerTime();
+  expect(time.isToCome(2_000_000_000_000, 0)).toBe(false);
+  time.learn(1_000_000, 0, 10);
+  expect(time.latest(1_000)).toBe(1_001_001);
+  expect(time.isToCome(1_001_101, 1_000)).toBe(false);
+  expect(time.isToCome(1_001_102, 1_000)).toBe(true);
+  // An hour later clocks may be more than a second apart.
+  expect(time.isToCome(4_601_900, 3_600_000)).toBe(false);
+  expect(time.isToCome(4_601_902, 3_600_000)).toBe(true);
+});

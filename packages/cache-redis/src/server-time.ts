@@ -49,12 +49,25 @@ export class ServerTime {
    */
   wasSetBack(serverAt: number, sentAt: number, receivedAt: number): boolean {
     // Before the first sample, and for one that cannot be read, this compares with NaN, and says no.
-    return serverAt + 1 - sentAt < this.#low - STEP_MS - DRIFT * (receivedAt - this.#learntAt);
+    return serverAt + 1 - sentAt < this.#low - this.#slack(receivedAt);
+  }
+
+  /**
+   * Whether an instant lies in the server's future. What is dated so was stored after its clock had been set forward, which is not known here yet, or
+   * before it was set back: how old it is cannot be told.
+   */
+  isToCome(serverAt: number, now: number): boolean {
+    return serverAt > this.latest(now) + this.#slack(now);
   }
 
   /** The server's time now, rather too late than too early: what an entry's age is judged by, so that it is never served past its time. */
   latest(now: number): number {
     return now + this.#high;
+  }
+
+  /** By how much clocks may have drifted apart since the last sample, and a step be too small to count. */
+  #slack(now: number): number {
+    return STEP_MS + DRIFT * (now - this.#learntAt);
   }
 
   /** The server's time now, rather too early than too late: what deadlines are set by, so that no effect comes after them. */
