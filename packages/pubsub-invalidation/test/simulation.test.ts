@@ -7,6 +7,7 @@ import {
   type ScheduleOptions,
   type ScheduleResult,
   simulate,
+  USUAL_FAULTS,
 } from "@larder/cache-testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { createThreeParts, createWithoutStore, maxStalenessMs } from "./simulated-process.ts";
@@ -15,6 +16,9 @@ import { createThreeParts, createWithoutStore, maxStalenessMs } from "./simulate
 const SCHEDULES = Number(process.env.LARDER_SCHEDULES ?? 2_500);
 /** Seeds from here on are this suite's own. */
 const FIRST_SEED = 1;
+
+/** Without crashes: who begins after the clock was set back is told of it by another one's check alone (docs/failure-modes.md). */
+const CLOCK_FAULTS = [...USUAL_FAULTS.filter((kind) => kind !== "crash"), "server-jump" as const];
 
 const options: ScheduleOptions = { create: createThreeParts, maxStalenessMs, readLimitMs: 60 };
 
@@ -27,6 +31,7 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis and bus, split into four lanes", createThreeParts, 0.2, { lanes: 4 }],
     ["memory, Redis and bus, loads longer than the staleness bound", createThreeParts, 0.2, { patience: 1 }],
     ["memory, Redis that goes away, and a bus on another server", createThreeParts, 0.2, { isApart: true }],
+    ["memory, Redis whose clock is set, and bus", createThreeParts, 0.2, { faults: CLOCK_FAULTS }],
   ])(
     "keep every promise: %s",
     async (_, create, share, limits) => {
@@ -39,6 +44,26 @@ describe("random schedules over the product's own code", () => {
     },
     SCHEDULES * 100,
   );
+
+  it(
+    "keep every promise: processes that close before they end",
+    async () => {
+      const schedules = Math.ceil(SCHEDULES * 0.2);
+      const report = await simulate({ ...options, isOrderly: true, firstSeed: FIRST_SEED, schedules });
+      expect(report.failures).toEqual([]);
+    },
+    SCHEDULES * 100,
+  );
+
+  it.each([
+    ["does not end", () => new Promise<void>(() => {}), /close\(\) .* took more than/],
+    ["fails", () => Promise.reject(new Error("stuck")), /close\(\) .* failed with Error: stuck/],
+  ])("find a cache whose close %s", async (_, close, problem) => {
+    const create: typeof createThreeParts = (context) => Object.assign(createThreeParts(context), { close });
+    const limits = { faults: ["crash" as const] };
+    const report = await simulate({ ...options, create, limits, isOrderly: true, firstSeed: FIRST_SEED, schedules: 100 });
+    expect(report.failures[0]?.violations[0]).toMatch(problem);
+  });
 
   it("gives the same trace for the same seed (I26)", async () => {
     const run = async (): Promise<readonly ScheduleResult[]> => {

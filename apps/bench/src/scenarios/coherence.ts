@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
 import { ablated } from "@larder/cache-core";
 import { ABLATIONS, type Ablation, PLAN_FORMAT, simulate } from "@larder/cache-testing";
-import { SIMULATED_STALENESS_MS, simulatedProcesses } from "../contenders/simulated-processes.ts";
+import { simulatedProcesses } from "../contenders/simulated-processes.ts";
+import { SIMULATED_STALENESS_MS } from "../contenders/simulated-tiers.ts";
 import { singleCell } from "../measure.ts";
 import type { Row, Scenario, ScenarioContext, ScenarioResult, Table, TaskContext } from "../scenario.ts";
 
@@ -36,10 +37,9 @@ async function simulateSeeds(input: unknown, task: TaskContext): Promise<Simulat
   if (!simulated) throw new Error(`nothing to simulate is called ${contender}`);
   if (mechanism) ablated.add(mechanism);
   const report = await simulate({
-    create: simulated.create,
+    ...simulated,
     maxStalenessMs: SIMULATED_STALENESS_MS,
     readLimitMs: 60,
-    maxLoadMs: simulated.maxLoadMs,
     firstSeed,
     schedules,
     keepFailures,

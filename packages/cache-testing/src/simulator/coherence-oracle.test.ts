@@ -6,10 +6,10 @@ const TTL_MS = 100;
 
 /** `k0` lies in lane 0, `k1` in lane 1. */
 const createOracle = (ttlMs: number = Infinity): CoherenceOracle =>
-  new CoherenceOracle({ maxStalenessMs: MAX_STALENESS_MS, ttlMs, laneOf: (key) => Number(key.slice(1)) });
+  new CoherenceOracle({ maxStalenessMs: MAX_STALENESS_MS, ttlMs, laneOf: (key) => key.slice(1) });
 
 /** What an old value of a key is found to be, read at an instant by a process that has heard of one lane's message alone. */
-function readAfterMessage(key: string, lane: number | undefined): readonly string[] {
+function readAfterMessage(key: string, lane: string | undefined): readonly string[] {
   const oracle = createOracle();
   const message = { channel: `larder:{any.${lane ?? 0}}:bus`, text: "1 epoch 1 body" };
   const old = oracle.read(key, 0);
@@ -23,8 +23,8 @@ function readAfterMessage(key: string, lane: number | undefined): readonly strin
 
 describe("the message of an invalidation of all", () => {
   it("stands for the keys of its lane, and not for those of another one", () => {
-    expect(readAfterMessage("k0", 0)).toHaveLength(1);
-    expect(readAfterMessage("k1", 0)).toEqual([]);
+    expect(readAfterMessage("k0", "0")).toHaveLength(1);
+    expect(readAfterMessage("k1", "0")).toEqual([]);
   });
 
   it("stands for every key in a design that has no lanes", () => {
@@ -37,7 +37,7 @@ describe("a message of a bus apart from the second tier", () => {
   function readOld(isAway: boolean, isAbsent = false): readonly string[] {
     let isAwayNow = true;
     const store = { isAbsent, isAway: () => isAwayNow };
-    const oracle = new CoherenceOracle({ maxStalenessMs: MAX_STALENESS_MS, ttlMs: Infinity, laneOf: () => 0, store });
+    const oracle = new CoherenceOracle({ maxStalenessMs: MAX_STALENESS_MS, ttlMs: Infinity, laneOf: () => "0", store });
     const message = { channel: "larder:{any.0}:bus", text: "1 epoch 1 body" };
     const old = oracle.read("k0", 0);
     oracle.onCall("0 key k0", oracle.commit(["k0"]));
@@ -66,7 +66,7 @@ describe("a value that a long load's caller gets", () => {
     const ticket = oracle.startRead(1, "k0", 5);
     const versions = oracle.commit(["k0"]);
     oracle.onCall("0 key k0", versions);
-    oracle.onPublish("0 key k0", 0, { channel: "larder:{any.0}:bus", text: "1 epoch 1 body" }, 10);
+    oracle.onPublish("0 key k0", "0", { channel: "larder:{any.0}:bus", text: "1 epoch 1 body" }, 10);
     oracle.finishRead(ticket, old, now, "getOrSet", 2_000);
     return oracle.violations;
   }

@@ -14,7 +14,7 @@ export interface Promises {
   /** The schedule's time to live in milliseconds. */
   readonly ttlMs: number;
   /** In which lane a key's invalidations are told. */
-  readonly laneOf: (key: string) => number;
+  readonly laneOf: (key: string) => string | undefined;
   /** A second tier on another server than the bus's. What a process hears then counts from when the tier has dropped it, for it may read there. @default none */
   readonly store?: {
     /** It is never there: nobody reads anything in it. */
@@ -133,7 +133,7 @@ export class CoherenceOracle {
    * A message was published: it stands for the earliest call that is still open, or more.
    * @param lane whose keys it stands for; `undefined` = all
    */
-  onPublish(name: string, lane: number | undefined, message: { readonly channel: string; readonly text: string }, now: number): void {
+  onPublish(name: string, lane: string | undefined, message: { readonly channel: string; readonly text: string }, now: number): void {
     const call = this.#open.get(name)?.[0];
     if (!call) return;
     const versions = this.#within(lane, call.versions);
@@ -151,7 +151,7 @@ export class CoherenceOracle {
   }
 
   /** A second tier on a server of its own has dropped what the earliest call that is still open stands for. */
-  onStored(name: string, lane: number | undefined): void {
+  onStored(name: string, lane: string | undefined): void {
     const call = this.#open.get(name)?.[0];
     if (call) for (const [key, version] of this.#within(lane, call.versions)) raise(this.#stored, key, version);
   }
@@ -243,7 +243,7 @@ export class CoherenceOracle {
     return floor;
   }
 
-  #within(lane: number | undefined, versions: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  #within(lane: string | undefined, versions: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
     if (lane === undefined) return versions;
     const { laneOf } = this.#promises;
     return new Map([...versions].filter(([key]) => laneOf(key) === lane));

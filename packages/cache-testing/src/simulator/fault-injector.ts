@@ -15,11 +15,18 @@ export interface FaultContext {
   readonly processes: readonly SimulatedProcess[];
   /** Starts a process's next life. */
   boot(index: number): void;
+  /** Whether a process that ends closes its cache before. */
+  readonly isOrderly: boolean;
   onFault(index: number, at: number): void;
   /** A process whose event loop stood still goes on, and has not handled anything yet. */
   onResume(process: SimulatedProcess): void;
   onCrash(process: SimulatedProcess): void;
+  /** Something does not end that must. */
+  onViolation(violation: string): void;
 }
+
+/** Virtual milliseconds within which a cache must be closed, however it stands with its server: two of the bus's deadlines, with room. */
+const CLOSE_LIMIT_MS = 3_000;
 
 /** Inflicts the faults of a plan, and heals what can be healed. */
 export class FaultInjector {
@@ -99,6 +106,9 @@ export class FaultInjector {
       case "jump":
         (processes[fault.process] as SimulatedProcess).wallSkewMs += fault.byMs;
         break;
+      case "server-jump":
+        redis.skewMs += Math.trunc(fault.byMs);
+        break;
       case "flush":
         redis.flush();
         break;
@@ -169,9 +179,31 @@ export class FaultInjector {
   }
 
   #crash(process: SimulatedProcess, forMs: number): void {
-    if (!process.isAlive) return;
+    if (!process.isAlive || process.isClosing) return;
+    if (this.#context.isOrderly) this.#close(process, forMs);
+    else this.#end(process, forMs);
+  }
+
+  #end(process: SimulatedProcess, forMs: number): void {
     process.stop();
     this.#context.onCrash(process);
     this.#context.time.schedule(forMs, () => this.#context.boot(process.index));
+  }
+
+  /** It answers what it was asked for, tells what is left to be told, and goes. Whatever its server does, that comes to an end. */
+  #close(process: SimulatedProcess, forMs: number): void {
+    const { time, onViolation } = this.#context;
+    const begunAt = time.now;
+    process.isClosing = true;
+    const finish = (problem?: string): void => {
+      if (!process.isAlive) return;
+      if (problem !== undefined) onViolation(`process ${process.index}: close() from ${begunAt.toFixed(3)} ${problem}`);
+      this.#end(process, forMs);
+    };
+    void (async () => process.cache.close())().then(
+      () => finish(),
+      (error: unknown) => finish(`failed with ${String(error)}`),
+    );
+    time.schedule(CLOSE_LIMIT_MS, () => finish(`took more than ${CLOSE_LIMIT_MS} ms`));
   }
 }

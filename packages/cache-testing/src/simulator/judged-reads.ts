@@ -51,6 +51,7 @@ export class JudgedReads {
     const fail = (error: unknown): void => {
       const tookMs = time.now - ticket.startedAt;
       if (!process.isAlive || terms.mayFail(String(error), tookMs)) return;
+      if (process.isClosing && String(error).includes("ERR_CACHE_CLOSED")) return;
       oracle.violations.push(`I7 process ${process.index}: ${terms.what} failed with ${String(error)} after ${tookMs.toFixed(1)} ms`);
     };
     try {

@@ -1,9 +1,9 @@
-import { decodeMessage, KeySpace } from "@larder/cache-core";
+import { decodeMessage } from "@larder/cache-core";
 import { CoherenceOracle, type Promises } from "./coherence-oracle.ts";
 import { drainMicrotasks, withTicks } from "./drain-microtasks.ts";
 import { FaultInjector } from "./fault-injector.ts";
 import { keyName } from "./judged-reads.ts";
-import { laneOf } from "./lane-of.ts";
+import { LaneNames, type NamespaceOf } from "./lane-names.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import {
@@ -27,6 +27,10 @@ export interface ScheduleOptions {
   readonly readLimitMs: number;
   /** The second tier's own bound of a load, in milliseconds. @default that of `RedisCache`, ten minutes */
   readonly maxLoadMs?: number | undefined;
+  /** Which of a process's caches keeps a key, by its namespace, where it has several over one bus. @default all keys are kept by one */
+  readonly namespaceOf?: NamespaceOf | undefined;
+  /** Whether a process that ends closes its cache before, and waits for that; else it is gone without a word. @default false */
+  readonly isOrderly?: boolean | undefined;
   /** Mechanisms switched off in the server, the connections and what the processes are given. @default none */
   readonly ablations?: Omit<ScriptAblations, "publishFirst"> & ProcessAblations & { readonly publishFirst?: boolean };
 }
@@ -54,6 +58,8 @@ const START_MS = 40;
 const APART_START_MS = 340;
 /** At most this long everything is given to come to rest after the faults are over. */
 const SETTLE_MS = 1_200;
+/** The same where a process that ends may have to close first. */
+const ORDERLY_SETTLE_MS = 4_400;
 /** How often it is looked whether everything has. */
 const SETTLE_SLICE_MS = 10;
 /** A heartbeat, and a connection that comes back. */
@@ -82,6 +88,8 @@ class ScheduleRun {
   readonly #oracle: CoherenceOracle;
   readonly #world: SharedWorld;
   readonly #workload: Workload;
+  readonly #lanes: LaneNames;
+  readonly #isOrderly: boolean;
   readonly #processes: SimulatedProcess[] = [];
   /** Lives that each process has had. */
   readonly #lives: number[] = [];
@@ -92,11 +100,13 @@ class ScheduleRun {
     this.#random = SeededRandom.of(plan.seed);
     this.#redis = new SimulatedRedis(this.#time);
     this.#busRedis = plan.apart ? new SimulatedRedis(this.#time) : this.#redis;
-    const { maxStalenessMs, readLimitMs, maxLoadMs } = options;
+    const { maxStalenessMs, readLimitMs, maxLoadMs, namespaceOf, isOrderly = false } = options;
+    this.#lanes = new LaneNames(plan.lanes ?? 1, namespaceOf);
+    this.#isOrderly = isOrderly;
     this.#oracle = new CoherenceOracle({
       maxStalenessMs,
       ttlMs: plan.ttlMs,
-      laneOf: laneOfKeys(plan.lanes ?? 1),
+      laneOf: (key) => this.#lanes.ofKey(key),
       ...this.#storePromises(),
     });
     this.#workload = new Workload({
@@ -178,13 +188,13 @@ class ScheduleRun {
   /** A message is published: what it stands for is told to the oracle. */
   #onPublish(channel: string, text: string): void {
     const name = this.#nameOf(text);
-    if (name !== undefined) this.#oracle.onPublish(name, this.#laneOf(channel), { channel, text }, this.#time.now);
+    if (name !== undefined) this.#oracle.onPublish(name, this.#lanes.ofChannel(channel), { channel, text }, this.#time.now);
   }
 
   /** The same where nobody on the bus hears it. */
   #onStore(channel: string, text: string): void {
     const name = this.#nameOf(text);
-    if (name !== undefined) this.#oracle.onStored(name, this.#laneOf(channel));
+    if (name !== undefined) this.#oracle.onStored(name, this.#lanes.ofChannel(channel));
   }
 
   /** The call that a message tells of; `undefined` for one that tells of none. */
@@ -194,10 +204,6 @@ class ScheduleRun {
     const { origin, target } = message;
     const sender = this.#processes.find((candidate) => candidate.origin !== "" && origin.startsWith(candidate.origin));
     return callName(sender?.index ?? -1, target);
-  }
-
-  #laneOf(channel: string): number | undefined {
-    return (this.#plan.lanes ?? 1) === 1 ? undefined : laneOf(channel);
   }
 
   #storePromises(): Pick<Promises, "store"> {
@@ -219,9 +225,11 @@ class ScheduleRun {
       random: this.#random,
       processes: this.#processes,
       boot: (index) => this.#boot(index),
+      isOrderly: this.#isOrderly,
       onFault: (index, at) => this.#trace([index, at * 1_000]),
       onResume: (process) => this.#workload.readAll(process),
       onCrash: (process) => this.#workload.onCrash(process),
+      onViolation: (violation) => void this.#oracle.violations.push(violation),
     });
     for (const [index, fault] of this.#plan.faults.entries()) injector.plan(index, fault, keyName);
     if (this.#plan.apart) injector.planOutage(this.#redis, this.#plan.apart);
@@ -238,15 +246,19 @@ class ScheduleRun {
     const { latencyMs, spreadMs } = this.#plan.weather;
     const tripMs = latencyMs + spreadMs;
     const calmMs = CALM_MS + CALM_TRIPS * tripMs;
-    const endAt = this.#time.now + SETTLE_MS;
+    const endAt = this.#time.now + (this.#isOrderly ? ORDERLY_SETTLE_MS : SETTLE_MS);
     let quietAt = Infinity;
     while (this.#time.now < endAt && this.#time.now - quietAt < calmMs) {
-      if (!this.#workload.isAllDurable()) quietAt = Infinity;
+      if (this.#isAnyClosing() || !this.#workload.isAllDurable()) quietAt = Infinity;
       else if (quietAt === Infinity) quietAt = this.#time.now;
       else if (this.#processes.every((process) => !process.isAlive || process.heardBeatAt >= quietAt)) break;
       this.#advance(SETTLE_SLICE_MS);
     }
     this.#advance(LEARN_MS + CALM_TRIPS * tripMs);
+  }
+
+  #isAnyClosing(): boolean {
+    return this.#isOrderly && this.#processes.some((process) => process.isAlive && process.isClosing);
   }
 
   #checkRest(what: "get" | "getOrSet"): void {
@@ -257,13 +269,6 @@ class ScheduleRun {
     if (this.#workload.openAtRest > 0)
       this.#oracle.violations.push(`I7 ${what} at rest: ${this.#workload.openAtRest} reads were never answered`);
   }
-}
-
-/** Which lane a key is in does not depend on the name of the cache. */
-function laneOfKeys(lanes: number): (key: string) => number {
-  if (lanes === 1) return () => 0;
-  const keySpace = new KeySpace({ namespace: "any", lanes });
-  return (key) => keySpace.laneOf(key);
 }
 
 /** Runs one schedule. Must be called from a turn of the event loop of its own, not from a promise callback: see `drainMicrotasks`. */

@@ -36,6 +36,7 @@ export type FaultPlan =
   | { readonly kind: "pause"; readonly at: number; readonly process: number; readonly forMs: number }
   | { readonly kind: "crash"; readonly at: number; readonly process: number; readonly forMs: number }
   | { readonly kind: "jump"; readonly at: number; readonly process: number; readonly byMs: number }
+  | { readonly kind: "server-jump"; readonly at: number; readonly byMs: number }
   | { readonly kind: "flush"; readonly at: number }
   | { readonly kind: "evict"; readonly at: number; readonly which: number }
   | { readonly kind: "full"; readonly at: number; readonly forMs: number }
@@ -88,7 +89,7 @@ export interface PlanLimits {
   readonly operations?: number;
   /** Virtual milliseconds of the longest schedules. @default 1100 */
   readonly longestMs?: number;
-  /** The kinds of fault that may be drawn. @default all */
+  /** The kinds of fault that may be drawn. @default `USUAL_FAULTS` */
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
   /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
   readonly sets?: number;
@@ -100,7 +101,8 @@ export interface PlanLimits {
   readonly isApart?: boolean;
 }
 
-const FAULT_KINDS: ReadonlyArray<FaultPlan["kind"]> = [
+/** All kinds of fault but `server-jump`: what a seed means is drawn from them. */
+export const USUAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [
   "cut",
   "bar",
   "stall",
@@ -173,6 +175,12 @@ function planOperation(random: SeededRandom, stage: Stage): Operation {
   return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
 }
 
+/** Back or forth, by as much as a tenth of a second or an hour: a jump of either is seldom one of minutes. */
+function drawJumpMs(random: SeededRandom): number {
+  const byMs = 150 * 24_000 ** random.next();
+  return random.chance(0.7) ? -byMs : byMs;
+}
+
 function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, lanes, spanMs, isPatient }: Stage): FaultPlan {
   const at = random.next() * spanMs;
   const process = random.integer(processes);
@@ -192,6 +200,8 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
       return { kind, at, process, forMs };
     case "jump":
       return { kind, at, process, byMs: (random.next() - 0.5) * 7_200_000 };
+    case "server-jump":
+      return { kind, at, byMs: drawJumpMs(random) };
     case "flush":
       return { kind, at };
     case "evict":
@@ -238,7 +248,7 @@ function drawTtlMs(random: SeededRandom, isPatient: boolean): number {
  */
 export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
   const random = new SeededRandom(seed);
-  const { processes = 3, operations = 24, faults = FAULT_KINDS, sets = 0, longestMs = 1_100, patience = 0.03 } = limits;
+  const { processes = 3, operations = 24, faults = USUAL_FAULTS, sets = 0, longestMs = 1_100, patience = 0.03 } = limits;
   const isPatient = random.chance(patience);
   const busyMs = isPatient ? longestMs : drawBusyMs(random, longestMs);
   // What begins early can go on for longer than the staleness bound before everything is healed.

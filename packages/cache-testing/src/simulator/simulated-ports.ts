@@ -94,22 +94,33 @@ export class SimulatedBusPort {
   }
 }
 
+interface RedisPortEvents {
+  onUp(): void;
+  onDown(): void;
+  onMessage(channel: string, text: string): void;
+  onSubscriptionsLost(): void;
+}
+
 /** Stands in for the second tier's connections. Structurally the second tier's own `RedisPort`. */
 export class SimulatedRedisPort {
   readonly nodeCount: number = 1;
   readonly commands: CommandLane;
   readonly subscriptions: SubscriberLane;
   readonly #context: PortContext;
-  #events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void; onSubscriptionsLost(): void } | undefined;
+  /** Of each of the process's caches. */
+  readonly #events: Set<RedisPortEvents> = new Set();
   #hasSubscribed = false;
 
   constructor(context: PortContext) {
     this.#context = context;
-    this.commands = new CommandLane(context, { onUp: () => this.#events?.onUp(), onDown: () => this.#events?.onDown() });
+    this.commands = new CommandLane(context, {
+      onUp: () => this.#tell((events) => events.onUp()),
+      onDown: () => this.#tell((events) => events.onDown()),
+    });
     this.subscriptions = new SubscriberLane(context, {
       onUp: () => this.subscriptions.subscribe(this.subscriptions.wanted, () => {}),
-      onDown: () => this.#events?.onSubscriptionsLost(),
-      onMessage: (channel, text) => this.#events?.onMessage(channel, text),
+      onDown: () => this.#tell((events) => events.onSubscriptionsLost()),
+      onMessage: (channel, text) => this.#tell((events) => events.onMessage(channel, text)),
     });
   }
 
@@ -122,8 +133,8 @@ export class SimulatedRedisPort {
     return this.commands.link.isUp;
   }
 
-  open(events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void; onSubscriptionsLost(): void }): void {
-    this.#events = events;
+  open(events: RedisPortEvents): void {
+    this.#events.add(events);
     this.commands.link.connect();
   }
 
@@ -167,9 +178,13 @@ export class SimulatedRedisPort {
   }
 
   close(): void {
-    this.#events = undefined;
+    this.#events.clear();
     this.subscriptions.drop();
     for (const link of this.links) link.close();
+  }
+
+  #tell(tell: (events: RedisPortEvents) => void): void {
+    for (const events of this.#events) tell(events);
   }
 
   #retry(channel: string, resolve: () => void, reject: (error: Error) => void): void {

@@ -94,6 +94,8 @@ export class SimulatedProcess {
   readonly #busPort: SimulatedBusPort;
   isAlive = true;
   isPaused = false;
+  /** It is asked for nothing more, and goes when it is done. */
+  isClosing = false;
   /** Whether its event loop has ever stood still: its reads may then have taken long. */
   wasPaused = false;
   /** Whether it has its bus watched. */
@@ -129,6 +131,11 @@ export class SimulatedProcess {
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
     const elsewhere: Elsewhere = { schedule: world, onPublish: (channel, text) => world.onPublish(channel, text), onDelivery };
     this.cache = world.create({ clock, random, redisPort, busPort, elsewhere, ...this.#settings() });
+  }
+
+  /** Whether it can be asked for something. */
+  get isServing(): boolean {
+    return this.isAlive && !this.isClosing;
   }
 
   /** Has something run in its event loop: later, when that stands still, and never when it is gone. */
@@ -230,7 +237,7 @@ export class SimulatedProcess {
     const { time, store } = this.#world;
     return {
       now: () => time.now,
-      wallNow: () => store.redis.now + this.wallSkewMs,
+      wallNow: () => store.redis.trueNow + this.wallSkewMs,
       setTimer: (callback, delayMs): CancelTimer => {
         if (delayMs === Infinity) return () => {};
         let isCancelled = false;

@@ -47,6 +47,8 @@ export class SimulatedRedis {
   isAway = false;
   /** Whether memory is full: what needs more is refused, unless its script has written already. */
   isFull = false;
+  /** By how much its clock is off, in milliseconds. */
+  skewMs = 0;
   /** Whether the running script has written. Scripts begin with `beginScript`. */
   #hasWritten = false;
 
@@ -61,6 +63,11 @@ export class SimulatedRedis {
 
   /** Redis time in milliseconds. */
   get now(): number {
+    return this.trueNow + this.skewMs;
+  }
+
+  /** What its clock would show if nobody had set it. */
+  get trueNow(): number {
     return Math.floor(EPOCH_AT + this.#time.now);
   }
 

@@ -90,7 +90,7 @@ export class Workload {
 
   perform(operation: Operation): void {
     const process = this.#context.processes[operation.process] as SimulatedProcess;
-    if (!process.isAlive || process.isPaused) return;
+    if (!process.isServing || process.isPaused) return;
     switch (operation.kind) {
       case "get":
         this.#get(process, operation.key);
@@ -113,6 +113,7 @@ export class Workload {
 
   /** Reads every key, as what runs first after a pause does. */
   readAll(process: SimulatedProcess): void {
+    if (!process.isServing) return;
     for (let index = 0; index < this.#context.plan.keys; index += 1) this.#get(process, index);
   }
 
@@ -135,13 +136,13 @@ export class Workload {
   /** At rest nobody may hold anything older than what was invalidated, and whoever loads gets it. */
   readAtRest(what: "get" | "getOrSet"): void {
     const { oracle, processes, plan } = this.#context;
-    for (const { process, versions } of this.#told) if (process.isAlive) oracle.expectDurable(versions);
+    for (const { process, versions } of this.#told) if (process.isServing) oracle.expectDurable(versions);
     const read: Read =
       what === "get"
         ? (cache, key) => cache.get(key)
         : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key, this.#context.time.now), { tags: [tagOf(index)] });
     for (const process of processes) {
-      if (!process.isAlive) continue;
+      if (!process.isServing) continue;
       for (let index = 0; index < plan.keys; index += 1) this.#readAtRest(process, index, what, read);
     }
   }
