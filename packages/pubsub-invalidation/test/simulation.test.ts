@@ -31,6 +31,7 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis and bus, split into four lanes", createThreeParts, 0.2, { lanes: 4 }],
     ["memory, Redis and bus, loads longer than the staleness bound", createThreeParts, 0.2, { patience: 1 }],
     ["memory, Redis that goes away, and a bus on another server", createThreeParts, 0.2, { isApart: true }],
+    ["memory, a cluster of two shards that fail one by one, and bus", createThreeParts, 0.2, { shards: 2, lanes: 4 }],
     ["memory, Redis whose clock is set, and bus", createThreeParts, 0.2, { faults: CLOCK_FAULTS }],
   ])(
     "keep every promise: %s",

@@ -112,6 +112,7 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: the bus on a server of its own": { create: createThreeParts, limits: { isApart: true } },
   "larder: calls of every kind, narrow bounds": { create: createVaried, maxLoadMs: NARROW_LOAD_MS },
   "larder: two namespaces on a bus": { create: createTwoNamespaces, namespaceOf },
+  "larder: a cluster of two shards": { create: createThreeParts, limits: { shards: 2, lanes: 4 } },
   "larder: a server whose clock is set": { create: createThreeParts, limits: { faults: CLOCK_FAULTS } },
   "larder: processes that close before they end": { create: createOrderly, isOrderly: true },
   "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },

@@ -34,7 +34,8 @@ function hubOf({ elsewhere, clock, lanes }: ProcessContext): WorkerBusHub {
 /** A worker's bus, whose channel to the hub has the latency and the faults of one of its simulated connections. */
 export function createSimulatedWorkerBus(context: ProcessContext): InvalidationBus {
   const { busPort, elsewhere, clock, random, lanes, watch } = context;
-  const { link } = busPort.commands;
+  const [link] = busPort.links;
+  if (!link) throw new Error("a simulated process has a connection for its bus");
   const inWorker: Set<Hear> = new Set();
   const inHub: Set<Hear> = new Set();
   const listenWith =

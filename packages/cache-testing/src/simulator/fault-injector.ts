@@ -8,7 +8,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 /** What faults happen to, and who is told. */
 export interface FaultContext {
   readonly time: VirtualTime;
-  /** The second tier's, and the bus's where that has one of its own. */
+  /** The second tier's, one for each shard, and the bus's where that has one of its own. */
   readonly servers: readonly SimulatedRedis[];
   readonly random: SeededRandom;
   /** By index; a crash puts another one in its place. */
@@ -142,8 +142,7 @@ export class FaultInjector {
   }
 
   #corrupt(ending: string, byte: number, bits: number): void {
-    const redis = this.#context.servers[0] as SimulatedRedis;
-    for (const key of redis.keys()) if (key.endsWith(ending)) redis.corrupt(key, byte, bits);
+    for (const redis of this.#context.servers) for (const key of redis.keys()) if (key.endsWith(ending)) redis.corrupt(key, byte, bits);
   }
 
   #disturb(fault: Extract<FaultPlan, { kind: "cut" | "bar" | "stall" }>): void {

@@ -82,9 +82,9 @@ class ScheduleRun {
   readonly #plan: SchedulePlan;
   readonly #time: VirtualTime = new VirtualTime();
   readonly #random: SeededRandom;
-  /** The second tier's server, and the bus's: the same, unless the plan sets them apart. */
-  readonly #redis: SimulatedRedis;
-  readonly #busRedis: SimulatedRedis;
+  /** The second tier's servers, one for each shard, and the bus's: the same, unless the plan sets them apart. */
+  readonly #stores: readonly SimulatedRedis[];
+  readonly #buses: readonly SimulatedRedis[];
   readonly #oracle: CoherenceOracle;
   readonly #world: SharedWorld;
   readonly #workload: Workload;
@@ -98,8 +98,9 @@ class ScheduleRun {
   constructor(plan: SchedulePlan, options: ScheduleOptions) {
     this.#plan = plan;
     this.#random = SeededRandom.of(plan.seed);
-    this.#redis = new SimulatedRedis(this.#time);
-    this.#busRedis = plan.apart ? new SimulatedRedis(this.#time) : this.#redis;
+    this.#stores = Array.from({ length: plan.shards ?? 1 }, () => new SimulatedRedis(this.#time));
+    for (const store of this.#stores) store.peers = this.#stores.filter((other) => other !== store);
+    this.#buses = plan.apart ? [new SimulatedRedis(this.#time)] : this.#stores;
     const { maxStalenessMs, readLimitMs, maxLoadMs, namespaceOf, isOrderly = false } = options;
     this.#lanes = new LaneNames(plan.lanes ?? 1, namespaceOf);
     this.#isOrderly = isOrderly;
@@ -124,10 +125,10 @@ class ScheduleRun {
 
   run(): ScheduleResult {
     const { processes, operations, busyMs, seed, apart } = this.#plan;
-    this.#busRedis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
-    if (apart) this.#redis.watcher = { hear: (channel, text) => this.#onStore(channel, text) };
+    for (const redis of this.#buses) redis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
+    if (apart) for (const redis of this.#stores) redis.watcher = { hear: (channel, text) => this.#onStore(channel, text) };
     // What was never there is away before anybody connects.
-    this.#redis.isAway = apart !== undefined && apart.at < 0;
+    for (const redis of this.#stores) redis.isAway = apart !== undefined && apart.at < 0;
     for (let index = 0; index < processes; index += 1) this.#boot(index);
     this.#advance(apart ? APART_START_MS : START_MS);
     for (const operation of operations) this.#time.schedule(operation.at, () => this.#workload.perform(operation));
@@ -147,8 +148,8 @@ class ScheduleRun {
       violations,
       steps: this.#time.steps,
       reads: this.#workload.reads,
-      commands: Object.fromEntries(this.#world.store.scripts.runs),
-      pushed: this.#busRedis.pushed,
+      commands: countRuns(this.#world.store),
+      pushed: this.#buses.reduce((sum, { pushed }) => sum + pushed, 0),
       traceHash: this.#hash >>> 0,
     };
   }
@@ -162,12 +163,12 @@ class ScheduleRun {
       redis,
       scripts: new SimulatedScripts(redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
     });
-    const store = serve(this.#redis);
+    const store = this.#stores.map(serve);
     return {
       plan: this.#plan,
       time: this.#time,
       store,
-      bus: this.#busRedis === this.#redis ? store : serve(this.#busRedis),
+      bus: this.#buses === this.#stores ? store : this.#buses.map(serve),
       create: options.create,
       ablations,
       onPublish: (channel, text) => this.#onPublish(channel, text),
@@ -209,7 +210,7 @@ class ScheduleRun {
   #storePromises(): Pick<Promises, "store"> {
     const { apart } = this.#plan;
     if (!apart) return {};
-    return { store: { isAbsent: apart.at < 0 && apart.forMs === Infinity, isAway: () => this.#redis.isAway } };
+    return { store: { isAbsent: apart.at < 0 && apart.forMs === Infinity, isAway: () => this.#stores[0]?.isAway === true } };
   }
 
   #boot(index: number): void {
@@ -221,7 +222,7 @@ class ScheduleRun {
   #planFaults(): FaultInjector {
     const injector = new FaultInjector({
       time: this.#time,
-      servers: this.#redis === this.#busRedis ? [this.#redis] : [this.#redis, this.#busRedis],
+      servers: [...new Set([...this.#stores, ...this.#buses])],
       random: this.#random,
       processes: this.#processes,
       boot: (index) => this.#boot(index),
@@ -232,7 +233,7 @@ class ScheduleRun {
       onViolation: (violation) => void this.#oracle.violations.push(violation),
     });
     for (const [index, fault] of this.#plan.faults.entries()) injector.plan(index, fault, keyName);
-    if (this.#plan.apart) injector.planOutage(this.#redis, this.#plan.apart);
+    if (this.#plan.apart) for (const store of this.#stores) injector.planOutage(store, this.#plan.apart);
     return injector;
   }
 
@@ -269,6 +270,13 @@ class ScheduleRun {
     if (this.#workload.openAtRest > 0)
       this.#oracle.violations.push(`I7 ${what} at rest: ${this.#workload.openAtRest} reads were never answered`);
   }
+}
+
+/** Scripts that servers have run, by name. */
+function countRuns(servers: readonly SimulatedServer[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { scripts } of servers) for (const [name, runs] of scripts.runs) counts[name] = (counts[name] ?? 0) + runs;
+  return counts;
 }
 
 /** Runs one schedule. Must be called from a turn of the event loop of its own, not from a promise callback: see `drainMicrotasks`. */

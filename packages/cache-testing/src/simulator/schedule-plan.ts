@@ -68,6 +68,8 @@ export interface SchedulePlan {
   readonly ttlMs: number;
   /** Into how many lanes bus and second tier are split. @default 1 */
   readonly lanes?: number;
+  /** Servers to which lanes are dealt out in turn, as the shards of a cluster. @default 1 */
+  readonly shards?: number;
   /** Entries that a first tier may hold. @default more than there are keys */
   readonly maxEntries?: number;
   /** Virtual milliseconds in which operations and faults fall. */
@@ -95,6 +97,8 @@ export interface PlanLimits {
   readonly sets?: number;
   /** Into how many lanes all schedules are split. @default one in most, up to four in a tenth */
   readonly lanes?: number;
+  /** Servers to which lanes are dealt out in turn, as the shards of a cluster. @default 1 */
+  readonly shards?: number;
   /** The share of schedules with loads longer than the staleness bound, from 0 to 1. @default 0.03 */
   readonly patience?: number;
   /** Whether the bus has a server of its own. @default false */
@@ -280,5 +284,6 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
     faults: Array.from({ length: faultCount }, () => planFault(random, random.pick(enabled), stage)),
   };
   // Last, so that what else a seed decides is the same.
-  return limits.isApart ? { ...plan, apart: drawOutage(random, busyMs) } : plan;
+  const { isApart, shards } = limits;
+  return { ...plan, ...(shards === undefined ? {} : { shards }), ...(isApart ? { apart: drawOutage(random, busyMs) } : {}) };
 }

@@ -26,9 +26,11 @@ export class ConnectionLost extends Error {
 /** A request-and-reply connection: commands run on the server in order, replies come back in order, a cut rejects what is under way. */
 export class CommandLane {
   readonly link: SimulatedLink;
+  readonly redis: SimulatedRedis;
   readonly #pending: Set<(error: Error) => void> = new Set();
 
   constructor(context: PortContext, events: { onUp(): void; onDown(): void }) {
+    this.redis = context.redis;
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
       isReachable: () => !context.redis.isAway,
       onUp: () => events.onUp(),
@@ -64,6 +66,7 @@ export class CommandLane {
 /** A subscriber's connection: channels are wanted by the client, and listened to once the server has them. */
 export class SubscriberLane {
   readonly link: SimulatedLink;
+  readonly redis: SimulatedRedis;
   readonly #context: PortContext;
   readonly #onMessage: (channel: string, text: string) => void;
   readonly #wanted: Set<string> = new Set();
@@ -77,6 +80,7 @@ export class SubscriberLane {
 
   constructor(context: PortContext, events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void }) {
     this.#context = context;
+    this.redis = context.redis;
     this.#onMessage = events.onMessage;
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
       isReachable: () => !context.redis.isAway,

@@ -1,27 +1,46 @@
+import { shardOf } from "./shard-of.ts";
 import { CommandLane, ConnectionLost, type PortContext, SubscriberLane } from "./simulated-lanes.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
-import type { Text } from "./simulated-redis.ts";
+import type { SimulatedRedis, Text } from "./simulated-redis.ts";
 
-/** Stands in for the bus's connections. Structurally the bus's own `BusPort`. */
+/** What a bus is told by its port. */
+interface BusPortEvents {
+  onSubscribed(): void;
+  onLost(): void;
+  onMessage(channel: string, text: string): void;
+}
+
+/**
+ * Stands in for the bus's connections. Structurally the bus's own `BusPort`. On a cluster there is a pair of them for each shard, and the loss of
+ * a subscription to one of several shards is not told: a client replaces a node's connection without a word.
+ */
 export class SimulatedBusPort {
   readonly publishCommand: "PUBLISH" | "SPUBLISH" = "PUBLISH";
-  readonly commands: CommandLane;
-  readonly subscriptions: SubscriberLane;
-  readonly #context: PortContext;
+  readonly #contexts: readonly PortContext[];
+  readonly #commands: readonly CommandLane[];
+  readonly #subscriptions: readonly SubscriberLane[];
+  /** Shards that have not acknowledged what is wanted since the bus was last told. */
+  readonly #unacknowledged: Set<number> = new Set();
   /** When each heartbeat was sent and for which lane, by the nonce that it is recognised by. */
   readonly #beats: Map<string, { readonly sentAt: number; readonly lane: string }> = new Map();
   /** When the latest heartbeat was sent that has been heard, by lane. */
   readonly #heardAt: Map<string, number> = new Map();
-  #events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void } | undefined;
+  #events: BusPortEvents | undefined;
 
-  constructor(context: PortContext) {
-    this.#context = context;
-    this.commands = new CommandLane(context, { onUp: () => {}, onDown: () => {} });
-    this.subscriptions = new SubscriberLane(context, {
-      onUp: () => this.#subscribe(),
-      onDown: () => this.#events?.onLost(),
-      onMessage: (channel, text) => this.#hear(channel, text),
-    });
+  /** @param contexts one for each shard */
+  constructor(contexts: readonly PortContext[]) {
+    this.#contexts = contexts;
+    this.#commands = contexts.map((context) => new CommandLane(context, { onUp: () => {}, onDown: () => {} }));
+    this.#subscriptions = contexts.map(
+      (context, shard) =>
+        new SubscriberLane(context, {
+          onUp: () => this.#subscribe(shard),
+          onDown: () => {
+            if (contexts.length === 1) this.#events?.onLost();
+          },
+          onMessage: (channel, text) => this.#hear(channel, text),
+        }),
+    );
   }
 
   /** When the latest of the heartbeats was sent that this process has heard, in the lane where that is longest ago. */
@@ -31,20 +50,27 @@ export class SimulatedBusPort {
 
   /** The connections, for faults. */
   get links(): readonly SimulatedLink[] {
-    return [this.commands.link, this.subscriptions.link];
+    return [...this.#commands, ...this.#subscriptions].map(({ link }) => link);
   }
 
-  open(events: { onSubscribed(): void; onLost(): void; onMessage(channel: string, text: string): void }): void {
+  /** The same to one server. */
+  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
+    return linksTo(redis, [...this.#commands, ...this.#subscriptions]);
+  }
+
+  open(events: BusPortEvents): void {
     this.#events = events;
     for (const link of this.links) link.connect();
   }
 
   run(script: { readonly name: string }, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
     if (script.name === "check") this.#expectBeat(args[3] as string, keys[0] as string);
+    const shard = this.#shardOf(keys[0] as string);
+    const { clock, scripts } = this.#contexts[shard] as PortContext;
     return new Promise((resolve, reject) => {
-      const cancel = this.#context.clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
-      this.commands
-        .call(() => this.#context.scripts.run(script.name, keys, args))
+      const cancel = clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
+      (this.#commands[shard] as CommandLane)
+        .call(() => scripts.run(script.name, keys, args))
         .then(
           (reply) => {
             cancel();
@@ -59,22 +85,44 @@ export class SimulatedBusPort {
   }
 
   subscribe(channels: readonly string[]): void {
-    this.subscriptions.want(channels);
-    this.#subscribe();
+    for (const [shard, subscriptions] of this.#subscriptions.entries()) {
+      const own = channels.filter((channel) => this.#shardOf(channel) === shard);
+      if (own.length === 0) continue;
+      subscriptions.want(own);
+      this.#unacknowledged.add(shard);
+      this.#subscribe(shard);
+    }
   }
 
   unsubscribe(channels: readonly string[]): void {
-    this.subscriptions.unwant(channels);
+    for (const subscriptions of this.#subscriptions) subscriptions.unwant(channels);
   }
 
   reconnectSubscriber(): void {
-    this.subscriptions.link.cut();
+    for (const { link } of this.#subscriptions) link.cut();
+    if (this.#subscriptions.length === 1) return;
+    for (const [shard, { wanted }] of this.#subscriptions.entries()) if (wanted.length > 0) this.#unacknowledged.add(shard);
+    this.#events?.onLost();
   }
 
   close(): void {
     this.#events = undefined;
-    this.subscriptions.drop();
+    for (const subscriptions of this.#subscriptions) subscriptions.drop();
     for (const link of this.links) link.close();
+  }
+
+  /** What is sent in a lane is lost, while the connection stands. */
+  mute(lane: number): void {
+    for (const subscriptions of this.#subscriptions) subscriptions.mute(lane);
+  }
+
+  /** All of it comes again. */
+  unmute(): void {
+    for (const subscriptions of this.#subscriptions) subscriptions.unmute();
+  }
+
+  #shardOf(name: string): number {
+    return shardOf(name, this.#contexts.length);
   }
 
   #hear(channel: string, text: string): void {
@@ -84,13 +132,19 @@ export class SimulatedBusPort {
   }
 
   #expectBeat(nonce: string, lane: string): void {
-    this.#beats.set(nonce, { sentAt: this.#context.time.now, lane });
+    this.#beats.set(nonce, { sentAt: (this.#contexts[0] as PortContext).time.now, lane });
     if (!this.#heardAt.has(lane)) this.#heardAt.set(lane, -Infinity);
   }
 
-  #subscribe(): void {
-    const { wanted } = this.subscriptions;
-    if (wanted.length > 0) this.subscriptions.subscribe(wanted, () => this.#events?.onSubscribed());
+  #subscribe(shard: number): void {
+    const subscriptions = this.#subscriptions[shard] as SubscriberLane;
+    const { wanted } = subscriptions;
+    if (wanted.length > 0) subscriptions.subscribe(wanted, () => this.#onAcknowledged(shard));
+  }
+
+  #onAcknowledged(shard: number): void {
+    const isAwaited = this.#unacknowledged.delete(shard);
+    if (this.#contexts.length === 1 || (isAwaited && this.#unacknowledged.size === 0)) this.#events?.onSubscribed();
   }
 }
 
@@ -101,24 +155,34 @@ interface RedisPortEvents {
   onSubscriptionsLost(): void;
 }
 
-/** Stands in for the second tier's connections. Structurally the second tier's own `RedisPort`. */
+/**
+ * Stands in for the second tier's connections. Structurally the second tier's own `RedisPort`. On a cluster there is one for each shard: that
+ * one of them is there anew is told as if all were, and that one is gone is not.
+ */
 export class SimulatedRedisPort {
   readonly nodeCount: number = 1;
-  readonly commands: CommandLane;
-  readonly subscriptions: SubscriberLane;
-  readonly #context: PortContext;
+  readonly #contexts: readonly PortContext[];
+  readonly #commands: readonly CommandLane[];
+  /** Of whichever node: what is published elsewhere is heard there as well. */
+  readonly #subscriptions: SubscriberLane;
   /** Of each of the process's caches. */
   readonly #events: Set<RedisPortEvents> = new Set();
   #hasSubscribed = false;
 
-  constructor(context: PortContext) {
-    this.#context = context;
-    this.commands = new CommandLane(context, {
-      onUp: () => this.#tell((events) => events.onUp()),
-      onDown: () => this.#tell((events) => events.onDown()),
-    });
-    this.subscriptions = new SubscriberLane(context, {
-      onUp: () => this.subscriptions.subscribe(this.subscriptions.wanted, () => {}),
+  /** @param contexts one for each shard */
+  constructor(contexts: readonly PortContext[]) {
+    this.#contexts = contexts;
+    this.#commands = contexts.map(
+      (context) =>
+        new CommandLane(context, {
+          onUp: () => this.#tell((events) => events.onUp()),
+          onDown: () => {
+            if (!this.isReady) this.#tell((events) => events.onDown());
+          },
+        }),
+    );
+    this.#subscriptions = new SubscriberLane(contexts[0] as PortContext, {
+      onUp: () => this.#subscriptions.subscribe(this.#subscriptions.wanted, () => {}),
       onDown: () => this.#tell((events) => events.onSubscriptionsLost()),
       onMessage: (channel, text) => this.#tell((events) => events.onMessage(channel, text)),
     });
@@ -126,28 +190,33 @@ export class SimulatedRedisPort {
 
   /** The connections, for faults. */
   get links(): readonly SimulatedLink[] {
-    return [this.commands.link, this.subscriptions.link];
+    return [...this.#commands, this.#subscriptions].map(({ link }) => link);
+  }
+
+  /** The same to one server. */
+  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
+    return linksTo(redis, [...this.#commands, this.#subscriptions]);
   }
 
   get isReady(): boolean {
-    return this.commands.link.isUp;
+    return this.#commands.some(({ link }) => link.isUp);
   }
 
   open(events: RedisPortEvents): void {
     this.#events.add(events);
-    this.commands.link.connect();
+    for (const { link } of this.#commands) link.connect();
   }
 
   fields(key: string, names: readonly string[]): Promise<ReadonlyArray<Buffer | string | null>> {
-    return this.commands.call(() => names.map((name) => this.#context.redis.hashGet(key, name)));
+    return this.#call(key, ({ redis }) => names.map((name) => redis.hashGet(key, name)));
   }
 
   getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>> {
-    return this.commands.call(() => keys.map((key) => toBytes(this.#context.redis.get(key))));
+    return this.#call(keys[0] as string, ({ redis }) => keys.map((key) => toBytes(redis.get(key))));
   }
 
   run(script: { readonly name: string }, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
-    return this.commands.call(() => this.#context.scripts.run(script.name, keys, args));
+    return this.#call(keys[0] as string, ({ scripts }) => scripts.run(script.name, keys, args));
   }
 
   /** Nothing is swept here: what the sweep frees is what no reader takes. */
@@ -156,31 +225,36 @@ export class SimulatedRedisPort {
   }
 
   subscribe(channel: string): Promise<void> {
-    this.subscriptions.want([channel]);
+    this.#subscriptions.want([channel]);
     if (!this.#hasSubscribed) {
       this.#hasSubscribed = true;
-      this.subscriptions.link.connect();
+      this.#subscriptions.link.connect();
     }
     return new Promise((resolve, reject) => {
-      if (this.subscriptions.link.isUp) this.subscriptions.subscribe([channel], resolve);
-      else this.#context.clock.setTimer(() => this.#retry(channel, resolve, reject), 5);
+      if (this.#subscriptions.link.isUp) this.#subscriptions.subscribe([channel], resolve);
+      else (this.#contexts[0] as PortContext).clock.setTimer(() => this.#retry(channel, resolve, reject), 5);
     });
   }
 
   unsubscribe(channel: string): void {
-    this.subscriptions.unwant([channel]);
+    this.#subscriptions.unwant([channel]);
   }
 
   batch(): void {}
 
   reconnect(): void {
-    this.commands.link.cut();
+    for (const { link } of this.#commands) link.cut();
   }
 
   close(): void {
     this.#events.clear();
-    this.subscriptions.drop();
+    this.#subscriptions.drop();
     for (const link of this.links) link.close();
+  }
+
+  #call<T>(key: string, run: (context: PortContext) => T): Promise<T> {
+    const shard = shardOf(key, this.#contexts.length);
+    return (this.#commands[shard] as CommandLane).call(() => run(this.#contexts[shard] as PortContext));
   }
 
   #tell(tell: (events: RedisPortEvents) => void): void {
@@ -188,9 +262,13 @@ export class SimulatedRedisPort {
   }
 
   #retry(channel: string, resolve: () => void, reject: (error: Error) => void): void {
-    if (this.subscriptions.link.isUp) this.subscriptions.subscribe([channel], resolve);
+    if (this.#subscriptions.link.isUp) this.#subscriptions.subscribe([channel], resolve);
     else reject(new ConnectionLost("the subscription could not be made"));
   }
+}
+
+function linksTo(redis: SimulatedRedis, lanes: ReadonlyArray<CommandLane | SubscriberLane>): readonly SimulatedLink[] {
+  return lanes.filter((lane) => lane.redis === redis).map(({ link }) => link);
 }
 
 function toBytes(value: Text | undefined): Buffer | null {

@@ -2,6 +2,7 @@ import type { CacheStats, CancelTimer, Clock, InvalidationBus, RandomSource, Rea
 import { type Asked, checkBooks } from "./check-books.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import type { PortContext } from "./simulated-lanes.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
 import { SimulatedBusPort, SimulatedRedisPort } from "./simulated-ports.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -64,9 +65,9 @@ export interface SimulatedServer {
 export interface SharedWorld {
   readonly plan: SchedulePlan;
   readonly time: VirtualTime;
-  /** The second tier's, and the bus's: the same, unless the plan sets them apart. */
-  readonly store: SimulatedServer;
-  readonly bus: SimulatedServer;
+  /** The second tier's, one for each shard, and the bus's: the same, unless the plan sets them apart. */
+  readonly store: readonly SimulatedServer[];
+  readonly bus: readonly SimulatedServer[];
   readonly create: CreateProcess;
   readonly ablations: ProcessAblations;
   /** A message was published, or handed to a live process. */
@@ -91,6 +92,7 @@ export class SimulatedProcess {
   readonly cache: ReadThroughCache<unknown>;
   /** All its connections: the second tier's, then the bus's. */
   readonly links: readonly SimulatedLink[];
+  readonly #redisPort: SimulatedRedisPort;
   readonly #busPort: SimulatedBusPort;
   isAlive = true;
   isPaused = false;
@@ -124,8 +126,11 @@ export class SimulatedProcess {
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
     const context = { time, clock, weather: plan.weather, onDelivery };
-    const redisPort = new SimulatedRedisPort({ ...context, ...store, random: streamOf(STREAMS.store) });
-    const busPort = new SimulatedBusPort({ ...context, ...bus, random: streamOf(STREAMS.bus) });
+    const contextsOf = (servers: readonly SimulatedServer[], random: SeededRandom): PortContext[] =>
+      servers.map((server) => ({ ...context, ...server, random }));
+    const redisPort = new SimulatedRedisPort(contextsOf(store, streamOf(STREAMS.store)));
+    const busPort = new SimulatedBusPort(contextsOf(bus, streamOf(STREAMS.bus)));
+    this.#redisPort = redisPort;
     this.#busPort = busPort;
     this.links = [...redisPort.links, ...busPort.links];
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
@@ -160,9 +165,7 @@ export class SimulatedProcess {
 
   /** Its connections to one of the servers. */
   linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
-    const { store, bus } = this.#world;
-    if (store.redis === bus.redis) return this.links;
-    return redis === bus.redis ? this.#busPort.links : this.links.slice(0, -this.#busPort.links.length);
+    return [...this.#redisPort.linksTo(redis), ...this.#busPort.linksTo(redis)];
   }
 
   /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
@@ -187,12 +190,12 @@ export class SimulatedProcess {
 
   /** What its bus is sent in a lane is lost, while the connection stands. */
   mute(lane: number): void {
-    this.#busPort.subscriptions.mute(lane);
+    this.#busPort.mute(lane);
   }
 
   /** All of it comes again. */
   unmute(): void {
-    this.#busPort.subscriptions.unmute();
+    this.#busPort.unmute();
   }
 
   /** It is gone, without a word. */
@@ -235,9 +238,10 @@ export class SimulatedProcess {
 
   #createClock(): Clock {
     const { time, store } = this.#world;
+    const { redis } = store[0] as SimulatedServer;
     return {
       now: () => time.now,
-      wallNow: () => store.redis.trueNow + this.wallSkewMs,
+      wallNow: () => redis.trueNow + this.wallSkewMs,
       setTimer: (callback, delayMs): CancelTimer => {
         if (delayMs === Infinity) return () => {};
         let isCancelled = false;

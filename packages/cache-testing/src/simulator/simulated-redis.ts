@@ -40,6 +40,8 @@ export class SimulatedRedis {
   readonly #subscribers: Map<string, Set<Subscriber>> = new Map();
   /** Hears whatever is published, whoever subscribes. */
   watcher: Subscriber | undefined;
+  /** The other shards of its cluster: what is published here is heard there as well. */
+  peers: readonly SimulatedRedis[] = [];
   /** Messages sent to subscribers so far: one for each subscriber of what is published. */
   pushed = 0;
   #runs = 1;
@@ -151,10 +153,8 @@ export class SimulatedRedis {
 
   publish(channel: string, text: string): void {
     this.watcher?.hear(channel, text);
-    for (const subscriber of this.#subscribers.get(channel) ?? []) {
-      this.pushed += 1;
-      subscriber.hear(channel, text);
-    }
+    this.#push(channel, text);
+    for (const peer of this.peers) peer.#push(channel, text);
   }
 
   subscribe(channel: string, subscriber: Subscriber): void {
@@ -202,6 +202,13 @@ export class SimulatedRedis {
     this.#slots.clear();
     for (const [key, slot] of snapshot) this.#slots.set(key, { ...slot, value: copyOf(slot.value) });
     this.#subscribers.clear();
+  }
+
+  #push(channel: string, text: string): void {
+    for (const subscriber of this.#subscribers.get(channel) ?? []) {
+      this.pushed += 1;
+      subscriber.hear(channel, text);
+    }
   }
 
   #find(key: string): Slot | undefined {
