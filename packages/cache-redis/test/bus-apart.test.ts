@@ -1,0 +1,72 @@
+import { type InvalidationChannel, type InvalidationTarget, systemClock, VersionRecord } from "@larder/cache-core";
+import { Redis } from "ioredis";
+import { afterAll, expect, test } from "vitest";
+import { IoredisPort } from "../src/ioredis-port.ts";
+import type { RedisScript } from "../src/scripts.ts";
+import { call, openCache, redisUrl } from "./support.ts";
+
+const client = new Redis(redisUrl);
+afterAll(() => client.disconnect());
+
+/** A port to the real server that can keep an invalidation's answer back, and answers no read meanwhile. */
+class HoldingPort extends IoredisPort {
+  held: Promise<void> | undefined;
+
+  override async run(script: RedisScript, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
+    const reply = await super.run(script, keys, args);
+    if (script.name === "invalidate" || script.name === "mark") await this.held;
+    return reply;
+  }
+
+  override getMany(keys: readonly string[]): Promise<ReadonlyArray<Buffer | null>> {
+    return this.held ? new Promise(() => {}) : super.getMany(keys);
+  }
+
+  override get(key: string): Promise<Buffer | null> {
+    return this.held ? new Promise(() => {}) : super.get(key);
+  }
+}
+
+/** A channel of a bus on another server, which speaks of a record of its own. */
+function createChannelApart() {
+  const told: InvalidationTarget[] = [];
+  const record = new VersionRecord({ epoch: "f".repeat(32), seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] });
+  const channel: InvalidationChannel = {
+    get lastProofAt() {
+      return systemClock.now();
+    },
+    version: () => record,
+    encodeBody: () => "body",
+    ready: async () => {},
+    invalidate: async (target) => {
+      told.push(target);
+      return { epoch: record.epoch, seq: 1 };
+    },
+    leave: () => {},
+  };
+  return { channel, told };
+}
+
+// Regression (simulator, calls of every kind over servers apart, seed 2417): the tier had taken the invalidation, a read beside it had timed out and closed
+// the lane before the answer came, and nobody on the bus was told: others served the old value for `maxStalenessMs`.
+test.each([
+  ["a key", { kind: "key", key: "key" }],
+  ["all", { kind: "all" }],
+] as const)("a bus on another server is told of %s also where the lane was closed while the tier took it (I2)", async (_, target) => {
+  const port = new HoldingPort(client, false);
+  const cache = await openCache<string>({ port, failureThreshold: 1, timeoutMs: 30, writeTimeoutMs: 5_000 });
+  const { channel, told } = createChannelApart();
+  cache.attach(channel, 1_000);
+  let release = (): void => {};
+  port.held = new Promise((resolve) => {
+    release = resolve;
+  });
+  const invalidated = cache.invalidate(target, call());
+  expect(await cache.get("key")).toBe(undefined);
+  expect(cache.stats().breaker).toBe("open");
+  port.held = undefined;
+  release();
+  await invalidated;
+  expect(told).toEqual([target]);
+  await cache.close();
+});
