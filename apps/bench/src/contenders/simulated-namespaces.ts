@@ -10,6 +10,9 @@ type Cache = ReadThroughCache<unknown>;
 /** The first key has a cache of its own, beside that of the others. */
 export const namespaceOf = (key: string): "first" | "rest" => (key === "k0" ? "first" : "rest");
 
+/** The key that a call is about, or the first of several: the simulator asks for one at a time. */
+const keyOf = (subject: unknown): string => (Array.isArray(subject) ? keyOf(subject[0]) : String(subject));
+
 /** One who keeps each key in the cache of its namespace, and tells both of what concerns more than a key. */
 function routeByKey(caches: Readonly<Record<"first" | "rest", Cache>>): Cache {
   const { first, rest } = caches;
@@ -32,10 +35,10 @@ function routeByKey(caches: Readonly<Record<"first" | "rest", Cache>>): Cache {
   return new Proxy(first, {
     get: (_, name) => {
       if (name in routed) return routed[name];
-      return (key: string, ...others: unknown[]) => {
-        const cache = caches[namespaceOf(key)];
+      return (subject: unknown, ...others: unknown[]) => {
+        const cache = caches[namespaceOf(keyOf(subject))];
         const method = Reflect.get(cache, name) as (...args: unknown[]) => unknown;
-        return method.call(cache, key, ...others);
+        return method.call(cache, subject, ...others);
       };
     },
   });

@@ -111,6 +111,11 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: memory, bus": { create: createWithoutStore },
   "larder: the bus on a server of its own": { create: createThreeParts, limits: { isApart: true } },
   "larder: calls of every kind, narrow bounds": { create: createVaried, maxLoadMs: NARROW_LOAD_MS },
+  "larder: calls of every kind, the bus on a server of its own": {
+    create: createVaried,
+    maxLoadMs: NARROW_LOAD_MS,
+    limits: { isApart: true },
+  },
   "larder: two namespaces on a bus": { create: createTwoNamespaces, namespaceOf },
   "larder: a cluster of two shards": { create: createThreeParts, limits: { shards: 2, lanes: 4 } },
   "larder: a server whose clock is set": { create: createThreeParts, limits: { faults: CLOCK_FAULTS } },
