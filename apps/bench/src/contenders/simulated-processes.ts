@@ -3,7 +3,7 @@ import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { createCompression } from "@larder/cache-redis/compression";
 import { createSealing } from "@larder/cache-redis/sealing";
-import { type CreateProcess, type PlanLimits, type ScheduleOptions, USUAL_FAULTS, varyCalls } from "@larder/cache-testing";
+import { CLOCK_FAULTS, type CreateProcess, type PlanLimits, type ScheduleOptions, varyCalls } from "@larder/cache-testing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { createReferenceDesign } from "./reference-design.ts";
@@ -98,12 +98,6 @@ const createWorkerWithStore: CreateProcess = (context) => {
   const l2 = new RedisCache<unknown>({ port: redisPort, namespace: "sim", lanes, ttlMs, clock, random });
   return createTiered(context, { bus, l2 });
 };
-
-/**
- * Without crashes: who begins after the clock was set back takes what was stored before for as much younger, until another one's check has
- * voided it, a second later at most. A limit of the protocol (docs/failure-modes.md).
- */
-const CLOCK_FAULTS: NonNullable<PlanLimits["faults"]> = [...USUAL_FAULTS.filter((kind) => kind !== "crash"), "server-jump"];
 
 /** By the name in the table. */
 export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = {

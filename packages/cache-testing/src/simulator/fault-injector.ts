@@ -196,7 +196,7 @@ export class FaultInjector {
     process.isClosing = true;
     const finish = (problem?: string): void => {
       if (!process.isAlive) return;
-      if (problem !== undefined) onViolation(`process ${process.index}: close() from ${begunAt.toFixed(3)} ${problem}`);
+      if (problem !== undefined) onViolation(`I23 process ${process.index}: close() from ${begunAt.toFixed(3)} ${problem}`);
       this.#end(process, forMs);
     };
     void (async () => process.cache.close())().then(

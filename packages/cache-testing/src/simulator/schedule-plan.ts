@@ -121,6 +121,12 @@ export const USUAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [
   "corrupt",
 ];
 
+/**
+ * The usual ones and a server's clock that is set, without crashes: who begins after it was set back takes what was stored before for as much
+ * younger, until another one's check has voided it, a second later at most. A limit of the protocol (docs/failure-modes.md).
+ */
+export const CLOCK_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS.filter((kind) => kind !== "crash"), "server-jump"];
+
 /** What operations and faults are drawn within. */
 interface Stage {
   readonly processes: number;
@@ -179,7 +185,7 @@ function planOperation(random: SeededRandom, stage: Stage): Operation {
   return { kind: random.pick(["clear", "write-pattern", "write-all"] as const), at, process };
 }
 
-/** Back or forth, by as much as a tenth of a second or an hour: a jump of either is seldom one of minutes. */
+/** Back in most, by a seventh of a second to an hour: seconds are as likely as minutes. */
 function drawJumpMs(random: SeededRandom): number {
   const byMs = 150 * 24_000 ** random.next();
   return random.chance(0.7) ? -byMs : byMs;
