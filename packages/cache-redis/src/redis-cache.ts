@@ -276,10 +276,10 @@ export class RedisCache<V> implements FencedStore<V> {
   async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
     const channel = call.channel ?? this.#parts.writer.channel;
     if (!channel) return;
-    // Asked at each write, so of its own lane alone: there may be hundreds.
     const { lanes } = this.#parts;
+    // Asked at each write, so of its own lane alone: there may be hundreds. Also of one that has been closed since: it took what others are not
+    // told of (found by the simulator: a read beside it had timed out).
     const concerned = target.kind === "key" ? [lanes.locate(target.key).lane] : lanes.all;
-    // Also in a lane that has been closed since: it took what others are not told of (found by the simulator: a read beside it had timed out).
     const isHeard = concerned.every(({ versions }) => versions.isOnChannel);
     if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
   }
