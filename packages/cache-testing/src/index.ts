@@ -32,7 +32,7 @@ export { runInTurn } from "./simulator/run-in-turn.ts";
 export type { ScheduleOptions, ScheduleResult } from "./simulator/run-schedule.ts";
 export { runSchedule } from "./simulator/run-schedule.ts";
 export type { FaultPlan, LoadPlan, Operation, PlanLimits, SchedulePlan, StoreOutage } from "./simulator/schedule-plan.ts";
-export { CLOCK_FAULTS, PLAN_FORMAT, planSchedule, USUAL_FAULTS } from "./simulator/schedule-plan.ts";
+export { CLOCK_FAULTS, DEMOTION_FAULTS, PLAN_FORMAT, planSchedule, USUAL_FAULTS } from "./simulator/schedule-plan.ts";
 export { SeededRandom } from "./simulator/seeded-random.ts";
 export type { ShrunkSchedule } from "./simulator/shrink-schedule.ts";
 export { shrinkSchedule } from "./simulator/shrink-schedule.ts";

@@ -1,5 +1,13 @@
 import { escapeGlob, KeySpace } from "@larder/cache-core";
-import { SeededRandom, SimulatedRedis, SimulatedScripts, uniquePrefix, VirtualTime, waitUntil } from "@larder/cache-testing";
+import {
+  SeededRandom,
+  SimulatedRedis,
+  SimulatedScripts,
+  startRedisServer,
+  uniquePrefix,
+  VirtualTime,
+  waitUntil,
+} from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as storeScripts from "../../cache-redis/src/scripts.ts";
@@ -218,7 +226,38 @@ describe("the simulated Redis", () => {
     }
     expect(publishedHere.length).toBeGreaterThan(BATCH / 4);
   });
+
+  it("refuses as a replica what the real one refuses, and answers what it answers", async () => {
+    await using server = await startRedisServer();
+    const own = new Redis(server.url);
+    const redis = new SimulatedRedis(new VirtualTime());
+    const scripts = new SimulatedScripts(redis);
+    const maker = new CallMaker(new SeededRandom(2), new KeySpace({ namespace: "same", keyPrefix: "p" }));
+    const refusals: Record<string, number> = {};
+    for (let done = 0; done < 800; done += 1) {
+      if (done === 400) {
+        await server.command("REPLICAOF", "127.0.0.1", "1");
+        redis.isReadOnly = true;
+      }
+      const call = maker.next();
+      const there = own.callBuffer("EVAL", call.text, call.keys.length, ...call.keys, ...call.args);
+      const outcome = await there.then(plain, firstWord);
+      const here = await (async () => scripts.run(call.name, call.keys, call.args))().then(plain, firstWord);
+      maker.learn(call.name, here);
+      expect(here, `${done} ${call.name} ${JSON.stringify(call.args.map(String))}`).toEqual(outcome);
+      if (here === "READONLY") refusals[call.name] = (refusals[call.name] ?? 0) + 1;
+    }
+    expect(await stateThere(own, "p")).toEqual(stateHere(redis));
+    // What only reads is answered, and old: everything that a cache relies on must write.
+    expect(Object.keys(refusals).toSorted()).toEqual(
+      expect.arrayContaining(["append", "check", "drop", "invalidate", "mark", "read-record", "replace", "reserve"]),
+    );
+    expect(refusals).not.toHaveProperty("replay");
+    own.disconnect();
+  });
 });
+
+const firstWord = (error: unknown): string => String((error as Error).message).split(" ")[0] as string;
 
 /** Everything under a prefix of the real server. */
 async function stateThere(client: Redis, keyPrefix: string): Promise<Record<string, unknown>> {

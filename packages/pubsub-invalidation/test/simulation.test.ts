@@ -2,6 +2,8 @@ import { ablated } from "@larder/cache-core";
 import {
   ABLATIONS,
   CLOCK_FAULTS,
+  DEMOTION_FAULTS,
+  type FaultPlan,
   type PlanLimits,
   planSchedule,
   runInTurn,
@@ -32,6 +34,8 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis that goes away, and a bus on another server", createThreeParts, 0.2, { isApart: true }],
     ["memory, a cluster of two shards that fail one by one, and bus", createThreeParts, 0.2, { shards: 2, lanes: 4 }],
     ["memory, Redis whose clock is set, and bus", createThreeParts, 0.2, { faults: CLOCK_FAULTS }],
+    ["memory, Redis that is demoted in place, and bus", createThreeParts, 0.2, { faults: DEMOTION_FAULTS }],
+    ["memory, Redis and bus, many tags and patterns", createThreeParts, 0.1, { operations: 60, broad: 0.4 }],
   ])(
     "keep every promise: %s",
     async (_, create, share, limits) => {
@@ -72,9 +76,19 @@ describe("random schedules over the product's own code", () => {
       { faults: ["server-jump"] },
       (plan) => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, byMs: 0 })) }),
     ],
+    [
+      "a master that keeps some of its connections when it is demoted",
+      { faults: ["demote"] },
+      (plan) => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, links: 0 })) }),
+    ],
+    [
+      "a former master that follows the new one",
+      { faults: ["demote", "demote", "demote"], patience: 1 },
+      (plan) => ({ ...plan, faults: plan.faults.map(withoutFollowing) }),
+    ],
   ])("go another way with %s", async (_, limits, leaveOut) => {
     let changed = 0;
-    for (let seed = 1; seed <= 60; seed += 1) {
+    for (let seed = 1; seed <= 100; seed += 1) {
       const plan = planSchedule(seed, limits);
       if ((await runOne(plan)).traceHash !== (await runOne(leaveOut(plan))).traceHash) changed += 1;
     }
@@ -92,6 +106,12 @@ describe("random schedules over the product's own code", () => {
     expect(new Set(first.map((result) => result.traceHash)).size).toBeGreaterThan(25);
   });
 });
+
+function withoutFollowing(fault: FaultPlan): FaultPlan {
+  if (fault.kind !== "demote") return fault;
+  const { following: _, ...rest } = fault;
+  return rest;
+}
 
 /** One schedule, in a turn of the event loop of its own. */
 function runOne(plan: SchedulePlan): Promise<ScheduleResult> {

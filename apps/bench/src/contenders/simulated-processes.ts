@@ -3,7 +3,7 @@ import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { createCompression } from "@larder/cache-redis/compression";
 import { createSealing } from "@larder/cache-redis/sealing";
-import { CLOCK_FAULTS, type CreateProcess, type PlanLimits, type ScheduleOptions, varyCalls } from "@larder/cache-testing";
+import { CLOCK_FAULTS, type CreateProcess, DEMOTION_FAULTS, type PlanLimits, type ScheduleOptions, varyCalls } from "@larder/cache-testing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { createReferenceDesign } from "./reference-design.ts";
@@ -32,6 +32,9 @@ const createWithoutStore: CreateProcess = (context) => {
   const { busPort, clock, random, lanes, watch } = context;
   return createTiered(context, { bus: watch(new RedisInvalidationBus({ port: busPort, clock, random, lanes })) });
 };
+
+/** Some have a second tier and some have none, and may have it after a restart: as while a fleet is given one. */
+const createMixed: CreateProcess = (context) => ((context.index + context.life) % 2 === 0 ? createThreeParts : createWithoutStore)(context);
 
 const sealing = createSealing({ current: { id: "simulated", secret: new Uint8Array(32).fill(7) } });
 const compression = createCompression({ minBytes: 1 });
@@ -113,6 +116,9 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: two namespaces on a bus": { create: createTwoNamespaces, namespaceOf },
   "larder: a cluster of two shards": { create: createThreeParts, limits: { shards: 2, lanes: 4 } },
   "larder: a server whose clock is set": { create: createThreeParts, limits: { faults: CLOCK_FAULTS } },
+  "larder: a master that is demoted": { create: createThreeParts, limits: { faults: DEMOTION_FAULTS, patience: 0.1 } },
+  "larder: some with a second tier, some without": { create: createMixed },
+  "larder: many tags and patterns": { create: createThreeParts, limits: { operations: 60, broad: 0.4, longestMs: 2_200 } },
   "larder: processes that close before they end": { create: createOrderly, isOrderly: true },
   "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },
   "larder: workers of a machine": { create: createWorker, limits: { faults: WORKER_FAULTS } },

@@ -1,15 +1,16 @@
 import type { FaultPlan, StoreOutage } from "./schedule-plan.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { SimulatedAddress, SimulatedServer } from "./simulated-address.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
-import type { SimulatedRedis, Snapshot } from "./simulated-redis.ts";
+import type { Snapshot } from "./simulated-redis.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What faults happen to, and who is told. */
 export interface FaultContext {
   readonly time: VirtualTime;
   /** The second tier's, one for each shard, and the bus's where that has one of its own. */
-  readonly servers: readonly SimulatedRedis[];
+  readonly addresses: readonly SimulatedAddress[];
   readonly random: SeededRandom;
   /** By index; a crash puts another one in its place. */
   readonly processes: readonly SimulatedProcess[];
@@ -40,37 +41,39 @@ export class FaultInjector {
   /** Plans one fault. Called when the operations begin. @param keyName the name of the schedule's nth key */
   plan(index: number, fault: FaultPlan, keyName: (key: number) => string): void {
     const { time, onFault } = this.#context;
-    const redis = this.#serverOf(fault);
+    const address = this.#addressOf(fault);
     let snapshot: Snapshot = new Map();
-    if (fault.kind === "failover") {
+    if (fault.kind === "failover" || fault.kind === "demote") {
       time.schedule(fault.at - fault.lagMs, () => {
-        snapshot = redis.snapshot();
+        snapshot = address.master.redis.snapshot();
       });
     }
     time.schedule(fault.at, () => {
       onFault(index, fault.at);
-      if (fault.kind === "failover") this.#failOver(redis, snapshot);
+      if (fault.kind === "failover") this.#failOver(address, snapshot);
+      else if (fault.kind === "demote") this.#demote(address, snapshot, fault);
       else if (fault.kind === "corrupt") this.#corrupt(`v:${keyName(fault.key)}`, fault.byte, fault.bits);
       else this.#inflict(fault);
     });
   }
 
   /** Plans that nobody reaches a server for a while. Called when the operations begin. */
-  planOutage(redis: SimulatedRedis, { at, forMs }: StoreOutage): void {
+  planOutage(address: SimulatedAddress, { at, forMs }: StoreOutage): void {
     const { time } = this.#context;
     time.schedule(at, () => {
-      redis.isAway = true;
-      for (const process of this.#context.processes) for (const link of process.linksTo(redis)) link.cut();
+      address.isAway = true;
+      for (const process of this.#context.processes) for (const link of process.linksTo(address)) link.cut();
     });
-    if (forMs < Infinity) time.schedule(Math.max(0, at) + forMs, () => this.#endOutage(redis));
+    if (forMs < Infinity) time.schedule(Math.max(0, at) + forMs, () => this.#endOutage(address));
     this.#isOutageEndless = forMs === Infinity;
   }
 
   /** Ends what lasts. */
   heal(): void {
-    for (const redis of this.#context.servers) {
-      redis.isFull = false;
-      if (redis.isAway && !this.#isOutageEndless) this.#endOutage(redis);
+    for (const address of this.#context.addresses) {
+      for (const former of address.servers.slice(0, -1)) this.#retire(address, former);
+      address.master.redis.isFull = false;
+      if (address.isAway && !this.#isOutageEndless) this.#endOutage(address);
     }
     for (const process of this.#context.processes) {
       if (process.isPaused) this.#resume(process);
@@ -82,9 +85,9 @@ export class FaultInjector {
     }
   }
 
-  #inflict(fault: Exclude<FaultPlan, { kind: "failover" | "corrupt" }>): void {
+  #inflict(fault: Exclude<FaultPlan, { kind: "failover" | "demote" | "corrupt" }>): void {
     const { time, processes } = this.#context;
-    const redis = this.#serverOf(fault);
+    const { redis } = this.#addressOf(fault).master;
     switch (fault.kind) {
       case "cut":
       case "bar":
@@ -126,23 +129,37 @@ export class FaultInjector {
   }
 
   /** Which server a fault happens to: by what stays the same when others are left out. */
-  #serverOf({ at }: FaultPlan): SimulatedRedis {
-    const { servers } = this.#context;
-    return servers[Math.floor(at * 1_000) % servers.length] as SimulatedRedis;
+  #addressOf({ at }: FaultPlan): SimulatedAddress {
+    const { addresses } = this.#context;
+    return addresses[Math.floor(at * 1_000) % addresses.length] as SimulatedAddress;
   }
 
-  #endOutage(redis: SimulatedRedis): void {
-    redis.isAway = false;
-    for (const process of this.#context.processes) if (process.isAlive) for (const link of process.linksTo(redis)) link.connect();
+  #endOutage(address: SimulatedAddress): void {
+    address.isAway = false;
+    for (const process of this.#context.processes) if (process.isAlive) for (const link of process.linksTo(address)) link.connect();
   }
 
-  #failOver(redis: SimulatedRedis, snapshot: Snapshot): void {
-    redis.restartFrom(snapshot);
-    for (const process of this.#context.processes) for (const link of process.linksTo(redis)) link.cut();
+  #failOver(address: SimulatedAddress, snapshot: Snapshot): void {
+    address.master.redis.restartFrom(snapshot);
+    for (const process of this.#context.processes) for (const link of process.linksTo(address)) link.cut();
+  }
+
+  /** One process stays with the former master, by some of its connections; all others are sent to the new one. */
+  #demote(address: SimulatedAddress, snapshot: Snapshot, fault: Extract<FaultPlan, { kind: "demote" }>): void {
+    const { time, processes } = this.#context;
+    const stays = (processes[fault.process] as SimulatedProcess).linksTo(address).filter((_, index) => (fault.links >> (index % 4)) & 1);
+    const former = address.demote(snapshot, stays, fault.isSticky, fault.following ?? { afterMs: Infinity, lagMs: 0 });
+    for (const process of processes) for (const link of process.linksTo(address)) if (!stays.includes(link)) link.cut();
+    time.schedule(fault.forMs, () => this.#retire(address, former));
+  }
+
+  #retire(address: SimulatedAddress, former: SimulatedServer): void {
+    for (const link of address.retire(former)) link.cut();
   }
 
   #corrupt(ending: string, byte: number, bits: number): void {
-    for (const redis of this.#context.servers) for (const key of redis.keys()) if (key.endsWith(ending)) redis.corrupt(key, byte, bits);
+    for (const { master } of this.#context.addresses)
+      for (const key of master.redis.keys()) if (key.endsWith(ending)) master.redis.corrupt(key, byte, bits);
   }
 
   #disturb(fault: Extract<FaultPlan, { kind: "cut" | "bar" | "stall" }>): void {

@@ -6,13 +6,8 @@ import { keyName } from "./judged-reads.ts";
 import { LaneNames, type NamespaceOf } from "./lane-names.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import {
-  type CreateProcess,
-  type ProcessAblations,
-  type SharedWorld,
-  SimulatedProcess,
-  type SimulatedServer,
-} from "./simulated-process.ts";
+import { SimulatedAddress } from "./simulated-address.ts";
+import { type CreateProcess, type ProcessAblations, type SharedWorld, SimulatedProcess } from "./simulated-process.ts";
 import { SimulatedRedis } from "./simulated-redis.ts";
 import { type ScriptAblations, SimulatedScripts } from "./simulated-scripts.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -83,8 +78,8 @@ class ScheduleRun {
   readonly #time: VirtualTime = new VirtualTime();
   readonly #random: SeededRandom;
   /** The second tier's servers, one for each shard, and the bus's: the same, unless the plan sets them apart. */
-  readonly #stores: readonly SimulatedRedis[];
-  readonly #buses: readonly SimulatedRedis[];
+  readonly #stores: readonly SimulatedAddress[];
+  readonly #buses: readonly SimulatedAddress[];
   readonly #oracle: CoherenceOracle;
   readonly #world: SharedWorld;
   readonly #workload: Workload;
@@ -93,14 +88,17 @@ class ScheduleRun {
   readonly #processes: SimulatedProcess[] = [];
   /** Lives that each process has had. */
   readonly #lives: number[] = [];
+  /** Servers that there have been. */
+  #servers = 0;
   #hash = 0x811c9dc5;
 
   constructor(plan: SchedulePlan, options: ScheduleOptions) {
     this.#plan = plan;
     this.#random = SeededRandom.of(plan.seed);
-    this.#stores = Array.from({ length: plan.shards ?? 1 }, () => new SimulatedRedis(this.#time));
-    for (const store of this.#stores) store.peers = this.#stores.filter((other) => other !== store);
-    this.#buses = plan.apart ? [new SimulatedRedis(this.#time)] : this.#stores;
+    this.#stores = Array.from({ length: plan.shards ?? 1 }, () => this.#createAddress(options));
+    const shards = this.#stores.map(({ master }) => master.redis);
+    for (const shard of shards) shard.peers = shards.filter((other) => other !== shard);
+    this.#buses = plan.apart ? [this.#createAddress(options)] : this.#stores;
     const { maxStalenessMs, readLimitMs, maxLoadMs, namespaceOf, isOrderly = false } = options;
     this.#lanes = new LaneNames(plan.lanes ?? 1, namespaceOf);
     this.#isOrderly = isOrderly;
@@ -125,10 +123,10 @@ class ScheduleRun {
 
   run(): ScheduleResult {
     const { processes, operations, busyMs, seed, apart } = this.#plan;
-    for (const redis of this.#buses) redis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
-    if (apart) for (const redis of this.#stores) redis.watcher = { hear: (channel, text) => this.#onStore(channel, text) };
+    for (const { master } of this.#buses) master.redis.watcher = { hear: (channel, text) => this.#onPublish(channel, text) };
+    if (apart) for (const { master } of this.#stores) master.redis.watcher = { hear: (channel, text) => this.#onStore(channel, text) };
     // What was never there is away before anybody connects.
-    for (const redis of this.#stores) redis.isAway = apart !== undefined && apart.at < 0;
+    for (const store of this.#stores) store.isAway = apart !== undefined && apart.at < 0;
     for (let index = 0; index < processes; index += 1) this.#boot(index);
     this.#advance(apart ? APART_START_MS : START_MS);
     for (const operation of operations) this.#time.schedule(operation.at, () => this.#workload.perform(operation));
@@ -148,27 +146,30 @@ class ScheduleRun {
       violations,
       steps: this.#time.steps,
       reads: this.#workload.reads,
-      commands: countRuns(this.#world.store),
-      pushed: this.#buses.reduce((sum, { pushed }) => sum + pushed, 0),
+      commands: countRuns(this.#stores),
+      pushed: this.#buses.flatMap(({ servers }) => servers).reduce((sum, { redis }) => sum + redis.pushed, 0),
       traceHash: this.#hash >>> 0,
     };
   }
 
-  #createWorld(options: ScheduleOptions): SharedWorld {
-    const { publishFirst, ...ablations } = options.ablations ?? {};
+  #createAddress({ ablations: { publishFirst, ...ablations } = {} }: ScheduleOptions): SimulatedAddress {
     const later = (remainder: () => void): void => {
       this.#time.schedule(this.#random.next() * 10, remainder);
     };
-    const serve = (redis: SimulatedRedis): SimulatedServer => ({
-      redis,
-      scripts: new SimulatedScripts(redis, publishFirst ? { ...ablations, publishFirst: later } : ablations),
+    return new SimulatedAddress(this.#time, () => {
+      this.#servers += 1;
+      const redis = new SimulatedRedis(this.#time, `server${this.#servers}:`);
+      return { redis, scripts: new SimulatedScripts(redis, publishFirst ? { ...ablations, publishFirst: later } : ablations) };
     });
-    const store = this.#stores.map(serve);
+  }
+
+  #createWorld(options: ScheduleOptions): SharedWorld {
+    const { publishFirst: _, ...ablations } = options.ablations ?? {};
     return {
       plan: this.#plan,
       time: this.#time,
-      store,
-      bus: this.#buses === this.#stores ? store : this.#buses.map(serve),
+      store: this.#stores,
+      bus: this.#buses,
       create: options.create,
       ablations,
       onPublish: (channel, text) => this.#onPublish(channel, text),
@@ -222,7 +223,7 @@ class ScheduleRun {
   #planFaults(): FaultInjector {
     const injector = new FaultInjector({
       time: this.#time,
-      servers: [...new Set([...this.#stores, ...this.#buses])],
+      addresses: [...new Set([...this.#stores, ...this.#buses])],
       random: this.#random,
       processes: this.#processes,
       boot: (index) => this.#boot(index),
@@ -273,9 +274,10 @@ class ScheduleRun {
 }
 
 /** Scripts that servers have run, by name. */
-function countRuns(servers: readonly SimulatedServer[]): Record<string, number> {
+function countRuns(addresses: readonly SimulatedAddress[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { scripts } of servers) for (const [name, runs] of scripts.runs) counts[name] = (counts[name] ?? 0) + runs;
+  for (const { scripts } of addresses.flatMap(({ servers }) => servers))
+    for (const [name, runs] of scripts.runs) counts[name] = (counts[name] ?? 0) + runs;
   return counts;
 }
 

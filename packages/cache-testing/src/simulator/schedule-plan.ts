@@ -5,7 +5,9 @@ import type { LinkWeather } from "./simulated-link.ts";
 export type Operation =
   | { readonly kind: "get" | "set" | "delete" | "write" | "write-tag"; readonly at: number; readonly process: number; readonly key: number }
   | { readonly kind: "load"; readonly at: number; readonly process: number; readonly key: number; readonly load: LoadPlan }
-  | { readonly kind: "clear" | "write-pattern" | "write-all"; readonly at: number; readonly process: number };
+  | { readonly kind: "clear" | "write-all"; readonly at: number; readonly process: number }
+  /** A pattern that covers one key, or all: `undefined`. */
+  | { readonly kind: "write-pattern"; readonly at: number; readonly process: number; readonly key?: number };
 
 /** How a `getOrSet` of the schedule goes. Times in milliseconds. */
 export interface LoadPlan {
@@ -41,6 +43,21 @@ export type FaultPlan =
   | { readonly kind: "evict"; readonly at: number; readonly which: number }
   | { readonly kind: "full"; readonly at: number; readonly forMs: number }
   | { readonly kind: "failover"; readonly at: number; readonly lagMs: number }
+  | {
+      readonly kind: "demote";
+      readonly at: number;
+      /** Who stays with the former master, and by which of its connections, as bits. */
+      readonly process: number;
+      readonly links: number;
+      /** Until the former master is gone. */
+      readonly forMs: number;
+      /** What the new master lacks of the former's data. */
+      readonly lagMs: number;
+      /** Whether who connects anew finds the former again. */
+      readonly isSticky: boolean;
+      /** How the former follows the new one; left out = not at all. */
+      readonly following?: { readonly afterMs: number; readonly lagMs: number };
+    }
   | { readonly kind: "corrupt"; readonly at: number; readonly key: number; readonly byte: number; readonly bits: number };
 
 /**
@@ -95,6 +112,8 @@ export interface PlanLimits {
   readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
   /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
   readonly sets?: number;
+  /** The share of operations that invalidate a tag, a pattern or all, from 0 to 1, beside those of the usual mix. @default 0 */
+  readonly broad?: number;
   /** Into how many lanes all schedules are split. @default one in most, up to four in a tenth */
   readonly lanes?: number;
   /** Servers to which lanes are dealt out in turn, as the shards of a cluster. @default 1 */
@@ -105,7 +124,7 @@ export interface PlanLimits {
   readonly isApart?: boolean;
 }
 
-/** All kinds of fault but `server-jump`: what a seed means is drawn from them. */
+/** All kinds of fault but `server-jump` and `demote`: what a seed means is drawn from them. */
 export const USUAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [
   "cut",
   "bar",
@@ -127,6 +146,9 @@ export const USUAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [
  */
 export const CLOCK_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS.filter((kind) => kind !== "crash"), "server-jump"];
 
+/** The usual ones, and in most schedules masters that are demoted in place while one process still talks to them. */
+export const DEMOTION_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS, "demote", "demote", "demote"];
+
 /** What operations and faults are drawn within. */
 interface Stage {
   readonly processes: number;
@@ -138,6 +160,7 @@ interface Stage {
   /** Whether loads run longer than the staleness bound, and outages with them. */
   readonly isPatient: boolean;
   readonly sets: number;
+  readonly broad: number;
 }
 
 /** The stale windows that a call asks for, and its patience with a load. */
@@ -169,12 +192,21 @@ function planLoad(random: SeededRandom, { isLossy, isPatient }: Stage): LoadPlan
   };
 }
 
+function planBroad(random: SeededRandom, call: { readonly at: number; readonly process: number; readonly key: number }): Operation {
+  const { at, process } = call;
+  const dice = random.next();
+  if (dice < 0.3) return { kind: "write-tag", ...call };
+  if (dice < 0.7) return { kind: "write-pattern", ...call };
+  return { kind: dice < 0.9 ? "write-pattern" : "write-all", at, process };
+}
+
 function planOperation(random: SeededRandom, stage: Stage): Operation {
-  const { processes, keys, spanMs, sets } = stage;
+  const { processes, keys, spanMs, sets, broad } = stage;
   const at = random.next() * spanMs;
   const process = random.integer(processes);
   const key = random.integer(keys);
   if (sets > 0 && random.chance(sets)) return { kind: "set", at, process, key };
+  if (broad > 0 && random.chance(broad)) return planBroad(random, { at, process, key });
   const dice = random.next();
   if (dice < 0.28) return { kind: "get", at, process, key };
   if (dice < 0.62) return { kind: "load", at, process, key, load: planLoad(random, stage) };
@@ -189,6 +221,22 @@ function planOperation(random: SeededRandom, stage: Stage): Operation {
 function drawJumpMs(random: SeededRandom): number {
   const byMs = 150 * 24_000 ** random.next();
   return random.chance(0.7) ? -byMs : byMs;
+}
+
+/**
+ * Half of the new masters have all that the former had, and most of those formers follow them soon, with a lag. One that follows a master which lacks
+ * something loses that under open connections, unnoticed until the next check: a limit of the protocol (docs/failure-modes.md).
+ */
+function planDemotion(
+  random: SeededRandom,
+  { at, process, forMs }: { readonly at: number; readonly process: number; readonly forMs: number },
+): FaultPlan {
+  const links = 1 + random.integer(15);
+  const lagMs = random.chance(0.5) ? 0 : random.next() * 300;
+  const isSticky = random.chance(0.5);
+  const following =
+    lagMs === 0 && random.chance(0.7) ? { following: { afterMs: random.next() * 0.5 * forMs, lagMs: random.next() * 20 } } : {};
+  return { kind: "demote", at, process, links, forMs, lagMs, isSticky, ...following };
 }
 
 function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, keys, lanes, spanMs, isPatient }: Stage): FaultPlan {
@@ -220,6 +268,8 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
       return { kind, at, forMs };
     case "failover":
       return { kind, at, lagMs: random.next() * 300 };
+    case "demote":
+      return planDemotion(random, { at, process, forMs });
     case "corrupt":
       return { kind, at, key: random.integer(keys), byte: random.integer(400), bits: 1 + random.integer(255) };
   }
@@ -258,13 +308,13 @@ function drawTtlMs(random: SeededRandom, isPatient: boolean): number {
  */
 export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
   const random = new SeededRandom(seed);
-  const { processes = 3, operations = 24, faults = USUAL_FAULTS, sets = 0, longestMs = 1_100, patience = 0.03 } = limits;
+  const { processes = 3, operations = 24, faults = USUAL_FAULTS, sets = 0, broad = 0, longestMs = 1_100, patience = 0.03 } = limits;
   const isPatient = random.chance(patience);
   const busyMs = isPatient ? longestMs : drawBusyMs(random, longestMs);
   // What begins early can go on for longer than the staleness bound before everything is healed.
   const spanMs = isPatient ? 0.5 * busyMs : busyMs;
   const lanes = limits.lanes ?? (random.chance(0.1) ? 2 + random.integer(3) : 1);
-  const stage: Stage = { processes, keys: 2 + random.integer(2), lanes, spanMs, isLossy: random.chance(0.3), isPatient, sets };
+  const stage: Stage = { processes, keys: 2 + random.integer(2), lanes, spanMs, isLossy: random.chance(0.3), isPatient, sets, broad };
   const drawn = random.chance(0.1) ? [] : faults.filter(() => random.chance(0.35));
   // A load that outlives the staleness bound shows little where nobody is cut off meanwhile.
   const enabled = isPatient && faults.includes("bar") ? [...drawn, "bar" as const] : drawn;

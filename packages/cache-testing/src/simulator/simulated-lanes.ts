@@ -1,9 +1,9 @@
 import type { Clock } from "@larder/cache-core";
 import { laneOf } from "./lane-of.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { SimulatedAddress, SimulatedServer } from "./simulated-address.ts";
 import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
-import type { SimulatedRedis, Subscriber } from "./simulated-redis.ts";
-import type { SimulatedScripts } from "./simulated-scripts.ts";
+import type { Subscriber } from "./simulated-redis.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What the ports of one process stand on. */
@@ -12,8 +12,7 @@ export interface PortContext {
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly weather: LinkWeather;
-  readonly redis: SimulatedRedis;
-  readonly scripts: SimulatedScripts;
+  readonly address: SimulatedAddress;
   /** A message was handed to this process: told before the process sees it, and once it has. */
   readonly onDelivery: (channel: string, text: string) => void;
 }
@@ -26,14 +25,20 @@ export class ConnectionLost extends Error {
 /** A request-and-reply connection: commands run on the server in order, replies come back in order, a cut rejects what is under way. */
 export class CommandLane {
   readonly link: SimulatedLink;
-  readonly redis: SimulatedRedis;
+  readonly address: SimulatedAddress;
   readonly #pending: Set<(error: Error) => void> = new Set();
+  /** The one at the other end. */
+  #server: SimulatedServer;
 
-  constructor(context: PortContext, events: { onUp(): void; onDown(): void }) {
-    this.redis = context.redis;
-    this.link = new SimulatedLink(context.time, context.random, context.weather, {
-      isReachable: () => !context.redis.isAway,
-      onUp: () => events.onUp(),
+  constructor({ time, random, weather, address }: PortContext, events: { onUp(): void; onDown(): void }) {
+    this.address = address;
+    this.#server = address.master;
+    this.link = new SimulatedLink(time, random, weather, {
+      isReachable: () => !address.isAway,
+      onUp: () => {
+        this.#server = address.reach(this.link);
+        events.onUp();
+      },
       onDown: () => {
         events.onDown();
         for (const reject of [...this.#pending]) reject(new ConnectionLost("the connection was lost"));
@@ -41,8 +46,9 @@ export class CommandLane {
     });
   }
 
-  call<T>(run: () => T): Promise<T> {
+  call<T>(run: (server: SimulatedServer) => T): Promise<T> {
     if (!this.link.isUp) return Promise.reject(new ConnectionLost("not connected"));
+    const server = this.#server;
     return new Promise((resolve, reject) => {
       const settle = (act: () => void): void => {
         if (this.#pending.delete(fail)) act();
@@ -52,7 +58,7 @@ export class CommandLane {
       this.link.send((isAnswerable) => {
         let answer: () => void;
         try {
-          const reply = run();
+          const reply = run(server);
           answer = () => resolve(reply);
         } catch (error) {
           answer = () => reject(error);
@@ -66,7 +72,7 @@ export class CommandLane {
 /** A subscriber's connection: channels are wanted by the client, and listened to once the server has them. */
 export class SubscriberLane {
   readonly link: SimulatedLink;
-  readonly redis: SimulatedRedis;
+  readonly address: SimulatedAddress;
   readonly #context: PortContext;
   readonly #onMessage: (channel: string, text: string) => void;
   readonly #wanted: Set<string> = new Set();
@@ -77,14 +83,19 @@ export class SubscriberLane {
    * function: a closure kept in a field outlives every scavenge with all that it reaches (Node 20), which here is the whole process.
    */
   #subscriber: Subscriber | undefined;
+  /** The one at the other end. */
+  #server: SimulatedServer;
 
   constructor(context: PortContext, events: { onUp(): void; onDown(): void; onMessage(channel: string, text: string): void }) {
+    const { address } = context;
     this.#context = context;
-    this.redis = context.redis;
+    this.address = address;
+    this.#server = address.master;
     this.#onMessage = events.onMessage;
     this.link = new SimulatedLink(context.time, context.random, context.weather, {
-      isReachable: () => !context.redis.isAway,
+      isReachable: () => !address.isAway,
       onUp: () => {
+        this.#server = address.reach(this.link);
         this.#subscriber = { hear: (channel, text) => this.link.push(() => this.#receive(channel, text), true) };
         events.onUp();
       },
@@ -115,17 +126,18 @@ export class SubscriberLane {
   unwant(channels: readonly string[]): void {
     for (const channel of channels) {
       this.#wanted.delete(channel);
-      if (this.#subscriber) this.#context.redis.unsubscribe(channel, this.#subscriber);
+      if (this.#subscriber) this.#server.redis.unsubscribe(channel, this.#subscriber);
     }
   }
 
   /** Asks the server for channels and calls back when it has acknowledged them. */
   subscribe(channels: readonly string[], onAcknowledged: () => void): void {
     const subscriber = this.#subscriber;
+    const { redis } = this.#server;
     if (!subscriber || !this.link.isUp) return;
     this.link.send((isAnswerable) => {
       if (!isAnswerable || subscriber !== this.#subscriber) return;
-      for (const channel of channels) this.#context.redis.subscribe(channel, subscriber);
+      for (const channel of channels) redis.subscribe(channel, subscriber);
       this.link.push(onAcknowledged);
     }, false);
   }
@@ -134,7 +146,7 @@ export class SubscriberLane {
     const subscriber = this.#subscriber;
     this.#subscriber = undefined;
     if (!subscriber) return;
-    for (const channel of this.#wanted) this.#context.redis.unsubscribe(channel, subscriber);
+    for (const channel of this.#wanted) this.#server.redis.unsubscribe(channel, subscriber);
   }
 
   #receive(channel: string, text: string): void {

@@ -1,7 +1,8 @@
 import { shardOf } from "./shard-of.ts";
+import type { SimulatedAddress, SimulatedServer } from "./simulated-address.ts";
 import { CommandLane, ConnectionLost, type PortContext, SubscriberLane } from "./simulated-lanes.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
-import type { SimulatedRedis, Text } from "./simulated-redis.ts";
+import { ReplyError, type Text } from "./simulated-redis.ts";
 
 /** What a bus is told by its port. */
 interface BusPortEvents {
@@ -54,8 +55,8 @@ export class SimulatedBusPort {
   }
 
   /** The same to one server. */
-  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
-    return linksTo(redis, [...this.#commands, ...this.#subscriptions]);
+  linksTo(address: SimulatedAddress): readonly SimulatedLink[] {
+    return linksTo(address, [...this.#commands, ...this.#subscriptions]);
   }
 
   open(events: BusPortEvents): void {
@@ -66,11 +67,12 @@ export class SimulatedBusPort {
   run(script: { readonly name: string }, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
     if (script.name === "check") this.#expectBeat(args[3] as string, keys[0] as string);
     const shard = this.#shardOf(keys[0] as string);
-    const { clock, scripts } = this.#contexts[shard] as PortContext;
+    const { clock } = this.#contexts[shard] as PortContext;
+    const commands = this.#commands[shard] as CommandLane;
     return new Promise((resolve, reject) => {
       const cancel = clock.setTimer(() => reject(new Error("Command timed out")), timeoutMs);
-      (this.#commands[shard] as CommandLane)
-        .call(() => scripts.run(script.name, keys, args))
+      commands
+        .call(({ scripts }) => scripts.run(script.name, keys, args))
         .then(
           (reply) => {
             cancel();
@@ -78,6 +80,8 @@ export class SimulatedBusPort {
           },
           (error: unknown) => {
             cancel();
+            // As the client is told to by its settings: what was the master takes no writes.
+            if (error instanceof ReplyError && error.message.startsWith("READONLY")) commands.link.cut();
             reject(error);
           },
         );
@@ -194,8 +198,8 @@ export class SimulatedRedisPort {
   }
 
   /** The same to one server. */
-  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
-    return linksTo(redis, [...this.#commands, this.#subscriptions]);
+  linksTo(address: SimulatedAddress): readonly SimulatedLink[] {
+    return linksTo(address, [...this.#commands, this.#subscriptions]);
   }
 
   get isReady(): boolean {
@@ -252,9 +256,8 @@ export class SimulatedRedisPort {
     for (const link of this.links) link.close();
   }
 
-  #call<T>(key: string, run: (context: PortContext) => T): Promise<T> {
-    const shard = shardOf(key, this.#contexts.length);
-    return (this.#commands[shard] as CommandLane).call(() => run(this.#contexts[shard] as PortContext));
+  #call<T>(key: string, run: (server: SimulatedServer) => T): Promise<T> {
+    return (this.#commands[shardOf(key, this.#contexts.length)] as CommandLane).call(run);
   }
 
   #tell(tell: (events: RedisPortEvents) => void): void {
@@ -267,8 +270,8 @@ export class SimulatedRedisPort {
   }
 }
 
-function linksTo(redis: SimulatedRedis, lanes: ReadonlyArray<CommandLane | SubscriberLane>): readonly SimulatedLink[] {
-  return lanes.filter((lane) => lane.redis === redis).map(({ link }) => link);
+function linksTo(address: SimulatedAddress, lanes: ReadonlyArray<CommandLane | SubscriberLane>): readonly SimulatedLink[] {
+  return lanes.filter((lane) => lane.address === address).map(({ link }) => link);
 }
 
 function toBytes(value: Text | undefined): Buffer | null {

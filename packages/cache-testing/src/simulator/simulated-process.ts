@@ -2,16 +2,18 @@ import type { CacheStats, CancelTimer, Clock, InvalidationBus, RandomSource, Rea
 import { type Asked, checkBooks } from "./check-books.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import type { SimulatedAddress } from "./simulated-address.ts";
 import type { PortContext } from "./simulated-lanes.ts";
 import type { SimulatedLink } from "./simulated-link.ts";
 import { SimulatedBusPort, SimulatedRedisPort } from "./simulated-ports.ts";
-import type { SimulatedRedis } from "./simulated-redis.ts";
-import type { SimulatedScripts } from "./simulated-scripts.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { watchBus } from "./watch-bus.ts";
 
 /** What a simulated process is given to make its cache of. */
 export interface ProcessContext {
+  /** Which process of the schedule this is, from 0, and how often it has crashed before. */
+  readonly index: number;
+  readonly life: number;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly redisPort: SimulatedRedisPort;
@@ -55,19 +57,13 @@ export interface ProcessAblations {
   readonly miscounts?: boolean;
 }
 
-/** A server and its scripts. */
-export interface SimulatedServer {
-  readonly redis: SimulatedRedis;
-  readonly scripts: SimulatedScripts;
-}
-
 /** What the processes of a schedule share. */
 export interface SharedWorld {
   readonly plan: SchedulePlan;
   readonly time: VirtualTime;
   /** The second tier's, one for each shard, and the bus's: the same, unless the plan sets them apart. */
-  readonly store: readonly SimulatedServer[];
-  readonly bus: readonly SimulatedServer[];
+  readonly store: readonly SimulatedAddress[];
+  readonly bus: readonly SimulatedAddress[];
   readonly create: CreateProcess;
   readonly ablations: ProcessAblations;
   /** A message was published, or handed to a live process. */
@@ -126,8 +122,8 @@ export class SimulatedProcess {
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
     const context = { time, clock, weather: plan.weather, onDelivery };
-    const contextsOf = (servers: readonly SimulatedServer[], random: SeededRandom): PortContext[] =>
-      servers.map((server) => ({ ...context, ...server, random }));
+    const contextsOf = (addresses: readonly SimulatedAddress[], random: SeededRandom): PortContext[] =>
+      addresses.map((address) => ({ ...context, address, random }));
     const redisPort = new SimulatedRedisPort(contextsOf(store, streamOf(STREAMS.store)));
     const busPort = new SimulatedBusPort(contextsOf(bus, streamOf(STREAMS.bus)));
     this.#redisPort = redisPort;
@@ -135,7 +131,7 @@ export class SimulatedProcess {
     this.links = [...redisPort.links, ...busPort.links];
     const random = this.#rememberOrigin(streamOf(STREAMS.process));
     const elsewhere: Elsewhere = { schedule: world, onPublish: (channel, text) => world.onPublish(channel, text), onDelivery };
-    this.cache = world.create({ clock, random, redisPort, busPort, elsewhere, ...this.#settings() });
+    this.cache = world.create({ index, life, clock, random, redisPort, busPort, elsewhere, ...this.#settings() });
   }
 
   /** Whether it can be asked for something. */
@@ -164,8 +160,8 @@ export class SimulatedProcess {
   }
 
   /** Its connections to one of the servers. */
-  linksTo(redis: SimulatedRedis): readonly SimulatedLink[] {
-    return [...this.#redisPort.linksTo(redis), ...this.#busPort.linksTo(redis)];
+  linksTo(address: SimulatedAddress): readonly SimulatedLink[] {
+    return [...this.#redisPort.linksTo(address), ...this.#busPort.linksTo(address)];
   }
 
   /** When the latest of the heartbeats was sent that it has heard; `-Infinity` where its cache sends none. */
@@ -238,7 +234,7 @@ export class SimulatedProcess {
 
   #createClock(): Clock {
     const { time, store } = this.#world;
-    const { redis } = store[0] as SimulatedServer;
+    const { redis } = (store[0] as SimulatedAddress).master;
     return {
       now: () => time.now,
       wallNow: () => redis.trueNow + this.wallSkewMs,

@@ -22,6 +22,12 @@ export interface Subscriber {
   hear(channel: string, text: string): void;
 }
 
+/** A publication. */
+export interface Publication {
+  readonly channel: string;
+  readonly text: string;
+}
+
 const EPOCH_AT = 1_700_000_000_000;
 
 /** An error reply of the server. */
@@ -38,15 +44,19 @@ export class SimulatedRedis {
   readonly #time: VirtualTime;
   readonly #slots: Map<string, Slot> = new Map();
   readonly #subscribers: Map<string, Set<Subscriber>> = new Map();
+  readonly #runName: string;
   /** Hears whatever is published, whoever subscribes. */
   watcher: Subscriber | undefined;
+  /** Where replicas are fed: told after each script what there is then, and what it published. */
+  onChange: ((data: Snapshot, published: readonly Publication[]) => void) | undefined;
   /** The other shards of its cluster: what is published here is heard there as well. */
   peers: readonly SimulatedRedis[] = [];
   /** Messages sent to subscribers so far: one for each subscriber of what is published. */
   pushed = 0;
   #runs = 1;
-  /** Whether nobody can connect. */
-  isAway = false;
+  #published: Publication[] = [];
+  /** Whether it takes no writes, as a replica does. */
+  isReadOnly = false;
   /** Whether memory is full: what needs more is refused, unless its script has written already. */
   isFull = false;
   /** By how much its clock is off, in milliseconds. */
@@ -54,13 +64,15 @@ export class SimulatedRedis {
   /** Whether the running script has written. Scripts begin with `beginScript`. */
   #hasWritten = false;
 
-  constructor(time: VirtualTime) {
+  /** @param name tells its run ids from those of others */
+  constructor(time: VirtualTime, name: string = "run") {
     this.#time = time;
+    this.#runName = name;
   }
 
   /** What INFO tells of the running server. */
   get runId(): string {
-    return `run${this.#runs}`;
+    return `${this.#runName}${this.#runs}`;
   }
 
   /** Redis time in milliseconds. */
@@ -75,6 +87,11 @@ export class SimulatedRedis {
 
   beginScript(): void {
     this.#hasWritten = false;
+  }
+
+  /** The script is over, however it ended: replicas are told. */
+  endScript(): void {
+    this.onChange?.(this.snapshot(), this.#published.splice(0));
   }
 
   get(key: string): Text | undefined {
@@ -153,8 +170,17 @@ export class SimulatedRedis {
 
   publish(channel: string, text: string): void {
     this.watcher?.hear(channel, text);
-    this.#push(channel, text);
-    for (const peer of this.peers) peer.#push(channel, text);
+    if (this.onChange) this.#published.push({ channel, text });
+    this.push(channel, text);
+    for (const peer of this.peers) peer.push(channel, text);
+  }
+
+  /** Hands a publication to those who subscribe here. */
+  push(channel: string, text: string): void {
+    for (const subscriber of this.#subscribers.get(channel) ?? []) {
+      this.pushed += 1;
+      subscriber.hear(channel, text);
+    }
   }
 
   subscribe(channel: string, subscriber: Subscriber): void {
@@ -199,16 +225,24 @@ export class SimulatedRedis {
   /** Another server takes over with the data of a snapshot: its own run id, and nobody subscribed. */
   restartFrom(snapshot: Snapshot): void {
     this.#runs += 1;
-    this.#slots.clear();
-    for (const [key, slot] of snapshot) this.#slots.set(key, { ...slot, value: copyOf(slot.value) });
+    this.load(snapshot);
     this.#subscribers.clear();
   }
 
-  #push(channel: string, text: string): void {
-    for (const subscriber of this.#subscribers.get(channel) ?? []) {
-      this.pushed += 1;
-      subscriber.hear(channel, text);
-    }
+  /** Has the data of a snapshot instead of its own. */
+  load(snapshot: Snapshot): void {
+    this.#slots.clear();
+    for (const [key, slot] of snapshot) this.#slots.set(key, { ...slot, value: copyOf(slot.value) });
+  }
+
+  /** Begins with the data of a snapshot, in another one's place. */
+  succeed(former: SimulatedRedis, snapshot: Snapshot): void {
+    this.load(snapshot);
+    this.watcher = former.watcher;
+    this.skewMs = former.skewMs;
+    this.peers = former.peers;
+    for (const peer of this.peers) peer.peers = peer.peers.map((other) => (other === former ? this : other));
+    former.peers = [];
   }
 
   #find(key: string): Slot | undefined {
@@ -233,6 +267,7 @@ export class SimulatedRedis {
   }
 
   #write(needsMemory: boolean): void {
+    if (this.isReadOnly) throw new ReplyError("READONLY You can't write against a read only replica.");
     if (this.isFull && needsMemory && !this.#hasWritten) throw new ReplyError("OOM command not allowed when used memory > 'maxmemory'");
     this.#hasWritten = true;
   }

@@ -39,6 +39,14 @@ export class SimulatedScripts {
   run(name: string, keys: readonly string[], args: Arguments): unknown {
     this.#redis.beginScript();
     this.runs.set(name, (this.runs.get(name) ?? 0) + 1);
+    try {
+      return this.#run(name, keys, args);
+    } finally {
+      this.#redis.endScript();
+    }
+  }
+
+  #run(name: string, keys: readonly string[], args: Arguments): unknown {
     const at = (index: number): string => String(args[index] ?? "");
     switch (name) {
       case "check":
@@ -78,7 +86,7 @@ export class SimulatedScripts {
   }
 
   /** The run id that records are bound to. */
-  get #run(): string {
+  get #runId(): string {
     return this.#ablations.noIdentity ? "the same" : this.#redis.runId;
   }
 
@@ -88,7 +96,7 @@ export class SimulatedScripts {
     if (held) return held;
     const epoch = this.#ablations.countedEpochs ? "0".repeat(EPOCH_CHARACTERS) : fresh;
     redis.delete(log);
-    redis.hashSet(record, { epoch, seq: "0", clearedAt: "0", taggedAt: "0", run: this.#run });
+    redis.hashSet(record, { epoch, seq: "0", clearedAt: "0", taggedAt: "0", run: this.#runId });
     redis.hashDelete(record, "patterns");
     return epoch;
   }
@@ -111,7 +119,7 @@ export class SimulatedScripts {
   #check([record = "", log = ""]: readonly string[], at: (index: number) => string): unknown {
     const redis = this.#redis;
     redis.hashDelete(record, "none");
-    const run = this.#run;
+    const run = this.#runId;
     const known = redis.hashGet(record, "run");
     if ((known && known !== run) || (at(4) !== "" && redis.hashGet(record, "epoch") === at(4))) redis.delete(record);
     const epoch = this.#epoch(record, log, at(0));

@@ -189,14 +189,12 @@ export class Workload {
         this.#commit(process, keys, { kind: "tag", tag }, async (cache) => (await cache.invalidateTag(tag)).propagated);
         break;
       }
-      case "write-pattern":
-        this.#commit(
-          process,
-          all(),
-          { kind: "pattern", pattern: "k*" },
-          async (cache) => (await cache.invalidateMatching("k*")).propagated,
-        );
+      case "write-pattern": {
+        const pattern = operation.key === undefined ? "k*" : `${keyName(operation.key)}*`;
+        const keys = operation.key === undefined ? all() : [operation.key];
+        this.#commit(process, keys, { kind: "pattern", pattern }, async (cache) => (await cache.invalidateMatching(pattern)).propagated);
         break;
+      }
       case "write-all":
         this.#commit(process, all(), { kind: "all" }, async (cache) => (await cache.invalidateAll()).propagated);
     }
