@@ -65,6 +65,11 @@ export class LaneVersions {
     return this.#trail.last;
   }
 
+  /** Whether there is a channel. */
+  get hasChannel(): boolean {
+    return this.#channel !== undefined;
+  }
+
   /** Whether the server last told of a version that went backwards. */
   get isSuspect(): boolean {
     return this.#isSuspect;

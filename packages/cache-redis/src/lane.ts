@@ -128,11 +128,12 @@ export class Lane implements CallObserver {
   }
 
   /**
-   * Tells by what entries are judged now: from the record, read once for all calls of this turn. Where a channel has lost its proof a script reads it,
-   * which begins with a write: a master that was demoted answers reads, and old ones, and others may go on with another one.
+   * Tells by what entries are judged now: from the record, read once for all calls of this turn. Where there is a channel that cannot tell, a script reads
+   * it, which begins with a write: a master that was demoted answers reads, and old ones, while others go on with another one, and what the channel
+   * has heard of them it will not hear again (found by the simulator: `second-tier-still-at-the-demoted.json`).
    */
   judge(timeoutMs: number, done: JudgeDone): void {
-    const { port, keySpace, index, clock } = this.#options;
+    const { port, keySpace, index } = this.#options;
     if (this.#waiting) {
       this.#waiting.push(done);
       return;
@@ -142,10 +143,9 @@ export class Lane implements CallObserver {
     process.nextTick(() => this.endTurn(waiting));
     // An MGET follows in this turn for certain: the two leave together.
     port.batch(1);
-    const isBlind = this.versions.isBlind(clock.now());
-    const { known } = this.versions;
+    const { known, hasChannel } = this.versions;
     const read = (): Promise<unknown> =>
-      isBlind ? port.run(readRecord, [keySpace.record(index)], []) : port.fields(keySpace.record(index), RECORD_FIELDS);
+      hasChannel ? port.run(readRecord, [keySpace.record(index)], []) : port.fields(keySpace.record(index), RECORD_FIELDS);
     this.#send(read, 0, timeoutMs, (_, reply) => {
       this.endTurn(waiting);
       const found = Array.isArray(reply) ? this.versions.fromReply(reply.map(toText), known) : undefined;

@@ -1,4 +1,5 @@
 import { type InvalidationChannel, type InvalidationTarget, systemClock, VersionRecord } from "@larder/cache-core";
+import { startRedisServer } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, expect, test } from "vitest";
 import { IoredisPort } from "../src/ioredis-port.ts";
@@ -68,5 +69,18 @@ test.each([
   release();
   await invalidated;
   expect(told).toEqual([target]);
+  await cache.close();
+});
+
+// Regression (simulator, masters that are demoted, seed 4414): the bus had gone to the new master and told of an invalidation there, while the tier was
+// still connected to the former one, which answers reads: the old value was served, and kept in memory until its time to live was over.
+test("a master that was demoted gives nothing where the bus speaks of another one (I2)", async () => {
+  await using server = await startRedisServer();
+  const cache = await openCache<string>({ url: server.url });
+  cache.attach(createChannelApart().channel, 1_000);
+  await cache.set("key", "old");
+  expect(await cache.get("key")).toBe("old");
+  await server.command("REPLICAOF", "127.0.0.1", "1");
+  expect(await cache.get("key")).toBe(undefined);
   await cache.close();
 });
