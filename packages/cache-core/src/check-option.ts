@@ -12,7 +12,8 @@ export function describeValue(value: unknown): string {
   return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
 }
 
-function refuse(name: string, value: unknown, expected: string): never {
+/** Refuses an option. @param expected what it must be @throws {CacheError} ERR_CACHE_INVALID_OPTION */
+export function refuse(name: string, value: unknown, expected: string): never {
   throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must be ${expected}, got ${describeValue(value)}`);
 }
 

@@ -1,6 +1,15 @@
 import type { AbortSignalLike, GetOrSetOptions } from "./cache.ts";
-import { checkDurationMs, checkFunction, checkOptions, checkShare, checkTags, checkWindowMs, type OptionNames } from "./check-option.ts";
-import { CacheError } from "./errors.ts";
+import {
+  checkDurationMs,
+  checkFlag,
+  checkFunction,
+  checkOptions,
+  checkShare,
+  checkTags,
+  checkWindowMs,
+  type OptionNames,
+  refuse,
+} from "./check-option.ts";
 
 /** `GetOrSetOptions` with every default in place. */
 export type LoadPolicy = Required<Omit<GetOrSetOptions, "signal">> & { readonly signal: AbortSignalLike | undefined };
@@ -45,14 +54,14 @@ function check(options: GetOrSetOptions): void {
   checkWindow("earlyRefresh", options.earlyRefresh);
   if (options.jitter !== undefined) checkShare("jitter", options.jitter);
   checkTags(options.tags);
-  const { singleFlight, signal } = options;
+  const { singleFlight, signal, forceRefresh } = options;
+  if (forceRefresh !== undefined) checkFlag("forceRefresh", forceRefresh);
   if (signal) {
     checkFunction("signal.addEventListener", signal.addEventListener);
     checkFunction("signal.removeEventListener", signal.removeEventListener);
   }
-  if (singleFlight !== undefined && singleFlight !== "fleet" && singleFlight !== "process") {
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", 'singleFlight must be "fleet" or "process"');
-  }
+  if (singleFlight !== undefined && singleFlight !== "fleet" && singleFlight !== "process")
+    refuse("singleFlight", singleFlight, '"fleet" or "process"');
 }
 
 /**
@@ -114,5 +123,6 @@ export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | un
 /** Whether a call's options leave a live first-tier entry as the answer. What are no options, such as a bare number, is for the long way to refuse. */
 export function isPlainRead(options: GetOrSetOptions): boolean {
   if (typeof options !== "object" || options === null) return false;
-  return !options.forceRefresh && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
+  const { forceRefresh } = options;
+  return (forceRefresh === undefined || forceRefresh === false) && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
 }

@@ -70,11 +70,17 @@ describe("options that are a Map or a list", () => {
 });
 
 // Regression: on a hit of the first tier only `true` itself counted, and elsewhere whatever is truthy.
-it("forceRefresh loads anew whatever truthy thing says so, where the first tier has an entry too", async () => {
-  const { cache } = setUp();
-  await cache.set("key", "old");
-  expect(await cache.getOrSet("key", () => "new", { forceRefresh: 1 as unknown as boolean })).toBe("new");
-});
+it.each([1, 0, "yes", "", null])(
+  "forceRefresh that is no boolean, such as %j, is refused, where the first tier has an entry too",
+  async (flag) => {
+    const { cache } = setUp();
+    const load = async () => cache.getOrSet("key", () => "new", { forceRefresh: flag as unknown as boolean });
+    await expect(load()).rejects.toMatchObject(refused("forceRefresh must be true or false, got"));
+    await cache.set("key", "old");
+    await expect(load()).rejects.toMatchObject(refused("forceRefresh must be true or false, got"));
+    expect(await cache.get("key")).toBe("old");
+  },
+);
 
 describe("a key that is asked for while its loader is still in its first step", () => {
   for (const [patience, options] of [
