@@ -119,6 +119,7 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: a master that is demoted": { create: createThreeParts, limits: { faults: DEMOTION_FAULTS, patience: 0.1 } },
   "larder: some with a second tier, some without": { create: createMixed },
   "larder: many tags and patterns": { create: createThreeParts, limits: { operations: 60, broad: 0.4, longestMs: 2_200 } },
+  "larder: clients that send again": { create: createThreeParts, limits: { resends: true } },
   "larder: processes that close before they end": { create: createOrderly, isOrderly: true },
   "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },
   "larder: workers of a machine": { create: createWorker, limits: { faults: WORKER_FAULTS } },

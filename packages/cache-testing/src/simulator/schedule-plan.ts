@@ -92,6 +92,8 @@ export interface SchedulePlan {
   /** Virtual milliseconds in which operations and faults fall. */
   readonly busyMs: number;
   readonly weather: LinkWeather;
+  /** Probability from 0 to 1 that a second tier's client sends a call again whose connection was lost, as one that users bring may. @default 0 */
+  readonly resend?: number;
   /** Whether at rest every key is also loaded, by every process; every key is read in any case. */
   readonly loadsAtRest: boolean;
   /** The bus has a server of its own, and that of the second tier is away for a while. @default both have one */
@@ -122,6 +124,8 @@ export interface PlanLimits {
   readonly patience?: number;
   /** Whether the bus has a server of its own. @default false */
   readonly isApart?: boolean;
+  /** Whether the second tier's clients may send calls again. @default false */
+  readonly resends?: boolean;
 }
 
 /** All kinds of fault but `server-jump` and `demote`: what a seed means is drawn from them. */
@@ -340,6 +344,11 @@ export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePla
     faults: Array.from({ length: faultCount }, () => planFault(random, random.pick(enabled), stage)),
   };
   // Last, so that what else a seed decides is the same.
-  const { isApart, shards } = limits;
-  return { ...plan, ...(shards === undefined ? {} : { shards }), ...(isApart ? { apart: drawOutage(random, busyMs) } : {}) };
+  const { isApart, shards, resends } = limits;
+  return {
+    ...plan,
+    ...(shards === undefined ? {} : { shards }),
+    ...(isApart ? { apart: drawOutage(random, busyMs) } : {}),
+    ...(resends ? { resend: random.next() } : {}),
+  };
 }

@@ -12,9 +12,18 @@ export interface PortContext {
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly weather: LinkWeather;
+  /** Probability from 0 to 1 that a call is sent again whose connection was lost. @default 0 */
+  readonly resend?: number;
   readonly address: SimulatedAddress;
   /** A message was handed to this process: told before the process sees it, and once it has. */
   readonly onDelivery: (channel: string, text: string) => void;
+}
+
+/** One that has not been answered. */
+interface PendingCall {
+  /** At first, and again where a client does so that has lost its connection: it may take effect twice. */
+  send(): void;
+  reject(error: Error): void;
 }
 
 /** What calls on a connection that is gone reject with. */
@@ -26,46 +35,61 @@ export class ConnectionLost extends Error {
 export class CommandLane {
   readonly link: SimulatedLink;
   readonly address: SimulatedAddress;
-  readonly #pending: Set<(error: Error) => void> = new Set();
+  readonly #random: SeededRandom;
+  /** Probability from 0 to 1 that a call under way when the connection is lost is sent again on the next one. */
+  readonly #resend: number;
+  readonly #pending: Set<PendingCall> = new Set();
   /** The one at the other end. */
   #server: SimulatedServer;
 
-  constructor({ time, random, weather, address }: PortContext, events: { onUp(): void; onDown(): void }) {
+  constructor({ time, random, weather, address, resend = 0 }: PortContext, events: { onUp(): void; onDown(): void }) {
     this.address = address;
+    this.#random = random;
+    this.#resend = resend;
     this.#server = address.master;
     this.link = new SimulatedLink(time, random, weather, {
       isReachable: () => !address.isAway,
       onUp: () => {
         this.#server = address.reach(this.link);
+        for (const call of this.#pending) call.send();
         events.onUp();
       },
       onDown: () => {
         events.onDown();
-        for (const reject of [...this.#pending]) reject(new ConnectionLost("the connection was lost"));
+        for (const call of [...this.#pending]) if (!this.#isResent()) call.reject(new ConnectionLost("the connection was lost"));
       },
     });
   }
 
   call<T>(run: (server: SimulatedServer) => T): Promise<T> {
     if (!this.link.isUp) return Promise.reject(new ConnectionLost("not connected"));
-    const server = this.#server;
     return new Promise((resolve, reject) => {
       const settle = (act: () => void): void => {
-        if (this.#pending.delete(fail)) act();
+        if (this.#pending.delete(call)) act();
       };
-      const fail = (error: Error): void => settle(() => reject(error));
-      this.#pending.add(fail);
-      this.link.send((isAnswerable) => {
-        let answer: () => void;
-        try {
-          const reply = run(server);
-          answer = () => resolve(reply);
-        } catch (error) {
-          answer = () => reject(error);
-        }
-        if (isAnswerable) this.link.push(() => settle(answer));
-      });
+      const call: PendingCall = {
+        reject: (error) => settle(() => reject(error)),
+        send: () => {
+          const server = this.#server;
+          this.link.send((isAnswerable) => {
+            let answer: () => void;
+            try {
+              const reply = run(server);
+              answer = () => resolve(reply);
+            } catch (error) {
+              answer = () => reject(error);
+            }
+            if (isAnswerable) this.link.push(() => settle(answer));
+          });
+        },
+      };
+      this.#pending.add(call);
+      call.send();
     });
+  }
+
+  #isResent(): boolean {
+    return this.#resend > 0 && this.#random.chance(this.#resend);
   }
 }
 

@@ -122,9 +122,9 @@ export class SimulatedProcess {
     };
     const streamOf = (stream: number): SeededRandom => SeededRandom.of(plan.seed, index, life, stream);
     const context = { time, clock, weather: plan.weather, onDelivery };
-    const contextsOf = (addresses: readonly SimulatedAddress[], random: SeededRandom): PortContext[] =>
-      addresses.map((address) => ({ ...context, address, random }));
-    const redisPort = new SimulatedRedisPort(contextsOf(store, streamOf(STREAMS.store)));
+    const contextsOf = (addresses: readonly SimulatedAddress[], random: SeededRandom, resend = 0): PortContext[] =>
+      addresses.map((address) => ({ ...context, address, random, resend }));
+    const redisPort = new SimulatedRedisPort(contextsOf(store, streamOf(STREAMS.store), plan.resend));
     const busPort = new SimulatedBusPort(contextsOf(bus, streamOf(STREAMS.bus)));
     this.#redisPort = redisPort;
     this.#busPort = busPort;
