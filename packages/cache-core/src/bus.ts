@@ -34,6 +34,8 @@ export interface InvalidationChannel extends Invalidator {
   readonly laneCount?: number;
   /** What is known of the lane's version as of the last proof; `undefined` before the first. A second tier judges its values by it. */
   version(lane: number): VersionRecord | undefined;
+  /** Whether the lane's record has left an epoch: a second tier that finds it judges nothing by it. Absent: nobody knows. */
+  hasLeft?(lane: number, epoch: string): boolean;
   /**
    * The message body for a second tier that logs and publishes by itself: it carries this channel's origin, so that the echo is known
    * as our own, and a signature where the bus signs.

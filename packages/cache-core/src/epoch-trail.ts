@@ -24,6 +24,11 @@ export class EpochTrail {
     return this.#last;
   }
 
+  /** Whether the record was there once and went on. */
+  hasLeft(epoch: string): boolean {
+    return this.#left.has(epoch);
+  }
+
   /**
    * Takes in what the server told, never what was merely heard: places can be forged.
    * @param floor what `last` was when the server was asked: answers are taken in later than they come, and one may overtake another. Judged by what is known

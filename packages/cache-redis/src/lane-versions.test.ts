@@ -44,6 +44,17 @@ describe("the versions of a lane", () => {
     expect(versions.isOnChannel).toBe(false);
   });
 
+  test("are those of nothing where the channel has seen the record's epoch go", () => {
+    const { versions } = create();
+    const reply = (epoch: string) => [epoch, "5", "0", "0", ""];
+    expect(versions.fromReply(reply("e1"), versions.known)).toBeDefined();
+    const left = new Set([`0 e1`]);
+    const hasLeft = (lane: number, epoch: string): boolean => left.has(`${lane} ${epoch}`);
+    versions.attach({ lastProofAt: -Infinity, version: () => undefined, hasLeft } as never, 50);
+    expect(versions.fromReply(reply("e1"), versions.known)).toBe(undefined);
+    expect(versions.fromReply(reply("e2"), versions.known)).toBeDefined();
+  });
+
   test("know this process's own invalidations before the channel has heard them", () => {
     const { versions, channel } = create();
     versions.acknowledge({ epoch: "e1", seq: 6 }, { kind: "tag", tag: "red" }, versions.known);

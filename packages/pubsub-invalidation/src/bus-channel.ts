@@ -66,6 +66,10 @@ export class BusChannel implements InvalidationChannel {
     return this.#lastProofAt === -Infinity ? undefined : this.lanes[lane]?.record;
   }
 
+  hasLeft(lane: number, epoch: string): boolean {
+    return this.lanes[lane]?.hasLeft(epoch) === true;
+  }
+
   encodeBody(target: InvalidationTarget): string {
     const { signer, keySpace, originId } = this.#context;
     return encodeBody(originId, target, signer?.sign(keySpace.namespace, encodeBody(originId, target)));

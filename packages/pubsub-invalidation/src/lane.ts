@@ -135,6 +135,11 @@ export class Lane {
     return this.#trail.last;
   }
 
+  /** Whether the record was in an epoch and went on. */
+  hasLeft(epoch: string): boolean {
+    return this.#trail.hasLeft(epoch);
+  }
+
   /** An invalidation of ours has its place. @param known of when it was sent */
   onAcknowledged(version: Version, known: Version): void {
     this.onCallSettled(true);

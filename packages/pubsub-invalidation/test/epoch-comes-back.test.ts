@@ -1,5 +1,8 @@
-import { waitUntil } from "@larder/cache-testing";
-import { afterEach, describe, it } from "vitest";
+import { MemoryCache } from "@larder/cache-memory";
+import { RedisCache } from "@larder/cache-redis";
+import { startRedisServer, waitUntil } from "@larder/cache-testing";
+import { afterEach, describe, expect, it } from "vitest";
+import { createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 import { caughtUp, type Fleet, type FleetMember, startFleet } from "./fleet.ts";
 
 /*
@@ -68,4 +71,32 @@ describe.each([false, true])("with a second tier: %s", (hasSecondTier) => {
     await caughtUp(b);
     await waitUntil("b has the new value", async () => (await b.read()) === database.get("k"));
   });
+});
+
+// Regression (found with the simulator): the bus had been told of the other database's epoch, the second tier had not been asked
+// meanwhile. Until the next heartbeat it gave the old value again.
+it("a second tier that was not asked meanwhile gives nothing of an epoch that its bus saw go (I2)", async () => {
+  await using server = await startRedisServer();
+  const open = async () => {
+    const bus = new RedisInvalidationBus({ url: server.url, heartbeatMs: 60_000 });
+    const l2 = new RedisCache<string>({ url: server.url, namespace: "n", timeoutMs: 2_000, writeTimeoutMs: 2_000 });
+    const l1 = new MemoryCache<never>({ maxEntries: 10 });
+    const cache = createCoherentCache<string>({ l1, l2, bus, maxStalenessMs: 120_000, backendBudgetMs: 2_000 });
+    await Promise.all([cache.ready(), l2.ready()]);
+    const close = async (): Promise<void> => {
+      await cache.close();
+      bus.close();
+      await l2.close();
+    };
+    return { bus, cache, l2, close };
+  };
+  const [one, other] = await Promise.all([open(), open()]);
+  expect(await one.cache.get("k", async () => "v1")).toBe("v1");
+  await waitUntil("the second tier has it", () => one.l2.has("k"));
+  await server.command("SWAPDB", "0", "1");
+  expect(await other.cache.invalidate("k")).toMatchObject({ propagated: true });
+  await waitUntil("the bus has asked, and seen the other epoch", () => one.bus.stats().resets > 0);
+  await server.command("SWAPDB", "0", "1");
+  expect(await one.cache.get("k", async () => "v2")).toBe("v2");
+  await Promise.all([one.close(), other.close()]);
 });
