@@ -123,6 +123,6 @@ export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | un
 /** Whether a call's options leave a live first-tier entry as the answer. What are no options, such as a bare number, is for the long way to refuse. */
 export function isPlainRead(options: GetOrSetOptions): boolean {
   if (typeof options !== "object" || options === null) return false;
-  const { forceRefresh } = options;
-  return (forceRefresh === undefined || forceRefresh === false) && (options.earlyRefresh === undefined || options.earlyRefresh === 0);
+  const { forceRefresh = false, earlyRefresh = 0 } = options;
+  return forceRefresh === false && earlyRefresh === 0;
 }

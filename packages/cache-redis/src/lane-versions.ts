@@ -109,7 +109,7 @@ export class LaneVersions {
 
   /** Takes in the record as it was read: epoch, seq, clearedAt, taggedAt, patterns. `undefined` when it is lost or went backwards: then nothing is valid. */
   fromReply(reply: readonly unknown[], known: Version): Judge | undefined {
-    const state = toVersionState(reply.slice(0, 5));
+    const state = toVersionState(reply);
     if (state.epoch === "" || this.see(state, known) || this.#channel?.hasLeft?.(this.#lane, state.epoch)) return undefined;
     // The same seq means that nothing was invalidated in between: what is known of tags still holds.
     if (this.#read?.epoch !== state.epoch || this.#read.seq !== state.seq) this.#read = new VersionRecord(state);

@@ -67,7 +67,7 @@ export class BusChannel implements InvalidationChannel {
   }
 
   hasLeft(lane: number, epoch: string): boolean {
-    return this.lanes[lane]?.hasLeft(epoch) === true;
+    return this.lanes[lane]?.trail.hasLeft(epoch) === true;
   }
 
   encodeBody(target: InvalidationTarget): string {

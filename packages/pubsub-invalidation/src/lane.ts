@@ -71,12 +71,13 @@ const URGENT_GAP_MS = 25;
 export class Lane {
   readonly channel: string;
   readonly heartbeatChannel: string;
+  /** Where its record has been. */
+  readonly trail: EpochTrail = new EpochTrail();
   /** Monotonic milliseconds up to which nothing was missed; `-Infinity` before the first proof. */
   lastProofAt: number = -Infinity;
   readonly #context: LaneContext;
   readonly #order: LaneOrder;
   readonly #proof: LaneProof;
-  readonly #trail: EpochTrail = new EpochTrail();
   /** The epoch that came back or went backwards, until another one has been seen. */
   #voided = "";
   #lastAnswered = 0;
@@ -132,18 +133,13 @@ export class Lane {
 
   /** What the server has told so far of the lane's version. */
   get known(): Version {
-    return this.#trail.last;
-  }
-
-  /** Whether the record was in an epoch and went on. */
-  hasLeft(epoch: string): boolean {
-    return this.#trail.hasLeft(epoch);
+    return this.trail.last;
   }
 
   /** An invalidation of ours has its place. @param known of when it was sent */
   onAcknowledged(version: Version, known: Version): void {
     this.onCallSettled(true);
-    this.#trail.see(version, known);
+    this.trail.see(version, known);
   }
 
   /** The subscription stands anew: what was missed is asked for at once. */
@@ -189,7 +185,7 @@ export class Lane {
       if (this.#proof.isExpected(nonce)) this.#unheard += 1;
       if (beat.order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
-      this.#onState(toVersionState(reply.slice(0, 5)), beat, known);
+      this.#onState(toVersionState(reply), beat, known);
     } catch {
       counters.errors += 1;
       this.onCallSettled(false);
@@ -258,7 +254,7 @@ export class Lane {
   }
 
   #onState(state: VersionState, beat: Beat, known: Version): void {
-    const isPast = this.#trail.see(state, known);
+    const isPast = this.trail.see(state, known);
     this.#voided = isPast ? state.epoch : "";
     if (isPast) {
       this.#lose("epoch-changed");
