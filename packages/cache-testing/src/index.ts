@@ -32,7 +32,7 @@ export { runInTurn } from "./simulator/run-in-turn.ts";
 export type { ScheduleOptions, ScheduleResult } from "./simulator/run-schedule.ts";
 export { runSchedule } from "./simulator/run-schedule.ts";
 export type { FaultPlan, LoadPlan, Operation, PlanLimits, SchedulePlan, StoreOutage } from "./simulator/schedule-plan.ts";
-export { CLOCK_FAULTS, DEMOTION_FAULTS, PLAN_FORMAT, planSchedule, USUAL_FAULTS } from "./simulator/schedule-plan.ts";
+export { CLOCK_FAULTS, DEMOTION_FAULTS, PLAN_FORMAT, planSchedule, REFUSAL_FAULTS, USUAL_FAULTS } from "./simulator/schedule-plan.ts";
 export { SeededRandom } from "./simulator/seeded-random.ts";
 export type { ShrunkSchedule } from "./simulator/shrink-schedule.ts";
 export { shrinkSchedule } from "./simulator/shrink-schedule.ts";
@@ -40,7 +40,7 @@ export type { SimulationOptions, SimulationReport } from "./simulator/simulate.t
 export { simulate } from "./simulator/simulate.ts";
 export type { SimulatedBusPort, SimulatedRedisPort } from "./simulator/simulated-ports.ts";
 export type { CreateProcess, Elsewhere, ProcessContext } from "./simulator/simulated-process.ts";
-export { ReplyError, SimulatedRedis } from "./simulator/simulated-redis.ts";
+export { READ_ONLY, ReplyError, SimulatedRedis } from "./simulator/simulated-redis.ts";
 export type { ScriptAblations } from "./simulator/simulated-scripts.ts";
 export { SimulatedScripts } from "./simulator/simulated-scripts.ts";
 export { varyCalls } from "./simulator/vary-calls.ts";

@@ -1,5 +1,6 @@
 import { escapeGlob, KeySpace } from "@larder/cache-core";
 import {
+  READ_ONLY,
   SeededRandom,
   SimulatedRedis,
   SimulatedScripts,
@@ -237,7 +238,7 @@ describe("the simulated Redis", () => {
     for (let done = 0; done < 800; done += 1) {
       if (done === 400) {
         await server.command("REPLICAOF", "127.0.0.1", "1");
-        redis.isReadOnly = true;
+        redis.writeRefusal = READ_ONLY;
       }
       const call = maker.next();
       const there = own.callBuffer("EVAL", call.text, call.keys.length, ...call.keys, ...call.args);

@@ -6,6 +6,7 @@ import {
   type FaultPlan,
   type PlanLimits,
   planSchedule,
+  REFUSAL_FAULTS,
   runInTurn,
   runSchedule,
   type ScheduleOptions,
@@ -35,6 +36,8 @@ describe("random schedules over the product's own code", () => {
     ["memory, a cluster of two shards that fail one by one, and bus", createThreeParts, 0.2, { shards: 2, lanes: 4 }],
     ["memory, Redis whose clock is set, and bus", createThreeParts, 0.2, { faults: CLOCK_FAULTS }],
     ["memory, Redis that is demoted in place, and bus", createThreeParts, 0.2, { faults: DEMOTION_FAULTS }],
+    ["memory, Redis that refuses or hangs, and bus", createThreeParts, 0.2, { faults: REFUSAL_FAULTS }],
+    ["memory, Redis by clients that send again, and bus", createThreeParts, 0.2, { resends: true }],
     ["memory, Redis and bus, many tags and patterns", createThreeParts, 0.1, { operations: 60, broad: 0.4 }],
   ])(
     "keep every promise: %s",
@@ -76,6 +79,9 @@ describe("random schedules over the product's own code", () => {
       { faults: ["server-jump"] },
       (plan) => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, byMs: 0 })) }),
     ],
+    ["a server that refuses", { faults: ["refuse"] }, withoutLength],
+    ["a server that hangs", { faults: ["freeze"] }, withoutLength],
+    ["clients that send again", { faults: ["cut"], resends: true }, (plan) => ({ ...plan, resend: 0 })],
     [
       "a master that keeps some of its connections when it is demoted",
       { faults: ["demote"] },
@@ -106,6 +112,10 @@ describe("random schedules over the product's own code", () => {
     expect(new Set(first.map((result) => result.traceHash)).size).toBeGreaterThan(25);
   });
 });
+
+function withoutLength(plan: SchedulePlan): SchedulePlan {
+  return { ...plan, faults: plan.faults.map((fault) => ({ ...fault, forMs: 0 })) };
+}
 
 function withoutFollowing(fault: FaultPlan): FaultPlan {
   if (fault.kind !== "demote") return fault;

@@ -3,7 +3,15 @@ import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { createCompression } from "@larder/cache-redis/compression";
 import { createSealing } from "@larder/cache-redis/sealing";
-import { CLOCK_FAULTS, type CreateProcess, DEMOTION_FAULTS, type PlanLimits, type ScheduleOptions, varyCalls } from "@larder/cache-testing";
+import {
+  CLOCK_FAULTS,
+  type CreateProcess,
+  DEMOTION_FAULTS,
+  type PlanLimits,
+  REFUSAL_FAULTS,
+  type ScheduleOptions,
+  varyCalls,
+} from "@larder/cache-testing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { createReferenceDesign } from "./reference-design.ts";
@@ -117,6 +125,7 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: a cluster of two shards": { create: createThreeParts, limits: { shards: 2, lanes: 4 } },
   "larder: a server whose clock is set": { create: createThreeParts, limits: { faults: CLOCK_FAULTS } },
   "larder: a master that is demoted": { create: createThreeParts, limits: { faults: DEMOTION_FAULTS, patience: 0.1 } },
+  "larder: a server that refuses or hangs": { create: createThreeParts, limits: { faults: REFUSAL_FAULTS } },
   "larder: some with a second tier, some without": { create: createMixed },
   "larder: many tags and patterns": { create: createThreeParts, limits: { operations: 60, broad: 0.4, longestMs: 2_200 } },
   "larder: clients that send again": { create: createThreeParts, limits: { resends: true } },

@@ -73,6 +73,8 @@ export class FaultInjector {
     for (const address of this.#context.addresses) {
       for (const former of address.servers.slice(0, -1)) this.#retire(address, former);
       address.master.redis.isFull = false;
+      address.master.redis.refusal = undefined;
+      address.master.redis.writeRefusal = undefined;
       if (address.isAway && !this.#isOutageEndless) this.#endOutage(address);
     }
     for (const process of this.#context.processes) {
@@ -120,6 +122,17 @@ export class FaultInjector {
         if (keys.length > 0) redis.evict(keys[fault.which % keys.length] as string);
         break;
       }
+      case "refuse": {
+        const what = fault.isOfWrites ? "writeRefusal" : "refusal";
+        redis[what] = fault.error;
+        time.schedule(fault.forMs, () => {
+          if (redis[what] === fault.error) redis[what] = undefined;
+        });
+        break;
+      }
+      case "freeze":
+        this.#freeze(this.#addressOf(fault), fault.forMs);
+        break;
       case "full":
         redis.isFull = true;
         time.schedule(fault.forMs, () => {
@@ -151,6 +164,18 @@ export class FaultInjector {
     const former = address.demote(snapshot, stays, fault.isSticky, fault.following ?? { afterMs: Infinity, lagMs: 0 });
     for (const process of processes) for (const link of process.linksTo(address)) if (!stays.includes(link)) link.cut();
     time.schedule(fault.forMs, () => this.#retire(address, former));
+  }
+
+  /** It reads and answers nothing, and goes on with what has come. */
+  #freeze(address: SimulatedAddress, forMs: number): void {
+    const { time, processes } = this.#context;
+    const frozen = processes
+      .filter(({ isAlive }) => isAlive)
+      .flatMap((process) => process.linksTo(address).map((link) => ({ process, link })));
+    for (const { link } of frozen) link.stall();
+    time.schedule(forMs, () => {
+      for (const { process, link } of frozen) if (!process.isPaused) link.resume();
+    });
   }
 
   #retire(address: SimulatedAddress, former: SimulatedServer): void {

@@ -41,7 +41,15 @@ export type FaultPlan =
   | { readonly kind: "server-jump"; readonly at: number; readonly byMs: number }
   | { readonly kind: "flush"; readonly at: number }
   | { readonly kind: "evict"; readonly at: number; readonly which: number }
-  | { readonly kind: "full"; readonly at: number; readonly forMs: number }
+  | { readonly kind: "full" | "freeze"; readonly at: number; readonly forMs: number }
+  | {
+      readonly kind: "refuse";
+      readonly at: number;
+      readonly forMs: number;
+      readonly error: string;
+      /** Whether what only reads is answered. */
+      readonly isOfWrites: boolean;
+    }
   | { readonly kind: "failover"; readonly at: number; readonly lagMs: number }
   | {
       readonly kind: "demote";
@@ -153,6 +161,24 @@ export const CLOCK_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS.f
 /** The usual ones, and in most schedules masters that are demoted in place while one process still talks to them. */
 export const DEMOTION_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS, "demote", "demote", "demote"];
 
+/** What a server answers for a while to whatever it is asked. */
+const REFUSALS: readonly string[] = [
+  "LOADING Redis is loading the dataset in memory",
+  "BUSY Redis is busy running a script",
+  "NOAUTH Authentication required.",
+  "MASTERDOWN Link with MASTER is down",
+  "ERR max number of clients reached",
+];
+/** The same to whoever writes. */
+const WRITE_REFUSALS: readonly string[] = [
+  "MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.",
+  "NOREPLICAS Not enough good replicas to write.",
+  "NOPERM this user has no permissions to run the command",
+];
+
+/** The usual ones, and servers that answer with errors or not at all. */
+export const REFUSAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS, "refuse", "refuse", "freeze", "freeze"];
+
 /** What operations and faults are drawn within. */
 interface Stage {
   readonly processes: number;
@@ -227,6 +253,11 @@ function drawJumpMs(random: SeededRandom): number {
   return random.chance(0.7) ? -byMs : byMs;
 }
 
+function planRefusal(random: SeededRandom): { readonly error: string; readonly isOfWrites: boolean } {
+  const isOfWrites = random.chance(0.5);
+  return { error: random.pick(isOfWrites ? WRITE_REFUSALS : REFUSALS), isOfWrites };
+}
+
 /**
  * Half of the new masters have all that the former had, and most of those formers follow them soon, with a lag. One that follows a master which lacks
  * something loses that under open connections, unnoticed until the next check: a limit of the protocol (docs/failure-modes.md).
@@ -269,7 +300,10 @@ function planFault(random: SeededRandom, kind: FaultPlan["kind"], { processes, k
     case "evict":
       return { kind, at, which: random.integer(1_000) };
     case "full":
+    case "freeze":
       return { kind, at, forMs };
+    case "refuse":
+      return { kind, at, forMs, ...planRefusal(random) };
     case "failover":
       return { kind, at, lagMs: random.next() * 300 };
     case "demote":

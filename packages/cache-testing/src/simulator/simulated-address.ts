@@ -1,5 +1,5 @@
 import type { SimulatedLink } from "./simulated-link.ts";
-import type { SimulatedRedis, Snapshot } from "./simulated-redis.ts";
+import { READ_ONLY, type SimulatedRedis, type Snapshot } from "./simulated-redis.ts";
 import type { SimulatedScripts } from "./simulated-scripts.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -65,7 +65,7 @@ export class SimulatedAddress {
     const heir = this.#create();
     this.servers.push(heir);
     heir.redis.succeed(former.redis, snapshot);
-    former.redis.isReadOnly = true;
+    former.redis.writeRefusal = READ_ONLY;
     for (const link of stays) this.#stays.set(link, { server: former, isSticky });
     if (following.afterMs < Infinity) this.#time.schedule(following.afterMs, () => this.#follow(former.redis, heir.redis, following.lagMs));
     return former;

@@ -3,7 +3,7 @@ import { laneOf } from "./lane-of.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedAddress, SimulatedServer } from "./simulated-address.ts";
 import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
-import type { Subscriber } from "./simulated-redis.ts";
+import { ReplyError, type Subscriber } from "./simulated-redis.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What the ports of one process stand on. */
@@ -74,6 +74,7 @@ export class CommandLane {
           this.link.send((isAnswerable) => {
             let answer: () => void;
             try {
+              if (server.redis.refusal !== undefined) throw new ReplyError(server.redis.refusal);
               const reply = run(server);
               answer = () => resolve(reply);
             } catch (error) {

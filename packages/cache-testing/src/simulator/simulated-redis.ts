@@ -30,6 +30,9 @@ export interface Publication {
 
 const EPOCH_AT = 1_700_000_000_000;
 
+/** What a replica says to who writes. */
+export const READ_ONLY = "READONLY You can't write against a read only replica.";
+
 /** An error reply of the server. */
 export class ReplyError extends Error {
   override name = "ReplyError";
@@ -55,8 +58,10 @@ export class SimulatedRedis {
   pushed = 0;
   #runs = 1;
   #published: Publication[] = [];
-  /** Whether it takes no writes, as a replica does. */
-  isReadOnly = false;
+  /** The error that it answers every command with, as one that loads its data or runs a script for too long; `undefined` = none. */
+  refusal: string | undefined;
+  /** The same for each first write, as of one that is a replica or cannot save; what only reads is answered. */
+  writeRefusal: string | undefined;
   /** Whether memory is full: what needs more is refused, unless its script has written already. */
   isFull = false;
   /** By how much its clock is off, in milliseconds. */
@@ -267,7 +272,7 @@ export class SimulatedRedis {
   }
 
   #write(needsMemory: boolean): void {
-    if (this.isReadOnly) throw new ReplyError("READONLY You can't write against a read only replica.");
+    if (this.writeRefusal !== undefined) throw new ReplyError(this.writeRefusal);
     if (this.isFull && needsMemory && !this.#hasWritten) throw new ReplyError("OOM command not allowed when used memory > 'maxmemory'");
     this.#hasWritten = true;
   }
