@@ -1,4 +1,5 @@
-import type { FaultPlan, StoreOutage } from "./schedule-plan.ts";
+import type { FaultPlan } from "./fault-plan.ts";
+import type { StoreOutage } from "./schedule-plan.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedAddress, SimulatedServer } from "./simulated-address.ts";
 import type { SimulatedLink } from "./simulated-link.ts";

@@ -3,7 +3,8 @@ import type { CoherenceOracle, VersionedValue } from "./coherence-oracle.ts";
 import { FleetJudge } from "./fleet-judge.ts";
 import { type JudgedReads, keyName } from "./judged-reads.ts";
 import { type CalledLoader, LoadJudge } from "./load-judge.ts";
-import type { LoadPlan, SchedulePlan } from "./schedule-plan.ts";
+import type { LoadPlan } from "./operation-plan.ts";
+import type { SchedulePlan } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 

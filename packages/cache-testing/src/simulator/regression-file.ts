@@ -1,4 +1,5 @@
-import { type LoadPlan, type Operation, PLAN_FORMAT, type SchedulePlan } from "./schedule-plan.ts";
+import type { LoadPlan, Operation } from "./operation-plan.ts";
+import { PLAN_FORMAT, type SchedulePlan } from "./schedule-plan.ts";
 
 /** A schedule that once broke a promise, kept as data: what a seed means changes with the simulator, a plan does not. */
 export interface RegressionFile {

@@ -1,6 +1,8 @@
+import type { FaultPlan } from "./fault-plan.ts";
+import type { LoadPlan, Operation } from "./operation-plan.ts";
 import { runInTurn } from "./run-in-turn.ts";
 import { runSchedule, type ScheduleOptions, type ScheduleResult } from "./run-schedule.ts";
-import type { FaultPlan, LoadPlan, Operation, SchedulePlan } from "./schedule-plan.ts";
+import type { SchedulePlan } from "./schedule-plan.ts";
 import { violationKind } from "./violation-kind.ts";
 
 /*

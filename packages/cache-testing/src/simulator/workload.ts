@@ -2,7 +2,8 @@ import type { InvalidationTarget, ReadThroughCache } from "@larder/cache-core";
 import type { CoherenceOracle, ReadTicket } from "./coherence-oracle.ts";
 import { JudgedReads, keyName, type Read, type ReadTerms } from "./judged-reads.ts";
 import { Loads } from "./loads.ts";
-import type { Operation, SchedulePlan } from "./schedule-plan.ts";
+import type { Operation } from "./operation-plan.ts";
+import type { SchedulePlan } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
