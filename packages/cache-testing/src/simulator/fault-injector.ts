@@ -89,29 +89,36 @@ export class FaultInjector {
   }
 
   #inflict(fault: Exclude<FaultPlan, { kind: "failover" | "demote" | "corrupt" }>): void {
-    const { time, processes } = this.#context;
-    const { redis } = this.#addressOf(fault).master;
+    if (!("process" in fault)) {
+      this.#inflictOnServer(fault);
+      return;
+    }
+    const process = this.#context.processes[fault.process] as SimulatedProcess;
     switch (fault.kind) {
       case "cut":
       case "bar":
       case "stall":
         this.#disturb(fault);
         break;
-      case "mute": {
-        const process = processes[fault.process] as SimulatedProcess;
+      case "mute":
         process.mute(fault.lane);
-        time.schedule(fault.forMs, () => process.unmute());
+        this.#later(fault.forMs, () => process.unmute());
         break;
-      }
       case "pause":
-        this.#pause(processes[fault.process] as SimulatedProcess, fault.forMs);
+        this.#pause(process, fault.forMs);
         break;
       case "crash":
-        this.#crash(processes[fault.process] as SimulatedProcess, fault.forMs);
+        this.#crash(process, fault.forMs);
         break;
       case "jump":
-        (processes[fault.process] as SimulatedProcess).wallSkewMs += fault.byMs;
-        break;
+        process.wallSkewMs += fault.byMs;
+    }
+  }
+
+  #inflictOnServer(fault: Extract<FaultPlan, { kind: "server-jump" | "flush" | "evict" | "full" | "freeze" | "refuse" }>): void {
+    const address = this.#addressOf(fault);
+    const { redis } = address.master;
+    switch (fault.kind) {
       case "server-jump":
         redis.skewMs += Math.trunc(fault.byMs);
         break;
@@ -123,23 +130,27 @@ export class FaultInjector {
         if (keys.length > 0) redis.evict(keys[fault.which % keys.length] as string);
         break;
       }
+      case "full":
+        redis.isFull = true;
+        this.#later(fault.forMs, () => {
+          redis.isFull = false;
+        });
+        break;
       case "refuse": {
         const what = fault.isOfWrites ? "writeRefusal" : "refusal";
         redis[what] = fault.error;
-        time.schedule(fault.forMs, () => {
+        this.#later(fault.forMs, () => {
           if (redis[what] === fault.error) redis[what] = undefined;
         });
         break;
       }
       case "freeze":
-        this.#freeze(this.#addressOf(fault), fault.forMs);
-        break;
-      case "full":
-        redis.isFull = true;
-        time.schedule(fault.forMs, () => {
-          redis.isFull = false;
-        });
+        this.#freeze(address, fault.forMs);
     }
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    this.#context.time.schedule(delayMs, run);
   }
 
   /** Which server a fault happens to: by what stays the same when others are left out. */
