@@ -38,6 +38,7 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis that is demoted in place, and bus", createThreeParts, 0.2, { faults: DEMOTION_FAULTS }],
     ["memory, Redis that refuses or hangs, and bus", createThreeParts, 0.2, { faults: REFUSAL_FAULTS }],
     ["memory, Redis by clients that send again, and bus", createThreeParts, 0.2, { resends: true }],
+    ["memory, Redis and bus, servers and faults of every kind", createThreeParts, 0.3, { isDrawn: true }],
     ["memory, Redis and bus, many tags and patterns", createThreeParts, 0.1, { operations: 60, broad: 0.4 }],
   ])(
     "keep every promise: %s",

@@ -128,6 +128,8 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: a server that refuses or hangs": { create: createThreeParts, limits: { faults: REFUSAL_FAULTS } },
   "larder: some with a second tier, some without": { create: createMixed },
   "larder: many tags and patterns": { create: createThreeParts, limits: { operations: 60, broad: 0.4, longestMs: 2_200 } },
+  "larder: servers and faults of every kind": { create: createThreeParts, limits: { isDrawn: true } },
+  "larder: calls, servers and faults of every kind": { create: createVaried, maxLoadMs: NARROW_LOAD_MS, limits: { isDrawn: true } },
   "larder: clients that send again": { create: createThreeParts, limits: { resends: true } },
   "larder: processes that close before they end": { create: createOrderly, isOrderly: true },
   "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },

@@ -1,6 +1,6 @@
 import type { Mechanism } from "@larder/cache-core";
+import type { PlanLimits } from "./plan-limits.ts";
 import type { ScheduleOptions } from "./run-schedule.ts";
-import type { PlanLimits } from "./schedule-plan.ts";
 
 /** A mechanism switched off, to prove that the simulator notices. ARCHITECTURE.md shows them as a table, made from these. */
 export interface Ablation {

@@ -1,5 +1,6 @@
 import { type FaultPlan, planFault, USUAL_FAULTS } from "./fault-plan.ts";
 import { type Operation, planOperation } from "./operation-plan.ts";
+import { drawLimits, type PlanLimits } from "./plan-limits.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { LinkWeather } from "./simulated-link.ts";
 /**
@@ -44,31 +45,6 @@ export interface SchedulePlan {
   readonly faults: readonly FaultPlan[];
 }
 
-/** What a plan is drawn within. */
-export interface PlanLimits {
-  /** @default 3 */
-  readonly processes?: number;
-  /** At least; long schedules get up to half as many more. @default 24 */
-  readonly operations?: number;
-  /** Virtual milliseconds of the longest schedules. @default 1100 */
-  readonly longestMs?: number;
-  /** The kinds of fault that may be drawn. @default `USUAL_FAULTS` */
-  readonly faults?: ReadonlyArray<FaultPlan["kind"]>;
-  /** The share of operations that set a value, from 0 to 1, instead of the usual mix. @default 0 */
-  readonly sets?: number;
-  /** The share of operations that invalidate a tag, a pattern or all, from 0 to 1, beside those of the usual mix. @default 0 */
-  readonly broad?: number;
-  /** Into how many lanes all schedules are split. @default one in most, up to four in a tenth */
-  readonly lanes?: number;
-  /** Servers to which lanes are dealt out in turn, as the shards of a cluster. @default 1 */
-  readonly shards?: number;
-  /** The share of schedules with loads longer than the staleness bound, from 0 to 1. @default 0.03 */
-  readonly patience?: number;
-  /** Whether the bus has a server of its own. @default false */
-  readonly isApart?: boolean;
-  /** Whether the second tier's clients may send calls again. @default false */
-  readonly resends?: boolean;
-}
 /**
  * Three lengths. Most bugs are races between a few messages: they show sooner when everything falls close together, at a fraction of the
  * cost. What needs outages longer than the staleness bound, leases that end or several reconnects is left to the fixed share of longer ones.
@@ -100,7 +76,8 @@ function drawTtlMs(random: SeededRandom, isPatient: boolean): number {
  * Draws a schedule. Every seed draws its own subset of faults and rates (swarm testing, Groce et al., ISSTA 2012): a mix of everything
  * at once hides bugs that need one fault and quiet otherwise.
  */
-export function planSchedule(seed: number, limits: PlanLimits = {}): SchedulePlan {
+export function planSchedule(seed: number, given: PlanLimits = {}): SchedulePlan {
+  const limits = given.isDrawn ? { ...drawLimits(seed), ...given } : given;
   const random = new SeededRandom(seed);
   const { processes = 3, operations = 24, faults = USUAL_FAULTS, sets = 0, broad = 0, longestMs = 1_100, patience = 0.03 } = limits;
   const isPatient = random.chance(patience);

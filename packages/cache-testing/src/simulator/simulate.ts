@@ -1,6 +1,7 @@
+import type { PlanLimits } from "./plan-limits.ts";
 import { runInTurn } from "./run-in-turn.ts";
 import { runSchedule, type ScheduleOptions, type ScheduleResult } from "./run-schedule.ts";
-import { type PlanLimits, planSchedule } from "./schedule-plan.ts";
+import { planSchedule } from "./schedule-plan.ts";
 
 /** Schedules run between two turns of the event loop. */
 const BATCH = 50;
