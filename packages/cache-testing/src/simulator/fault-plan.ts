@@ -1,4 +1,5 @@
 import type { SeededRandom } from "./seeded-random.ts";
+import type { Following } from "./simulated-address.ts";
 
 /** What goes wrong. */
 export type FaultPlan =
@@ -34,7 +35,7 @@ export type FaultPlan =
       /** Whether who connects anew finds the former again. */
       readonly isSticky: boolean;
       /** How the former follows the new one; left out = not at all. */
-      readonly following?: { readonly afterMs: number; readonly lagMs: number };
+      readonly following?: Following;
     }
   | { readonly kind: "corrupt"; readonly at: number; readonly key: number; readonly byte: number; readonly bits: number };
 
