@@ -35,6 +35,20 @@ describe("a call desk", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test("ends all waits, and counts the calls until they are answered", async () => {
+    const { clock, desk, told, replies, send } = create();
+    send();
+    send();
+    desk.endAll();
+    expect(told).toEqual(["lost", "lost"]);
+    expect(desk.inFlight).toBe(2);
+    replies[0]?.resolve("late");
+    replies[1]?.reject(new Error("gone"));
+    await clock.advanceAsync(0);
+    expect(desk.inFlight).toBe(0);
+    expect(told).toHaveLength(2);
+  });
+
   test("gives replies one more turn that arrived while the process was busy", async () => {
     const { clock, told, replies, send } = create();
     send();

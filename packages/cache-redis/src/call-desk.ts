@@ -133,6 +133,14 @@ export class CallDesk {
   /** The connection is gone: ends every call and forgets what was under way on it. */
   drop(): void {
     this.#connection = { inFlight: 0, bytes: 0 };
+    this.endAll();
+  }
+
+  /**
+   * Tells all callers that their calls are lost: who answers them from now on may be another server than the one that was asked. They count as under way
+   * until they are answered.
+   */
+  endAll(): void {
     for (const call of this.#waiting()) call.end(LOST, undefined);
   }
 
