@@ -331,7 +331,7 @@ export class RedisCache<V> implements FencedStore<V> {
   #open(): void {
     this.#parts.port.open({
       onUp: () => {
-        // A client, as a cluster's always does, may have sent them again to whoever is there now, whom the check has not seen (found by the simulator).
+        // What is under way a client may have sent again, as a cluster's always does: to a server that no check has seen (found by the simulator).
         this.#parts.desk.endAll();
         this.#parts.lanes.connect();
       },
