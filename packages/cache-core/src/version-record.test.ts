@@ -27,6 +27,25 @@ describe("VersionRecord", () => {
     expect(known.judge(at(11), "user:1", [])).toBe("valid");
   });
 
+  it("drops what a key had before its own invalidation, at whatever server it is still found, and nothing of other keys", () => {
+    const known = record();
+    known.apply(12, { kind: "key", key: "k" });
+    known.apply(11, { kind: "key", key: "k" });
+    expect(known.judge(at(11), "k", [])).toBe("invalid");
+    expect(known.judge(at(12), "k", [])).toBe("valid");
+    expect(known.judge(at(11), "other", [])).toBe("valid");
+  });
+
+  it("tells the last thousand keys apart, by when each was invalidated last", () => {
+    const known = record();
+    for (const seq of [11, 1_012]) known.apply(seq, { kind: "key", key: "often" });
+    for (let seq = 1_013; seq < 2_012; seq += 1) known.apply(seq, { kind: "key", key: `k${seq}` });
+    expect(known.judge(at(10), "often", [])).toBe("invalid");
+    known.apply(2_012, { kind: "key", key: "one more" });
+    expect(known.judge(at(10), "often", [])).toBe("valid");
+    expect(known.judge(at(10), "k1013", [])).toBe("invalid");
+  });
+
   it("knows nothing of a tag until it was heard or read, and says so only for entries older than the last tag", () => {
     const known = record();
     known.apply(11, { kind: "tag", tag: "red" });

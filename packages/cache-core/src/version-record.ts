@@ -4,6 +4,8 @@ import { markOf } from "./mark-of.ts";
 
 /** Tags told apart at most; beyond, the oldest knowledge is given up and entries that need it are read anew. */
 const MAX_TAGS = 10_000;
+/** Keys told apart at most; beyond, the oldest are left to their server, which has deleted them. */
+const MAX_KEYS = 1_000;
 /** Patterns told apart at most, as in the script that keeps the record; beyond, the older half becomes an invalidation of all. */
 const MAX_PATTERNS = 32;
 
@@ -54,10 +56,25 @@ export function toVersionState(reply: readonly unknown[]): VersionState {
 /** Whether an entry stored at a version is still valid; `"unknown"`: a tag's own record must be read. */
 export type Judgement = "valid" | "invalid" | "unknown";
 
+/** Takes in a place of a tag or a key. Those that were told of longest ago are forgotten first. */
+function note(places: Map<string, number>, name: string, seq: number, limit: number): void {
+  const known = places.get(name) ?? 0;
+  places.delete(name);
+  if (places.size >= limit) {
+    const [oldest] = places.keys();
+    if (oldest !== undefined) places.delete(oldest);
+  }
+  places.set(name, Math.max(known, seq));
+}
+
 /**
  * What one process knows of a lane's version: by it entries are judged valid without asking anyone. An entry carries the version
  * captured before its load. It is valid when its epoch is the current one and nothing that covers it was invalidated after its `seq`:
- * not all, no pattern that matches its key, none of its tags. (Its key's own invalidations delete it or refuse its fill.)
+ * not all, no pattern that matches its key, none of its tags, nor the key itself.
+ *
+ * An invalidation of a key deletes its entry or refuses its fill, so that on one server its place would not be needed. But a reader may still be
+ * connected to a master that was demoted, and has kept what was deleted at the new one (found by the simulator:
+ * `second-tier-at-a-demoted-shard.json`). The places of the last keys cover that, for as long as nobody has put a new epoch in place there.
  */
 export class VersionRecord {
   #epoch: string;
@@ -67,6 +84,8 @@ export class VersionRecord {
   #patterns: PatternRecord[];
   /** Tags whose last invalidation is known. Others: unknown, unless the entry is younger than every tag's. */
   readonly #tags: Map<string, number> = new Map();
+  /** The last keys that were invalidated. */
+  readonly #keys: Map<string, number> = new Map();
 
   constructor(state: VersionState) {
     this.#epoch = state.epoch;
@@ -98,7 +117,7 @@ export class VersionRecord {
     } else if (target.kind === "tag") {
       this.#taggedAt = Math.max(this.#taggedAt, seq);
       this.learnTag(target.tag, seq);
-    }
+    } else note(this.#keys, target.key, seq, MAX_KEYS);
   }
 
   #addPattern(seq: number, pattern: string): void {
@@ -113,12 +132,7 @@ export class VersionRecord {
 
   /** Takes in what was read of one tag: the `seq` of its last invalidation, 0 for none. */
   learnTag(tag: string, seq: number): void {
-    const known = this.#tags.get(tag) ?? 0;
-    if (this.#tags.size >= MAX_TAGS && !this.#tags.has(tag)) {
-      const oldest = this.#tags.keys().next();
-      if (!oldest.done) this.#tags.delete(oldest.value);
-    }
-    this.#tags.set(tag, Math.max(known, seq));
+    note(this.#tags, tag, seq, MAX_TAGS);
   }
 
   /** The tags of an entry whose own records must be read before it can be judged. */
@@ -128,7 +142,7 @@ export class VersionRecord {
 
   /** Judges an entry by the version it was stored with. O(1) for entries younger than the last tag and pattern invalidation. */
   judge(version: Version, key: string, tags: readonly string[]): Judgement {
-    if (version.epoch !== this.#epoch || version.seq < this.#clearedAt) return "invalid";
+    if (version.epoch !== this.#epoch || version.seq < this.#clearedAt || version.seq < (this.#keys.get(key) ?? 0)) return "invalid";
     for (const record of this.#patterns) {
       if (version.seq < record.seq && matchesGlob(record.pattern, key)) return "invalid";
     }

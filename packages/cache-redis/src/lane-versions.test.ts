@@ -69,6 +69,17 @@ describe("the versions of a lane", () => {
     expect(judge(by, { epoch: "e1", seq: 7 }, "key", [])).toBe("valid");
   });
 
+  // Its server has deleted the entry, and may have it again: demoted in place, it takes over what another one has, under a connection that stays open.
+  test("know the keys that this process invalidated itself before the channel has heard it", () => {
+    const { versions } = create();
+    versions.acknowledge({ epoch: "e1", seq: 6 }, { kind: "key", key: "key" }, versions.known);
+    const by = versions.fromChannel(100);
+    if (!by) throw new Error("no judge");
+    expect(judge(by, { epoch: "e1", seq: 5 }, "key", [])).toBe("invalid");
+    expect(judge(by, { epoch: "e1", seq: 6 }, "key", [])).toBe("valid");
+    expect(judge(by, { epoch: "e1", seq: 5 }, "other", [])).toBe("valid");
+  });
+
   test("know this process's own invalidations though the channel has heard something else at their places", () => {
     const { versions, channel } = create();
     channel.record.apply(6, { kind: "key", key: "forged" });

@@ -34,6 +34,7 @@ const unmarked = ({ epoch, seq }: Version): VersionRecord => new VersionRecord({
  * each batch. The channel may lag in two ways that a reader of this process must not see. It has not heard an invalidation that this
  * process has just been acknowledged: so those are kept here as well (`own`). Or the lane has a new epoch: so a channel that speaks of
  * another epoch than the last one seen here is not asked, until the two agree. That also covers a bus that sits on another Redis.
+ * A key that was invalidated is kept as well, though its entry is deleted: a master that is demoted under an open connection may have it again.
  *
  * A record may also come back or go backwards (`EpochTrail`): then nothing is judged by it, until a check has put a new epoch in its place.
  */
@@ -127,7 +128,7 @@ export class LaneVersions {
   /** Takes in an invalidation by this process that the server has acknowledged. */
   acknowledge(version: Version, target: InvalidationTarget, known: Version): void {
     this.see(version, known);
-    if (target.kind === "key" || version.epoch !== this.epoch) return;
+    if (version.epoch !== this.epoch) return;
     this.#own ??= unmarked(version);
     this.#own.apply(version.seq, target);
   }

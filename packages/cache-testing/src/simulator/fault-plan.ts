@@ -105,8 +105,8 @@ function planRefusal(random: SeededRandom): { readonly error: string; readonly i
 }
 
 /**
- * Half of the new masters have all that the former had, and most of those formers follow them soon, with a lag. One that follows a master which lacks
- * something loses that under open connections, unnoticed until the next check: a limit of the protocol (docs/failure-modes.md).
+ * Half of the new masters have all that the former had. Most formers follow them soon, with a lag: of one that lacks something they take that over too,
+ * under connections that stay open.
  */
 function planDemotion(
   random: SeededRandom,
@@ -115,8 +115,7 @@ function planDemotion(
   const links = 1 + random.integer(15);
   const lagMs = random.chance(0.5) ? 0 : random.next() * 300;
   const isSticky = random.chance(0.5);
-  const following =
-    lagMs === 0 && random.chance(0.7) ? { following: { afterMs: random.next() * 0.5 * forMs, lagMs: random.next() * 20 } } : {};
+  const following = random.chance(0.7) ? { following: { afterMs: random.next() * 0.5 * forMs, lagMs: random.next() * 20 } } : {};
   return { kind: "demote", at, process, links, forMs, lagMs, isSticky, ...following };
 }
 
