@@ -19,13 +19,17 @@ export class Budget {
     return this.#leftMs;
   }
 
-  /** Runs one wait and charges its duration. */
-  async spend<T>(wait: () => Promise<T>): Promise<T> {
+  /**
+   * Runs one wait and charges its duration.
+   * @param timeoutMs milliseconds >= 0 after which the wait gives up: what it takes beyond is not charged, since this process was busy with something
+   * else then. A slow backend costs no more for it, and a process under load still asks for the second thing that it needs. Default `Infinity`: all is charged
+   */
+  async spend<T>(wait: () => Promise<T>, timeoutMs: number = Infinity): Promise<T> {
     const startedAt = this.#clock.now();
     try {
       return await wait();
     } finally {
-      this.#leftMs = Math.max(0, this.#leftMs - (this.#clock.now() - startedAt));
+      this.#leftMs = Math.max(0, this.#leftMs - Math.min(timeoutMs, this.#clock.now() - startedAt));
     }
   }
 }

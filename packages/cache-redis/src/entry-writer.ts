@@ -84,7 +84,7 @@ export class EntryWriter {
     try {
       if (timeoutMs <= 0) throw OUT_OF_BUDGET;
       const reply = await (call
-        ? call.budget.spend(() => lane.run(script, keys, args, timeoutMs))
+        ? call.budget.spend(() => lane.run(script, keys, args, timeoutMs), timeoutMs)
         : lane.run(script, keys, args, timeoutMs));
       if (toText(reply) === "late") throw LATE;
       return reply;

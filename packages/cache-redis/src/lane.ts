@@ -204,6 +204,11 @@ export class Lane implements CallObserver {
     return String(Math.floor(this.time.earliest(this.#options.clock.now()) + afterMs));
   }
 
+  /** The same, rather too late: for an effect that does no harm when it comes after its caller has given up, and is missed when it is refused in vain. */
+  latestServerTime(afterMs: number): string {
+    return String(Math.ceil(this.time.latest(this.#options.clock.now()) + afterMs));
+  }
+
   #send<T>(start: () => Promise<T>, bytes: number, timeoutMs: number, done: CallDone<T>): void {
     const { desk, port } = this.#options;
     if (!desk.hasRoom(bytes)) {

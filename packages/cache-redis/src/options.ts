@@ -31,7 +31,7 @@ export interface RedisCacheOptions<V> {
   readonly compression?: BodyCompression;
   /** Encrypts values: see `@larder/cache-redis/sealing`. @default none */
   readonly sealing?: BodySealing;
-  /** Milliseconds > 0 that a read may wait for Redis. A caller's budget may be less. @default 50 */
+  /** Milliseconds > 0 that a read may wait for Redis. Four fifths of what is left of a caller's budget may be less. @default 50 */
   readonly timeoutMs?: number;
   /** Milliseconds > 0 that a write may wait for Redis. A caller's budget may be less. @default 250 */
   readonly writeTimeoutMs?: number;

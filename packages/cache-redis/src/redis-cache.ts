@@ -32,6 +32,9 @@ import { publishRedisEvent } from "./redis-events.ts";
 import { assembleParts, type RedisParts } from "./redis-parts.ts";
 import type { RedisCacheStats } from "./redis-stats.ts";
 
+/** How much of a call's budget its read may take. The rest is for the reservation: without one it loads what another process is loading, and stores nothing. */
+const READ_SHARE = 0.8;
+
 /**
  * A cache in Redis or Valkey (6.2 or later; one server, a Sentinel set, or a cluster), shared by all processes that give it the same name.
  *
@@ -196,13 +199,13 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   async read(key: string, { budget }: BackendCall): Promise<StoreEntry<V> | undefined> {
-    const timeoutMs = Math.min(this.#parts.settings.timeoutMs, budget.leftMs);
+    const timeoutMs = Math.min(this.#parts.settings.timeoutMs, budget.leftMs * READ_SHARE);
     if (timeoutMs <= 0) {
       this.#parts.counters.base.misses += 1;
       this.#parts.counters.fail("read", { kind: "timeout", word: "BUDGET" });
       return undefined;
     }
-    return budget.spend(() => this.#find(key, 0, asFound, timeoutMs, this.#parts.tierReader));
+    return budget.spend(() => this.#find(key, 0, asFound, timeoutMs, this.#parts.tierReader), timeoutMs);
   }
 
   async reserve(key: string, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {

@@ -43,7 +43,9 @@ export class Reservations<V> {
   async take(place: Place, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
     const { random, writer, maxLoadMs } = this.#options;
     const { lane } = place;
-    const deadline = lane.serverTime(writer.timeout(call));
+    // A process that is busy, as one is that begins, takes in late what the server's clock tells, and knows it the worse: by a deadline that errs on the
+    // early side it loaded what another one was loading. A lease that is taken too late has run out in two seconds.
+    const deadline = lane.latestServerTime(writer.timeout(call));
     const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
     const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
     const { known } = lane.versions;

@@ -42,19 +42,21 @@ test("keeps the server's clock between its bounds, whatever the round trips, and
   );
 });
 
-test("keeps the narrowest bounds of ten seconds, and takes in nothing that is no time", () => {
+test("keeps narrow bounds when a later sample is wide, and takes in nothing that is no time", () => {
   const time = new ServerTime();
   time.learn(Number.NaN, 0, 1);
   expect(time.isKnown).toBe(false);
   time.learn(1_000, 0, 1);
-  time.learn(6_000, 4_950, 5_050);
+  // By half a millisecond for each second more.
+  time.learn(6_000, 4_901, 5_051);
   time.learn(Number.NaN, 6_000, 6_001);
-  expect([time.earliest(9_000), time.latest(9_000)]).toEqual([9_999, 10_001]);
+  expect([time.earliest(9_000), time.latest(9_000)]).toEqual([9_999 - 2.525, 10_001 + 2.525]);
   // A sample that bounds it from one side narrows that side alone.
-  time.learn(10_000, 9_000, 9_100);
-  expect([time.earliest(9_100), time.latest(9_100)]).toEqual([10_099, 10_101]);
-  time.learn(11_000, 10_001, 10_101);
-  expect([time.earliest(10_101), time.latest(10_101)]).toEqual([11_000, 11_101]);
+  time.learn(10_051, 9_051, 9_151);
+  expect(time.earliest(9_151)).toBeCloseTo(10_150 - 4.575);
+  expect(time.latest(9_151)).toBe(10_152);
+  time.learn(11_250, 10_150, 10_250);
+  expect(time.earliest(10_250)).toBe(11_250);
 });
 
 test("takes a clock that jumped at its word", () => {
@@ -68,11 +70,22 @@ test("takes a clock that jumped at its word", () => {
   expect(time.earliest(21)).toBeGreaterThan(400);
 });
 
-test("gives up narrow bounds when they are old, because clocks drift", () => {
+test("trusts old bounds no more than clocks that drift apart allow", () => {
   const time = new ServerTime();
   time.learn(1_000, 0, 1);
-  time.learn(21_000, 20_000, 20_040);
-  expect(time.latest(20_040) - time.earliest(20_040)).toBeGreaterThan(30);
+  time.learn(101_000, 100_000, 100_040);
+  expect(time.latest(100_040) - time.earliest(100_040)).toBeGreaterThan(40);
+  // The server's clock is slower by 400 ms in 1,000 s: nobody set it.
+  const drifting = new ServerTime();
+  for (let at = 0; at <= 1_000_000; at += 1_000) {
+    const offset = 5_000 - at * 0.0004;
+    const [sentAt, receivedAt] = [at, at + 10];
+    const serverAt = Math.floor(at + 5 + offset);
+    expect(drifting.wasSetBack(serverAt, sentAt, receivedAt)).toBe(false);
+    drifting.learn(serverAt, sentAt, receivedAt);
+    expect(drifting.earliest(receivedAt)).toBeLessThanOrEqual(receivedAt + offset);
+    expect(drifting.latest(receivedAt)).toBeGreaterThanOrEqual(receivedAt + offset);
+  }
 });
 
 test("tells a clock that was set back from one that drifts, and from one that was set forward", () => {

@@ -1,6 +1,3 @@
-/** Milliseconds for which an estimate stands before a new sample replaces it: clocks drift apart by about 1 ms in 10 s. */
-const KEEP_MS = 10_000;
-
 /** A clock that is back by more than this, in milliseconds, was set back. */
 const STEP_MS = 100;
 /** How fast clocks drift apart at most, by a correction that slews them included: half a millisecond a second. */
@@ -8,8 +5,8 @@ const DRIFT = 0.0005;
 
 /**
  * The server's clock, from the times that scripts report. A sample bounds the offset between its clock and ours by the round trip it
- * took: the reply was written after the call left and before it came back. Bounds that overlap are narrowed; bounds that do not mean
- * that one of the clocks jumped, and the new ones stand.
+ * took: the reply was written after the call left and before it came back. Bounds that overlap are narrowed, the former ones by as much wider as clocks
+ * may have drifted since; bounds that do not mean that one of the clocks jumped, and the new ones stand.
  */
 export class ServerTime {
   #low = Number.NaN;
@@ -31,15 +28,12 @@ export class ServerTime {
     if (!Number.isFinite(serverAt)) return;
     const low = serverAt - receivedAt;
     const high = serverAt + 1 - sentAt;
-    const isOverlapping = low <= this.#high && high >= this.#low;
-    const isRecent = receivedAt - this.#learntAt < KEEP_MS;
-    if (isOverlapping && isRecent) {
-      this.#low = Math.max(this.#low, low);
-      this.#high = Math.min(this.#high, high);
-      return;
-    }
-    this.#low = low;
-    this.#high = high;
+    const drift = this.#drift(receivedAt);
+    const [formerLow, formerHigh] = [this.#low - drift, this.#high + drift];
+    // Never before the first sample: this compares with NaN then.
+    const isOverlapping = low <= formerHigh && high >= formerLow;
+    this.#low = isOverlapping ? Math.max(formerLow, low) : low;
+    this.#high = isOverlapping ? Math.min(formerHigh, high) : high;
     this.#learntAt = receivedAt;
   }
 
@@ -67,7 +61,11 @@ export class ServerTime {
 
   /** By how much clocks may have drifted apart since the last sample, and a step be too small to count. */
   #slack(now: number): number {
-    return STEP_MS + DRIFT * (now - this.#learntAt);
+    return STEP_MS + this.#drift(now);
+  }
+
+  #drift(now: number): number {
+    return DRIFT * (now - this.#learntAt);
   }
 
   /** The server's time now, rather too early than too late: what deadlines are set by, so that no effect comes after them. */

@@ -91,7 +91,7 @@ export class BusChannel implements InvalidationChannel {
     if (timeoutMs <= 0) throw new CacheError("ERR_CACHE_TIMEOUT", "no time left to send the invalidation");
     if (target.kind !== "key") return call.budget.spend(() => this.#appendToAll(target, call));
     const lane = this.#context.keySpace.laneOf(target.key);
-    return call.budget.spend(() => this.#append(lane, target, this.encodeBody(target), timeoutMs));
+    return call.budget.spend(() => this.#append(lane, target, this.encodeBody(target), timeoutMs), timeoutMs);
   }
 
   /** There will never be proof: those who wait for it are told why. */
