@@ -24,3 +24,7 @@ export const createWithoutStore: CreateProcess = ({ clock, random, busPort, watc
   const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries });
   return new TieredCache<unknown>({ l1, bus, namespace: "sim", clock, random, ttlMs, maxStalenessMs, jitter: 0 });
 };
+
+/** A fleet in which every other process has no second tier, and one that begins anew may be of the other kind. */
+export const createMixed: CreateProcess = (context) =>
+  ((context.index + context.life) % 2 === 0 ? createThreeParts : createWithoutStore)(context);

@@ -15,7 +15,7 @@ import {
   simulate,
 } from "@larder/cache-testing";
 import { afterEach, describe, expect, it } from "vitest";
-import { createThreeParts, createWithoutStore, maxStalenessMs } from "./simulated-process.ts";
+import { createMixed, createThreeParts, createWithoutStore, maxStalenessMs } from "./simulated-process.ts";
 
 /** Schedules per combination: small here, 1,000,000 in CI by `bench coherence`, recorded ranges in the soak. */
 const SCHEDULES = Number(process.env.LARDER_SCHEDULES ?? 2_500);
@@ -39,6 +39,7 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis that refuses or hangs, and bus", createThreeParts, 0.2, { faults: REFUSAL_FAULTS }],
     ["memory, Redis by clients that send again, and bus", createThreeParts, 0.2, { resends: true }],
     ["memory, Redis and bus, servers and faults of every kind", createThreeParts, 0.3, { isDrawn: true }],
+    ["memory and bus, with Redis in every other process", createMixed, 0.2, {}],
     ["memory, Redis and bus, many tags and patterns", createThreeParts, 0.1, { operations: 60, broad: 0.4 }],
   ])(
     "keep every promise: %s",
@@ -71,6 +72,34 @@ describe("random schedules over the product's own code", () => {
     const limits = { faults: ["crash" as const] };
     const report = await simulate({ ...options, create, limits, isOrderly: true, firstSeed: FIRST_SEED, schedules: 100 });
     expect(report.failures[0]?.violations[0]).toMatch(problem);
+  });
+
+  // They count as they should, and drop nothing that anybody has.
+  it.each([
+    ["tag", "invalidateTag"],
+    ["pattern", "invalidateMatching"],
+    ["all", "invalidateAll"],
+  ] as const)("find a cache whose invalidation of %s misses its target", async (_, name) => {
+    const create: typeof createThreeParts = (context) => {
+      const cache = createThreeParts(context);
+      const { invalidateTag } = cache;
+      return Object.assign(cache, { [name]: () => invalidateTag.call(cache, "nobody's") });
+    };
+    const limits = { faults: ["jump" as const], operations: 60, broad: 0.6 };
+    const report = await simulate({ ...options, create, limits, firstSeed: FIRST_SEED, schedules: 300 });
+    expect(report.failures[0]?.violations[0]).toMatch(/^stale /);
+  });
+
+  it("find processes without a second tier that the others do not hear", async () => {
+    const create: typeof createMixed = (context) => {
+      const cache = createMixed(context);
+      const { invalidate } = cache;
+      return (context.index + context.life) % 2 === 0
+        ? cache
+        : Object.assign(cache, { invalidate: () => invalidate.call(cache, "nobody's") });
+    };
+    const report = await simulate({ ...options, create, limits: { faults: ["jump"] }, firstSeed: FIRST_SEED, schedules: 20 });
+    expect(report.failures[0]?.violations[0]).toMatch(/^stale /);
   });
 
   it.each<[string, PlanLimits, (plan: SchedulePlan) => SchedulePlan]>([
