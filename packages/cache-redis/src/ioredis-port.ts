@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { EventEmitter } from "node:events";
 import type { Cluster, Command, Redis } from "ioredis";
+import { toCallFailure } from "./call-failure.ts";
 import type { RedisPort, RedisPortEvents } from "./redis-port.ts";
 import { scriptCommandOf } from "./script-command.ts";
 import { type RedisScript, writeScripts } from "./scripts.ts";
@@ -32,6 +33,7 @@ const ignore = (): void => {};
  * auto-pipelining is not used: measured, it makes values of 8 KB and more slower than plain commands are.
  */
 export class IoredisPort implements RedisPort {
+  trouble = "";
   readonly #client: Client;
   readonly #isOwned: boolean;
   /** `null` until it was asked for. */
@@ -69,7 +71,9 @@ export class IoredisPort implements RedisPort {
     this.#events = events;
     const client = this.#client;
     // Somebody must listen, or ioredis writes raw errors, commands and values included, to the console.
-    this.#on(client, "error", ignore);
+    this.#on(client, "error", (error: { readonly lastNodeError?: unknown }) => {
+      this.trouble = toCallFailure(error.lastNodeError ?? error).word;
+    });
     this.#on(client, "ready", () => this.#begin());
     this.#on(client, "close", () => this.#events?.onDown());
     this.#on(client, "end", () => this.#events?.onDown());

@@ -56,6 +56,7 @@ export class Lane implements CallObserver {
   readonly #reads: ReadBatch;
   /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
   #waiting: JudgeDone[] | undefined;
+  #trouble = "";
   #checkedAt = -Infinity;
   /** When it is asked again whether there is doubt: every read asks for the check. */
   #doubtAt = -Infinity;
@@ -100,6 +101,12 @@ export class Lane implements CallObserver {
   /** Whether calls are sent. */
   get isOpen(): boolean {
     return this.#breaker.state === "closed";
+  }
+
+  /** What the last call that failed did so with, as `WRONGPASS` or `timeout`; where there is no connection, what that failed with. Empty when nobody said. */
+  get trouble(): string {
+    const { port } = this.#options;
+    return port.isReady ? this.#trouble : (port.trouble ?? "");
   }
 
   connect(): void {
@@ -228,6 +235,7 @@ export class Lane implements CallObserver {
 
   /** Takes in how a call of this lane ended. */
   observe(failure: CallFailure | undefined): void {
+    if (failure) this.#trouble = failure.word || failure.kind;
     if (failure === undefined) this.#breaker.succeed();
     else if (failure.kind === "timeout") this.#breaker.fail();
     else if (isUnusable(failure)) this.#leaveServer(failure);

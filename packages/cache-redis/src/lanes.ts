@@ -73,13 +73,20 @@ export class Lanes {
     const giveUpAt = clock.now() + checkWindowMs("timeoutMs", timeoutMs);
     while (!this.areOpen) {
       checkOpen();
-      if (clock.now() >= giveUpAt) throw new CacheError("ERR_CACHE_BACKEND", `Redis could not be used within ${timeoutMs} ms`);
+      if (clock.now() >= giveUpAt)
+        throw new CacheError("ERR_CACHE_BACKEND", `Redis could not be used within ${timeoutMs} ms${this.#trouble}`);
       await new Promise<void>((resolve) => {
         this.#waiters.add(resolve);
         clock.setTimer(resolve, Math.min(LOOK_AGAIN_MS, giveUpAt - clock.now()));
       });
       this.#waiters.clear();
     }
+  }
+
+  /** Why the first lane that is not used is not. */
+  get #trouble(): string {
+    const trouble = this.all.find((lane) => !lane.isOpen)?.trouble ?? "";
+    return trouble && `: ${trouble}`;
   }
 
   #create(index: number): Lane {

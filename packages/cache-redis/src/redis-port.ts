@@ -19,6 +19,8 @@ export interface RedisPortEvents {
 export interface RedisPort {
   /** Whether commands can be sent now. */
   readonly isReady: boolean;
+  /** What the client failed with last, while it is not ready: a code word, as `ECONNREFUSED`; empty or left out when it did not say. */
+  readonly trouble?: string;
   /** Masters that hold keys: what `scan` takes an index of. */
   readonly nodeCount: number;
   /** Begins telling, `onUp` at once when connected. Called once, before everything else. */

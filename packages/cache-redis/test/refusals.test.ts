@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { freePort, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
 import { RedisCache } from "../src/index.ts";
@@ -52,6 +52,25 @@ describe("a Redis that refuses", () => {
     expect(await cache.get("key")).toBe(undefined);
     await cache.close();
     expect(await server.command("DBSIZE")).toBe(0);
+  });
+
+  test("whoever knocks: ready() tells with what, and not with which password", async () => {
+    await using server = await startRedisServer();
+    await server.command("CONFIG", "SET", "requirepass", "right");
+    const withPassword = server.url.replace("//", "//:wrong@");
+    const nobody = `redis://127.0.0.1:${await freePort()}`;
+    for (const [url, trouble] of [
+      [server.url, "NOAUTH"],
+      [withPassword, "WRONGPASS"],
+      [nobody, "ECONNREFUSED"],
+    ] as const) {
+      const cache = new RedisCache<string>({ url, namespace: uniquePrefix() });
+      await waitUntil(trouble, async () => {
+        const error: unknown = await cache.ready(50).catch((why: unknown) => why);
+        return String(error).endsWith(`Redis could not be used within 50 ms: ${trouble}`);
+      });
+      await cache.close();
+    }
   });
 
   test("writes because it has become a replica: it is not read either", async () => {

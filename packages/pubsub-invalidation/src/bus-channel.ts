@@ -10,6 +10,7 @@ import {
   type VersionRecord,
 } from "@larder/cache-core";
 import { toBackendError } from "./backend-error.ts";
+import { countError } from "./bus-stats.ts";
 import { Lane } from "./lane.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { append } from "./scripts.ts";
@@ -185,7 +186,7 @@ export class BusChannel implements InvalidationChannel {
       if (told && known) told.onAcknowledged(version, known);
       return version;
     } catch (error) {
-      counters.errors += 1;
+      countError(counters, error);
       told?.onCallSettled(false);
       throw toBackendError(error);
     }

@@ -1,4 +1,6 @@
-/** Counters of a bus while they are counted: all integers >= 0. */
+import { wordOf } from "./backend-error.ts";
+
+/** Counters of a bus while they are counted: integers >= 0, but for the last one. */
 export interface BusCounters {
   /** Invalidations learnt that were new and by others: at a place that was not taken. */
   messages: number;
@@ -26,6 +28,8 @@ export interface BusCounters {
   subscriptions: number;
   /** Calls and connections that failed. */
   errors: number;
+  /** The code word of the last error that had one, as `WRONGPASS`, `ECONNREFUSED` or `ERR_CACHE_TIMEOUT`; it stays when things go well again. `undefined` before the first. */
+  lastError: string | undefined;
 }
 
 /** What a bus did and how it is: a snapshot, which later events do not change. */
@@ -54,5 +58,12 @@ export function createBusCounters(): BusCounters {
     proofs: 0,
     subscriptions: 0,
     errors: 0,
+    lastError: undefined,
   };
+}
+
+/** Counts what failed. */
+export function countError(counters: BusCounters, error: unknown): void {
+  counters.errors += 1;
+  counters.lastError = wordOf(error) ?? counters.lastError;
 }

@@ -8,6 +8,7 @@ import {
   type VersionRecord,
   type VersionState,
 } from "@larder/cache-core";
+import { countError } from "./bus-stats.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { LaneOrder } from "./lane-order.ts";
 import { type Beat, LaneProof } from "./lane-proof.ts";
@@ -186,8 +187,8 @@ export class Lane {
       if (beat.order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
       this.#onState(toVersionState(reply), beat, known);
-    } catch {
-      counters.errors += 1;
+    } catch (error) {
+      countError(counters, error);
       this.onCallSettled(false);
     }
   }
@@ -318,8 +319,8 @@ export class Lane {
     try {
       const loss = await replayLog(this.#context, this.#order, () => this.#proof.pending?.seq ?? 0);
       if (loss !== undefined) this.#lose(loss);
-    } catch {
-      this.#context.counters.errors += 1;
+    } catch (error) {
+      countError(this.#context.counters, error);
       this.#proof.drop();
     }
     this.#isReplaying = false;

@@ -19,7 +19,7 @@ import { BeatQueue } from "./beat-queue.ts";
 import type { BodySigner } from "./body-signer.ts";
 import { BusChannel } from "./bus-channel.ts";
 import type { BusPort } from "./bus-port.ts";
-import { type BusCounters, type BusStats, createBusCounters } from "./bus-stats.ts";
+import { type BusCounters, type BusStats, countError, createBusCounters } from "./bus-stats.ts";
 import { Inbox } from "./inbox.ts";
 import type { Lane } from "./lane.ts";
 
@@ -233,7 +233,7 @@ export class PortInvalidationBus implements InvalidationBus {
   }
 
   #onError(error: unknown): void {
-    this.#counters.errors += 1;
+    countError(this.#counters, error);
     if (!CacheError.is(error) || error.code !== "ERR_CACHE_INVALID_OPTION") return;
     this.#failure = error;
     for (const channel of this.#channels) channel.fail(error);

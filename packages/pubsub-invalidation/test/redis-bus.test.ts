@@ -81,6 +81,21 @@ describe("RedisInvalidationBus", () => {
   });
 
   // Regression: numbers went to Redis with an exponent, and each invalidation was refused; a timer that is too long for Node ended each call at once.
+  it("tells why Redis is not there, and not with which password", async () => {
+    await using server = await startRedisServer();
+    await server.command("CONFIG", "SET", "requirepass", "right");
+    for (const [address, word] of [
+      [server.url, "NOAUTH"],
+      [server.url.replace("//", "//:wrong@"), "WRONGPASS"],
+      [`redis://127.0.0.1:${await freePort()}`, "ECONNREFUSED"],
+    ] as const) {
+      const bus = open({ url: address });
+      bus.join("test", new BusRecorder());
+      await waitUntil(word, () => bus.stats().lastError === word && bus.stats().errors > 3);
+      expect(inspect(bus.stats())).not.toContain("wrong");
+    }
+  });
+
   it("takes limits that are larger than anything that can be counted", async () => {
     const server = await startRedisServer();
     opened.push(() => server.stop());
