@@ -33,6 +33,7 @@ const ignore = (): void => {};
  * auto-pipelining is not used: measured, it makes values of 8 KB and more slower than plain commands are.
  */
 export class IoredisPort implements RedisPort {
+  /** Of whatever the client failed with last: asked for only while it is not ready. */
   trouble = "";
   readonly #client: Client;
   readonly #isOwned: boolean;
@@ -71,8 +72,9 @@ export class IoredisPort implements RedisPort {
     this.#events = events;
     const client = this.#client;
     // Somebody must listen, or ioredis writes raw errors, commands and values included, to the console.
-    this.#on(client, "error", (error: { readonly lastNodeError?: unknown }) => {
-      this.trouble = toCallFailure(error.lastNodeError ?? error).word;
+    this.#on(client, "error", (error?: { readonly lastNodeError?: unknown }) => {
+      // A cluster's client says that no node could be used, and beside it why the last one could not.
+      this.trouble = toCallFailure(error?.lastNodeError ?? error).word;
     });
     this.#on(client, "ready", () => this.#begin());
     this.#on(client, "close", () => this.#events?.onDown());

@@ -65,5 +65,7 @@ export function createBusCounters(): BusCounters {
 /** Counts what failed. */
 export function countError(counters: BusCounters, error: unknown): void {
   counters.errors += 1;
-  counters.lastError = wordOf(error) ?? counters.lastError;
+  const word = wordOf(error);
+  // That there is no connection is known; why there is none was told before.
+  if (word !== undefined && word !== "ERR_CACHE_BACKEND") counters.lastError = word;
 }
