@@ -1,11 +1,12 @@
 import { matchesGlob } from "./glob.ts";
 import type { InvalidationTarget, Version } from "./invalidation.ts";
+import { LatestPlaces } from "./latest-places.ts";
 import { markOf } from "./mark-of.ts";
 
-/** Tags told apart at most; beyond, the oldest knowledge is given up and entries that need it are read anew. */
-const MAX_TAGS = 10_000;
-/** Keys told apart at most; beyond, the oldest are left to their server, which has deleted them. */
-const MAX_KEYS = 1_000;
+/** Tags told apart at least, and twice as many at most; of older ones the knowledge is given up, and entries that need it are read anew. */
+const LATEST_TAGS = 5_000;
+/** The same for keys; older ones are left to their server, which has deleted them. */
+const LATEST_KEYS = 1_000;
 /** Patterns told apart at most, as in the script that keeps the record; beyond, the older half becomes an invalidation of all. */
 const MAX_PATTERNS = 32;
 
@@ -56,17 +57,6 @@ export function toVersionState(reply: readonly unknown[]): VersionState {
 /** Whether an entry stored at a version is still valid; `"unknown"`: a tag's own record must be read. */
 export type Judgement = "valid" | "invalid" | "unknown";
 
-/** Takes in a place of a tag or a key. Those that were told of longest ago are forgotten first. */
-function note(places: Map<string, number>, name: string, seq: number, limit: number): void {
-  const known = places.get(name) ?? 0;
-  places.delete(name);
-  if (places.size >= limit) {
-    const [oldest] = places.keys();
-    if (oldest !== undefined) places.delete(oldest);
-  }
-  places.set(name, Math.max(known, seq));
-}
-
 /**
  * What one process knows of a lane's version: by it entries are judged valid without asking anyone. An entry carries the version
  * captured before its load. It is valid when its epoch is the current one and nothing that covers it was invalidated after its `seq`:
@@ -83,9 +73,9 @@ export class VersionRecord {
   #taggedAt: number;
   #patterns: PatternRecord[];
   /** Tags whose last invalidation is known. Others: unknown, unless the entry is younger than every tag's. */
-  readonly #tags: Map<string, number> = new Map();
+  readonly #tags: LatestPlaces = new LatestPlaces(LATEST_TAGS);
   /** The last keys that were invalidated. */
-  readonly #keys: Map<string, number> = new Map();
+  readonly #keys: LatestPlaces = new LatestPlaces(LATEST_KEYS);
 
   constructor(state: VersionState) {
     this.#epoch = state.epoch;
@@ -117,7 +107,7 @@ export class VersionRecord {
     } else if (target.kind === "tag") {
       this.#taggedAt = Math.max(this.#taggedAt, seq);
       this.learnTag(target.tag, seq);
-    } else note(this.#keys, target.key, seq, MAX_KEYS);
+    } else this.#keys.note(target.key, seq);
   }
 
   #addPattern(seq: number, pattern: string): void {
@@ -132,12 +122,12 @@ export class VersionRecord {
 
   /** Takes in what was read of one tag: the `seq` of its last invalidation, 0 for none. */
   learnTag(tag: string, seq: number): void {
-    note(this.#tags, tag, seq, MAX_TAGS);
+    this.#tags.note(tag, seq);
   }
 
   /** The tags of an entry whose own records must be read before it can be judged. */
   unknownTags(tags: readonly string[]): string[] {
-    return tags.filter((tag) => !this.#tags.has(tag));
+    return tags.filter((tag) => this.#tags.get(tag) === undefined);
   }
 
   /** Judges an entry by the version it was stored with. O(1) for entries younger than the last tag and pattern invalidation. */
