@@ -128,7 +128,8 @@ export class LaneVersions {
   /** Takes in an invalidation by this process that the server has acknowledged. */
   acknowledge(version: Version, target: InvalidationTarget, known: Version): void {
     this.see(version, known);
-    if (version.epoch !== this.epoch) return;
+    // Without a channel the record is read anew for every batch, and of keys nothing else would be judged by.
+    if (version.epoch !== this.epoch || (target.kind === "key" && !this.hasChannel)) return;
     this.#own ??= unmarked(version);
     this.#own.apply(version.seq, target);
   }

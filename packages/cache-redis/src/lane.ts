@@ -103,7 +103,7 @@ export class Lane implements CallObserver {
     return this.#breaker.state === "closed";
   }
 
-  /** What the last call that failed did so with, as `WRONGPASS` or `timeout`; where there is no connection, what that failed with. Empty when nobody said. */
+  /** What the last check failed with, as `WRONGPASS` or `timeout`; where there is no connection, what that failed with. Empty when nobody said. */
   get trouble(): string {
     const { port } = this.#options;
     return port.isReady ? this.#trouble : (port.trouble ?? "");
@@ -235,7 +235,6 @@ export class Lane implements CallObserver {
 
   /** Takes in how a call of this lane ended. */
   observe(failure: CallFailure | undefined): void {
-    if (failure) this.#trouble = failure.word || failure.kind;
     if (failure === undefined) this.#breaker.succeed();
     else if (failure.kind === "timeout") this.#breaker.fail();
     else if (isUnusable(failure)) this.#leaveServer(failure);
@@ -250,9 +249,16 @@ export class Lane implements CallObserver {
   }
 
   async #check(): Promise<void> {
-    const regressed = await this.#readState();
-    // The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
-    if (regressed !== undefined) await this.#readState(regressed);
+    try {
+      const regressed = await this.#readState();
+      // The server lost invalidations that it had acknowledged to us: a new epoch, unless somebody has begun one already.
+      if (regressed !== undefined) await this.#readState(regressed);
+      this.#trouble = "";
+    } catch (failure) {
+      const { word, kind = "" } = failure as Partial<CallFailure>;
+      this.#trouble = word || kind;
+      throw failure;
+    }
   }
 
   /** @returns the epoch that nothing can be judged by any more, because its seq or the server's clock went backwards, if that is so */

@@ -29,7 +29,7 @@ test("a process that knows the server's clock badly loads nothing that another o
     namespace: "test",
     keyPrefix,
     timeoutMs: 100,
-    writeTimeoutMs: 100,
+    writeTimeoutMs: 150,
   });
   await busy.ready();
   expect((await owner.reserve("key", true, call()))?.lease).toBe("owned");

@@ -127,6 +127,7 @@ test("a frozen Redis costs each reader its deadline until the breaker opens, the
   const sent = cache.stats().inFlight;
   for (let round = 0; round < 200; round += 1) await cache.get("key");
   expect(cache.stats().inFlight).toBeLessThanOrEqual(sent + 5);
+  await expect.poll(() => cache.ready(50).catch(String)).toMatch(/within 50 ms: timeout$/);
   own.resume();
   await expect.poll(() => cache.get("key")).toBe("value");
   await cache.close();

@@ -13,8 +13,9 @@ export class LaneLog {
   #clearedAt = 0;
   #taggedAt = 0;
   #patterns: PatternRecord[] = [];
-  /** Bodies by seq, oldest first. */
+  /** Bodies by seq: from `#first` to `#seq` without a gap. */
   readonly #entries: Map<number, string> = new Map();
+  #first = 1;
 
   /** @param epoch 128 random bits */
   constructor(epoch: string) {
@@ -31,10 +32,7 @@ export class LaneLog {
   append(body: string, kind: string, subject: string, limit: number): readonly [epoch: string, seq: number] {
     this.#seq += 1;
     this.#entries.set(this.#seq, body);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= limit) break;
-      this.#entries.delete(oldest);
-    }
+    for (; this.#entries.size > limit; this.#first += 1) this.#entries.delete(this.#first);
     this.#mark(kind as InvalidationTarget["kind"], subject);
     return [this.#epoch, this.#seq];
   }
@@ -42,8 +40,7 @@ export class LaneLog {
   /** The answer of the replay script. */
   page(from: number, count: number): [epoch: string, seq: number, entries: Array<[id: string, fields: ["b", body: string]]>] {
     const entries: Array<[string, ["b", string]]> = [];
-    const oldest = this.#entries.keys().next();
-    for (let seq = Math.max(from, oldest.done ? from : oldest.value); seq <= this.#seq && entries.length < count; seq += 1) {
+    for (let seq = Math.max(from, this.#first); seq <= this.#seq && entries.length < count; seq += 1) {
       entries.push([`${seq}-0`, ["b", this.#entries.get(seq) as string]]);
     }
     return [this.#epoch, this.#seq, entries];
