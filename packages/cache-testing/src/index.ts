@@ -27,7 +27,7 @@ export type { Ablation } from "./simulator/ablations.ts";
 export { ABLATIONS } from "./simulator/ablations.ts";
 export type { VersionedValue } from "./simulator/coherence-oracle.ts";
 export type { FaultPlan } from "./simulator/fault-plan.ts";
-export { CLOCK_FAULTS, DEMOTION_FAULTS, REFUSAL_FAULTS, USUAL_FAULTS } from "./simulator/fault-plan.ts";
+export { CLOCK_FAULTS, DEMOTION_FAULTS, FLOOD_FAULTS, REFUSAL_FAULTS, USUAL_FAULTS } from "./simulator/fault-plan.ts";
 export type { LoadPlan, Operation } from "./simulator/operation-plan.ts";
 export type { PlanLimits } from "./simulator/plan-limits.ts";
 export type { RegressionFile } from "./simulator/regression-file.ts";

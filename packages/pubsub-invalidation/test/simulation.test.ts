@@ -4,6 +4,7 @@ import {
   CLOCK_FAULTS,
   DEMOTION_FAULTS,
   type FaultPlan,
+  FLOOD_FAULTS,
   type PlanLimits,
   planSchedule,
   REFUSAL_FAULTS,
@@ -37,6 +38,7 @@ describe("random schedules over the product's own code", () => {
     ["memory, Redis whose clock is set, and bus", createThreeParts, 0.2, { faults: CLOCK_FAULTS }],
     ["memory, Redis that is demoted in place, and bus", createThreeParts, 0.2, { faults: DEMOTION_FAULTS }],
     ["memory, Redis that refuses or hangs, and bus", createThreeParts, 0.2, { faults: REFUSAL_FAULTS }],
+    ["memory, Redis and a bus that is flooded", createThreeParts, 0.2, { faults: FLOOD_FAULTS }],
     ["memory, Redis by clients that send again, and bus", createThreeParts, 0.2, { resends: true }],
     ["memory, Redis and bus, servers and faults of every kind", createThreeParts, 0.3, { isDrawn: true }],
     ["memory and bus, with Redis in every other process", createMixed, 0.2, {}],
@@ -111,6 +113,11 @@ describe("random schedules over the product's own code", () => {
     ],
     ["a server that refuses", { faults: ["refuse"] }, withoutLength],
     ["a server that hangs", { faults: ["freeze"] }, withoutLength],
+    [
+      "a bus that is flooded",
+      { faults: ["flood"] },
+      (plan) => ({ ...plan, faults: plan.faults.map((fault) => ({ ...fault, messages: 0 })) }),
+    ],
     ["clients that send again", { faults: ["cut"], resends: true }, (plan) => ({ ...plan, resend: 0 })],
     [
       "a master that keeps some of its connections when it is demoted",

@@ -104,6 +104,9 @@ export class FaultInjector {
         process.mute(fault.lane);
         this.#later(fault.forMs, () => process.unmute());
         break;
+      case "flood":
+        if (process.isAlive) process.flood(fault.messages);
+        break;
       case "pause":
         this.#pause(process, fault.forMs);
         break;

@@ -8,6 +8,8 @@ export type FaultPlan =
   | { readonly kind: "mute"; readonly at: number; readonly process: number; readonly lane: number; readonly forMs: number }
   | { readonly kind: "pause"; readonly at: number; readonly process: number; readonly forMs: number }
   | { readonly kind: "crash"; readonly at: number; readonly process: number; readonly forMs: number }
+  /** Somebody publishes what nobody understands, so much that one message takes a whole turn. */
+  | { readonly kind: "flood"; readonly at: number; readonly process: number; readonly messages: number }
   | { readonly kind: "jump"; readonly at: number; readonly process: number; readonly byMs: number }
   | { readonly kind: "server-jump"; readonly at: number; readonly byMs: number }
   | { readonly kind: "flush"; readonly at: number }
@@ -82,6 +84,12 @@ const WRITE_REFUSALS: readonly string[] = [
 /** The usual ones, and servers that answer with errors or not at all. */
 export const REFUSAL_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS, "refuse", "refuse", "freeze", "freeze"];
 
+/** The usual ones, and floods of what nobody understands: messages wait in front of a bus, or are thrown away unread with all that wait. */
+export const FLOOD_FAULTS: ReadonlyArray<FaultPlan["kind"]> = [...USUAL_FAULTS, "flood", "flood", "flood"];
+
+/** Messages of a flood after which a bus gives up what waits: it keeps sixteen of such length. */
+const OVERFLOWING = 18;
+
 /** What faults are drawn within. */
 export interface FaultStage {
   readonly processes: number;
@@ -141,6 +149,8 @@ export function planFault(
     case "pause":
     case "crash":
       return { kind, at, process, forMs };
+    case "flood":
+      return { kind, at, process, messages: (random.chance(0.5) ? 1 : OVERFLOWING) + random.integer(6) };
     case "jump":
       return { kind, at, process, byMs: (random.next() - 0.5) * 7_200_000 };
     case "server-jump":

@@ -26,7 +26,7 @@ describe("limits", () => {
     expect(planSchedule(7, { isDrawn: true })).toEqual(planSchedule(7, { isDrawn: true }));
     const drawn = Array.from({ length: 200 }, (_, seed) => drawLimits(seed));
     const kinds = new Set(drawn.flatMap(({ faults }) => faults ?? []));
-    for (const kind of ["cut", "crash", "server-jump", "demote", "refuse", "freeze"] as const) expect(kinds).toContain(kind);
+    for (const kind of ["cut", "crash", "server-jump", "demote", "refuse", "freeze", "flood"] as const) expect(kinds).toContain(kind);
     const sharded = drawn.filter(({ shards }) => shards !== undefined);
     for (const limits of sharded) expect(limits.lanes).toBeGreaterThanOrEqual(limits.shards ?? 0);
     const found = {

@@ -50,8 +50,8 @@ function drawFaults(random: SeededRandom): ReadonlyArray<FaultPlan["kind"]> {
 export function drawLimits(seed: number): PlanLimits {
   const random = SeededRandom.of(seed, LIMITS_STREAM);
   const shards = random.chance(0.3) ? 2 + random.integer(2) : undefined;
-  return {
-    faults: drawFaults(random),
+  const faults = drawFaults(random);
+  const limits = {
     processes: random.chance(0.2) ? 2 + random.integer(4) : 3,
     operations: random.chance(0.2) ? 24 + random.integer(40) : 24,
     longestMs: random.chance(0.1) ? 2_200 : 1_100,
@@ -62,4 +62,6 @@ export function drawLimits(seed: number): PlanLimits {
     resends: random.chance(0.3),
     ...(shards === undefined ? {} : { shards, lanes: shards === 2 && random.chance(0.5) ? 4 : shards }),
   };
+  // Last, so that what else a seed decides is the same.
+  return { ...limits, faults: random.chance(0.2) ? [...faults, "flood" as const] : faults };
 }

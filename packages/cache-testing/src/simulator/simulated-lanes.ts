@@ -6,6 +6,9 @@ import { type LinkWeather, SimulatedLink } from "./simulated-link.ts";
 import { ReplyError, type Subscriber } from "./simulated-redis.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
+/** A message that nobody understands, of a length that takes the whole of a turn. */
+const GIBBERISH = "x".repeat(262_144);
+
 /** What the ports of one process stand on. */
 export interface PortContext {
   readonly time: VirtualTime;
@@ -108,6 +111,8 @@ export class SubscriberLane {
    * function: a closure kept in a field outlives every scavenge with all that it reaches (Node 20), which here is the whole process.
    */
   #subscriber: Subscriber | undefined;
+  /** Turns that are taken up by what came before: what comes now is not seen before they are over. */
+  #turnsTaken = 0;
   /** The one at the other end. */
   #server: SimulatedServer;
 
@@ -144,6 +149,13 @@ export class SubscriberLane {
     this.#muted.clear();
   }
 
+  /** Has messages sent that nobody understands. */
+  flood(messages: number): void {
+    const [channel] = this.#wanted;
+    if (channel === undefined) return;
+    for (let count = 0; count < messages; count += 1) this.link.push(() => this.#receiveGibberish(channel));
+  }
+
   want(channels: readonly string[]): void {
     for (const channel of channels) this.#wanted.add(channel);
   }
@@ -177,6 +189,22 @@ export class SubscriberLane {
   #receive(channel: string, text: string): void {
     if (this.#muted.size > 0 && this.#muted.has(laneOf(channel) ?? 0)) return;
     this.#onMessage(channel, text);
-    this.#context.onDelivery(channel, text);
+    // What waits behind a flood may never be seen: then the bound of staleness is what is promised.
+    if (this.#turnsTaken === 0) this.#context.onDelivery(channel, text);
+  }
+
+  #receiveGibberish(channel: string): void {
+    this.#onMessage(channel, GIBBERISH);
+    // One more than messages: what waits between two of them may begin a turn that the second one ends.
+    if (this.#turnsTaken === 0) this.#turnsTaken = 1;
+    this.#turnsTaken += 1;
+    if (this.#turnsTaken === 2) this.#endTurn();
+  }
+
+  #endTurn(): void {
+    this.#context.clock.setTimer(() => {
+      this.#turnsTaken -= 1;
+      if (this.#turnsTaken > 0) this.#endTurn();
+    }, 0);
   }
 }

@@ -125,6 +125,11 @@ export class SimulatedBusPort {
     for (const subscriptions of this.#subscriptions) subscriptions.unmute();
   }
 
+  /** Messages that nobody understands come, one turn's work each. */
+  flood(messages: number): void {
+    for (const subscriptions of this.#subscriptions) subscriptions.flood(messages);
+  }
+
   #shardOf(name: string): number {
     return shardOf(name, this.#contexts.length);
   }

@@ -194,6 +194,11 @@ export class SimulatedProcess {
     this.#busPort.unmute();
   }
 
+  /** Its bus is sent messages that nobody understands, each so long that it takes a turn. */
+  flood(messages: number): void {
+    this.#busPort.flood(messages);
+  }
+
   /** It is gone, without a word. */
   stop(): void {
     this.isAlive = false;
