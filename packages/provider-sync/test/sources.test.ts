@@ -67,6 +67,25 @@ describe("OpenRouter's models", () => {
     expect(models?.[0]?.usdPerUnit).toEqual({ request: Number.NaN });
   });
 
+  it("have an image's price by the token where an image costs no more than a few tokens of text: bodies tell both under one name", async () => {
+    const { models } = await read(openRouterModels(), {
+      data: [
+        { id: "google/by-token", pricing: { prompt: "0.000002", completion: "0.000012", image: "0.000002" } },
+        { id: "google/by-image", pricing: { prompt: "0.0000001", completion: "0.0000004", image: "0.0000258" } },
+        { id: "a/told-apart", pricing: { prompt: "0.000002", image: "0.000002", image_token: "0.000003" } },
+        { id: "a/free", pricing: { prompt: "0", completion: "0", image: "0" } },
+        { id: "a/unknown", pricing: { prompt: "-1", image: "0.00001" } },
+      ],
+    });
+    expect(models?.map(({ usdPerMillion, usdPerUnit }) => [usdPerMillion, usdPerUnit])).toEqual([
+      [{ input: 2, output: 12, inputImage: 2 }, undefined],
+      [{ input: 0.1, output: 0.4 }, { inputImage: 0.0000258 }],
+      [{ input: 2, inputImage: 3 }, undefined],
+      [{ input: 0, output: 0 }, { inputImage: 0 }],
+      [{}, { inputImage: 0.00001 }],
+    ]);
+  });
+
   it("have tiers where longer prompts cost more, the later one of those that apply, and none for a time of the day", async () => {
     const overrides = [
       { min_prompt_tokens: 200_000, prompt: "0.000004", completion: "0.000018" },

@@ -69,10 +69,30 @@ const model = z.looseObject({
   expiration_date: looseText,
 });
 
+/** "-1" tells that nobody knows. */
+function known(price: string | number | null | undefined): string | number | null | undefined {
+  return Number(price) === -1 ? undefined : price;
+}
+
+/** Tokens of text that no image is cheaper than; those of the stored bodies cost what 250 and more do. */
+const TOKENS_OF_AN_IMAGE = 16;
+
+/**
+ * `image` is the price of an input image by the API's description, and was it in bodies of 2025; those of 2026 tell under the same name what one token of
+ * it costs. Read as the former, an image would be all but free, and the change a jump by thousands.
+ */
+function inputImagePrices({ prompt, image, image_token: token }: Pricing): { readonly perToken?: number; readonly perImage?: number } {
+  const text = fromUsdPerToken(known(prompt)) ?? 0;
+  const asToken = fromUsdPerToken(known(image)) ?? 0;
+  const isOfToken = asToken > 0 && asToken < text * TOKENS_OF_AN_IMAGE;
+  const perToken = fromUsdPerToken(known(token)) ?? (isOfToken ? asToken : undefined);
+  const perImage = isOfToken ? undefined : fromUsd(known(image));
+  return { ...(perToken !== undefined && { perToken }), ...(perImage !== undefined && { perImage }) };
+}
+
 /** Prices of an OpenRouter pricing object in the catalog's units. */
 export function openRouterPrices(pricing: Pricing | null | undefined): Pick<ModelListing, "usdPerMillion" | "usdPerUnit"> {
-  const known = (price: string | number | null | undefined): string | number | null | undefined =>
-    Number(price) === -1 ? undefined : price;
+  const inputImage = pricing ? inputImagePrices(pricing) : {};
   const usdPerMillion = definedPrices({
     input: fromUsdPerToken(known(pricing?.prompt)),
     output: fromUsdPerToken(known(pricing?.completion)),
@@ -82,12 +102,12 @@ export function openRouterPrices(pricing: Pricing | null | undefined): Pick<Mode
     reasoning: fromUsdPerToken(known(pricing?.internal_reasoning)),
     inputAudio: fromUsdPerToken(known(pricing?.audio)),
     outputAudio: fromUsdPerToken(known(pricing?.audio_output)),
-    inputImage: fromUsdPerToken(known(pricing?.image_token)),
+    inputImage: inputImage.perToken,
     outputImage: fromUsdPerToken(known(pricing?.image_output)),
   });
   const usdPerUnit = definedPrices({
     request: fromUsd(known(pricing?.request)),
-    inputImage: fromUsd(known(pricing?.image)),
+    inputImage: inputImage.perImage,
     webSearch: fromUsd(known(pricing?.web_search)),
   });
   return { usdPerMillion, ...(Object.keys(usdPerUnit).length > 0 && { usdPerUnit }) };
