@@ -86,6 +86,21 @@ describe("OpenRouter's models", () => {
     ]);
   });
 
+  it('have no price of reasoning of its own where a model that is paid for says "0"', async () => {
+    const { models } = await read(openRouterModels(), {
+      data: [
+        { id: "openai/o3", pricing: { prompt: "0.000002", completion: "0.000008", internal_reasoning: "0" } },
+        { id: "openai/o3:free", pricing: { prompt: "0", completion: "0", internal_reasoning: "0" } },
+        { id: "a/b", pricing: { completion: "0.000008", internal_reasoning: "0.000003" } },
+      ],
+    });
+    expect(models?.map(({ usdPerMillion }) => usdPerMillion)).toEqual([
+      { input: 2, output: 8 },
+      { input: 0, output: 0, reasoning: 0 },
+      { output: 8, reasoning: 3 },
+    ]);
+  });
+
   it("have tiers where longer prompts cost more, the later one of those that apply, and none for a time of the day", async () => {
     const overrides = [
       { min_prompt_tokens: 200_000, prompt: "0.000004", completion: "0.000018" },

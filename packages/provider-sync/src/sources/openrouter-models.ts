@@ -90,6 +90,15 @@ function inputImagePrices({ prompt, image, image_token: token }: Pricing): { rea
   return { ...(perToken !== undefined && { perToken }), ...(perImage !== undefined && { perImage }) };
 }
 
+/**
+ * Bodies of 2025 and early 2026 say "0" of nearly every model, those that reason among them: nothing is added, and the tokens are paid as output. They are free
+ * where the output is.
+ */
+function reasoningPrice({ completion, internal_reasoning: reasoning }: Pricing): number | undefined {
+  const price = fromUsdPerToken(known(reasoning));
+  return price === 0 && fromUsdPerToken(known(completion)) !== 0 ? undefined : price;
+}
+
 /** Prices of an OpenRouter pricing object in the catalog's units. */
 export function openRouterPrices(pricing: Pricing | null | undefined): Pick<ModelListing, "usdPerMillion" | "usdPerUnit"> {
   const inputImage = pricing ? inputImagePrices(pricing) : {};
@@ -99,7 +108,7 @@ export function openRouterPrices(pricing: Pricing | null | undefined): Pick<Mode
     cacheRead: fromUsdPerToken(known(pricing?.input_cache_read)),
     cacheWrite: fromUsdPerToken(known(pricing?.input_cache_write)),
     cacheWriteLong: fromUsdPerToken(known(pricing?.input_cache_write_1h)),
-    reasoning: fromUsdPerToken(known(pricing?.internal_reasoning)),
+    reasoning: pricing ? reasoningPrice(pricing) : undefined,
     inputAudio: fromUsdPerToken(known(pricing?.audio)),
     outputAudio: fromUsdPerToken(known(pricing?.audio_output)),
     inputImage: inputImage.perToken,
