@@ -337,6 +337,20 @@ describe("LiteLLM's price map", () => {
     expect(models?.[3]?.retiresAt).toBe(Date.parse("2026-06-01"));
   });
 
+  it("has the price of cached input where it is told as a cache hit, under DeepSeek's name for it, alone", async () => {
+    const hit = { litellm_provider: "deepseek", mode: "chat", input_cost_per_token: 5.5e-7, input_cost_per_token_cache_hit: 1.4e-7 };
+    const { models } = await read(litellmPrices(), {
+      "deepseek/deepseek-r1": hit,
+      "deepseek/deepseek-v3": { ...hit, cache_read_input_token_cost: 7e-8 },
+      "deepseek/deepseek-v4": { ...hit, cache_read_input_token_cost: null },
+    });
+    expect(models?.map(({ usdPerMillion }) => usdPerMillion)).toEqual([
+      { input: 0.55, cacheRead: 0.14 },
+      { input: 0.55, cacheRead: 0.07 },
+      { input: 0.55, cacheRead: 0.14 },
+    ]);
+  });
+
   it("has the prices of the first range of a seller who sells by ranges, and tiers of the others", async () => {
     const ranged = (tiered_pricing: unknown): object => ({ litellm_provider: "dashscope", mode: "chat", tiered_pricing });
     const first = { range: [0, 256_000], input_cost_per_token: 4e-7, output_cost_per_token: 1.2e-6 };

@@ -39,11 +39,16 @@ const model = z
 
 type Raw = z.output<typeof model>;
 
-/** LiteLLM's cost fields and what they are here. Others (per second, per character, batch, priority) have no place in the record. */
+/**
+ * LiteLLM's cost fields and what they are here; of two for one price the later counts. Others (per second, per character, batch, priority) have no place in
+ * the record.
+ */
 const TOKEN_FIELDS: ReadonlyMap<string, TokenPriceField> = new Map(
   Object.entries({
     input_cost_per_token: "input",
     output_cost_per_token: "output",
+    // What cached input costs with DeepSeek, whose word for it is a hit.
+    input_cost_per_token_cache_hit: "cacheRead",
     cache_read_input_token_cost: "cacheRead",
     cache_creation_input_token_cost: "cacheWrite",
     cache_creation_input_token_cost_above_1hr: "cacheWriteLong",
