@@ -287,6 +287,16 @@ describe("models.dev", () => {
     expect(providers).toEqual([{ id: "acme", name: "Acme", apiUrl: "https://a/v1", environment: ["ACME_KEY"] }]);
   });
 
+  it("has the prices of sound in tiers as well", async () => {
+    const tiers = [{ tier: { type: "context", size: 32_000 }, input: 1, output: 4, input_audio: 8, output_audio: 16 }];
+    const cost = { input: 0.5, output: 2, input_audio: 6, output_audio: 12, tiers };
+    const { models } = await read(modelsDev(), { acme: { id: "acme", models: { super: { ...model, cost } } } });
+    expect(models?.[0]?.usdPerMillion).toEqual({ input: 0.5, output: 2, inputAudio: 6, outputAudio: 12 });
+    expect(models?.[0]?.priceTiers).toEqual([
+      { aboveTokens: 32_000, usdPerMillion: { input: 1, output: 4, inputAudio: 8, outputAudio: 16 } },
+    ]);
+  });
+
   it("loses one model or one provider to what does not validate, and no other", async () => {
     const body = { acme: { id: "acme", models: { super: model, bad: { name: "no id" } } }, broken: 7 };
     const { models, rejected } = await read(modelsDev(), body);

@@ -27,11 +27,17 @@ import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from
 
 const file = z.record(z.string(), z.unknown());
 
-const prices = { input: loosePrice, output: loosePrice, reasoning: loosePrice, cache_read: loosePrice, cache_write: loosePrice };
-const cost = z.looseObject({
-  ...prices,
+const prices = {
+  input: loosePrice,
+  output: loosePrice,
+  reasoning: loosePrice,
+  cache_read: loosePrice,
+  cache_write: loosePrice,
   input_audio: loosePrice,
   output_audio: loosePrice,
+};
+const cost = z.looseObject({
+  ...prices,
   tiers: looseList(z.looseObject({ tier: z.looseObject({ size: looseNumber }), ...prices })),
 });
 
@@ -69,19 +75,20 @@ function tokenPrices(raw: Pick<Cost, keyof typeof prices>): ModelListing["usdPer
     reasoning: fromUsd(raw.reasoning),
     cacheRead: fromUsd(raw.cache_read),
     cacheWrite: fromUsd(raw.cache_write),
+    inputAudio: fromUsd(raw.input_audio),
+    outputAudio: fromUsd(raw.output_audio),
   });
 }
 
 function pricesOf(raw: Cost | null | undefined): Pick<ModelListing, "usdPerMillion" | "priceTiers"> {
   if (!raw) return { usdPerMillion: {} };
-  const audio = definedPrices({ inputAudio: fromUsd(raw.input_audio), outputAudio: fromUsd(raw.output_audio) });
   const byLength = new Map<number, ModelListing["usdPerMillion"]>();
   for (const { tier, ...told } of raw.tiers ?? []) {
     const aboveTokens = tokenCount(tier.size);
     if (aboveTokens !== undefined) byLength.set(aboveTokens, tokenPrices(told));
   }
   const priceTiers = toPriceTiers(byLength);
-  return { usdPerMillion: definedPrices({ ...tokenPrices(raw), ...audio }), ...(priceTiers.length > 0 && { priceTiers }) };
+  return { usdPerMillion: tokenPrices(raw), ...(priceTiers.length > 0 && { priceTiers }) };
 }
 
 function kindOf(id: string, outputs: readonly string[]): ModelKind {
