@@ -297,6 +297,19 @@ describe("models.dev", () => {
     ]);
   });
 
+  it("tells what writes down speech from what chats", async () => {
+    const kinds = [
+      { input: ["audio"], output: ["text"] },
+      { input: ["audio", "text"], output: ["text"] },
+      { input: ["text"], output: ["text"] },
+      { input: ["text"], output: ["audio"] },
+      { input: [], output: ["text"] },
+    ];
+    const models = Object.fromEntries(kinds.map((modalities, index) => [index, { ...model, id: `m${index}`, modalities }]));
+    const reading = await read(modelsDev(), { acme: { id: "acme", models } });
+    expect(reading.models?.map(({ kind }) => kind)).toEqual(["audio", "chat", "chat", "audio", "chat"]);
+  });
+
   it("loses one model or one provider to what does not validate, and no other", async () => {
     const body = { acme: { id: "acme", models: { super: model, bad: { name: "no id" } } }, broken: 7 };
     const { models, rejected } = await read(modelsDev(), body);

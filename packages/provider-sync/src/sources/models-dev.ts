@@ -91,9 +91,11 @@ function pricesOf(raw: Cost | null | undefined): Pick<ModelListing, "usdPerMilli
   return { usdPerMillion: tokenPrices(raw), ...(priceTiers.length > 0 && { priceTiers }) };
 }
 
-function kindOf(id: string, outputs: readonly string[]): ModelKind {
+function kindOf(id: string, inputs: readonly string[], outputs: readonly string[]): ModelKind {
   if (/embed/i.test(id)) return "embedding";
   if (/rerank/i.test(id)) return "rerank";
+  // What takes sound alone writes it down, and cannot be asked anything.
+  if (inputs.length > 0 && inputs.every((input) => input === "audio")) return "audio";
   if (outputs.length === 0 || outputs.includes("text")) return "chat";
   return outputs.includes("image") ? "image" : outputs.includes("video") ? "video" : outputs.includes("audio") ? "audio" : "other";
 }
@@ -108,17 +110,18 @@ function parametersOf(raw: z.output<typeof model>): string[] {
 }
 
 function toListing(raw: z.output<typeof model>, providerId: string): ModelListing {
+  const inputModalities = sortedUnique(raw.modalities?.input ?? []);
   const outputModalities = sortedUnique(raw.modalities?.output ?? []);
   return compact({
     provider: providerId,
     model: raw.id,
     name: text(raw.name) ?? raw.id,
     author: raw.id.includes("/") ? raw.id.split("/")[0]?.toLowerCase() : undefined,
-    kind: kindOf(raw.id, outputModalities),
+    kind: kindOf(raw.id, inputModalities, outputModalities),
     ...pricesOf(raw.cost),
     contextTokens: tokenCount(raw.limit?.context),
     outputTokens: tokenCount(raw.limit?.output),
-    inputModalities: sortedUnique(raw.modalities?.input ?? []),
+    inputModalities,
     outputModalities,
     supportedParameters: parametersOf(raw),
     releasedAt: fromIsoDate(raw.release_date),
