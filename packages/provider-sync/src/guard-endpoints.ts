@@ -21,11 +21,30 @@ export interface GuardedEndpoints {
   readonly entries: readonly QuarantineEntry[];
 }
 
+function nameOf({ tag, variant }: ModelEndpoint): string {
+  return variant === undefined ? tag : `${tag}:${variant}`;
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * A router tells its hosts in any order. In one of ours the same hosts are the same text, and no new version; those that share a name are told apart by
+ * their price of input, so that one is not judged against the other's price.
+ */
+function inOrder(endpoints: readonly ModelEndpoint[]): ModelEndpoint[] {
+  const inputOf = ({ usdPerMillion }: ModelEndpoint): number => usdPerMillion.input ?? -1;
+  return [...endpoints].sort(
+    (a, b) => compareTexts(nameOf(a), nameOf(b)) || inputOf(a) - inputOf(b) || compareTexts(JSON.stringify(a), JSON.stringify(b)),
+  );
+}
+
 /** Endpoints with the place of each among a model's prices; one that is listed twice has a place of its own. */
 function placeEndpoints(endpoints: readonly ModelEndpoint[]): Map<string, ModelEndpoint> {
   const placed = new Map<string, ModelEndpoint>();
   for (const endpoint of endpoints) {
-    const name = endpoint.variant === undefined ? endpoint.tag : `${endpoint.tag}:${endpoint.variant}`;
+    const name = nameOf(endpoint);
     let place = `endpoint[${name}].`;
     for (let copy = 2; placed.has(place); copy += 1) place = `endpoint[${name}#${copy}].`;
     placed.set(place, endpoint);
@@ -95,8 +114,8 @@ function judgeEndpoints(
       entries.push(...[...context.held.values()].filter((entry) => modelOfEntry(entry) === id));
       continue;
     }
-    const before = placeEndpoints(known);
-    const guarded = [...placeEndpoints(offered)].map(([place, endpoint]) => {
+    const before = placeEndpoints(inOrder(known));
+    const guarded = [...placeEndpoints(inOrder(offered))].map(([place, endpoint]) => {
       const former = before.get(place);
       const prices = judgePrices(id, pathed(place, endpoint), former ? pathed(place, former) : new Map(), new Map(), context);
       entries.push(...prices.entries);

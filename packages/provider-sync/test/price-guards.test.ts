@@ -258,6 +258,15 @@ describe("prices of a router's hosts", () => {
     expect((await model("acme/model-0"))?.endpoints[0]?.usdPerMillion).toEqual({ input: 6, output: 30 });
   });
 
+  it("make no new version when they come in another order, also of hosts that share a name", async () => {
+    const script = router();
+    const told = [...hosts(3, 15), { provider: "host-b", tag: "host-b", usdPerMillion: { input: 30, output: 150 } }];
+    tell(script, [["acme/model-0", told]]);
+    await run({}, [source, script]);
+    tell(script, [["acme/model-0", told.toReversed()]]);
+    expect(await run({}, [source, script])).toMatchObject({ outcome: "unchanged", quarantine: [] });
+  });
+
   it("go with their model", async () => {
     const script = router();
     const policy = { vanishedRuns: 0, vanishedMs: 0 };
