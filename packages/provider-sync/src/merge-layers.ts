@@ -73,6 +73,14 @@ function fromOne(
   return model;
 }
 
+/** The name and the kind of the most trusted source that tells one: each listing has both, as `model` and `"other"` where its source tells none. */
+function nameAndKind(ranked: readonly Claim[], { name, kind }: ModelListing): Pick<ModelListing, "name" | "kind"> {
+  const listings = ranked.map((claim) => claim.listed.listing);
+  const named = listings.find((listing) => listing.name !== listing.model);
+  const known = listings.find((listing) => listing.kind !== "other");
+  return { name: named?.name ?? name, kind: known?.kind ?? kind };
+}
+
 /** What the most trusted source says, filled up from the others; prices are one source's alone. Claims come in the order of trust. */
 function unite(ranked: readonly Claim[]): ModelListing & Pick<CatalogModel, "priceSource"> {
   // Later ones win, so the most trusted comes last; absent fields are not there to overwrite anything.
@@ -83,6 +91,7 @@ function unite(ranked: readonly Claim[]): ModelListing & Pick<CatalogModel, "pri
   const { usdPerMillion = {}, usdPerUnit, priceTiers } = priced?.listed.listing ?? {};
   return {
     ...rest,
+    ...nameAndKind(ranked, filled),
     inputModalities: firstList(ranked, "inputModalities"),
     outputModalities: firstList(ranked, "outputModalities"),
     supportedParameters: firstList(ranked, "supportedParameters"),

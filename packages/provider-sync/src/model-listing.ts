@@ -40,7 +40,7 @@ export interface ModelListing {
   readonly provider: string;
   /** The name that this provider's API takes, as the source spells it. */
   readonly model: string;
-  /** The name that people read. */
+  /** The name that people read; the same as `model` where the source tells none. */
   readonly name: string;
   /** How the source calls it, when that is not `model`: the key of a price map. */
   readonly sourceId?: string;

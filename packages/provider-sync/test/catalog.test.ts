@@ -458,6 +458,19 @@ describe("CatalogView", () => {
     expect(model?.usdPerMillion).toEqual({ input: 1 });
   });
 
+  it("takes name and kind from whoever tells them: a list of ids alone makes no model one of another kind", () => {
+    const layer = (source: string, told: ModelListing): SourceLayer => ({ source, models: [listed(told)], providers: [], endpoints: [] });
+    const bare = layer("models:acme", { ...listing("m-1", {}), kind: "other", supportedParameters: [] });
+    const full = layer("models.dev", { ...listing("m-1"), name: "Model One", kind: "embedding" });
+    const seen = (...layers: SourceLayer[]): unknown => {
+      const model = new CatalogView(1, { layers, quarantine: [], acceptances: [] }).model("acme/m-1");
+      return [model?.name, model?.kind];
+    };
+    expect(seen(bare, full)).toEqual(["Model One", "embedding"]);
+    expect(seen(full, bare)).toEqual(["Model One", "embedding"]);
+    expect(seen(bare, bare)).toEqual(["m-1", "other"]);
+  });
+
   it("keeps the trusted source's price while that source misses the model, and takes the other's when it is gone from there", () => {
     const layer = (source: string, models: ListedModel[]): SourceLayer => ({ source, models, providers: [], endpoints: [] });
     const other = layer("two", [listed(listing("m", { input: 9 }))]);
