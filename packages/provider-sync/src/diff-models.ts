@@ -1,5 +1,6 @@
+import { pathed, placeEndpoints } from "./guard-endpoints.ts";
 import type { CatalogModel } from "./merge-layers.ts";
-import { flattenPrices } from "./prices.ts";
+import { flattenPrices, type PricePath } from "./prices.ts";
 
 /** What happened to a model from one version to the next. */
 export type ModelChangeKind = "added" | "removed" | "vanished" | "returned" | "price" | "changed";
@@ -8,7 +9,7 @@ export type ModelChangeKind = "added" | "removed" | "vanished" | "returned" | "p
 export interface ModelChange {
   readonly id: string;
   readonly kind: ModelChangeKind;
-  /** The price path or the field; absent for a model that came or went. */
+  /** The price path or the field (`endpoints`: names of hosts that came or went); absent for a model that came or went. */
   readonly field?: string;
   /** Before and after: prices as numbers, other fields as short JSON; absent = not there. */
   readonly before?: number | string;
@@ -47,21 +48,39 @@ function isSame(before: unknown, after: unknown): boolean {
   return before.every((value, index) => value === after[index]);
 }
 
-function diffPrices(before: CatalogModel, after: CatalogModel): ModelChange[] {
-  const old = flattenPrices(before);
-  const young = flattenPrices(after);
+type Prices = ReadonlyMap<PricePath, number>;
+
+function diffPrices(id: string, old: Prices, young: Prices): ModelChange[] {
   const changes: ModelChange[] = [];
   const compare = (field: string): void => {
-    if (old.get(field) !== young.get(field))
-      changes.push({ id: after.id, kind: "price", field, ...sides(old.get(field), young.get(field)) });
+    if (old.get(field) !== young.get(field)) changes.push({ id, kind: "price", field, ...sides(old.get(field), young.get(field)) });
   };
   for (const field of old.keys()) compare(field);
   for (const field of young.keys()) if (!old.has(field)) compare(field);
   return changes;
 }
 
+type Hosts = ReturnType<typeof placeEndpoints>;
+
+/** Names in order; `undefined` for none. */
+function showHosts(hosts: Hosts): string | undefined {
+  const names = [...hosts.keys()].map((place) => place.slice("endpoint[".length, -"].".length));
+  return names.length > 0 ? show(names.sort()) : undefined;
+}
+
+/** One line for all hosts that came or went, and the prices of those that were there before: a host that is new has no former price. */
+function diffHosts(before: CatalogModel, after: CatalogModel): ModelChange[] {
+  if (before.endpoints.length === 0 && after.endpoints.length === 0) return [];
+  const [old, young] = [placeEndpoints(before.endpoints), placeEndpoints(after.endpoints)];
+  const pricesOf = (hosts: Hosts, others: Hosts): Prices =>
+    new Map([...hosts].flatMap(([place, host]) => (others.has(place) ? [...pathed(place, host)] : [])));
+  const prices = diffPrices(after.id, pricesOf(old, young), pricesOf(young, old));
+  if (old.size === young.size && [...old.keys()].every((place) => young.has(place))) return prices;
+  return [...prices, { id: after.id, kind: "changed", field: "endpoints", ...sides(showHosts(old), showHosts(young)) }];
+}
+
 function diffModel(before: CatalogModel, after: CatalogModel): ModelChange[] {
-  const changes = diffPrices(before, after);
+  const changes = [...diffPrices(after.id, flattenPrices(before), flattenPrices(after)), ...diffHosts(before, after)];
   for (const field of FIELDS) {
     if (!isSame(before[field], after[field]))
       changes.push({ id: after.id, kind: "changed", field, ...sides(show(before[field]), show(after[field])) });

@@ -41,7 +41,7 @@ function inOrder(endpoints: readonly ModelEndpoint[]): ModelEndpoint[] {
 }
 
 /** Endpoints with the place of each among a model's prices; one that is listed twice has a place of its own. */
-function placeEndpoints(endpoints: readonly ModelEndpoint[]): Map<string, ModelEndpoint> {
+export function placeEndpoints(endpoints: readonly ModelEndpoint[]): Map<string, ModelEndpoint> {
   const placed = new Map<string, ModelEndpoint>();
   for (const endpoint of endpoints) {
     const name = nameOf(endpoint);
@@ -52,7 +52,8 @@ function placeEndpoints(endpoints: readonly ModelEndpoint[]): Map<string, ModelE
   return placed;
 }
 
-function pathed(place: string, endpoint: ModelEndpoint): Map<PricePath, number> {
+/** The prices of one of them by path. */
+export function pathed(place: string, endpoint: ModelEndpoint): Map<PricePath, number> {
   return new Map(Object.entries(endpoint.usdPerMillion).map(([field, price]) => [place + field, price]));
 }
 

@@ -258,6 +258,25 @@ describe("prices of a router's hosts", () => {
     expect((await model("acme/model-0"))?.endpoints[0]?.usdPerMillion).toEqual({ input: 6, output: 30 });
   });
 
+  it("are told in the history: a price that moved, hosts that came and went, a price accepted by hand", async () => {
+    const script = router();
+    const changesOf = async (version: number): Promise<unknown[]> =>
+      (await store.changes({ version })).map(({ kind, field, before, after }) => [kind, field, before, after]);
+    tell(script, [["acme/model-0", hosts(3, 15)]]);
+    await run({}, [source, script]);
+    tell(script, [["acme/model-0", hosts(4, 15)]]);
+    const moved = await run({}, [source, script]);
+    expect(moved.changes).toMatchObject([{ id: "acme/model-0", field: "endpoint[host-a/fp8].input" }]);
+    expect(await changesOf(2)).toEqual([["price", "endpoint[host-a/fp8].input", 3, 4]]);
+    tell(script, [["acme/model-0", hosts(4, 15, "host-c")]]);
+    await run({}, [source, script]);
+    expect(await changesOf(3)).toEqual([["changed", "endpoints", '["host-a/fp8","host-b"]', '["host-b","host-c"]']]);
+    tell(script, [["acme/model-0", hosts(40, 15, "host-c")]]);
+    await run({}, [source, script]);
+    const { version } = await acceptQuarantined(["router#acme/model-0#endpoint[host-c].input"], { store, clock });
+    expect(await changesOf(version)).toEqual([["price", "endpoint[host-c].input", 4, 40]]);
+  });
+
   it("make no new version when they come in another order, also of hosts that share a name", async () => {
     const script = router();
     const told = [...hosts(3, 15), { provider: "host-b", tag: "host-b", usdPerMillion: { input: 30, output: 150 } }];
