@@ -206,6 +206,8 @@ export class EntryStore<V> {
     else map.delete(key);
     columns.empty(slot);
     this.#size -= 1;
+    // Sums of fractions keep a rest, for which nothing could be evicted.
+    if (this.#size === 0) this.#bytes = 0;
   }
 
   /** Tells that a value is gone, when somebody wants to know. */

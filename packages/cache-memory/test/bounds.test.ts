@@ -112,6 +112,16 @@ describe("MemoryCache against a naive model", () => {
     expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 });
   });
 
+  it("is as empty as before when sizes are fractions, as of a cost: their sums leave no rest", () => {
+    const cache = new MemoryCache<number>({ maxBytes: 2, sizeOf: (value) => value });
+    const sizes = [0.36, 0.72, 0.11, 0.47];
+    for (const size of sizes) cache.set(`key:${size}`, size);
+    for (const size of sizes) cache.delete(`key:${size}`);
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 });
+    expect(cache.set("all", 2)).toBe(true);
+    expect(cache.get("all")).toBe(2);
+  });
+
   it("refuses a value larger than the bound, counts it, and drops the former value", () => {
     const cache = new MemoryCache<string>({ maxBytes: 1_000 });
     expect(cache.set("key", "small")).toBe(true);
