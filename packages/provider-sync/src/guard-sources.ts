@@ -217,8 +217,9 @@ export function* guardSources(read: readonly ReadOutcome[], state: SyncState, po
   const guarded = yield* judgeSources(outcomes, state, policy, now);
   let { acceptances } = state.content;
   for (const [index, outcome] of outcomes.entries()) {
-    if (outcome.outcome === "read" && guarded[index]?.isTaken)
-      acceptances = remainingAcceptances(acceptances, outcome.source.name, outcome.reading);
+    const judged = guarded[index];
+    if (outcome.outcome === "read" && judged?.isTaken)
+      acceptances = remainingAcceptances(acceptances, outcome.source.name, outcome.reading, judged.layer);
   }
   const absent = keepAbsentSources(outcomes, state, policy, now);
   const reports = guarded.map(({ report }) => report);

@@ -185,6 +185,27 @@ describe("prices that move together", () => {
 });
 
 describe("an acceptance of a price", () => {
+  it("outlives lists that do not tell the model, and hosts that were not asked for, as long as they are served", async () => {
+    const script = new ScriptedSource([], "router", "ancillary");
+    const tellHosts = (...ids: readonly string[]): void => {
+      const hosts = [{ provider: "host-a", tag: "host-a", usdPerMillion: { input: 3000, output: 15 } }];
+      script.answer = () => ({ endpoints: new Map(ids.map((id) => [id, hosts])), rejected: [] });
+    };
+    source.tell(withFirst({ input: 2000, output: 2 }));
+    tellHosts("acme/model-1");
+    await run({}, [source, script]);
+    await acceptQuarantined(["script#acme/model-0#input", "router#acme/model-1#endpoint[host-a].input"], { store, clock });
+    source.tell(listings(200).slice(1));
+    tellHosts();
+    await run({}, [source, script]);
+    source.tell(withFirst({ input: 2000, output: 2 }));
+    tellHosts("acme/model-1");
+    expect((await run({}, [source, script])).quarantine).toEqual([]);
+    source.tell(listings(200).slice(1));
+    await run({ vanishedRuns: 0, vanishedMs: 0 }, [source, script]);
+    expect((await store.state()).content.acceptances.map(({ key }) => key)).toEqual(["router#acme/model-1#endpoint[host-a].input"]);
+  });
+
   it("ends when the price is no longer offered", async () => {
     await run();
     source.tell(withFirst({ input: 2000, output: 2 }));
