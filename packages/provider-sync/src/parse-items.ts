@@ -80,18 +80,26 @@ export function* entriesById(list: readonly unknown[], field = "id"): Generator<
   }
 }
 
+/** Whether a list's links lead to no further page of it, as OpenRouter's do. */
+function isLastPage(links: unknown): boolean {
+  return typeof links !== "object" || links === null || !(links as { readonly next?: unknown }).next;
+}
+
 /**
  * A list under `data`, all of it. A page of a longer one is none: it would be taken for the models that there are, and a change of the
  * page's length for their coming and going.
  */
-export const wholeList: z.ZodObject<{ data: z.ZodArray<z.ZodUnknown>; has_more: z.ZodOptional<z.ZodUnknown> }, z.core.$loose> =
-  z.looseObject({
-    data: z.array(z.unknown()),
-    has_more: z
-      .unknown()
-      .refine((more) => more !== true)
-      .optional(),
-  });
+export const wholeList: z.ZodObject<
+  { data: z.ZodArray<z.ZodUnknown>; has_more: z.ZodOptional<z.ZodUnknown>; links: z.ZodOptional<z.ZodUnknown> },
+  z.core.$loose
+> = z.looseObject({
+  data: z.array(z.unknown()),
+  has_more: z
+    .unknown()
+    .refine((more) => more !== true)
+    .optional(),
+  links: z.unknown().refine(isLastPage).optional(),
+});
 
 /** Passes the outermost shape of a body. @throws {SourceError} bad-shape otherwise, naming the source and the field */
 export function parseShape<Schema extends z.ZodType>(source: string, schema: Schema, body: unknown): z.output<Schema> {

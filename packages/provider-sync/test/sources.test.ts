@@ -466,6 +466,10 @@ describe("a page of a longer list", () => {
     const data = [{ id: "a/b" }];
     await expect(read(source, { data, has_more: true, last_id: "a/b" })).rejects.toMatchObject({ reason: "bad-shape" });
     for (const has_more of [false, null, undefined]) expect((await read(source, { data, has_more })).models).toHaveLength(1);
+    const next = "/api/v1/models?offset=500&limit=500";
+    await expect(read(source, { data, links: { next }, total_count: 700 })).rejects.toMatchObject({ reason: "bad-shape" });
+    for (const links of [{ next: null }, { next: "" }, {}, null, "next", undefined])
+      expect((await read(source, { data, links })).models).toHaveLength(1);
   });
 });
 
