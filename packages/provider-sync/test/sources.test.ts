@@ -410,6 +410,13 @@ describe("an OpenAI-compatible server", () => {
     expect(urls).toEqual(["http://host/v1/models", "http://host/v1/models"]);
   });
 
+  it.each(["context_length", "context_window", "max_model_len", "max_context_length"])("tells the context as %s", async (field) => {
+    const { models } = await read(openAiCompatible({ provider: "acme", baseUrl: "https://host/v1" }), {
+      data: [{ id: "m", [field]: 32_768 }],
+    });
+    expect(models?.[0]?.contextTokens).toBe(32_768);
+  });
+
   it("finds the list whatever the base URL ends in", async () => {
     const asked = async (baseUrl: string): Promise<string> => {
       let url = "";

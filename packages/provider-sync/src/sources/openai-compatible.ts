@@ -24,6 +24,7 @@ const model = z.looseObject({
   context_length: looseNumber,
   context_window: looseNumber,
   max_model_len: looseNumber,
+  max_context_length: looseNumber,
 });
 
 /** Which server is asked. */
@@ -50,6 +51,12 @@ function listUrl(baseUrl: string): string {
   return url.href;
 }
 
+/** The context under whichever name the server has for it: the last but one is vLLM's, the last one Mistral's. */
+function contextOf(raw: z.output<typeof model>): number | undefined {
+  const told = [raw.context_length, raw.context_window, raw.max_model_len, raw.max_context_length];
+  return told.map(tokenCount).find((count) => count !== undefined);
+}
+
 function toListing(raw: z.output<typeof model>, provider: string): ModelListing {
   const { shutdown_date: shutdown } = raw;
   return compact({
@@ -59,7 +66,7 @@ function toListing(raw: z.output<typeof model>, provider: string): ModelListing 
     author: text(raw.owned_by)?.toLowerCase(),
     kind: "other",
     usdPerMillion: {},
-    contextTokens: tokenCount(raw.context_length) ?? tokenCount(raw.context_window) ?? tokenCount(raw.max_model_len),
+    contextTokens: contextOf(raw),
     inputModalities: [],
     outputModalities: [],
     supportedParameters: [],
