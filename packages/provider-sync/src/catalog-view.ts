@@ -157,7 +157,7 @@ export class CatalogView {
   }
 
   *#indexNames(preferredProviders: readonly string[]): Sliced<void> {
-    const rank = new Map(preferredProviders.map((provider, index) => [provider, index]));
+    const rank = new Map(preferredProviders.map((provider, index) => [provider.toLowerCase(), index]));
     const rankOf = (model: CatalogModel): number => (model.status === "vanished" ? 1000 : 0) + (rank.get(model.provider) ?? 500);
     const ranked = this.#models.map((model) => [rankOf(model), model] as const).sort(([a], [b]) => a - b);
     yield* stopAfter(ranked.length);

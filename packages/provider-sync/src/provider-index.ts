@@ -20,7 +20,8 @@ export class ProviderIndex {
     virtualProviders: Readonly<Record<string, readonly string[]>>,
   ) {
     this.#providers = providers;
-    for (const [name, members] of Object.entries(virtualProviders)) this.#virtual.set(name.toLowerCase(), members);
+    const toSlug = (member: string): string => member.toLowerCase();
+    for (const [name, members] of Object.entries(virtualProviders)) this.#virtual.set(toSlug(name), members.map(toSlug));
     for (const model of models) if (model.endpoints.length > 0) this.#hosts.set(model, this.#hostsOf(model));
   }
 

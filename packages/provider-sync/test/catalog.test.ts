@@ -419,6 +419,8 @@ describe("CatalogView", () => {
     expect(view.find("m")?.provider).toBe("second");
     expect(view.find("only")?.provider).toBe("third");
     expect(new CatalogView(1, content([sold("b", "m"), sold("a", "m")])).find("m")?.provider).toBe("a");
+    // Names of providers are matched in any case, in the options too.
+    expect(new CatalogView(1, content([sold("b", "m"), sold("a", "m")]), { preferredProviders: ["B"] }).find("m")?.provider).toBe("b");
   });
 
   it.each(["__proto__", "constructor", "toString", "hasOwnProperty"])("is not confused by a model called %s", (name) => {
@@ -583,6 +585,13 @@ describe("CatalogView", () => {
       expect([...made.hostsOf("m", "router")]).toEqual(["one", "two"]);
       expect(made.expandProvider("AUTO")).toEqual(["one", "two"]);
       expect(made.expandProvider("Other")).toEqual(["other"]);
+    });
+
+    it("name the members of a virtual one in any case: what they do with data is known by their slugs", () => {
+      const providers = [{ id: "one", name: "One", trainsOnData: true }];
+      const made = view([["router/m", [host("auto")]]], providers, { virtualProviders: { auto: ["One"] } });
+      expect(made.expandProvider("auto")).toEqual(["one"]);
+      expect(made.collectsData("m", "router")).toBe(true);
     });
   });
 });
