@@ -1,10 +1,12 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { ManualClock, waitUntil } from "@larder/cache-testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { SqlDatabase } from "./sql/sql-database.ts";
 import { openSqliteDriver } from "./sql/sqlite-driver.ts";
+import { sqlitePath } from "./sql/sqlite-path.ts";
 import { createSqliteStore, openSqliteDatabase } from "./sqlite.ts";
 
 function folder(): string {
@@ -49,6 +51,18 @@ describe("the runner's lock in SQLite", () => {
     expect(signal.aborted).toBe(false);
     for (let renewals = 0; renewals < 2; renewals += 1) await clock.advanceAsync(ttlMs / 3);
     expect(signal.aborted).toBe(true);
+  });
+});
+
+describe("the path of a SQLite file", () => {
+  it("is the one that its URL names, where spaces and letters are escaped in it, and a path as it is", async () => {
+    const path = join(folder(), "catalog of ü.db");
+    await (await createSqliteStore({ path: pathToFileURL(path).href })).close();
+    expect(existsSync(path)).toBe(true);
+    const named = [`file:${path}`, `file://${path}`, path, "file:a%20b.db", "file:///100%/a.db", ":memory:", "file::memory:"].map(
+      sqlitePath,
+    );
+    expect(named).toEqual([path, path, path, "a%20b.db", "/100%/a.db", ":memory:", ":memory:"]);
   });
 });
 

@@ -14,8 +14,17 @@ export interface Sql {
   close(): Promise<void>;
 }
 
-/** The file of a `file:` URL. */
+/** The file of a `file:` URL, as larder-sync finds it: `file:///` begins a URL, in which spaces and the like are escaped; behind `file:` alone stands a path as it is. */
 export function sqlitePath(databaseUrl: string, directory: string): string {
-  const path = databaseUrl.slice("file:".length).replace(/^\/\/(?=\/)/, "");
+  const path = databaseUrl.startsWith("file:///") ? unescaped(databaseUrl.slice("file://".length)) : databaseUrl.slice("file:".length);
   return path === ":memory:" ? path : resolve(directory, path);
+}
+
+/** What is no escaped text was written as it is. */
+function unescaped(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
