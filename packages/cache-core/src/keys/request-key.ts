@@ -1,4 +1,5 @@
 import { CacheError } from "../errors.ts";
+import { toByteText } from "./byte-text.ts";
 import type { CanonicalRequest } from "./canonical-request.ts";
 import { KEY_FORMAT, type KeyScope, type Route } from "./key-scope.ts";
 import { sha256OfByteText } from "./sha256.ts";
@@ -24,12 +25,14 @@ export function encodeModel(model: string): string {
 
 /**
  * What a key's digest stands for besides the fields: scope, route and the normalizers that ran, each in a place of its own. The scope comes
- * as its digest (64 characters) and the rest as JSON, so no other scope, route and form have the same text.
+ * as its digest (64 characters) and the rest as JSON in byte text, so no other scope, route and form have the same text.
  */
 export function preimageHead(scope: KeyScope, request: CanonicalRequest, route: Route | undefined): string {
   if (scope.endpoint !== request.endpoint)
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `scope is for ${scope.endpoint} requests, the request is for ${request.endpoint}`);
-  return `${scope.digest}${scope.describeRoute(route)}${request.normalizers.length === 0 ? "" : JSON.stringify(request.normalizers)}`;
+  // Names may hold anything, such as the pattern of a normalizer: hashed as they are, characters past a byte would lose all but their last one.
+  const normalizers = request.normalizers.length === 0 ? "" : toByteText(JSON.stringify(request.normalizers));
+  return `${scope.digest}${scope.describeRoute(route)}${normalizers}`;
 }
 
 /** `format:partition:endpoint:model:digest`, for a digest already made. */

@@ -135,6 +135,14 @@ describe("dropping the date of a system prompt", () => {
   });
 });
 
+test("normalizers whose names differ have keys that differ, in any script", () => {
+  const key = (pattern: RegExp) => normalize("chat", { messages: [] }, dropSystemDate(pattern)).key;
+  // U+65E5 and U+00E5 end in the same byte.
+  expect(key(/\u65e5/g)).not.toBe(key(/\u00e5/g));
+  expect(key(/日/g)).not.toBe(key(/å/g));
+  expect(key(/日/g)).toBe(key(/日/g));
+});
+
 test("a key made under normalizers is not that of a request that says literally the same", () => {
   const plain = requestKey(new KeyScopes().of({ endpoint: "completion", tenant: "a" }), readRequest("completion", { prompt: "a" }));
   expect(normalize("completion", { prompt: "a " }, trimTrailingSpace).key).not.toBe(plain);
