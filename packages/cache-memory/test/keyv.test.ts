@@ -29,12 +29,57 @@ const clock = new ManualClock();
 
 describeCache("CacheOverKeyv on a Keyv over MemoryCache", {
   create: ({ ttlMs }) => {
-    const keyv = new Keyv({ store: new KeyvStore(new MemoryCache<unknown>({ clock })) });
+    const keyv = new Keyv({ store: new KeyvStore(new MemoryCache<unknown>({ clock, maxBytes: 100_000 })) });
     return new CacheOverKeyv<unknown>(keyv, { clock, ...(ttlMs === undefined ? {} : { ttlMs }) });
   },
   advance: (ms) => clock.advance(ms),
+  tooLarge: "x".repeat(100_000),
   lacks: [{ capability: "size", reason: "Keyv does not count" }],
   testApi,
+});
+
+testApi.describe("CacheOverKeyv on a database that has trouble", () => {
+  const { expect, it } = testApi;
+
+  /** What Keyv makes of a table, as far as it is asked. */
+  class Database {
+    readonly rows: Map<string, unknown> = new Map();
+    isFull = false;
+    async get(key: string): Promise<unknown> {
+      return this.rows.get(key);
+    }
+    async set(key: string, value: unknown): Promise<unknown> {
+      if (this.isFull) return false;
+      this.rows.set(key, value);
+      return true;
+    }
+    async delete(key: string): Promise<boolean> {
+      return this.rows.delete(key);
+    }
+    async clear(): Promise<void> {
+      this.rows.clear();
+    }
+  }
+
+  it("keeps no former value of a set that Keyv answers with false, and counts it", async () => {
+    const database = new Database();
+    const cache = new CacheOverKeyv<string>(database);
+    await cache.set("key", "former");
+    database.isFull = true;
+    expect(await cache.set("key", "new")).toBe(false);
+    expect(await cache.get("key")).toBe(undefined);
+    expect(cache.stats()).toMatchObject({ sets: 1, rejectedSets: 1, errors: 0 });
+  });
+
+  it("keeps no former value of a set that throws, and counts the error", async () => {
+    const database = new Database();
+    const cache = new CacheOverKeyv<string>(database);
+    await cache.set("key", "former");
+    database.set = () => Promise.reject(new Error("the disk is full"));
+    expect(await cache.set("key", "new")).toBe(false);
+    expect(await cache.get("key")).toBe(undefined);
+    expect(cache.stats()).toMatchObject({ sets: 1, rejectedSets: 0, errors: 1 });
+  });
 });
 
 testApi.describe("KeyvStore below Keyv 6", () => {

@@ -96,12 +96,19 @@ export class CacheOverKeyv<V> implements Cache<V> {
     const storedAt = this.#clock.wallNow();
     const expires = ttlMs !== Number.POSITIVE_INFINITY;
     const envelope: Envelope = { value, storedAt, expiresAt: expires ? storedAt + ttlMs : null };
-    const isStored = await this.#guard(
+    const isStored = await this.#guard<boolean | undefined>(
       async () => (await this.#keyv.set(key, envelope, expires ? Math.ceil(ttlMs) : undefined)) !== false,
-      false,
+      undefined,
     );
-    if (isStored) this.#counters.sets += 1;
-    return isStored;
+    if (isStored) {
+      this.#counters.sets += 1;
+      return true;
+    }
+    // Refused: Keyv says so, and says the same where its store has failed. What has thrown is counted as an error already.
+    if (isStored === false) this.#counters.rejectedSets += 1;
+    // A value that could not be replaced is not the key's any more.
+    await this.#guard(() => this.#keyv.delete(key), false);
+    return false;
   }
 
   async has(key: string): Promise<boolean> {
