@@ -3,7 +3,16 @@ import type { TestApi } from "./test-api.ts";
 
 /** What a store may lack. Declared with a reason, so that nothing is skipped in silence. */
 export interface MissingCapability {
-  readonly capability: "size" | "ttl" | "undefined-refused" | "bad-ttl-refused" | "bad-names-refused" | "closed-refused" | "tiers-cleared";
+  readonly capability:
+    | "size"
+    | "ttl"
+    /** Keys with halves of surrogate pairs, which no UTF-8 has. */
+    | "ill-formed-keys"
+    | "undefined-refused"
+    | "bad-ttl-refused"
+    | "bad-names-refused"
+    | "closed-refused"
+    | "tiers-cleared";
   /** Why: stands in the title of the skipped test. */
   readonly reason: string;
 }

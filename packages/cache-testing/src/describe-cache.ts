@@ -1,6 +1,7 @@
 import { CacheSuite } from "./cache-suite.ts";
 import type { DescribeCacheOptions } from "./describe-cache-options.ts";
 import { describeContents, KEYED_CALLS } from "./describe-contents.ts";
+import { describeLists } from "./describe-lists.ts";
 import { describeTimeToLive } from "./describe-time-to-live.ts";
 
 /** Counters say what happened. */
@@ -59,6 +60,11 @@ function describeClose({ describe, it, expect, when, options }: CacheSuite): voi
         await expect((async () => call(cache, "key"))()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
       });
     }
+    when("closed-refused", "is closed at the end of await using", async () => {
+      const cache = await options.create({});
+      await cache[Symbol.asyncDispose]();
+      await expect((async () => cache.get("key"))()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+    });
     it("tells its counters after it was closed", async () => {
       const cache = await options.create({});
       await cache.get("absent");
@@ -76,6 +82,7 @@ export function describeCache(name: string, options: DescribeCacheOptions): void
   const suite = new CacheSuite(options);
   suite.describe(`${name} keeps the contract of a cache`, () => {
     describeContents(suite);
+    describeLists(suite);
     describeTimeToLive(suite);
     describeStats(suite);
     describeClose(suite);

@@ -14,6 +14,7 @@ const VALUES: ReadonlyArray<readonly [string, unknown]> = [
 
 /** Keys that a careless implementation mixes up or mangles. */
 const KEYS = [
+  "",
   "a",
   "a:b",
   "a b",
@@ -34,6 +35,9 @@ const KEYS = [
   "{}",
   "a".repeat(1000),
 ];
+
+/** Keys of which UTF-8 makes one: it has no halves of surrogate pairs. */
+const ILL_FORMED_KEYS = ["\ud800", "\ud801", "\udc00", "\ufffd"];
 
 /** A call of each method that takes a key. */
 export const KEYED_CALLS: ReadonlyArray<readonly [string, (cache: Cache<unknown>, key: string) => unknown]> = [
@@ -57,7 +61,7 @@ function describeValues({ describe, it, expect, when, withCache, options }: Cach
           expect(await cache.set("key", value)).toBe(true);
           expect(await cache.get("key")).toEqual(value);
           expect(await cache.has("key")).toBe(true);
-          expect(await cache.lookup("key")).toMatchObject({ status: "hit" });
+          expect(await cache.lookup("key")).toEqual(expect.objectContaining({ status: "hit", value, tier: expect.any(String) }));
         }));
     }
     it("replaces a value", () =>
@@ -68,7 +72,8 @@ function describeValues({ describe, it, expect, when, withCache, options }: Cach
       }));
     when("undefined-refused", "refuses undefined as a value", () =>
       withCache(async (cache) => {
-        await expect((async () => cache.set("key", undefined))()).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
+        for (const set of [() => cache.set("key", undefined), () => cache.setMany([["key", undefined]])])
+          await expect((async () => set())()).rejects.toMatchObject({ code: "ERR_CACHE_INVALID_OPTION" });
         expect(await cache.get("key")).toBe(undefined);
       }),
     );
@@ -93,14 +98,16 @@ function describeValues({ describe, it, expect, when, withCache, options }: Cach
 }
 
 /** Keys are kept apart. */
-function describeKeys({ describe, it, expect, withCache }: CacheSuite): void {
+function describeKeys({ describe, it, expect, when, withCache }: CacheSuite): void {
+  const expectApart = (keys: readonly string[]): Promise<void> =>
+    withCache(async (cache) => {
+      for (const [index, key] of keys.entries()) await cache.set(key, index);
+      // With its key, so that a failure names it: Jest's expect takes no message.
+      for (const [index, key] of keys.entries()) expect([key, await cache.get(key)]).toEqual([key, index]);
+    });
   describe("keys", () => {
-    it("keeps odd keys apart and gives each its own value", () =>
-      withCache(async (cache) => {
-        for (const [index, key] of KEYS.entries()) await cache.set(key, index);
-        // With its key, so that a failure names it: Jest's expect takes no message.
-        for (const [index, key] of KEYS.entries()) expect([key, await cache.get(key)]).toEqual([key, index]);
-      }));
+    it("keeps odd keys apart and gives each its own value", () => expectApart(KEYS));
+    when("ill-formed-keys", "keeps keys apart that UTF-8 cannot write down", () => expectApart(ILL_FORMED_KEYS));
     it("deletes only the key that was named", () =>
       withCache(async (cache) => {
         for (const key of KEYS) await cache.set(key, key);
@@ -217,6 +224,35 @@ function describeRemoval({ describe, it, expect, when, withCache, inSteps, optio
         await cache.set("a", 3);
         expect(await cache.get("a")).toBe(3);
       }));
+    it("keeps to itself: a neighbour in the same backend has its own entries, and keeps them when this one is cleared", () =>
+      withCache((cache) =>
+        withCache(async (neighbour) => {
+          await cache.set("key", "own");
+          expect(await neighbour.get("key")).toBe(undefined);
+          await neighbour.set("key", "neighbour's");
+          expect(await cache.get("key")).toBe("own");
+          await cache.clear();
+          expect(await cache.get("key")).toBe(undefined);
+          expect(await neighbour.get("key")).toBe("neighbour's");
+        }),
+      ));
+    when("ttl", "answers a deletion of what is over by itself as one of what was never there", () =>
+      inSteps((unit) =>
+        withCache(async (cache) => {
+          const ttlMs = 100 * unit;
+          await cache.setMany(
+            [
+              ["a", 1],
+              ["b", 2],
+            ],
+            { ttlMs },
+          );
+          await options.advance(150 * unit);
+          expect(await cache.delete("a")).toBe(false);
+          expect(await cache.deleteMany(["b"])).toBe(0);
+        }),
+      ),
+    );
     when("size", "counts what it holds", () =>
       withCache(async (cache) => {
         expect(await cache.size()).toBe(0);
@@ -248,40 +284,10 @@ function describeRemoval({ describe, it, expect, when, withCache, inSteps, optio
   });
 }
 
-/** Lists are answered item by item. */
-function describeLists({ describe, it, expect, withCache }: CacheSuite): void {
-  describe("many keys at once", () => {
-    it("answers getMany in the order of the keys, undefined for each miss, and repeats included", () =>
-      withCache(async (cache) => {
-        expect(
-          await cache.setMany([
-            ["a", 1],
-            ["b", null],
-          ]),
-        ).toEqual([true, true]);
-        expect(await cache.getMany(["b", "absent", "a", "b"])).toEqual([null, undefined, 1, null]);
-      }));
-    it("answers empty lists with empty answers", () =>
-      withCache(async (cache) => {
-        expect(await cache.getMany([])).toEqual([]);
-        expect(await cache.setMany([])).toEqual([]);
-        expect(await cache.deleteMany([])).toBe(0);
-      }));
-    it("counts what deleteMany dropped", () =>
-      withCache(async (cache) => {
-        await cache.set("a", 1);
-        await cache.set("b", 2);
-        expect(await cache.deleteMany(["a", "absent", "b"])).toBe(2);
-        expect(await cache.getMany(["a", "b"])).toEqual([undefined, undefined]);
-      }));
-  });
-}
-
 /** What a cache holds: values, keys, what is refused, what is dropped. */
 export function describeContents(suite: CacheSuite): void {
   describeValues(suite);
   describeKeys(suite);
   describeBadNames(suite);
   describeRemoval(suite);
-  describeLists(suite);
 }

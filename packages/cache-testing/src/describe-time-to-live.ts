@@ -44,6 +44,39 @@ export function describeTimeToLive({ describe, expect, when, withCache, inSteps,
         }),
       ),
     );
+    when("ttl", "ends sooner when a value is replaced by one with a shorter time to live", () =>
+      inSteps((unit) =>
+        withCache(async (cache) => {
+          await cache.set("key", 1, { ttlMs: 1000 * unit });
+          await cache.set("key", 2, { ttlMs: 100 * unit });
+          await options.advance(150 * unit);
+          expect(await cache.get("key")).toBe(undefined);
+        }),
+      ),
+    );
+    when("ttl", "goes by its own time to live when a value is replaced by one without any", () =>
+      inSteps((unit) =>
+        withCache(async (cache) => {
+          await cache.set("key", 1, { ttlMs: 1000 * unit });
+          await cache.set("key", 2);
+          await options.advance(150 * unit);
+          expect(await cache.get("key")).toBe(undefined);
+        }, 100 * unit),
+      ),
+    );
+    when("ttl", "is not prolonged by reads of any kind", () =>
+      inSteps((unit, mustBeWithin) =>
+        withCache(async (cache) => {
+          await cache.set("key", 1, { ttlMs: 100 * unit });
+          await options.advance(60 * unit);
+          const found = [await cache.get("key"), await cache.has("key"), await cache.lookup("key"), await cache.getMany(["key"])];
+          mustBeWithin(100);
+          expect(found).toMatchObject([1, true, { status: "hit" }, [1]]);
+          await options.advance(60 * unit);
+          expect(await cache.get("key")).toBe(undefined);
+        }),
+      ),
+    );
     when("ttl", "keeps an entry of infinite time to live", () =>
       inSteps((unit) =>
         withCache(async (cache) => {
@@ -68,14 +101,30 @@ export function describeTimeToLive({ describe, expect, when, withCache, inSteps,
         }),
       ),
     );
+    when("ttl", "tells the age of the value that is there, not of one before it", () =>
+      inSteps((unit, mustBeWithin) =>
+        withCache(async (cache) => {
+          await cache.set("key", 1, { ttlMs: 1000 * unit });
+          await options.advance(100 * unit);
+          await cache.set("key", 2, { ttlMs: 1000 * unit });
+          const found = await cache.lookup("key");
+          mustBeWithin(150);
+          expect(found).toMatchObject({ status: "hit", value: 2 });
+          expect(found.status === "hit" && found.ageMs < 100 * unit).toBe(true);
+        }),
+      ),
+    );
     for (const ttlMs of [0, -5, Number.NaN, "10 seconds", null]) {
       when("bad-ttl-refused", `refuses a time to live of ${JSON.stringify(ttlMs) ?? ttlMs} and names it`, () =>
         withCache(async (cache) => {
           await cache.set("key", "kept");
-          await expect((async () => cache.set("key", "new", { ttlMs: ttlMs as number }))()).rejects.toMatchObject({
-            code: "ERR_CACHE_INVALID_OPTION",
-            message: expect.stringContaining("ttlMs"),
-          });
+          const wrong = { ttlMs: ttlMs as number };
+          for (const set of [() => cache.set("key", "new", wrong), () => cache.setMany([["key", "new"]], wrong)]) {
+            await expect((async () => set())()).rejects.toMatchObject({
+              code: "ERR_CACHE_INVALID_OPTION",
+              message: expect.stringContaining("ttlMs"),
+            });
+          }
           expect(await cache.get("key")).toBe("kept");
         }),
       );
