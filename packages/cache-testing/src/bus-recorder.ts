@@ -8,6 +8,8 @@ export class BusRecorder implements InvalidationListener {
   readonly resets: ResetReason[] = [];
   /** Proofs in the order in which they were told. */
   readonly proofs: number[] = [];
+  /** How often a proof was taken back. */
+  proofsLost = 0;
   readonly #waiting: Set<() => void> = new Set();
 
   /** What was invalidated, in order. */
@@ -27,6 +29,11 @@ export class BusRecorder implements InvalidationListener {
 
   onProof(provenAt: number): void {
     this.proofs.push(provenAt);
+    this.#wake();
+  }
+
+  onProofLost(): void {
+    this.proofsLost += 1;
     this.#wake();
   }
 

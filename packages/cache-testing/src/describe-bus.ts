@@ -4,8 +4,8 @@ import { BusSuite, keyTarget } from "./bus-suite.ts";
 import { describeBusFaults } from "./describe-bus-faults.ts";
 import type { DescribeBusOptions } from "./describe-bus-options.ts";
 
-/** Keys that a careless wire format mixes up or mangles. */
-const KEYS = ["a", "", "a:b c", "*", "__proto__", "constructor", "\u0000", "\ud800", "e\u0301", "é", '"]', "{tag}", "x".repeat(2_000)];
+/** Names that a careless wire format mixes up or mangles. */
+const NAMES = ["a", "", "a:b c", "*", "__proto__", "constructor", "\u0000", "\ud800", "e\u0301", "é", '"]', "{tag}", "x".repeat(2_000)];
 /** More than a socket read, and than one turn of the event loop may handle. */
 const BURST = 3_000;
 
@@ -49,11 +49,14 @@ function describeDelivery({ it, expect, withWorld, call }: BusSuite): void {
       expect(stranger.heard).toEqual([]);
     }));
 
-  it("carries keys as they are, whatever they contain", () =>
+  it("carries keys, tags and patterns as they are, whatever they contain", () =>
     withWorld(async ({ channelA, heardByB }) => {
-      for (const name of KEYS) await channelA.invalidate(keyTarget(name), call());
-      await heardByB.until("all keys", () => heardByB.heard.length >= KEYS.length);
-      expect(heardByB.targets).toEqual(KEYS.map(keyTarget));
+      const targets = NAMES.flatMap((name): InvalidationTarget[] =>
+        name === "" ? [keyTarget(name)] : [keyTarget(name), { kind: "tag", tag: name }, { kind: "pattern", pattern: name }],
+      );
+      for (const target of targets) await channelA.invalidate(target, call());
+      await heardByB.until("all of them", () => heardByB.heard.length >= targets.length);
+      expect(heardByB.targets).toEqual(targets);
     }));
 }
 
@@ -70,6 +73,23 @@ function describeOrderAndProof({ it, expect, withWorld, call }: BusSuite): void 
       expect(heardByA.heard[0]).toMatchObject(second);
       await heardByA.proofOf(systemClock.now());
       expect(channelA.version(0)).toMatchObject(second);
+    }));
+
+  it("has a version that judges what was stored before an invalidation, here as there", () =>
+    withWorld(async ({ channelA, channelB, heardByA, heardByB }) => {
+      const targets: InvalidationTarget[] = [{ kind: "tag", tag: "t" }, { kind: "pattern", pattern: "k*" }, { kind: "all" }];
+      for (const target of targets) {
+        const { epoch, seq } = await channelA.invalidate({ kind: "tag", tag: "another" }, call());
+        await channelA.invalidate(target, call());
+        const now = systemClock.now();
+        await Promise.all([heardByA.proofOf(now), heardByB.proofOf(now)]);
+        for (const [name, channel] of [["a", channelA] as const, ["b", channelB] as const]) {
+          const version = channel.version(0);
+          // A second tier gives what is valid, and asks about what is unknown.
+          const judged = [version?.judge({ epoch, seq }, "key", ["t"]), version && version.judge(version, "key", ["t"]) !== "invalid"];
+          expect([name, target.kind, judged[0] === "valid", judged[1]]).toEqual([name, target.kind, false, true]);
+        }
+      }
     }));
 
   it("gives proof that never claims more than has been told", () =>
@@ -145,10 +165,14 @@ function describeLeaving({ it, expect, withWorld, call }: BusSuite): void {
     }));
 
   it("leaves every channel when it is closed, once or twice, and takes no new one", () =>
-    withWorld(async ({ b, channelB, namespace }) => {
+    withWorld(async ({ b, channelB, namespace, heardByB }) => {
       await b.close();
       await b.close();
       await expect(channelB.ready()).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+      await expect(channelB.invalidate(keyTarget("k"), call())).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+      // One that ages need not be taken back.
+      const isEndless = heardByB.proofs.at(-1) === Infinity;
+      expect(heardByB.proofsLost).toBeGreaterThanOrEqual(isEndless ? 1 : 0);
       expect(() => b.join(namespace, new BusRecorder())).toThrow(expect.objectContaining({ code: "ERR_CACHE_CLOSED" }));
     }));
 }

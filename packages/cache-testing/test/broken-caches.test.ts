@@ -228,6 +228,6 @@ const BROKEN: ReadonlyArray<readonly [Kind: typeof Sound, title: string]> = [
   [StaysOpen, "is closed at the end of await using"],
 ];
 
-it.each(BROKEN.map(([Kind, title]) => [Kind.name, title, Kind] as const))("refuses %s: a cache %s", async (_name, title, Kind) => {
+it.each(BROKEN.map(([Kind, title]) => [Kind.name, title, Kind] as const))(`refuses %s, by "%s"`, async (_name, title, Kind) => {
   expect(await failuresOf(Kind)).toContain(title);
 });
