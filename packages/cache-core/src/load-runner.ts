@@ -139,15 +139,18 @@ export class LoadRunner<V> {
     return entry;
   }
 
-  /** Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it as stale. */
+  /**
+   * Uses what the second tier answered: fresh, or stale and allowed to be served while a load runs behind it. Else remembers it for when the load fails;
+   * so, too, for a forced load, which it does not make needless.
+   */
   #take({ flight, reason }: LoadRequest<V>, found: StoreEntry<V> | undefined, askedAt: number): Found<V> | undefined {
     const entry = found && this.adopt(flight, found, askedAt);
     if (!entry) return undefined;
-    if (found.freshMs > 0) return entry;
+    if (found.freshMs > 0 && reason !== "forced") return entry;
     if (flight.isDetached) return undefined;
     flight.stale = entry;
     // A load that is there because the entry is stale must not end with it: the one to follow it would end the same way, and so on without end.
-    if (reason === "stale" || found.freshMs + flight.staleMs <= 0) return undefined;
+    if (reason !== "miss" || found.freshMs + flight.staleMs <= 0) return undefined;
     this.#options.counters.staleHits += flight.uncountedReads;
     this.#options.followWithLoad(flight.key, entry);
     flight.isAnswered = true;
@@ -171,9 +174,8 @@ export class LoadRunner<V> {
         this.pardon(error, call.signal);
       }
       if (!reservation) return {};
-      const isWanted = reason === "miss" || reason === "stale";
-      const found =
-        isWanted && reservation.entry && reservation.entry.freshMs > 0 ? this.#take(request, reservation.entry, askedAt) : undefined;
+      // What is live here is not replaced by what the tier has, which a fill may have failed to reach: one that is forced or early loads on.
+      const found = (flight.stale?.staleAt ?? 0) <= askedAt && this.#take(request, reservation.entry, askedAt);
       if (found) {
         if (reservation.lease === "owned") this.#options.trackWrite(l2.release(reservation, "not-stored"));
         return { found };
