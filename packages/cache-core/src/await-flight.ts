@@ -82,7 +82,12 @@ function waitWithPolicy<V>(wait: FlightWait<V>): Promise<V | undefined> {
       leave(error);
     };
     const softWindowMs = Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
-    const cancelSoft = timer(softTimeoutMs, () => takeStale(softWindowMs));
+    let cancelSoft: CancelTimer | undefined;
+    // Again until it is known that a load is needed: the second tier may give the stale value later than the caller's patience ends.
+    const setSoft = (): void => {
+      cancelSoft = timer(softTimeoutMs, () => takeStale(softWindowMs) || flight.isLoading || setSoft());
+    };
+    setSoft();
     const cancelHard = timer(timeoutMs, onTimeout);
     if (signal?.aborted) return onAbort();
     if (signal) listenForAbort(signal, onAbort);

@@ -4,11 +4,14 @@ import { ManualClock, settle } from "../src/manual-clock.ts";
 import { NaiveCache } from "../src/naive-cache.ts";
 import { NaiveStore } from "../src/naive-store.ts";
 
-/** A second tier whose reads may fail. */
+/** A second tier whose reads take their time, or fail. */
 class SlowStore extends NaiveStore<unknown> {
+  clock = new ManualClock();
+  readMs = 0;
   isReadable = true;
 
   override async read(key: string, call: BackendCall): Promise<StoreEntry<unknown> | undefined> {
+    if (this.readMs > 0) await new Promise<void>((resolve) => this.clock.setTimer(resolve, this.readMs));
     return this.isReadable ? super.read(key, call) : undefined;
   }
 }
@@ -22,10 +25,46 @@ async function setUp(options: Partial<TieredCacheOptions<unknown>> = {}) {
   await other.getOrSet("key", () => "old");
   await settle();
   const l2 = new SlowStore({ clock }, store);
+  l2.clock = clock;
   return { clock, l2, cache: new TieredCache<unknown>({ l1: new NaiveCache({ clock }), l2, ...own }) };
 }
 
 const fails = (): Promise<never> => Promise.reject(new Error("down"));
+const never = (): Promise<never> => new Promise(() => {});
+
+describe("a soft timeout that is over before the second tier has answered", () => {
+  it("gives the stale value when that comes, and not only when the load has ended", async () => {
+    const { cache, clock, l2 } = await setUp({ softTimeoutMs: 10 });
+    clock.advance(2_000);
+    l2.readMs = 25;
+    const told: unknown[] = [];
+    void Promise.resolve(cache.getOrSet("key", never)).then((value) => told.push(value));
+    await clock.advanceAsync(20);
+    expect(told).toEqual([]);
+    await clock.advanceAsync(10);
+    expect(told).toEqual(["old"]);
+    expect(cache.stats()).toMatchObject({ misses: 1, staleHits: 1 });
+  });
+
+  it("asks no more once it is known that there is none", async () => {
+    const { cache, clock, l2 } = await setUp({ softTimeoutMs: 10 });
+    l2.readMs = 25;
+    void Promise.resolve(cache.getOrSet("another key", never));
+    await clock.advanceAsync(29);
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advanceAsync(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("leaves nothing behind when the second tier has what is live", async () => {
+    const { cache, clock, l2 } = await setUp({ softTimeoutMs: 10 });
+    l2.readMs = 25;
+    const found = Promise.resolve(cache.getOrSet("key", never));
+    await clock.advanceAsync(25);
+    expect(await found).toBe("old");
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
 
 describe("a forced load in a process that has nothing of the key yet", () => {
   it("gives what the second tier has, live or stale, when it fails, to who asked for staleIfErrorMs", async () => {
