@@ -12,7 +12,6 @@ import type { LoadRequest } from "./load-runner.ts";
 import type { Proof } from "./proof.ts";
 import type { MutableCounters } from "./stats.ts";
 import type { StoredEntry } from "./stored-entry.ts";
-import { uniteTags } from "./unite-tags.ts";
 
 /** What the flights of one cache share with its `TieredCache`. */
 export interface FlightsOptions<V> {
@@ -149,7 +148,6 @@ export class Flights<V> {
     }
     const flight = new Flight<V>(key, this.capture(key), this.#host);
     flight.stale = stale;
-    flight.tags = uniteTags(flight.tags, policy.tags);
     this.#byKey.set(key, flight);
     flight.result = this.#fly({ flight, loader, policy, reason });
     // Waiters have their own handlers; a load without any must not become an unhandled rejection.
