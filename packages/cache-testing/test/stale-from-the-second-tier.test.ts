@@ -132,3 +132,12 @@ it("a load that refreshes early is made though the second tier has the live valu
   await settle();
   expect(cache.get("key")).toBe("second");
 });
+
+it("an entry that came from the second tier is not refreshed early: how long its load took is not known here", async () => {
+  const { cache, clock } = await setUp({ earlyRefresh: 1, random: { next: () => 0.999_999, token: () => "token" } });
+  expect(await cache.get("key")).toBe("old");
+  await clock.advanceAsync(999);
+  expect(cache.getOrSet("key", () => "new")).toBe("old");
+  await settle();
+  expect(cache.stats().loads).toBe(0);
+});
