@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { compareRequests } from "../../src/explain.ts";
 import { type Endpoint, KeyScopes, readRequest, requestKey } from "../../src/keys.ts";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "../../src/normalize.ts";
 
@@ -133,6 +134,23 @@ describe("dropping the date of a system prompt", () => {
     expect(normalize("chat", prompt("week 47"), dropSystemDate(/week \d\d/g)).key).not.toBe(one.key);
     expect(() => dropSystemDate(/week/)).toThrow("flag g");
   });
+});
+
+test("no normalizer runs over a request with a number that no double holds, wherever it stands among others", () => {
+  const ask = (seed: string) => {
+    const body = Buffer.from(`{"seed":${seed},"stop":"a ","temperature":1.0,"top_p":0.50,"messages":[[1e0]]}`);
+    return normalizeRequest(readRequest("chat", body), [trimTrailingSpace]);
+  };
+  const [one, next] = [ask("9007199254740993"), ask("9007199254740992.5")];
+  expect([one.skipped, next.skipped, ask("7").skipped]).toEqual(["inexact-numbers", "inexact-numbers", undefined]);
+  expect(one.request.keyForm()).not.toBe(next.request.keyForm());
+});
+
+test("a request is not the same under normalizers as without them, though they changed nothing: its key is another", () => {
+  const plain = readRequest("chat", { messages: [] });
+  const { request } = normalizeRequest(plain, [trimTrailingSpace]);
+  expect(compareRequests(plain, request)).toEqual({ isSame: false, differences: [] });
+  expect(compareRequests(request, normalizeRequest(plain, [trimTrailingSpace]).request).isSame).toBe(true);
 });
 
 test("normalizers whose names differ have keys that differ, in any script", () => {

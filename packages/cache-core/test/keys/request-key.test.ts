@@ -373,6 +373,28 @@ describe("scopes", () => {
     expect(again.digest).toBe(first.digest);
   });
 
+  test("of too many tenants are dropped all together", () => {
+    const scopes = new KeyScopes({ maxScopes: 8 });
+    const first = scopes.of({ endpoint: "chat", tenant: "first" });
+    for (let index = 0; index < 7; index += 1) scopes.of({ endpoint: "chat", tenant: `t${index}` });
+    expect(scopes.of({ endpoint: "chat", tenant: "first" })).toBe(first);
+    scopes.of({ endpoint: "chat", tenant: "one more" });
+    expect(scopes.of({ endpoint: "chat", tenant: "first" })).not.toBe(first);
+  });
+
+  test("of one tenant that has too many are dropped, and neither those of others nor the room they took", () => {
+    const scopes = new KeyScopes({ maxScopes: 40 });
+    const of = (namespace: number) => scopes.of({ endpoint: "chat", tenant: "a", namespace: `${namespace}` });
+    const first = of(0);
+    const neighbour = scopes.of({ endpoint: "chat", tenant: "neighbour" });
+    for (let namespace = 1; namespace < 32; namespace += 1) of(namespace);
+    expect(of(0)).toBe(first);
+    of(32);
+    expect(of(0)).not.toBe(first);
+    for (let index = 0; index < 30; index += 1) scopes.of({ endpoint: "chat", tenant: `t${index}` });
+    expect(scopes.of({ endpoint: "chat", tenant: "neighbour" })).toBe(neighbour);
+  });
+
   test("refuse an empty tenant", () => {
     expect(() => new KeyScopes().of({ endpoint: "chat", tenant: "" })).toThrow("tenant must be a string of at least one character");
     expect(() => new KeyScopes().of({ endpoint: "chats" as "chat", tenant: "a" })).toThrow("endpoint must be one of chat, ");
