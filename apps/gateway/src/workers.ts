@@ -4,6 +4,7 @@ import { type IpcEnd, ipcLink, WorkerBusHub, WorkerInvalidationBus } from "@lard
 import { ANSWERS_NAMESPACE } from "./caching/answer-cache.ts";
 import type { Settings } from "./config/schema.ts";
 import { endWorkers } from "./end-workers.ts";
+import { closeUnclaimedConnections } from "./handed-connections.ts";
 import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { CounterHub, WorkerCounter } from "./worker-counter.ts";
@@ -135,6 +136,7 @@ export class WorkerFleet {
    */
   start(count: number): Promise<Announcement> {
     this.#hub.attachCluster(cluster);
+    closeUnclaimedConnections();
     cluster.on("fork", (worker) => void worker.once("exit", this.#counter.add(endOf(worker))));
     return new Promise((resolve, reject) => {
       let isUp = false;

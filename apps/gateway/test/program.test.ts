@@ -1,5 +1,6 @@
 import type { StdioOptions } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type ClientRequest, request } from "node:http";
 import { freePort } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { bundleProgram, Program } from "./support/program.ts";
@@ -228,6 +229,33 @@ describe("larder-gateway", () => {
     expect(workers().filter((pid) => former.includes(pid))).toEqual([]);
     expect(program.output.match(/worker \d+ has ended \(SIGKILL\); another one takes its place/g)).toHaveLength(2);
   });
+
+  it.runIf(existsSync(childrenOf(process.pid)))(
+    "gives up a connection that was handed to a worker which has died before it took it",
+    async () => {
+      const program = start({ LARDER_WORKERS: "2", PORT: String(await freePort()), ...SECRETS });
+      const url = await program.listening();
+      const workers = (): number[] => readFileSync(childrenOf(program.child.pid), "utf8").trim().split(" ").map(Number);
+      const areUp = async (): Promise<boolean> => {
+        const told = await (await fetch(`${url}/metrics`)).text();
+        return ['worker="1"', 'worker="2"'].every((label) => told.includes(label));
+      };
+      await vi.waitUntil(areUp, { timeout: 15_000, interval: 50 });
+      const ends: unknown[] = [];
+      const alone = (): ClientRequest =>
+        request(`${url}/healthz`, { agent: false }, (answer) => void ends.push(answer.resume().statusCode))
+          .on("error", (error: NodeJS.ErrnoException) => void ends.push(error.code))
+          .end();
+      const [stopped] = workers() as [number];
+      process.kill(stopped, "SIGSTOP");
+      await vi.waitUntil(() => readFileSync(`/proc/${stopped}/status`, "utf8").includes("State:\tT"), { timeout: 15_000, interval: 10 });
+      // They are handed out in turn, and whoever stands still is handed no second one.
+      for (let round = 0; round < 4; round += 1) alone();
+      await vi.waitFor(() => expect(ends).toEqual([200, 200, 200]), { timeout: 15_000, interval: 10 });
+      process.kill(stopped, "SIGKILL");
+      await vi.waitFor(() => expect(ends).toEqual([200, 200, 200, "ECONNRESET"]), { timeout: 15_000, interval: 10 });
+    },
+  );
 
   it("exports what any of its workers has, and imports it into all of them", async () => {
     const token = "a-token-for-the-workers";
