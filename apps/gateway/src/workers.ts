@@ -8,6 +8,7 @@ import { closeUnclaimedConnections } from "./handed-connections.ts";
 import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { CounterHub, WorkerCounter } from "./worker-counter.ts";
+import { answerPulse, PATIENCE_MS, watchPulse } from "./worker-pulse.ts";
 import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
 
 /** What a worker tells the primary when it listens. */
@@ -79,6 +80,7 @@ export async function runWorker(settings: Settings): Promise<void> {
     send: (message: object) => void process.send?.(message, undefined, undefined, () => undefined),
     listen: (onMessage: (message: unknown) => void) => void process.on("message", onMessage),
   };
+  answerPulse(primary);
   const survey = new WorkerSurvey(primary);
   const started: Promise<RunningGateway> = startGateway(settings, {
     survey,
@@ -124,7 +126,7 @@ export class WorkerFleet {
   readonly #complain: (message: string) => void;
   #isStopping = false;
 
-  /** @param complain told what becomes of workers while they are up: which have died, could not start, or had to be killed */
+  /** @param complain told what becomes of workers while they are up: which have died, could not start, stood still, or had to be killed */
   constructor(settings: Pick<Settings, "drain" | "drainGrace">, complain: (message: string) => void) {
     this.#settings = settings;
     this.#complain = complain;
@@ -167,6 +169,17 @@ export class WorkerFleet {
 
   #include(worker: Worker): void {
     worker.once("exit", this.#survey.add(endOf(worker)));
+    worker.once(
+      "exit",
+      watchPulse(endOf(worker), () => this.#giveUp(worker)),
+    );
+  }
+
+  /** Whoever ends is waited for elsewhere, and what has ended is replaced. */
+  #giveUp(worker: Worker): void {
+    if (this.#isStopping) return;
+    this.#complain(`worker ${worker.id} has not answered for ${PATIENCE_MS / 1_000} seconds and is killed`);
+    worker.process.kill("SIGKILL");
   }
 
   /** When all workers have died together, nothing but the timer keeps this process. */
