@@ -16,13 +16,22 @@ export interface Form {
   readonly labelledBy?: Buffer | undefined;
 }
 
+/** One form of one answer: where it stands, and under which name. Not the answer itself, which would be kept alive when the cache has let go of it. */
+interface KeptForm {
+  readonly forms: Map<string, Buffer>;
+  readonly name: string;
+}
+
+/** Places of forms that were dropped already beyond which the queue is cut. */
+const MAX_EMPTY_PLACES = 1_000;
+
 /**
  * Keeps answers as ready bytes in the forms that were asked for. A stream's form is several times larger than the answer itself, so forms
- * have a budget of their own; beyond it, the answers rendered longest ago lose theirs and are rendered anew when asked for.
+ * have a budget of their own; beyond it, those rendered longest ago are dropped, and rendered anew when asked for.
  */
 export class RenderedForms {
   readonly #maxBytes: number;
-  readonly #queue: StoredAnswer[] = [];
+  readonly #queue: Array<KeptForm | undefined> = [];
   #oldest = 0;
   #bytes = 0;
 
@@ -48,20 +57,21 @@ export class RenderedForms {
     if (rendered.length > this.#maxBytes / 4) return;
     answer.forms ??= new Map();
     answer.forms.set(name, rendered);
-    this.#queue.push(answer);
+    this.#queue.push({ forms: answer.forms, name });
     this.#bytes += rendered.length;
     while (this.#bytes > this.#maxBytes && this.#oldest < this.#queue.length) this.#dropOldest();
-    if (this.#oldest > 1_000) {
+    if (this.#oldest > MAX_EMPTY_PLACES) {
       this.#queue.splice(0, this.#oldest);
       this.#oldest = 0;
     }
   }
 
   #dropOldest(): void {
-    const answer = this.#queue[this.#oldest] as StoredAnswer;
+    const { forms, name } = this.#queue[this.#oldest] as KeptForm;
+    this.#queue[this.#oldest] = undefined;
     this.#oldest += 1;
-    for (const form of answer.forms?.values() ?? []) this.#bytes -= form.length;
-    answer.forms = undefined;
+    this.#bytes -= forms.get(name)?.length ?? 0;
+    forms.delete(name);
   }
 }
 
