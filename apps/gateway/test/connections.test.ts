@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ApiRouter } from "../src/api-router.ts";
 import { GatewayServer } from "../src/server.ts";
 import { type Bed, chat, startBed, until } from "./support/start.ts";
@@ -105,6 +106,39 @@ describe("idle connections", () => {
 });
 
 describe("a caller that does not read its answer", () => {
+  it("is over when it leaves, although more of the same packet was to be written: its place among the requests at a time is free again", async () => {
+    bed = await startBed();
+    const { upstream, gateway, url } = bed;
+    const event = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: "x".repeat(8_000) }, finish_reason: null }] })}\n\n`;
+    const packet = event.repeat(32);
+    let held = 0;
+    let isWriting = true;
+    upstream.behaviour = async (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      while (isWriting) {
+        if (response.write(packet)) continue;
+        held += 1;
+        await Promise.race([once(response, "drain"), once(response, "close")]);
+        held -= 1;
+      }
+      return true;
+    };
+    const body = JSON.stringify(chat("left while it is written to", { stream: true }));
+    const socket = await open(gateway.port);
+    socket
+      .pause()
+      .write(
+        `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${body.length}\r\nx-larder-cache-mode: off\r\n\r\n${body}`,
+      );
+    // The sockets on the way are full when the provider has to wait for as long as a few looks at it.
+    for (let looks = 0; looks < 20; looks = held === 0 ? 0 : looks + 1) await sleep(10);
+    isWriting = false;
+    socket.destroy();
+    const running = async (): Promise<string | undefined> =>
+      /^larder_requests_in_flight (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+    await vi.waitFor(async () => expect(await running()).toBe("0"), { timeout: 10_000, interval: 20 });
+  });
+
   it("is given up after a while, and one that waits for its answer is not", async () => {
     const responses: ServerResponse[] = [];
     const server = new GatewayServer({

@@ -34,7 +34,7 @@ export interface Exchange {
   flushHead(): void;
   /** Sends a piece of the body. @returns false when the caller reads slower than we write */
   write(piece: Buffer | string): boolean;
-  /** Resolves when the caller has read enough for more to be written. */
+  /** Resolves when the caller has read enough for more to be written, and at once when it has left. */
   drained(): Promise<void>;
   /** Ends the answer. */
   end(piece?: Buffer | string): void;

@@ -126,6 +126,8 @@ export class NodeExchange implements Exchange {
   }
 
   drained(): Promise<void> {
+    // Of one that has left no event comes any more, and there is always room for what goes nowhere.
+    if (this.#response.closed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         this.#response.off("drain", done).off("close", done);
