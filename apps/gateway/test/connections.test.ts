@@ -2,10 +2,14 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import pino from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ApiRouter } from "../src/api-router.ts";
+import { createSettings } from "../src/config/read-settings.ts";
+import { createGatewayCore } from "../src/gateway-core.ts";
+import type { Exchange } from "../src/http/exchange.ts";
 import { GatewayServer } from "../src/server.ts";
-import { type Bed, chat, startBed, until } from "./support/start.ts";
+import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
 
 let bed: Bed | undefined;
 const sockets: Socket[] = [];
@@ -50,6 +54,41 @@ describe("slow request bodies", () => {
     expect(bed.upstream.calls).toBe(0);
     expect((await bed.post("/v1/chat/completions", chat("after a slow one"))).status).toBe(200);
   });
+});
+
+it.each([
+  ["before its body is whole", "100"],
+  ["once its body is whole", "2"],
+])("a caller that leaves while it is made out who it is, %s, is waited for no longer", async (_when, length) => {
+  const [asked, known] = [gate(), gate()];
+  const identity = { tenant: "t", keyId: undefined, limits: {}, upstreamKey: undefined };
+  const core = createGatewayCore({
+    settings: createSettings({}),
+    log: pino({ level: "silent" }),
+    authenticator: {
+      identify: () => {
+        asked.open();
+        return known.opened.then(() => identity);
+      },
+    },
+    directory: { table: () => Promise.reject(new Error("nobody is left to be answered")) },
+  });
+  let left: Promise<unknown> | undefined;
+  const handle = (exchange: Exchange): Promise<void> => {
+    left = new Promise<void>((resolve) => exchange.onAbandoned(resolve));
+    return core.api.handle(exchange);
+  };
+  const server = new GatewayServer({ api: { handle } as unknown as ApiRouter, other: () => undefined });
+  const socket = await open(await server.listen(0, "127.0.0.1"));
+  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${length}\r\n\r\n{}`);
+  await asked.opened;
+  socket.destroy();
+  await left;
+  expect(core.parts.meter.inFlight).toBe(1);
+  known.open();
+  await until(() => core.parts.meter.inFlight === 0);
+  await server.close(100);
+  await core.close();
 });
 
 it("takes a body that comes in many pieces whole", async () => {

@@ -49,6 +49,8 @@ export class NodeExchange implements Exchange {
     const request = this.#request;
     if (isEncoded(request.headers["content-encoding"])) return Promise.reject(unsupportedEncoding());
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+    // The caller has left while it was made out who it is: of its body nothing comes any more, not even an end.
+    if (request.destroyed) return Promise.reject(brokenOff());
     return new Promise((resolve, reject) => {
       let first: Buffer | undefined;
       let rest: Buffer[] | undefined;
@@ -76,7 +78,7 @@ export class NodeExchange implements Exchange {
         clearTimeout(timer);
         resolve(rest ? Buffer.concat(rest, length) : (first ?? Buffer.alloc(0)));
       });
-      request.on("error", () => fail(new HttpError(400, "The request body broke off.")));
+      request.on("error", () => fail(brokenOff()));
     });
   }
 
@@ -150,4 +152,8 @@ export class NodeExchange implements Exchange {
 
 function tooLarge(maxBytes: number): HttpError {
   return new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
+}
+
+function brokenOff(): HttpError {
+  return new HttpError(400, "The request body broke off.");
 }
