@@ -1,7 +1,7 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCachedFetch, createGatewayHandler } from "../src/index.ts";
-import { chat } from "./support/start.ts";
+import { chat, gate } from "./support/start.ts";
 import { FixtureUpstream } from "./support/upstream.ts";
 
 let upstream: FixtureUpstream;
@@ -160,6 +160,30 @@ describe("createCachedFetch", () => {
 });
 
 describe("createGatewayHandler", () => {
+  it("tells an answer that has no body as soon as its head has come, whatever a provider sends after it", async () => {
+    const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" } });
+    const told = gate();
+    upstream.behaviour = async (_seen, response) => {
+      response.writeHead(205).flushHeaders();
+      await told.opened;
+      response.end("nothing of this");
+      return true;
+    };
+    const response = await handler(new Request("http://app/v1/moderations", { method: "POST", body: "{}" }));
+    told.open();
+    expect([response.status, response.body, await response.text()]).toEqual([205, null, ""]);
+    upstream.behaviour = undefined;
+    await handler.close();
+  });
+
+  it("answers 400 to a body that breaks off, and takes it for no failure of its own", async () => {
+    const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" } });
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error("the sender has left")) });
+    const response = await handler(new Request("http://app/v1/chat/completions", { method: "POST", body, duplex: "half" } as RequestInit));
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { type: "invalid_request_error" } }]);
+    await handler.close();
+  });
+
   it("answers Fetch-API requests under a base path, each tenant from its own entries", async () => {
     const handler = createGatewayHandler({
       settings: { openaiBaseUrl: upstream.url, syncSources: ["none"], logLevel: "silent" },

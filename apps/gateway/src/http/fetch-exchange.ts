@@ -1,8 +1,11 @@
 import { type Exchange, nextRequestId } from "./exchange.ts";
-import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
+import { bodyBrokeOff, HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
 /** What takes the place of a failure's answer; `undefined`: nothing does. */
 export type Instead = (failure: Error, told: readonly string[]) => Promise<Response> | undefined;
+
+/** Statuses of answers that have no body: a `Response` is not made with one. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /** An exchange over the Fetch API: `response` resolves as soon as the answer's head is known. */
 export class FetchExchange implements Exchange {
@@ -49,12 +52,19 @@ export class FetchExchange implements Exchange {
 
   async readBody(maxBytes: number): Promise<Buffer> {
     if (isEncoded(this.header("content-encoding"))) throw unsupportedEncoding();
+    // The application's mistake, which is to be seen as one.
+    if (this.#request.bodyUsed) throw new TypeError("the request's body has been read already");
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of this.bodyStream() ?? []) {
-      length += chunk.length;
-      if (length > maxBytes) throw new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
-      chunks.push(chunk);
+    try {
+      for await (const chunk of this.bodyStream() ?? []) {
+        length += chunk.length;
+        if (length > maxBytes)
+          throw new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw error instanceof HttpError ? error : bodyBrokeOff();
     }
     return Buffer.concat(chunks, length);
   }
@@ -104,7 +114,7 @@ export class FetchExchange implements Exchange {
       this.#stream.close();
     } else {
       const { status, headers } = this.#head ?? { status: 500, headers: new Headers() };
-      const isBodiless = status === 204 || status === 304 || piece === undefined;
+      const isBodiless = BODILESS.has(status) || piece === undefined;
       headers.delete("transfer-encoding");
       this.#resolve(new Response(isBodiless ? null : (piece as string), { status, headers }));
     }
@@ -130,6 +140,12 @@ export class FetchExchange implements Exchange {
   }
 
   #openStream(): void {
+    const { status, headers } = this.#head ?? { status: 200, headers: new Headers() };
+    // Whatever is written then is told to nobody.
+    if (BODILESS.has(status)) {
+      this.end();
+      return;
+    }
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -143,7 +159,6 @@ export class FetchExchange implements Exchange {
       },
       { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
     );
-    const { status, headers } = this.#head ?? { status: 200, headers: new Headers() };
     this.#resolve(new Response(body, { status, headers }));
   }
 

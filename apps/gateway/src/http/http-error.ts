@@ -42,6 +42,11 @@ export function unsupportedEncoding(): HttpError {
   });
 }
 
+/** Of a body whose sender has left, or that could not be read to its end. */
+export function bodyBrokeOff(): HttpError {
+  return new HttpError(400, "The request body broke off.");
+}
+
 const OPENAI_TYPES: Readonly<Record<number, string>> = {
   401: "authentication_error",
   403: "permission_error",

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { endEarly } from "./end-early.ts";
 import { type Exchange, nextRequestId } from "./exchange.ts";
-import { HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
+import { bodyBrokeOff, HttpError, isEncoded, unsupportedEncoding } from "./http-error.ts";
 
 /** Milliseconds in which a body must have come whole, whatever its size: a slow sender must not hold memory for minutes. */
 const BODY_TIMEOUT_MS = 30_000;
@@ -50,7 +50,7 @@ export class NodeExchange implements Exchange {
     if (isEncoded(request.headers["content-encoding"])) return Promise.reject(unsupportedEncoding());
     if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     // The caller has left while it was made out who it is: of its body nothing comes any more, not even an end.
-    if (request.destroyed) return Promise.reject(brokenOff());
+    if (request.destroyed) return Promise.reject(bodyBrokeOff());
     return new Promise((resolve, reject) => {
       let first: Buffer | undefined;
       let rest: Buffer[] | undefined;
@@ -78,7 +78,7 @@ export class NodeExchange implements Exchange {
         clearTimeout(timer);
         resolve(rest ? Buffer.concat(rest, length) : (first ?? Buffer.alloc(0)));
       });
-      request.on("error", () => fail(brokenOff()));
+      request.on("error", () => fail(bodyBrokeOff()));
     });
   }
 
@@ -152,8 +152,4 @@ export class NodeExchange implements Exchange {
 
 function tooLarge(maxBytes: number): HttpError {
   return new HttpError(413, `The request body is larger than ${maxBytes} bytes.`, { code: "request_too_large" });
-}
-
-function brokenOff(): HttpError {
-  return new HttpError(400, "The request body broke off.");
 }
