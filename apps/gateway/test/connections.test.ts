@@ -8,8 +8,13 @@ import type { ApiRouter } from "../src/api-router.ts";
 import { createSettings } from "../src/config/read-settings.ts";
 import { createGatewayCore } from "../src/gateway-core.ts";
 import type { Exchange } from "../src/http/exchange.ts";
+import { FetchExchange } from "../src/http/fetch-exchange.ts";
 import { GatewayServer } from "../src/server.ts";
+import { operatorProviders } from "../src/upstream/operator-providers.ts";
+import { PooledUpstream } from "../src/upstream/pooled-upstream.ts";
+import { ProviderTable } from "../src/upstream/provider-table.ts";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
+import { chatEvents, FixtureUpstream } from "./support/upstream.ts";
 
 let bed: Bed | undefined;
 const sockets: Socket[] = [];
@@ -89,6 +94,51 @@ it.each([
   await until(() => core.parts.meter.inFlight === 0);
   await server.close(100);
   await core.close();
+});
+
+it("a caller that has left before it could join somebody else's stream does not wait for the end of that", async () => {
+  const upstream = await FixtureUpstream.start();
+  const [asked, known, written] = [gate(), gate(), gate()];
+  upstream.behaviour = async (seen, response) => {
+    const [first, ...others] = chatEvents(seen.body, 1);
+    response.writeHead(200, { "content-type": "text/event-stream" }).write(first);
+    await written.opened;
+    response.end(others.join(""));
+    return true;
+  };
+  const settings = createSettings({ openaiBaseUrl: upstream.url, openaiApiKey: "sk-of-a-test" });
+  const { providers, fallback, anthropic } = operatorProviders(settings, new PooledUpstream({ connections: 2 }));
+  const table = new ProviderTable(settings, providers, fallback, anthropic);
+  const tables = [table, known.opened.then(() => table)];
+  const core = createGatewayCore({
+    settings,
+    log: pino({ level: "silent" }),
+    authenticator: { identify: () => ({ tenant: "t", keyId: undefined, limits: {}, upstreamKey: undefined }) },
+    directory: {
+      table: () => {
+        if (tables.length === 1) asked.open();
+        return tables.shift() as ProviderTable;
+      },
+    },
+  });
+  const leaving = new AbortController();
+  const ask = (signal?: AbortSignal): FetchExchange => {
+    const body = JSON.stringify(chat("told to two", { stream: true }));
+    const exchange = new FetchExchange(new Request("http://gateway/v1/chat/completions", { method: "POST", body, signal: signal ?? null }));
+    void core.api.handle(exchange);
+    return exchange;
+  };
+  const whole = (await ask().response).text();
+  const unanswered = ask(leaving.signal).response.catch((error: unknown) => error);
+  await asked.opened;
+  leaving.abort();
+  known.open();
+  expect(await unanswered).toMatchObject({ name: "AbortError" });
+  await until(() => core.parts.meter.inFlight === 1);
+  written.open();
+  expect(await whole).toMatch(/\[DONE\]\s*$/);
+  await until(() => core.parts.meter.inFlight === 0);
+  await Promise.all([core.close(), upstream.close()]);
 });
 
 it("takes a body that comes in many pieces whole", async () => {

@@ -291,10 +291,13 @@ export class AnswerEndpoint {
           active.departure.leave();
         },
       });
-      active.departure.watched().addEventListener("abort", () => {
+      const depart = (): void => {
         leave();
         resolve(undefined);
-      });
+      };
+      // Whoever left before anybody watched is not told of again.
+      if (active.departure.watched().aborted) return depart();
+      active.departure.addEventListener("abort", depart);
       exchange.flushHead();
     });
   }
