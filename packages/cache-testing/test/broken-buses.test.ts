@@ -7,10 +7,9 @@ import {
   MemoryInvalidationBus,
   VersionRecord,
 } from "@larder/cache-core";
-import * as vitest from "vitest";
+import { expect, it } from "vitest";
 import { describeBus } from "../src/describe-bus.ts";
-
-const { expect, it } = vitest;
+import { failingTitles } from "./failing-titles.ts";
 
 /** A bus whose every channel is changed as it is joined. */
 class ChangedBus implements InvalidationBus {
@@ -118,30 +117,20 @@ function changed(channel: InvalidationChannel, change: Partial<InvalidationChann
 }
 
 /** Runs the suite over buses of a kind. @returns the titles of the tests that fail */
-async function failuresOf(Kind: typeof ChangedBus): Promise<string[]> {
-  const tests: Array<readonly [title: string, run: () => unknown]> = [];
-  const collect = Object.assign((title: string, run: () => unknown) => tests.push([title, run]), { skip: () => {} });
-  const testApi = { ...vitest, describe: (_title: string, define: () => void) => define(), it: collect };
-  describeBus("a kind of bus", {
-    create: () => {
-      const bus = new Kind();
-      return { a: bus, b: bus };
-    },
-    lacks: [
-      { capability: "cut", reason: "one process" },
-      { capability: "forget", reason: "one process" },
-    ],
-    testApi: testApi as unknown as typeof vitest,
-  });
-  const failures: string[] = [];
-  for (const [title, run] of tests) {
-    try {
-      await run();
-    } catch {
-      failures.push(title);
-    }
-  }
-  return failures;
+function failuresOf(Kind: typeof ChangedBus): Promise<string[]> {
+  return failingTitles((testApi) =>
+    describeBus("a kind of bus", {
+      create: () => {
+        const bus = new Kind();
+        return { a: bus, b: bus };
+      },
+      lacks: [
+        { capability: "cut", reason: "one process" },
+        { capability: "forget", reason: "one process" },
+      ],
+      testApi,
+    }),
+  );
 }
 
 it("finds nothing in a sound bus", async () => {

@@ -1,11 +1,11 @@
 // Caches that break the contract in one place each: the suite must refuse them, by the test of that place.
 import type { CacheStats, Lookup, SetOptions } from "@larder/cache-core";
-import * as vitest from "vitest";
+import { expect, it } from "vitest";
 import { describeCache } from "../src/describe-cache.ts";
 import { ManualClock } from "../src/manual-clock.ts";
 import { NaiveCache, type NaiveCacheOptions } from "../src/naive-cache.ts";
+import { failingTitles } from "./failing-titles.ts";
 
-const { expect, it } = vitest;
 type Entries = ReadonlyArray<readonly [key: string, value: unknown]>;
 
 /** Sound, and with calls that its counters do not show: what is broken on top of it must be told by more than these. */
@@ -183,25 +183,15 @@ class StaysOpen extends Sound {
 }
 
 /** Runs the suite over caches of a kind. @returns the titles of the tests that fail */
-async function failuresOf(Kind: typeof Sound): Promise<string[]> {
+function failuresOf(Kind: typeof Sound): Promise<string[]> {
   const clock = new ManualClock();
-  const tests: Array<readonly [title: string, run: () => unknown]> = [];
-  const collect = Object.assign((title: string, run: () => unknown) => tests.push([title, run]), { skip: () => {} });
-  const testApi = { ...vitest, describe: (_title: string, define: () => void) => define(), it: collect };
-  describeCache("a kind of cache", {
-    create: (options) => new Kind({ clock, ...options }),
-    advance: (ms) => clock.advance(ms),
-    testApi: testApi as unknown as typeof vitest,
-  });
-  const failures: string[] = [];
-  for (const [title, run] of tests) {
-    try {
-      await run();
-    } catch {
-      failures.push(title);
-    }
-  }
-  return failures;
+  return failingTitles((testApi) =>
+    describeCache("a kind of cache", {
+      create: (options) => new Kind({ clock, ...options }),
+      advance: (ms) => clock.advance(ms),
+      testApi,
+    }),
+  );
 }
 
 it("finds nothing in a sound cache", async () => {
