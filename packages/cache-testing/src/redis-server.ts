@@ -47,12 +47,12 @@ export async function waitUntil(
   throw new Error(`${what}: not within ${timeoutMs} ms`);
 }
 
-/** Whether a server answers: with PONG, or by asking for a password, or by saying that it still loads. */
-async function answers(port: number): Promise<boolean> {
+/** Whether a server can be used: it answers with PONG, or asks for a password. One that still loads its data takes no commands. */
+async function isUsable(port: number): Promise<boolean> {
   try {
     return (await redisCommand(port, ["PING"], 500)) === "PONG";
   } catch (error) {
-    return error instanceof Error && /^(NOAUTH|LOADING|DENIED)/.test(error.message);
+    return error instanceof Error && /^(NOAUTH|DENIED)/.test(error.message);
   }
 }
 
@@ -115,7 +115,7 @@ export class RedisServer {
     (tether.stdin as unknown as { unref?: () => void } | null)?.unref?.();
     await waitUntil(`${this.#program} on port ${this.port}`, () => {
       if (server.exitCode !== null) throw new Error(`${this.#program} ended with code ${server.exitCode} while starting`);
-      return answers(this.port);
+      return isUsable(this.port);
     });
   }
 
