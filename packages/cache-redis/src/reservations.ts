@@ -63,7 +63,9 @@ export class Reservations<V> {
     const { version, fence } = reservation;
     const lease = reservation.lease === "owned" ? (this.#holders.get(reservation) ?? "") : "";
     const outcome = await writer.fill(place, { version, fence, lease }, entry, options);
-    leases.letGo(place.name, lease);
+    // A script that was refused has not ended the lease: those who wait would do so until it runs out.
+    if (outcome === "failed") await this.release(place, reservation, "not-stored");
+    else leases.letGo(place.name, lease);
     return outcome;
   }
 

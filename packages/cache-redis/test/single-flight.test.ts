@@ -56,6 +56,24 @@ test.each(["not-stored", "failed"] as const)("a lease given back as %s tells the
   await Promise.all([a.close(), b.close()]);
 });
 
+// Regression: the script that ends the lease was refused, and those who waited did so until it had run out, two seconds after the load.
+test("a value that Redis has no memory for ends the wait all the same", async () => {
+  await using server = await startRedisServer();
+  const keyPrefix = uniquePrefix();
+  const a = await openCache<string>({ url: server.url, keyPrefix });
+  const b = await openCache<string>({ url: server.url, keyPrefix });
+  const owned = await a.reserve("key", true, call());
+  const held = await b.reserve("key", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  const outcome = b.awaitFill(held, call());
+  await expect.poll(async () => String(await server.command("PUBSUB", "NUMSUB", `${keyPrefix}:{test.0}:w:key`))).toContain(",1");
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  expect(await a.fill(owned, "value", plain)).toBe("failed");
+  // A lease that has run out tells nothing: "failed".
+  expect(await outcome).toBe("not-stored");
+  await Promise.all([a.close(), b.close()]);
+});
+
 test("a fill that ended before the wait began is found", async () => {
   const keyPrefix = uniquePrefix();
   const a = await openCache<string>({ client, keyPrefix });
