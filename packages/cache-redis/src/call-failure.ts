@@ -40,7 +40,8 @@ export function toCallFailure(error: unknown): CallFailure {
   const text = String(message);
   // A client that was handed over may have a `commandTimeout` shorter than ours: the server hangs, and the connection is there.
   if (text === COMMAND_TIMEOUT) return { kind: "timeout", word: "" };
-  const word = /^(?:-)?([A-Z][A-Z_]+)\b/.exec(text)?.[1];
+  // Before Redis 7 a script's error begins with where in the script it is: `@user_script: 3: -READONLY You …`.
+  const word = /^(?:.*_script: \d+: )?-?([A-Z][A-Z_]+)\b/.exec(text)?.[1];
   if (word !== undefined && text.includes(" ")) return { kind: "refused", word };
   return { kind: "lost", word: typeof code === "string" ? code : "" };
 }

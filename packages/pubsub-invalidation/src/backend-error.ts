@@ -6,7 +6,8 @@ export function wordOf(error: unknown): string | undefined {
   const { code, lastNodeError } = error as { readonly code?: unknown; readonly lastNodeError?: unknown };
   // A cluster's client says that no node could be used, and beside it why the last one could not.
   if (lastNodeError) return wordOf(lastNodeError);
-  return /^-?([A-Z]{2,})\b/.exec(error.message)?.[1] ?? (typeof code === "string" ? code : undefined);
+  // Before Redis 7 a script's error begins with where in the script it is: `@user_script: 3: -READONLY You …`.
+  return /^(?:.*_script: \d+: )?-?([A-Z][A-Z_]+)\b/.exec(error.message)?.[1] ?? (typeof code === "string" ? code : undefined);
 }
 
 /**

@@ -43,7 +43,7 @@ export function dataOptions(timeoutMs: number, random: RandomSource): Record<str
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     // A master that has become a replica: connect anew, which Sentinel answers with the new master.
-    reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+    reconnectOnError: (error: Error) => error.message.includes("READONLY"),
   };
 }
 
