@@ -63,18 +63,21 @@ export function threadLink(end: ThreadEnd): WorkerLink {
   };
 }
 
-/** Two ends in one process: what one sends the other hears in a later microtask, in order. */
+/** Two ends in one process: what one sends the other hears in a later microtask, in order, and at last that nobody listens here any more. */
 export function linkPair(): readonly [WorkerLink, WorkerLink] {
-  const listeners: [Set<(message: WorkerMessage) => void>, Set<(message: WorkerMessage) => void>] = [new Set(), new Set()];
-  const end = (own: 0 | 1): WorkerLink => ({
+  type Listeners = Map<(message: WorkerMessage) => void, () => void>;
+  const listeners: readonly [Listeners, Listeners] = [new Map(), new Map()];
+  const end = (own: Listeners, other: Listeners): WorkerLink => ({
     send: (message) =>
       queueMicrotask(() => {
-        for (const listener of listeners[own === 0 ? 1 : 0]) listener(message);
+        for (const listener of other.keys()) listener(message);
       }),
-    listen(onMessage) {
-      listeners[own].add(onMessage);
-      return () => void listeners[own].delete(onMessage);
+    listen(onMessage, onClosed) {
+      own.set(onMessage, onClosed);
+      return () => {
+        if (own.delete(onMessage) && own.size === 0) queueMicrotask(() => [...other.values()].map((tell) => tell()));
+      };
     },
   });
-  return [end(0), end(1)];
+  return [end(listeners[0], listeners[1]), end(listeners[1], listeners[0])];
 }

@@ -1,5 +1,5 @@
 import { Budget, systemClock } from "@larder/cache-core";
-import { BusRecorder, waitUntil } from "@larder/cache-testing";
+import { BusRecorder, settle, waitUntil } from "@larder/cache-testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { WorkerBusHub, WorkerInvalidationBus, type WorkerLink } from "../src/worker.ts";
 import { linkPair } from "../src/worker-link.ts";
@@ -46,6 +46,20 @@ function join(bus: WorkerInvalidationBus, heard = new BusRecorder()) {
 }
 
 describe("WorkerBusHub", () => {
+  // Regression: a primary that made a bus for each of its caches in turn kept a place for every one, and looked through them at each message.
+  it("forgets a bus of its own process that was closed, and tells one that is open when it closes itself", async () => {
+    const hub = new WorkerBusHub();
+    const [closed, open] = [join(hub.createBus({ heartbeatMs })), join(hub.createBus({ heartbeatMs }))];
+    await Promise.all([closed.channel.ready(), open.channel.ready()]);
+    expect(hub.size).toBe(2);
+    closed.bus.close();
+    await settle();
+    expect(hub.size).toBe(1);
+    hub.close();
+    await settle();
+    expect([hub.size, open.bus.stats().isConnected]).toEqual([0, false]);
+  });
+
   it("keeps no more than a bound for a worker that stands still, which afterwards learns what it has missed", async () => {
     const hub = new WorkerBusHub();
     opened.push(() => hub.close());
