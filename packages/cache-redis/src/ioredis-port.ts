@@ -218,13 +218,16 @@ export class IoredisPort implements RedisPort {
       return this.#client;
     }
     if (!this.#subscriber) {
+      const retryStrategy = (times: number): number => Math.min(50 * 2 ** times, 2_000);
       this.#subscriber = this.#client.duplicate({
         autoResubscribe: false,
         enableOfflineQueue: true,
         maxRetriesPerRequest: null,
         lazyConnect: false,
         connectTimeout: 2_000,
-        retryStrategy: (times) => Math.min(50 * 2 ** times, 2_000),
+        retryStrategy,
+        // The caller's may give up for good.
+        sentinelRetryStrategy: retryStrategy,
       });
       this.#listenOnce(this.#subscriber);
     }

@@ -1,4 +1,5 @@
-import { type RedisSentinelSet, startFaultProxy, startRedisSentinel } from "@larder/cache-testing";
+import type { LeaseOutcome } from "@larder/cache-core";
+import { type RedisSentinelSet, startFaultProxy, startRedisSentinel, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, openCache } from "./support.ts";
@@ -17,6 +18,32 @@ test("a sentinel that hangs is passed over for the next one", async () => {
   expect(hung.acceptedConnections).toBeGreaterThan(0);
   await cache.close();
   await hung.close();
+});
+
+// Regression: the connection for subscriptions took over what a client was given, and ended for good when no sentinel answered for a moment.
+test("who waits for another process's load is heard again once the sentinels are, also over a client that gives them up", async () => {
+  const proxy = await startFaultProxy(set.sentinels[0]?.port as number);
+  const sentinels = [{ host: "127.0.0.1", port: proxy.port }];
+  const client = new Redis({ sentinels, name: set.name, updateSentinels: false, sentinelRetryStrategy: () => null });
+  const keyPrefix = uniquePrefix();
+  const [a, b] = [await openCache<string>({ client, keyPrefix }), await openCache<string>({ client, keyPrefix })];
+  const share = async (key: string): Promise<LeaseOutcome> => {
+    const [owned, held] = [await a.reserve(key, true, call()), await b.reserve(key, true, call())];
+    if (!owned || !held) throw new Error("no reservation");
+    const outcome = b.awaitFill(held, call());
+    await waitUntil("the wait", async () => (await client.pubsub("NUMSUB", `${keyPrefix}:{test.0}:w:${key}`))[1] !== 0);
+    await a.release(owned, "not-stored");
+    return outcome;
+  };
+  await proxy.set({ kind: "refuse" });
+  const lost = (await a.reserve("lost", true, call())) && (await b.reserve("lost", true, call()));
+  if (!lost) throw new Error("no reservation");
+  expect(await b.awaitFill(lost, call())).toBe("failed");
+  await proxy.heal();
+  expect(await share("key")).toBe("not-stored");
+  await Promise.all([a.close(), b.close()]);
+  client.disconnect();
+  await proxy.close();
 });
 
 test("after a failover nothing from before it is served, because the new master may have missed an invalidation", async () => {

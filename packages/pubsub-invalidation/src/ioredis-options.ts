@@ -16,6 +16,7 @@ export function reconnectPauseMs(times: number, random: RandomSource): number {
 
 /** What both connections have in common. `duplicate()` takes everything else (address, credentials, TLS, Sentinel) from the user's client. */
 function common(random: RandomSource): Record<string, unknown> {
+  const retryStrategy = (times: number): number => reconnectPauseMs(times, random);
   return {
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: CONNECT_TIMEOUT_MS,
@@ -25,7 +26,9 @@ function common(random: RandomSource): Record<string, unknown> {
     lazyConnect: false,
     enableAutoPipelining: false,
     showFriendlyErrorStack: false,
-    retryStrategy: (times: number) => reconnectPauseMs(times, random),
+    retryStrategy,
+    // The caller's may give up for good.
+    sentinelRetryStrategy: retryStrategy,
   };
 }
 

@@ -229,6 +229,23 @@ describe("RedisInvalidationBus", () => {
     await heard.until("the one after", () => heard.targets.some((target) => target.kind === "key" && target.key === "after"));
   });
 
+  // Regression: the caller's strategies were taken over, and the bus's own connections ended for good when no sentinel answered for a moment.
+  it("goes on asking the sentinels for ever, also where the client that it was given gives up", async () => {
+    const set = await startRedisSentinel();
+    opened.push(() => set.stop());
+    const proxy = await startFaultProxy(set.sentinels[0]?.port as number);
+    opened.push(() => proxy.close());
+    await proxy.set({ kind: "refuse" });
+    const sentinels = [{ host: "127.0.0.1", port: proxy.port }];
+    const client = new Redis({ sentinels, name: set.name, lazyConnect: true, updateSentinels: false, sentinelRetryStrategy: () => null });
+    opened.push(() => client.disconnect());
+    const bus = open({ client });
+    const channel = bus.join("sentinel", new BusRecorder());
+    await waitUntil("several errors", () => bus.stats().errors > 8);
+    await proxy.heal();
+    await channel.ready();
+  });
+
   it("learns what it missed as soon as both connections are back, not a heartbeat later, whichever comes first", async () => {
     for (const slowest of ["data", "subscriber"] as const) {
       const proxy = await startFaultProxy(Number(new URL(url).port || 6379));
