@@ -8,7 +8,7 @@ import type { RedisPort } from "./redis-port.ts";
 import { check, type RedisScript, readRecord } from "./scripts.ts";
 import { ServerTime } from "./server-time.ts";
 
-/** How long a check may take, in milliseconds: nobody waits for it, and after a stall it stands behind what was sent before. */
+/** How long a check may take at least, in milliseconds: nobody waits for it, and after a stall it stands behind what was sent before. */
 const CHECK_TIMEOUT_MS = 250;
 /** How old a check may be while the lane is in use. It bounds how long a server that was swapped behind an open connection goes unnoticed. */
 const CHECK_EVERY_MS = 1_000;
@@ -32,6 +32,8 @@ export interface LaneOptions {
   readonly random: RandomSource;
   /** Calls in a row without an answer that open its breaker, integer >= 1. */
   readonly failureThreshold: number;
+  /** Milliseconds > 0 that a write may wait. */
+  readonly writeTimeoutMs: number;
   readonly onState: (state: BreakerState) => void;
 }
 
@@ -263,11 +265,13 @@ export class Lane implements CallObserver {
 
   /** @returns the epoch that nothing can be judged by any more, because its seq or the server's clock went backwards, if that is so */
   async #readState(voided = ""): Promise<string | undefined> {
-    const { random, clock } = this.#options;
+    const { random, clock, writeTimeoutMs } = this.#options;
+    // Who lets writes wait for longer has a server that is farther away.
+    const checkTimeoutMs = Math.max(CHECK_TIMEOUT_MS, writeTimeoutMs);
     this.#checkedAt = clock.now();
     const sentAt = clock.now();
     const { known } = this.versions;
-    const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", "", voided], CHECK_TIMEOUT_MS)) as unknown[];
+    const reply = (await this.#run(check, this.#keys, [random.token(), "PUBLISH", "", "", voided], checkTimeoutMs)) as unknown[];
     const state = reply.map(toText);
     const version: Version = { epoch: String(state[0]), seq: Number(state[1]) };
     const sample = [Number(state[5]), sentAt, clock.now()] as const;

@@ -16,6 +16,7 @@ export interface LanesOptions {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly failureThreshold: number;
+  readonly writeTimeoutMs: number;
   /** Told of every change, after `isOpen` shows it. */
   readonly onState: (lane: number, state: BreakerState) => void;
 }

@@ -9,7 +9,7 @@ import type { Wake, WakeListener } from "./wake-listener.ts";
 export const LEASE_MS = 2_000;
 /** Added to what a lease has left before it is looked at again, so that it is gone by then. */
 const MARGIN_MS = 30;
-/** How long a subscription may take: the load that is waited for takes longer. */
+/** How long a subscription may take at least: the load that is waited for takes longer. */
 const LISTEN_TIMEOUT_MS = 500;
 
 /** What leases work with. */
@@ -78,8 +78,10 @@ export class Leases {
    * @returns what the holder told; `undefined` when it is gone without a word
    */
   async wait(lane: Lane, key: string, holder: string, signal: AbortSignalLike | undefined): Promise<LeaseOutcome | undefined> {
-    const { keySpace, wakes, vigil } = this.#options;
+    const { keySpace, wakes, vigil, timeoutMs } = this.#options;
     const channel = keySpace.wakeChannel(key);
+    // The connection for it may have to be made first.
+    const listenMs = Math.max(LISTEN_TIMEOUT_MS, 2 * timeoutMs);
     const wait = new Wait();
     const giveUp = (): void => wait.hear("gone");
     signal?.addEventListener("abort", giveUp);
@@ -88,7 +90,7 @@ export class Leases {
     try {
       for (;;) {
         wait.heard = undefined;
-        if (!(await wakes.listen(channel, wait.hear, LISTEN_TIMEOUT_MS))) return "failed";
+        if (!(await wakes.listen(channel, wait.hear, listenMs))) return "failed";
         const leftMs = await this.#look(lane, key, holder);
         if (leftMs === undefined || wait.isOver) return "failed";
         if (leftMs > 0) await wait.pause(this.#options.clock, leftMs + MARGIN_MS);

@@ -33,7 +33,7 @@ export interface RedisCacheOptions<V> {
   readonly sealing?: BodySealing;
   /** Milliseconds > 0 that a read may wait for Redis. Four fifths of what is left of a caller's budget may be less. @default 50 */
   readonly timeoutMs?: number;
-  /** Milliseconds > 0 that a write may wait for Redis. A caller's budget may be less. @default 250 */
+  /** Milliseconds > 0 that a write may wait for Redis. A caller's budget may be less. Where it is more than 250, checks of the server may wait as long. @default 250 */
   readonly writeTimeoutMs?: number;
   /** Calls that Redis has not answered at most, integer >= 1; more fail at once, reads as misses. One takes about 1.4 KB. @default 4096 */
   readonly maxInFlight?: number;

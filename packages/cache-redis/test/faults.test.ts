@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { type Fault, type FaultProxy, type RedisServer, startFaultProxy, startRedisServer } from "@larder/cache-testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { RedisCache } from "../src/index.ts";
-import { call, openCache, patient, prompt, timed } from "./support.ts";
+import { call, openCache, patient, plain, prompt, timed } from "./support.ts";
 
 let server: RedisServer;
 const unhandled: unknown[] = [];
@@ -78,6 +78,25 @@ describe.concurrent.each(faults)("with a network that does $kind", (fault) => {
     await expect.poll(() => cache.get("key")).toBe("again");
     await end();
   });
+});
+
+// Regression: checks and subscriptions were given up after times of their own, which no option moved: such a Redis was never used.
+test("a Redis that is farther away than a check is given by default is used where writes may wait for it", async () => {
+  const proxy = await startFaultProxy(server.port);
+  await proxy.set({ kind: "latency", latencyMs: 160 });
+  const [a, b] = await Promise.all([1, 2].map(() => openCache<string>({ ...patient, url: proxy.url, keyPrefix: "far" })));
+  if (!a || !b) throw new Error("no caches");
+  expect(await a.set("key", "value")).toBe(true);
+  expect(await b.get("key")).toBe("value");
+  const owned = await a.reserve("loaded", true, call());
+  const held = await b.reserve("loaded", true, call());
+  if (!owned || !held) throw new Error("no reservation");
+  const outcome = b.awaitFill(held, call());
+  await expect.poll(async () => String(await server.command("PUBSUB", "NUMSUB", "far:{test.0}:w:loaded"))).toContain(",1");
+  expect(await a.fill(owned, "value", plain)).toBe("stored");
+  expect(await outcome).toBe("stored");
+  await Promise.all([a.close(), b.close()]);
+  await proxy.close();
 });
 
 test("a reply in small pieces is read whole", async () => {
