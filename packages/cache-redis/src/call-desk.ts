@@ -147,7 +147,6 @@ export class CallDesk {
   /** Ends every call and the timer. */
   close(): void {
     this.#cancelSweep?.();
-    this.#cancelSweep = undefined;
     this.drop();
   }
 

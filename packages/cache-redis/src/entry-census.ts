@@ -45,7 +45,6 @@ export class EntryCensus<V> {
   }
 
   async #countLive(lane: Lane, redisKeys: readonly string[]): Promise<number> {
-    if (redisKeys.length === 0) return 0;
     const { keySpace, lanes, reader } = this.#options;
     const { known } = lane.versions;
     const reply = (await lane.run(heads, [keySpace.record(lane.index), ...redisKeys], [], PAGE_TIMEOUT_MS)) as unknown[];

@@ -26,7 +26,6 @@ const TAG_MS = 7 * 86_400_000;
 const FENCE_AFTER_FILL_MS = 60_000;
 /** Beyond this Redis' own arithmetic on expiry times overflows; it is three thousand years. */
 const MAX_PX = 1e14;
-const LOST: CallFailure = { kind: "lost", word: "" };
 const LATE: CallFailure = { kind: "timeout", word: "LATE" };
 const OUT_OF_BUDGET: CallFailure = { kind: "timeout", word: "BUDGET" };
 
@@ -254,9 +253,7 @@ export class EntryWriter {
     const failed = marked.find((outcome) => outcome.status === "rejected");
     if (failed) throw failed.reason;
     this.#reached.delete(target);
-    const version = reached.get(lanes.at(-1) as Lane);
-    if (version === undefined) throw LOST;
-    return version;
+    return reached.get(lanes.at(-1) as Lane) as Version;
   }
 
   /** Whether a lane has acknowledged an invalidation that did not get through to all of them. */

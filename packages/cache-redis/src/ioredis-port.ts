@@ -106,8 +106,7 @@ export class IoredisPort implements RedisPort {
   #send(name: string, script: string, keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<unknown> {
     if (this.#Command === null) this.#Command = scriptCommandOf(this.#client);
     if (!this.#Command) return this.#client.callBuffer(name, script, keys.length, ...keys, ...args);
-    const { keyPrefix } = this.#client.options as { readonly keyPrefix?: string };
-    const command = new this.#Command(name, [script, keys.length, ...keys, ...args], keyPrefix === undefined ? {} : { keyPrefix });
+    const command = new this.#Command(name, [script, keys.length, ...keys, ...args]);
     this.#client.sendCommand(command);
     return command.promise;
   }

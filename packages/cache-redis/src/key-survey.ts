@@ -40,9 +40,9 @@ export class KeySurvey {
 
   constructor(options: KeySurveyOptions) {
     this.#options = options;
-    const { keyPrefix, namespace, lanes } = options.keySpace;
+    const { keyPrefix, namespace } = options.keySpace;
     this.#start = `${keyPrefix}:{${namespace}.`;
-    this.#match = lanes === 1 ? `${escapeGlob(`${options.keySpace.base(0)}v:`)}*` : `${escapeGlob(this.#start)}*}:v:*`;
+    this.#match = `${escapeGlob(this.#start)}*}:v:*`;
   }
 
   /**

@@ -13,11 +13,6 @@ export class ServerTime {
   #high = Number.NaN;
   #learntAt = -Infinity;
 
-  /** Whether any sample was taken. */
-  get isKnown(): boolean {
-    return this.#learntAt !== -Infinity;
-  }
-
   /**
    * Takes in a sample.
    * @param serverAt what the server said, in milliseconds, rounded down
