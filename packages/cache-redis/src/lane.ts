@@ -58,6 +58,7 @@ export class Lane implements CallObserver {
   readonly #reads: ReadBatch;
   /** Those who wait for the record that this turn's batch reads; `undefined` when none is on its way for this turn. */
   #waiting: JudgeDone[] | undefined;
+  /** What the last check on this connection failed with. */
   #trouble = "";
   #checkedAt = -Infinity;
   /** When it is asked again whether there is doubt: every read asks for the check. */
@@ -112,6 +113,7 @@ export class Lane implements CallObserver {
   }
 
   connect(): void {
+    this.#trouble = "";
     this.#breaker.connect();
   }
 
@@ -244,10 +246,10 @@ export class Lane implements CallObserver {
   }
 
   #leaveServer(failure: CallFailure): void {
-    const wasOpen = this.isOpen;
+    // A replica stays one: only a new connection finds the master, or the next one, as long as its address still leads here. Its checks' pauses pace them.
+    const isLeft = failure.word === "READONLY" && (this.isOpen || this.#trouble === failure.word);
     if (this.#breaker.state !== "half-open") this.#breaker.trip();
-    // A replica stays one: only a new connection finds the master.
-    if (wasOpen && failure.word === "READONLY") this.#options.port.reconnect();
+    if (isLeft) this.#options.port.reconnect();
   }
 
   async #check(): Promise<void> {

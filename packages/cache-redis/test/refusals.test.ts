@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { freePort, startRedisServer, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
@@ -87,6 +89,30 @@ describe("a Redis that refuses", () => {
     await server.command("REPLICAOF", "NO", "ONE");
     await expect.poll(() => cache.set("key", "again")).toBe(true);
     await cache.close();
+  });
+
+  // Regression: the connection was given up once. A name or an address that led to the former master for some seconds more left the cache there for ever.
+  test("writes because it has become a replica, while its address goes on leading there: it is left for the new master all the same", async () => {
+    await using server = await startRedisServer();
+    await using promoted = await startRedisServer();
+    let { port } = server;
+    let accepted = 0;
+    const address = createServer((client) => {
+      accepted += 1;
+      const upstream = connect(port, "127.0.0.1");
+      for (const socket of [client, upstream])
+        socket.on("error", () => {}).on("close", () => [client, upstream].map((end) => end.destroy()));
+      client.pipe(upstream).pipe(client);
+    }).listen(0, "127.0.0.1");
+    await once(address, "listening");
+    const cache = await openCache<string>({ url: `redis://127.0.0.1:${(address.address() as AddressInfo).port}` });
+    await server.command("REPLICAOF", "127.0.0.1", String(promoted.port));
+    expect(await cache.set("key", "value")).toBe(false);
+    await waitUntil("it has come back to the former master", () => Promise.resolve(accepted === 2));
+    ({ port } = promoted);
+    await waitUntil("it is at the new master", () => cache.set("key", "value"));
+    await cache.close();
+    address.close();
   });
 
   test("everything without a password", async () => {
