@@ -88,9 +88,11 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
   const made = [usage.completion_tokens_details, usage.output_tokens_details].find(isObject);
   const cacheReadTokens = countOf(details?.cached_tokens ?? usage.cache_read_input_tokens ?? usage.prompt_cache_hit_tokens);
   const cacheWriteTokens = countOf(details?.cache_write_tokens ?? usage.cache_creation_input_tokens);
+  const thoughtTokens = countOf(made?.reasoning_tokens);
+  const besideTokens = thoughtsBeside(usage, thoughtTokens, cacheReadTokens + cacheWriteTokens);
   const read: { -readonly [Field in keyof TokenUsage]: TokenUsage[Field] } = {
     inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
-    outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens),
+    outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens) + besideTokens,
   };
   const tell = (field: keyof TokenUsage, told: unknown): void => {
     const count = countOf(told);
@@ -103,8 +105,19 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
   tell("inputImageTokens", details?.image_tokens);
   tell("outputAudioTokens", made?.audio_tokens);
   tell("outputImageTokens", made?.image_tokens);
-  tell("reasoningTokens", made?.reasoning_tokens);
+  tell("reasoningTokens", Math.max(thoughtTokens, besideTokens));
   return read;
+}
+
+/**
+ * What the model thought that is not in the output as it is told, but in the sum of all. OpenAI counts it into the output; xAI tells it beside, and Gemini's
+ * API for OpenAI's clients tells it nowhere else. A sum that is larger by anything else says nothing of the output.
+ */
+function thoughtsBeside(usage: JsonObject, thoughtTokens: number, cachedTokens: number): number {
+  if (usage.prompt_tokens === undefined) return 0;
+  const beside = countOf(usage.total_tokens) - countOf(usage.prompt_tokens) - countOf(usage.completion_tokens);
+  const isThought = thoughtTokens > 0 ? beside === thoughtTokens : !isObject(usage.completion_tokens_details) && beside !== cachedTokens;
+  return isThought ? Math.max(0, beside) : 0;
 }
 
 /** A finite number that is not negative, else 0. */

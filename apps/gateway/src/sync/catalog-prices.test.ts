@@ -17,6 +17,8 @@ const sold: Readonly<Record<string, Partial<ModelPrice>>> = {
   audio: { usdPerMillion: { input: 2.5, output: 10, inputAudio: 40, outputAudio: 80 } },
   image: { usdPerMillion: { input: 5, output: 10, inputImage: 8, outputImage: 32 } },
   "image alone": { usdPerMillion: { input: 2, inputImage: 2.5, outputImage: 8 } },
+  grok: { usdPerMillion: { input: 1.25, output: 2.5, cacheRead: 0.2 } },
+  gemini: { usdPerMillion: { input: 0.5, output: 3 } },
   search: { usdPerMillion: { input: 2, output: 8, reasoning: 3 }, usdPerUnit: { request: 0.005 } },
 };
 const prices = createCatalogPrices({
@@ -85,6 +87,25 @@ it.each([
     100 * 2 + 1000 * 8 + 4000 * 3 + 5000,
   ],
   [
+    // As such a bill was told in the answer itself: 0.0232856 dollars.
+    "thoughts that are told beside the output",
+    "grok",
+    {
+      prompt_tokens: 10_120,
+      completion_tokens: 1499,
+      total_tokens: 14_428,
+      prompt_tokens_details: { cached_tokens: 128 },
+      completion_tokens_details: { reasoning_tokens: 2809 },
+    },
+    23_285.6,
+  ],
+  [
+    "thoughts that are told in the sum alone",
+    "gemini",
+    { prompt_tokens: 9, completion_tokens: 1, total_tokens: 103 },
+    9 * 0.5 + (1 + 93) * 3,
+  ],
+  [
     "parts that are told as more than their sum",
     "audio",
     {
@@ -97,6 +118,37 @@ it.each([
   ],
 ])("prices %s", (_what, model, told, millionths) => {
   expect(costOf({ model }, readUsage(told)) * 1e6).toBeCloseTo(millionths, 6);
+});
+
+it.each([
+  [
+    "in the output as OpenAI counts it",
+    { completion_tokens: 7, total_tokens: 17, completion_tokens_details: { reasoning_tokens: 5 } },
+    7,
+    5,
+  ],
+  ["beside it, as xAI does", { completion_tokens: 2, total_tokens: 17, completion_tokens_details: { reasoning_tokens: 5 } }, 7, 5],
+  ["in the sum alone, as Gemini does", { completion_tokens: 2, total_tokens: 17 }, 7, 5],
+  [
+    "nowhere, where what came from a cache is beside the input",
+    { completion_tokens: 2, total_tokens: 17, prompt_cache_hit_tokens: 5 },
+    2,
+    0,
+  ],
+  [
+    "in the output, whatever else is in the sum",
+    { completion_tokens: 7, total_tokens: 99, completion_tokens_details: { reasoning_tokens: 5 } },
+    7,
+    5,
+  ],
+  ["nowhere, where the output's parts are told without", { completion_tokens: 2, total_tokens: 17, completion_tokens_details: {} }, 2, 0],
+  ["nowhere, where the sum is less than its parts", { completion_tokens: 2, total_tokens: 3 }, 2, 0],
+])("finds what the model thought %s", (_where, told, outputTokens, reasoningTokens) => {
+  expect({ reasoningTokens: 0, ...readUsage({ prompt_tokens: 10, ...told }) }).toMatchObject({
+    inputTokens: 10,
+    outputTokens,
+    reasoningTokens,
+  });
 });
 
 it("does not price the request with each of its embeddings", () => {
