@@ -113,6 +113,18 @@ describe("token limits", () => {
   });
 });
 
+it("counts rankings and embeddings past the cache whose provider tells the sum alone", async () => {
+  bed.upstream.behaviour = (_seen, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).end('{"object":"list","data":[],"usage":{"total_tokens":12}}');
+    return true;
+  };
+  for (const path of ["/v1/rerank", "/v1/embeddings"]) {
+    const key = await makeKey(10);
+    const body = { model: "m", query: "q", documents: ["d"], input: "i", output_dtype: "int8" };
+    expect([path, (await bed.post(path, body, key)).status, (await bed.post(path, body, key)).status]).toEqual([path, 200, 429]);
+  }
+});
+
 describe("what goes past the cache", () => {
   it("is counted by its outcome, the call included", async () => {
     const key = await makeKey(1_000);

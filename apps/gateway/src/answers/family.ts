@@ -91,7 +91,8 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
   const thoughtTokens = countOf(made?.reasoning_tokens);
   const besideTokens = thoughtsBeside(usage, thoughtTokens, cacheReadTokens + cacheWriteTokens);
   const read: { -readonly [Field in keyof TokenUsage]: TokenUsage[Field] } = {
-    inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
+    // Of what makes no text, such as a ranking, some tell the sum alone.
+    inputTokens: countOf(usage.prompt_tokens ?? usage.input_tokens ?? sumAlone(usage)) + (isApart ? cacheReadTokens + cacheWriteTokens : 0),
     outputTokens: countOf(usage.completion_tokens ?? usage.output_tokens) + besideTokens,
   };
   const tell = (field: keyof TokenUsage, told: unknown): void => {
@@ -118,6 +119,10 @@ function thoughtsBeside(usage: JsonObject, thoughtTokens: number, cachedTokens: 
   const beside = countOf(usage.total_tokens) - countOf(usage.prompt_tokens) - countOf(usage.completion_tokens);
   const isThought = thoughtTokens > 0 ? beside === thoughtTokens : !isObject(usage.completion_tokens_details) && beside !== cachedTokens;
   return isThought ? Math.max(0, beside) : 0;
+}
+
+function sumAlone({ completion_tokens: completion, output_tokens: output, total_tokens: total }: JsonObject): unknown {
+  return completion === undefined && output === undefined ? total : undefined;
 }
 
 /** A finite number that is not negative, else 0. */
