@@ -86,7 +86,9 @@ export function readUsage(usage: unknown): TokenUsage | undefined {
   const details = [usage.prompt_tokens_details, usage.input_tokens_details].find(isObject);
   const isApart = usage.prompt_tokens === undefined && !details;
   const made = [usage.completion_tokens_details, usage.output_tokens_details].find(isObject);
-  const cacheReadTokens = countOf(details?.cached_tokens ?? usage.cache_read_input_tokens ?? usage.prompt_cache_hit_tokens);
+  // As OpenAI and most tell it, Anthropic, DeepSeek, Moonshot.
+  const cached = details?.cached_tokens ?? usage.cache_read_input_tokens ?? usage.prompt_cache_hit_tokens ?? usage.cached_tokens;
+  const cacheReadTokens = countOf(cached);
   const cacheWriteTokens = countOf(details?.cache_write_tokens ?? usage.cache_creation_input_tokens);
   const thoughtTokens = countOf(made?.reasoning_tokens);
   const besideTokens = thoughtsBeside(usage, thoughtTokens, cacheReadTokens + cacheWriteTokens);

@@ -53,3 +53,12 @@ it("estimates texts by their length, and not images and sounds in base64", () =>
   expect(input(image)).toBeLessThan(1_100);
   expect(estimateUsage(undefined, { events: 2, bytes: 10_000 }).outputTokens).toBeGreaterThan(2_000);
 });
+
+it("reads the usage of a stream that tells it in its last choice", () => {
+  const passed = pass("text/event-stream");
+  push(passed, 'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n');
+  const usage = { prompt_tokens: 19, completion_tokens: 13, total_tokens: 32, cached_tokens: 12 };
+  push(passed, `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop", usage }] })}\n\ndata: [DONE]\n\n`);
+  end(passed);
+  expect(passed.usage).toEqual({ inputTokens: 19, outputTokens: 13 });
+});

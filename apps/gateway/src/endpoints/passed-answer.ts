@@ -1,5 +1,5 @@
 import { readUsage, type TokenUsage } from "../answers/family.ts";
-import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
+import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
@@ -113,8 +113,8 @@ export class PassedAnswer {
   }
 }
 
-/** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events. */
+/** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events; a stream of Moonshot's that is not asked for it, in its last choice. */
 function usageIn(told: JsonObject): TokenUsage | undefined {
-  const holder = [told, told.response, told.message].filter(isObject).find((object) => isObject(object.usage));
+  const holder = [told, told.response, told.message, ...objectsOf(told.choices)].filter(isObject).find((object) => isObject(object.usage));
   return readUsage(holder?.usage);
 }

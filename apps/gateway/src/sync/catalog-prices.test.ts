@@ -172,6 +172,7 @@ it.each([
   ["OpenAI's chat", { prompt_tokens: 10, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 4 } }, { cacheReadTokens: 4 }],
   ["OpenAI's responses", { input_tokens: 10, output_tokens: 3, input_tokens_details: { cached_tokens: 4 } }, { cacheReadTokens: 4 }],
   ["DeepSeek", { prompt_tokens: 10, completion_tokens: 3, prompt_cache_hit_tokens: 4 }, { cacheReadTokens: 4 }],
+  ["Moonshot", { prompt_tokens: 10, completion_tokens: 3, total_tokens: 13, cached_tokens: 4 }, { cacheReadTokens: 4 }],
   [
     "Anthropic",
     { input_tokens: 4, output_tokens: 3, cache_read_input_tokens: 5, cache_creation_input_tokens: 1 },
