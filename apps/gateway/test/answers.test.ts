@@ -133,6 +133,16 @@ describe("chat completions", () => {
       200,
       { id: "x", object: "chat.completion", choices: [{ index: 0, message: { role: "assistant", content: "…" }, finish_reason: null }] },
     ],
+    ...["abort", "cancelled", "timeout", "insufficient_system_resource"].map((reason): [string, number, number, object] => [
+      `a text that the server has broken off: ${reason}`,
+      200,
+      200,
+      {
+        id: "x",
+        object: "chat.completion",
+        choices: [{ index: 0, message: { role: "assistant", content: "half" }, finish_reason: reason }],
+      },
+    ]),
   ])("does not store %s", async (name, status, answered, body) => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
@@ -154,6 +164,7 @@ describe("chat completions", () => {
     ["ended without [DONE]", CONTENT + FINISH, false],
     ["without a finish reason", `${CONTENT}data: [DONE]\n\n`, false],
     ["with an error in it", CONTENT + ERROR, false],
+    ["that the server has broken off", `${CONTENT}${FINISH.replace("stop", "abort")}data: [DONE]\n\n`, false],
   ])("does not store a stream %s", async (name, events, isCut) => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });

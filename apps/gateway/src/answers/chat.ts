@@ -11,6 +11,11 @@ const STREAMED_TEXT = ["reasoning_content", "reasoning", "content", "refusal"] a
 export const PADDING = "obfuscation";
 /** What a chunk tells in pieces, or for the stream alone. */
 const NOT_REPLACED: ReadonlySet<string> = new Set(["delta", "index", "logprobs"]);
+/**
+ * Ends of texts that the server has broken off for reasons of its own: another time there would be more. vLLM and SGLang say so when they shut down or make
+ * room, TensorRT-LLM when it has taken too long, DeepSeek when it is overloaded; their streams end as whole ones do.
+ */
+const BROKEN_OFF: ReadonlySet<string> = new Set(["abort", "cancelled", "timeout", "insufficient_system_resource"]);
 const NO_CHOICES = /"choices"\s*:\s*\[\]/;
 
 /** `/v1/chat/completions`: `chat.completion` objects and their chunks. */
@@ -32,8 +37,9 @@ export function refusalToStoreChoices(answer: JsonObject): string | undefined {
   if (choices.length === 0) return hasError ? "error-body" : "no-choices";
   if (hasError) return "error-beside-choices";
   for (const choice of choices) {
-    if (typeof choice.finish_reason !== "string" || choice.finish_reason === "") return "unfinished";
-    if (choice.finish_reason === "error" || isObject(choice.error)) return "error-choice";
+    const { finish_reason: reason } = choice;
+    if (typeof reason !== "string" || reason === "" || BROKEN_OFF.has(reason)) return "unfinished";
+    if (reason === "error" || isObject(choice.error)) return "error-choice";
   }
   return undefined;
 }
