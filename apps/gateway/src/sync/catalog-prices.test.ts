@@ -14,6 +14,11 @@ const sold: Readonly<Record<string, Partial<ModelPrice>>> = {
       { aboveTokens: 500_000, usdPerMillion: { input: 12 } },
     ],
   },
+  // As models.dev tells of Gemini's models.
+  "thinks at length": {
+    usdPerMillion: { input: 2, output: 12, reasoning: 12, cacheRead: 0.2, cacheWrite: 0.375, inputAudio: 2 },
+    priceTiers: [{ aboveTokens: 200_000, usdPerMillion: { input: 4, output: 18, cacheRead: 0.4 } }],
+  },
   audio: { usdPerMillion: { input: 2.5, output: 10, inputAudio: 40, outputAudio: 80 } },
   image: { usdPerMillion: { input: 5, output: 10, inputImage: 8, outputImage: 32 } },
   "image alone": { usdPerMillion: { input: 2, inputImage: 2.5, outputImage: 8 } },
@@ -56,6 +61,17 @@ it.each([
       output_tokens: 2000,
     },
     1000 * 6 + 250_000 * 0.6 + 6000 * 7.5 + 4000 * 6 + 2000 * 22.5,
+  ],
+  [
+    "thoughts and sound of a long request, which cost no less than its text",
+    "thinks at length",
+    {
+      prompt_tokens: 250_000,
+      completion_tokens: 5000,
+      prompt_tokens_details: { audio_tokens: 1000, cached_tokens: 4000, cache_write_tokens: 2000 },
+      completion_tokens_details: { reasoning_tokens: 3000 },
+    },
+    244_000 * 4 + 4000 * 0.4 + 2000 * 0.375 + 5000 * 18,
   ],
   [
     "speech",

@@ -53,8 +53,33 @@ function toRates({ input = 0, ...told }: Prices): Rates {
   return { input, output, cacheRead, cacheWrite, cacheWriteLong, reasoning, inputAudio, outputAudio, inputImage, outputImage };
 }
 
+/** What each kind of tokens is a kind of. */
+const KIND_OF: ReadonlyArray<readonly [kind: keyof Prices, of: keyof Prices]> = [
+  ["cacheRead", "input"],
+  ["cacheWrite", "input"],
+  ["cacheWriteLong", "cacheWrite"],
+  ["inputAudio", "input"],
+  ["inputImage", "input"],
+  ["reasoning", "output"],
+  ["outputAudio", "output"],
+  ["outputImage", "output"],
+];
+
+/**
+ * What a tier does not tell keeps its price, unless that only says that the kind costs what it is a kind of: then it still does. Of Gemini's models reasoning
+ * is told so, and not again with the higher price of what a longer request is answered.
+ */
+function pricesOfTier(normal: Prices, told: Prices): Prices {
+  const isTheSame = ([kind, of]: (typeof KIND_OF)[number]): boolean => told[of] !== undefined && normal[kind] === normal[of];
+  const same = KIND_OF.filter(isTheSame).map(([kind]) => [kind, undefined]);
+  return { ...normal, ...(Object.fromEntries(same) as Prices), ...told };
+}
+
 function toTariff({ usdPerMillion, usdPerUnit, priceTiers = [] }: ModelPrice): Tariff {
-  const longer = priceTiers.map(({ aboveTokens, usdPerMillion: told }) => ({ aboveTokens, rates: toRates({ ...usdPerMillion, ...told }) }));
+  const longer = priceTiers.map(({ aboveTokens, usdPerMillion: told }) => ({
+    aboveTokens,
+    rates: toRates(pricesOfTier(usdPerMillion, told)),
+  }));
   return { tiers: [...longer.reverse(), { aboveTokens: -1, rates: toRates(usdPerMillion) }], usdPerRequest: usdPerUnit?.request ?? 0 };
 }
 
