@@ -14,6 +14,8 @@ const sold: Readonly<Record<string, Partial<ModelPrice>>> = {
       { aboveTokens: 500_000, usdPerMillion: { input: 12 } },
     ],
   },
+  "llama-3.3-70b": { usdPerMillion: { input: 1, output: 1 } },
+  "groq/llama-3.3-70b": { usdPerMillion: { input: 0.59, output: 0.79 } },
   // As models.dev tells of Gemini's models.
   "thinks at length": {
     usdPerMillion: { input: 2, output: 12, reasoning: 12, cacheRead: 0.2, cacheWrite: 0.375, inputAudio: 2 },
@@ -28,15 +30,18 @@ const sold: Readonly<Record<string, Partial<ModelPrice>>> = {
 };
 const prices = createCatalogPrices({
   view: {} as CatalogView,
-  price: (model) => (sold[model] && { id: model, source: "test", ...sold[model] }) as ModelPrice | undefined,
+  price: (model, provider) => {
+    const name = provider === undefined ? model : `${provider}/${model}`;
+    return (sold[name] && { id: name, source: "test", ...sold[name] }) as ModelPrice | undefined;
+  },
 });
 const costOf = (
-  names: Pick<AnswerMeta, "model" | "upstreamModel">,
+  names: Pick<AnswerMeta, "model" | "upstreamModel"> & Partial<Pick<AnswerMeta, "provider">>,
   cached: Partial<TokenUsage> = {},
   format: "json" | "f32" = "json",
 ): number => {
   const usage = { inputTokens: 1_000_000, outputTokens: 1_000_000, ...cached };
-  const meta = { ...names, owner: "", provider: "", createdAt: 0, ttlMs: 1, upstreamMs: 0, usage, format };
+  const meta = { owner: "", provider: "", ...names, createdAt: 0, ttlMs: 1, upstreamMs: 0, usage, format };
   return prices.costOf(new StoredAnswer(meta, Buffer.alloc(0)));
 };
 
@@ -176,6 +181,14 @@ it("prices an answer by the model that made it, whatever it was asked for as", (
   expect(costOf({ model: "gpt-4o-mini", upstreamModel: "my-deployment" })).toBe(3);
   expect(costOf({ model: "gpt-4o-mini" })).toBe(3);
   expect(costOf({ model: "fast", upstreamModel: "my-deployment" })).toBe(0);
+});
+
+it("prices an answer by the provider that gave it where the catalog knows it by that name, and by the model's name elsewhere", () => {
+  const model = "llama-3.3-70b";
+  expect(costOf({ model, provider: "groq" })).toBeCloseTo(0.59 + 0.79);
+  expect(costOf({ model, provider: "our-own" })).toBe(2);
+  expect(costOf({ model: "fast", upstreamModel: model, provider: "groq" })).toBeCloseTo(0.59 + 0.79);
+  expect(costOf({ model: "gpt-4o-mini", provider: "groq" })).toBe(3);
 });
 
 it("prices what went through the provider's prompt cache as that, where the price is known", () => {

@@ -18,29 +18,35 @@ interface Tariff {
 /** Model names whose price is remembered; the names are the callers'. */
 const MAX_NAMES = 2_000;
 
-/** Prices from the synced catalog. Looked up once per model name and version: a hit pays for a few multiplications. */
+/** Prices from the synced catalog. Looked up once per provider, model name and version: a hit pays for a few multiplications. */
 export function createCatalogPrices(catalog: Pick<Catalog, "view" | "price">): PriceBook {
   let view: CatalogView | undefined;
-  let known = new Map<string, Tariff | undefined>();
-  const tariffOf = (model: string): Tariff | undefined => {
-    if (view !== catalog.view || known.size >= MAX_NAMES) {
+  let size = 0;
+  let known = new Map<string, Map<string, Tariff | undefined>>();
+  const tariffOf = (model: string, provider: string): Tariff | undefined => {
+    if (view !== catalog.view || size >= MAX_NAMES) {
       view = catalog.view;
+      size = 0;
       known = new Map();
     }
-    if (known.has(model)) return known.get(model);
-    const found = catalog.price(model);
+    const ofProvider = known.get(provider) ?? new Map<string, Tariff | undefined>();
+    if (ofProvider.has(model)) return ofProvider.get(model);
+    // A provider that is called as in the catalog is paid its own price, whatever others take for a model of that name.
+    const found = catalog.price(model, provider) ?? catalog.price(model);
     const tariff = found && toTariff(found);
-    known.set(model, tariff);
+    known.set(provider, ofProvider.set(model, tariff));
+    size += 1;
     return tariff;
   };
   return {
     costOf: ({ meta }) => {
+      const { usage, provider } = meta;
       // What the provider calls it is what it is paid for; a name of its own, as deployments have, is in no catalog.
-      const tariff = meta.usage && (tariffOf(meta.upstreamModel ?? meta.model) ?? tariffOf(meta.model));
-      if (!tariff || !meta.usage) return 0;
+      const tariff = usage && (tariffOf(meta.upstreamModel ?? meta.model, provider) ?? tariffOf(meta.model, provider));
+      if (!tariff) return 0;
       // Embeddings are kept item by item, of which a request had many.
       const usdPerRequest = meta.format === "json" ? tariff.usdPerRequest : 0;
-      return usdPerRequest + costOfTokens(ratesFor(tariff, meta.usage), meta.usage) / 1e6;
+      return usdPerRequest + costOfTokens(ratesFor(tariff, usage), usage) / 1e6;
     },
   };
 }
