@@ -115,6 +115,17 @@ describe("routing", () => {
     bed.upstream.behaviour = undefined;
   });
 
+  it.each([{}, { "cache-control": "no-store" }])(
+    "falls back at once when a provider says that it should not be asked again: %o",
+    async (headers) => {
+      fail(429, { "x-should-retry": "false" });
+      const before = bed.upstream.calls;
+      const answer = await bed.post("/v1/chat/completions", chat("quota used up", { model: "failing-model" }), headers);
+      expect([answer.status, answer.headers.get("x-larder-provider"), bed.upstream.calls - before]).toEqual([200, "backup", 1]);
+      expect((await ask("quota used up", "without-fallback")).headers.get("x-should-retry")).toBe("false");
+    },
+  );
+
   it("does not fall back for the caller's own mistakes", async () => {
     fail(400);
     const before = second.calls;

@@ -5,7 +5,7 @@ import { decodeAnswer, isStillEncoded } from "./decode-answer.ts";
 import type { Provider } from "./provider.ts";
 import { toAbortSignal } from "./to-abort-signal.ts";
 import { headerOf, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
-import { isRetryableStatus, toUpstreamFailure, UpstreamFailure } from "./upstream-failure.ts";
+import { toUpstreamFailure, UpstreamFailure } from "./upstream-failure.ts";
 
 /** Faults in a row that open a provider's breaker. */
 const FAULTS_TO_OPEN = 5;
@@ -173,7 +173,6 @@ async function failureOf(answer: UpstreamAnswer): Promise<UpstreamFailure> {
     status: answer.status,
     headers: answer.headers,
     body: await errorBody(answer),
-    isRetryable: isRetryableStatus(answer.status) && headerOf(answer.headers, "x-should-retry") !== "false",
   });
 }
 
@@ -186,7 +185,8 @@ async function errorBody(answer: UpstreamAnswer): Promise<Buffer> {
 
 /** Milliseconds to wait before the next attempt; `undefined` when there should be none. */
 function pauseBefore(failure: UpstreamFailure, attempt: number, { clock, random }: RetryMeans): number | undefined {
-  if (!failure.isRetryable) return undefined;
+  // A provider's word is about itself: its fallbacks are asked all the same.
+  if (!failure.isRetryable || headerOf(failure.headers, "x-should-retry") === "false") return undefined;
   const askedMs = retryAfterMs(failure.headers, clock);
   if (askedMs !== undefined) return askedMs <= MAX_RETRY_AFTER_MS ? askedMs : undefined;
   return FIRST_PAUSE_MS * 2 ** attempt * (1 - random.next() / 2);
