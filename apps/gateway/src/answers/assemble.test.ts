@@ -11,7 +11,8 @@ import { responsesFamily } from "./responses.ts";
 /** What a stream of these chunks amounts to. */
 function assemble(family: AnswerFamily, chunks: readonly JsonObject[]): JsonObject | undefined {
   const assembler = family.assemble();
-  const text = `${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")}data: [DONE]\n\n`;
+  const end = family.kind === "messages" ? "" : "data: [DONE]\n\n";
+  const text = `${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")}${end}`;
   for (const event of new SseSplitter().push(Buffer.from(text))) assembler.push(readSseEvent(event));
   return assembler.finish();
 }
@@ -132,6 +133,18 @@ it("a stream of completions put together keeps the last word beside the text, an
     ...head,
     choices: [{ index: 0, text: "ab", finish_reason: "stop", logprobs: null, content_filter_results: filtered("low") }],
   });
+});
+
+it("a stream of messages put together keeps the counts of its beginning that its end does not tell, and takes those that it does", () => {
+  const usage = { input_tokens: 9, cache_read_input_tokens: 100, cache_creation: { ephemeral_1h_input_tokens: 4 }, output_tokens: 1 };
+  const told = { input_tokens: null, cache_read_input_tokens: null, cache_creation: null, server_tool_use: null, output_tokens: 12 };
+  const answer = assemble(messagesFamily, [
+    { type: "message_start", message: { type: "message", role: "assistant", model: "m", content: [], usage } },
+    { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: told },
+    { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { input_tokens: 10, output_tokens: 13 } },
+    { type: "message_stop" },
+  ]);
+  expect(answer?.usage).toEqual({ ...usage, input_tokens: 10, server_tool_use: null, output_tokens: 13 });
 });
 
 describe("a stream is no whole answer", () => {

@@ -78,11 +78,14 @@ class MessagesAssembler implements StreamAssembler {
 
   #endMessage(event: JsonObject): void {
     if (!this.#message) return;
-    const usage = isObject(this.#message.usage) ? this.#message.usage : {};
+    const usage = isObject(this.#message.usage) ? { ...this.#message.usage } : {};
     const { type: _type, delta, usage: told, ...beside } = event;
     if (isObject(delta)) Object.assign(this.#message, delta);
     for (const [field, value] of Object.entries(beside)) if (value !== null) setField(this.#message, field, value);
-    if (isObject(told)) this.#message.usage = { ...usage, ...told };
+    if (!isObject(told)) return;
+    // A count of null is one that is not told here, as the official client reads it: what the beginning has told of it stands.
+    for (const [field, value] of Object.entries(told)) if (value !== null || !(field in usage)) setField(usage, field, value);
+    this.#message.usage = usage;
   }
 
   finish(): JsonObject | undefined {
