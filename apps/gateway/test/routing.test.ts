@@ -12,6 +12,7 @@ beforeAll(async () => {
     },
     aliases: { fast: "backup/small" },
     routes: [
+      { model: "by-itself", fallbacks: [{ provider: "backup", model: "stand-in" }] },
       { model: "failing-*", targets: [{ provider: "openai" }], fallbacks: [{ provider: "backup", model: "stand-in" }] },
       {
         model: "spread",
@@ -125,6 +126,13 @@ describe("routing", () => {
       expect((await ask("quota used up", "without-fallback")).headers.get("x-should-retry")).toBe("false");
     },
   );
+
+  it("asks where a name leads by itself before the fallbacks of a route that has no targets", async () => {
+    const providers = async (text: string): Promise<string | null> => (await ask(text, "by-itself")).headers.get("x-larder-provider");
+    expect(await providers("fallbacks alone")).toBe("openai");
+    fail(500);
+    expect([await providers("fallbacks alone"), await providers("fallbacks alone, failing")]).toEqual(["openai", "backup"]);
+  });
 
   it("does not fall back for the caller's own mistakes", async () => {
     fail(400);

@@ -99,7 +99,11 @@ const target = z
 const route = z
   .object({
     model: z.string().min(1).max(256).meta({ description: "A model name as clients ask for it; * matches any run of characters." }),
-    targets: z.array(target).max(20).default([]),
+    targets: z
+      .array(target)
+      .max(20)
+      .default([])
+      .meta({ description: "One of them is chosen by weight; none: where the name leads by itself." }),
     fallbacks: z.array(target).max(20).default([]).meta({ description: "Tried in order when the chosen target fails." }),
     ttl: durationMs.optional(),
     staleWhileRevalidate: windowMs.optional(),

@@ -77,9 +77,9 @@ export class ProviderTable {
   route(asked: string, kind: "openai" | "anthropic", draw: () => number): Routing {
     const name = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] as string) : asked;
     const route = this.#exactRoutes.get(name) ?? this.#patternRoutes.find(({ pattern }) => pattern.test(name))?.route;
-    const chosen = route ? this.#targetsOf(route, name, draw) : [];
-    if (chosen.length > 0) return { targets: chosen, route };
     const single = this.#single(name, kind);
+    const chosen = route ? this.#targetsOf(route, name, single, draw) : [];
+    if (chosen.length > 0) return { targets: chosen, route };
     if (this.isUsable(single.provider)) return { targets: [single], route };
     throw new HttpError(403, `The provider ${single.provider.id} is not called for callers with keys of their own.`, {
       code: "provider_not_in_passthrough",
@@ -92,8 +92,10 @@ export class ProviderTable {
     return !this.#settings.isPassthrough || provider.passthrough !== undefined;
   }
 
-  #targetsOf(route: Settings["routes"][number], name: string, draw: () => number): RoutedTarget[] {
-    const known = route.targets.flatMap((target) => this.#toTarget(target, name));
+  /** @param single where the name leads by itself: a route that has fallbacks alone says nothing else of it */
+  #targetsOf(route: Settings["routes"][number], name: string, single: RoutedTarget, draw: () => number): RoutedTarget[] {
+    const isBySelf = route.targets.length === 0 && this.isUsable(single.provider);
+    const known = isBySelf ? [{ ...single, weight: 1 }] : route.targets.flatMap((target) => this.#toTarget(target, name));
     const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name));
     const first = known.length > 1 ? pickByWeight(known, draw()) : known[0];
     const rest = known.filter((target) => target !== first);
