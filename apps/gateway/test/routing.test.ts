@@ -130,8 +130,27 @@ describe("routing", () => {
   it("asks where a name leads by itself before the fallbacks of a route that has no targets", async () => {
     const providers = async (text: string): Promise<string | null> => (await ask(text, "by-itself")).headers.get("x-larder-provider");
     expect(await providers("fallbacks alone")).toBe("openai");
-    fail(500);
+    fail(429, { "x-should-retry": "false" });
     expect([await providers("fallbacks alone"), await providers("fallbacks alone, failing")]).toEqual(["openai", "backup"]);
+  });
+
+  it("asks a provider that is back before it tells what a fallback has answered meanwhile, unless nobody may be asked", async () => {
+    const asked = async (text: string, headers: Record<string, string>): Promise<unknown[]> => {
+      const answer = await bed.post("/v1/chat/completions", chat(text, { model: "failing-model" }), headers);
+      return [answer.headers.get("x-larder-provider"), answer.headers.get("x-larder-cache")];
+    };
+    const wishes = { fresh: { "cache-control": "max-age=60" }, reader: { "x-larder-cache-mode": "read-only" } };
+    for (const [text, headers] of Object.entries(wishes)) {
+      fail(429, { "x-should-retry": "false" });
+      expect(await asked(text, {})).toEqual(["backup", "MISS"]);
+      expect(await asked(text, { "cache-control": "only-if-cached" })).toEqual(["backup", "HIT"]);
+      bed.upstream.behaviour = undefined;
+      expect([text, ...(await asked(text, headers))]).toEqual([text, "openai", "MISS"]);
+    }
+    fail(429, { "x-should-retry": "false" });
+    expect(await asked("too old", {})).toEqual(["backup", "MISS"]);
+    expect(await asked("too old", { "cache-control": "max-age=60" })).toEqual(["backup", "HIT"]);
+    expect(await asked("too old", { "cache-control": "max-age=0" })).toEqual(["backup", "REFRESH"]);
   });
 
   it("does not fall back for the caller's own mistakes", async () => {

@@ -114,6 +114,8 @@ export class AnswerEndpoint {
       const { ageMs } = found.value;
       // One past its time is no answer here either, and must not come back as a stale one when it is older than the caller will have.
       if (ageMs > (controls.maxAgeMs ?? Number.POSITIVE_INFINITY)) isTooOld = true;
+      // Where a provider may be asked, it is before anything that a fallback has once answered in its place.
+      else if (target !== plan.targets[0] && !controls.onlyIfCached) continue;
       else if (found.status === "hit" && this.#tell(active, target, found.value, "HIT")) return;
     }
     if (controls.onlyIfCached)
