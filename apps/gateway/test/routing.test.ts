@@ -382,4 +382,23 @@ describe("a saved provider that changes while it is asked", () => {
     expect([answer.status, changing.upstream.seen.map(({ headers }) => headers.authorization)]).toEqual([503, ["Bearer sk-withdrawn"]]);
     await changing.close();
   });
+
+  it("leaves the default upstream as it is when it has the id of that: it is tried again as before", async () => {
+    const both = await startBed({ upstreamRetries: 1, allowedPrivateHosts: ["127.0.0.1"] });
+    const save = { apiKey: "sk-saved", baseUrl: both.upstream.url, models: ["saved-model"] };
+    await both.admin("PUT", "/admin/providers/openai", save);
+    let failures = 0;
+    both.upstream.behaviour = (_seen, response) => {
+      failures += 1;
+      if (failures > 1) return false;
+      response.writeHead(503, { "content-type": "application/json", "retry-after-ms": "1" }).end('{"error":{"message":"first"}}');
+      return true;
+    };
+    const answer = await both.post("/v1/chat/completions", chat("tried again"));
+    expect([answer.status, both.upstream.seen.map(({ headers }) => headers.authorization === "Bearer sk-saved")]).toEqual([
+      200,
+      [false, false],
+    ]);
+    await both.close();
+  });
 });

@@ -2,7 +2,8 @@ import type { AbortSignalLike } from "@larder/cache-core";
 import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
-import { credentialHeaders, endpointUrl } from "../upstream/provider.ts";
+import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
+import type { ProviderTable } from "../upstream/provider-table.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import type { PassedRequest } from "./answer-request.ts";
 
@@ -39,7 +40,7 @@ export function askProvider(parts: GatewayParts, asked: Asked, target: PlannedTa
       body,
       signal,
       timeoutMs: provider.timeoutMs,
-      mayRetry: async () => (await parts.directory.table(asked.identity)).providers.get(provider.id)?.savedAt === provider.savedAt,
+      mayRetry: async () => isStillSaved(provider, await parts.directory.table(asked.identity)),
       onRetry: (status) => {
         parts.meter.retried(provider.id);
         trace?.retried(status);
@@ -56,6 +57,11 @@ export function startCall(
   { provider, model }: PlannedTarget,
 ): CallTrace | undefined {
   return parts.telemetry?.startCall({ provider, endpoint: family.kind, method: "POST", model, isStream: plan.isStream, body }, trace);
+}
+
+/** What is configured stays what it is, whatever is saved under the same id. */
+function isStillSaved({ id, savedAt }: Provider, { providers }: ProviderTable): boolean {
+  return savedAt === undefined || providers.get(id)?.savedAt === savedAt;
 }
 
 function headersOf({ headers: clientHeaders, identity }: Asked, { provider }: PlannedTarget): Record<string, string> {

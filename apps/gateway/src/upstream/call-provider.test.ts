@@ -121,6 +121,18 @@ describe("ProviderCaller", () => {
     expect(await caller.call(mended, callOf(), "ann")).toBe(answered);
   });
 
+  it("counts a saved provider and a configured one of the same id each by itself", async () => {
+    const caller = new ProviderCaller(0);
+    const failing = providerWith(() => Promise.reject(new Error("connection refused")));
+    const saved = { ...providerWith(async () => answered), savedAt: 1 };
+    for (let call = 0; call < 5; call += 1) {
+      await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
+      expect(await caller.call(saved, callOf(), "ann")).toBe(answered);
+    }
+    await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
+    expect([caller.isOpen(failing), caller.isOpen(saved)]).toEqual([true, false]);
+  });
+
   it.each([
     ["a date that is over", new Date(0).toUTCString(), 2],
     ["a date too far away to wait for", new Date(2 ** 42).toUTCString(), 1],

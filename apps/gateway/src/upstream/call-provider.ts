@@ -98,15 +98,17 @@ export class ProviderCaller {
   }
 
   /** Whether a provider is taken for down now, for any tenant. */
-  isOpen({ id, savedAt }: Provider): boolean {
+  isOpen(provider: Provider): boolean {
+    const beginning = nameOf(provider, "");
     for (const [name, breaker] of this.#breakers)
-      if (breaker.policy.state === CircuitState.Open && breaker.savedAt === savedAt && name.startsWith(nameOf(id, ""))) return true;
+      if (breaker.policy.state === CircuitState.Open && breaker.savedAt === provider.savedAt && name.startsWith(beginning)) return true;
     return false;
   }
 
   /** One that is saved anew begins without failures, in every process that hears of it. */
-  #breakerOf({ id, savedAt }: Provider, tenant: string): Breaker {
-    const name = nameOf(id, tenant);
+  #breakerOf(provider: Provider, tenant: string): Breaker {
+    const { id, savedAt } = provider;
+    const name = nameOf(provider, tenant);
     const known = this.#breakers.get(name);
     if (known && known.savedAt === savedAt) return known;
     const policy = circuitBreaker(
@@ -143,9 +145,9 @@ function notCalled({ openedAt }: Breaker, { clock }: RetryMeans): UpstreamFailur
   });
 }
 
-/** No id of a provider has a line feed in it. */
-function nameOf(providerId: string, tenant: string): string {
-  return `${providerId}\n${tenant}`;
+/** No id of a provider has a line feed in it. One that is saved may have the id of one that is configured, and both are called. */
+function nameOf({ id, savedAt }: Provider, tenant: string): string {
+  return `${id}\n${savedAt === undefined ? "configured" : "saved"}\n${tenant}`;
 }
 
 /** Clients that leave are no fault of the provider's, whatever the reason of their abort is: its breaker must not count them. */
