@@ -155,6 +155,29 @@ describe("chat completions", () => {
     expect(cacheOf(await bed.post("/v1/chat/completions", chat(`bad ${name}`)))).toBe("MISS");
   });
 
+  it.each([
+    ["/v1/messages", "paused", { id: "m", type: "message", role: "assistant", model: "m", content: [], stop_reason: "pause_turn" }],
+    [
+      "/v1/responses",
+      "unfinished",
+      { id: "r", object: "response", status: "incomplete", incomplete_details: { reason: "content_filter" }, output: [] },
+    ],
+  ])("does not store what %s tells as %s", async (path, reason, body) => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+      return true;
+    };
+    for (let round = 0; round < 2; round += 1) {
+      const answer = await bed.post(path, chat(`not for ever: ${reason}`, { input: reason, max_tokens: 9 }));
+      expect([answer.status, cacheOf(answer), answer.headers.get("cache-status")]).toEqual([
+        200,
+        "MISS",
+        expect.stringContaining(`detail=${reason}`),
+      ]);
+    }
+    bed.upstream.behaviour = undefined;
+  });
+
   const CONTENT = 'data: {"id":"1","choices":[{"index":0,"delta":{"content":"ha"},"finish_reason":null}]}\n\n';
   const FINISH = 'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
   const ERROR = 'data: {"error":{"message":"overloaded"}}\n\ndata: [DONE]\n\n';

@@ -37,17 +37,14 @@ describe("an entry that is another tenant's, under whatever key it came to stand
     await fixture.close();
   });
 
-  const ask = (path: string, body: unknown): Promise<Response> => {
-    const exchange = new FetchExchange(new Request(`http://app${path}`, { method: "POST", body: JSON.stringify(body) }));
+  const ask = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> => {
+    const exchange = new FetchExchange(new Request(`http://app${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
     void core.api.handle(exchange);
     return exchange.response;
   };
 
-  it.each([
-    ["a whole answer", "/v1/chat/completions", chat("foreign")],
-    ["a stream", "/v1/chat/completions", chat("foreign stream", { stream: true })],
-    ["an embedding", "/v1/embeddings", { model: "fixture-model", input: ["foreign"] }],
-  ])("is no answer to %s: another is made in its place", async (_, path, body) => {
+  /** Has the entry of a request be bob's. */
+  async function makeForeign(path: string, body: unknown): Promise<void> {
     const first = await ask(path, body);
     await first.text();
     const key = /key="([^"]+)"/.exec(first.headers.get("cache-status") ?? "")?.[1] as string;
@@ -56,6 +53,38 @@ describe("an entry that is another tenant's, under whatever key it came to stand
     const { meta, body: bytes } = found.value;
     const secret = Buffer.from(bytes.toString("latin1").replace("fixture", "bob-own"), "latin1");
     await core.parts.answers.set(key, new StoredAnswer({ ...meta, owner: "bob" }, secret), { ttlMs: 60_000, tags: [] });
+  }
+
+  const WISHES: ReadonlyArray<readonly [headers: Record<string, string>, status: number]> = [
+    [{ "cache-control": "max-age=600" }, 200],
+    [{ "x-larder-cache-mode": "read-only" }, 200],
+    [{ "cache-control": "only-if-cached" }, 504],
+  ];
+  it.each(
+    WISHES.flatMap(([headers, status]) => [
+      ["an answer", "/v1/chat/completions", headers, status] as const,
+      ["an embedding", "/v1/embeddings", headers, status] as const,
+    ]),
+  )("is none to who asks for %s (%s) with %o", async (_what, path, headers, status) => {
+    const text = `foreign to ${JSON.stringify(headers)}`;
+    const body = path === "/v1/embeddings" ? { model: "fixture-model", input: [text] } : chat(text);
+    await makeForeign(path, body);
+    const calls = fixture.calls;
+    const answer = await ask(path, body, headers);
+    expect([answer.status, answer.headers.get("x-larder-cache") === "HIT", fixture.calls - calls]).toEqual([
+      status,
+      false,
+      status === 200 ? 1 : 0,
+    ]);
+    expect(await answer.text()).not.toContain("bob-own");
+  });
+
+  it.each([
+    ["a whole answer", "/v1/chat/completions", chat("foreign")],
+    ["a stream", "/v1/chat/completions", chat("foreign stream", { stream: true })],
+    ["an embedding", "/v1/embeddings", { model: "fixture-model", input: ["foreign"] }],
+  ])("is no answer to %s: another is made in its place", async (_, path, body) => {
+    await makeForeign(path, body);
     const calls = fixture.calls;
     const again = await ask(path, body);
     expect([again.status, again.headers.get("x-larder-cache"), fixture.calls - calls]).toEqual([200, "REFRESH", 1]);

@@ -120,6 +120,21 @@ describe("S5, S22: tenants", () => {
     await Promise.all([passing.close(), second.close(), anthropic.close()]);
   });
 
+  it("in passthrough, a list of models that was asked for with one caller's key is shown to no other", async () => {
+    const passing = await startBed({ auth: "passthrough" });
+    passing.upstream.behaviour = ({ headers }, response) => {
+      const id = `ft-of-${headers.authorization?.slice("Bearer ".length)}`;
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ object: "list", data: [{ id }] }));
+      return true;
+    };
+    for (const key of ["sk-ann", "sk-bob", "sk-ann"]) {
+      const list = await (await fetch(`${passing.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).text();
+      expect([key, ...(list.match(/ft-of-[\w-]+/g) ?? [])]).toEqual([key, `ft-of-${key}`]);
+    }
+    expect(passing.upstream.seen.length).toBe(2);
+    await passing.close();
+  });
+
   it("in passthrough, Anthropic's upstream gets the caller's key in the header in which it came", async () => {
     const anthropic = await FixtureUpstream.start();
     const passing = await startBed({ auth: "passthrough", anthropicBaseUrl: anthropic.url });
