@@ -49,6 +49,7 @@ export type { FencedStore, FillOptions, FillOutcome, LeaseOutcome, Replacement, 
 export { escapeGlob, matchesGlob } from "./glob.ts";
 export { inSlices } from "./in-slices.ts";
 export type { BackendCall, Invalidation, InvalidationTarget, Invalidator, Version } from "./invalidation.ts";
+export { isWellFormed } from "./is-well-formed.ts";
 export type { KeySpaceOptions } from "./key-space.ts";
 export { KeySpace } from "./key-space.ts";
 export type { LoadDefaults } from "./load-policy.ts";

@@ -35,6 +35,20 @@ describe("KeySpace", () => {
     expect(new Set([...names, space.record(0), space.log(0), space.channel(0)]).size).toBe(names.length + 3);
   });
 
+  it("spells keys so that no two are one in UTF-8, and finds them again", () => {
+    const space = new KeySpace({ namespace: "n" });
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(fc.constantFrom("\ud800", "\udc00", "a", "\u0000utf16:")).map((parts) => parts.join("")),
+    );
+    fc.assert(
+      fc.property(text, (key) => {
+        const inRedis = Buffer.from(space.nameOf(key), "utf8").toString("utf8");
+        expect(space.keyOf(inRedis)).toBe(key);
+      }),
+    );
+  });
+
   it("spreads keys over the lanes", () => {
     const space = new KeySpace({ namespace: "n", lanes: 16 });
     const counts = Array.from({ length: 16 }, () => 0);

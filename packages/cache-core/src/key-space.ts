@@ -1,5 +1,6 @@
 import { checkCount, checkName } from "./check-option.ts";
 import { CacheError } from "./errors.ts";
+import { isWellFormed } from "./is-well-formed.ts";
 
 /** Which keys of a Redis belong to one cache. All processes that mean the same cache must agree on all three. */
 export interface KeySpaceOptions {
@@ -25,6 +26,8 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
+const UTF16_MARK = "\u0000utf16:";
+
 /**
  * The layout of one cache in Redis, shared by the second tier and the bus, which must speak of the same bytes.
  *
@@ -47,9 +50,22 @@ export class KeySpace {
     this.#base = Array.from({ length: this.lanes }, (_, lane) => `${this.keyPrefix}:{${this.namespace}.${lane}}:`);
   }
 
+  /**
+   * How a key is spelt in Redis, which is what all that follows takes. UTF-8 has no lone surrogates: two keys that differ in them alone would be
+   * one there. A key that looks like such a name is spelt the same way, or it would be one with the key that the name stands for.
+   */
+  nameOf(key: string): string {
+    return isWellFormed(key) && !key.startsWith(UTF16_MARK) ? key : UTF16_MARK + Buffer.from(key, "utf16le").toString("hex");
+  }
+
+  /** The key behind the name that it has in Redis. */
+  keyOf(name: string): string {
+    return name.startsWith(UTF16_MARK) ? Buffer.from(name.slice(UTF16_MARK.length), "hex").toString("utf16le") : name;
+  }
+
   /** The lane of a key. */
-  laneOf(key: string): number {
-    return this.lanes === 1 ? 0 : hash(key) % this.lanes;
+  laneOf(name: string): number {
+    return this.lanes === 1 ? 0 : hash(name) % this.lanes;
   }
 
   /** Where the lane's own keys begin: what a sweep matches. */
@@ -58,23 +74,23 @@ export class KeySpace {
   }
 
   /** The entry of a key. */
-  value(key: string): string {
-    return `${this.base(this.laneOf(key))}v:${key}`;
+  value(name: string): string {
+    return `${this.base(this.laneOf(name))}v:${name}`;
   }
 
   /** The token under which fills of a key are accepted. */
-  fence(key: string): string {
-    return `${this.base(this.laneOf(key))}f:${key}`;
+  fence(name: string): string {
+    return `${this.base(this.laneOf(name))}f:${name}`;
   }
 
   /** Who loads a key for the fleet. */
-  lease(key: string): string {
-    return `${this.base(this.laneOf(key))}l:${key}`;
+  lease(name: string): string {
+    return `${this.base(this.laneOf(name))}l:${name}`;
   }
 
   /** Where the end of a load is told. */
-  wakeChannel(key: string): string {
-    return `${this.base(this.laneOf(key))}w:${key}`;
+  wakeChannel(name: string): string {
+    return `${this.base(this.laneOf(name))}w:${name}`;
   }
 
   /** The hash with the lane's version: fields epoch, seq, clearedAt, taggedAt, patterns, run. */

@@ -1,4 +1,5 @@
 import type { InvalidationTarget } from "./invalidation.ts";
+import { isWellFormed } from "./is-well-formed.ts";
 
 /** Longest pattern that is kept apart, in characters: every read is held against it, and every batch of reads without a bus brings it along. */
 export const MAX_PATTERN_LENGTH = 1_024;
@@ -12,6 +13,6 @@ export function markOf(target: InvalidationTarget): readonly [kind: Invalidation
   if (target.kind === "tag") return ["tag", target.tag];
   if (target.kind !== "pattern") return [target.kind, ""];
   const { pattern } = target;
-  const isKept = pattern.length <= MAX_PATTERN_LENGTH && Buffer.from(pattern, "utf8").toString("utf8") === pattern;
+  const isKept = pattern.length <= MAX_PATTERN_LENGTH && isWellFormed(pattern);
   return isKept ? ["pattern", pattern] : ["all", ""];
 }

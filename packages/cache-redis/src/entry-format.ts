@@ -1,6 +1,5 @@
 import { crc32 } from "node:zlib";
-import type { Version } from "@larder/cache-core";
-import { isWellFormed } from "./is-well-formed.ts";
+import { isWellFormed, type Version } from "@larder/cache-core";
 
 /*
  * An entry in Redis: a fixed header, a stamp, then tags, owner, and the body as it is. A hit checks the header and hands the body on;

@@ -2,7 +2,7 @@ import { CacheError, type Clock, checkKey, checkWindowMs, type KeySpace, type Ra
 import type { BreakerState } from "./breaker.ts";
 import type { CallDesk } from "./call-desk.ts";
 import { Lane } from "./lane.ts";
-import { type Place, toKey, toName } from "./place.ts";
+import type { Place } from "./place.ts";
 import type { RedisPort } from "./redis-port.ts";
 
 /** How often `ready` looks again by itself, in milliseconds: the cache may have been closed meanwhile. */
@@ -45,13 +45,15 @@ export class Lanes {
 
   /** Where a key lives. @throws {CacheError} ERR_CACHE_INVALID_OPTION for what is no string */
   locate(key: string): Place {
-    const name = toName(checkKey(key));
-    return { lane: this.all[this.#options.keySpace.laneOf(name)] as Lane, key, name };
+    const { keySpace } = this.#options;
+    const name = keySpace.nameOf(checkKey(key));
+    return { lane: this.all[keySpace.laneOf(name)] as Lane, key, name };
   }
 
   /** The key of an entry of a lane, from the key that it has in Redis. */
   keyOf(lane: Lane, redisKey: string): string {
-    return toKey(redisKey.slice(`${this.#options.keySpace.base(lane.index)}v:`.length));
+    const { keySpace } = this.#options;
+    return keySpace.keyOf(redisKey.slice(`${keySpace.base(lane.index)}v:`.length));
   }
 
   /** Whether the bus's channel speaks of the records of all lanes, as far as anyone has told. Where not, their server is asked. */

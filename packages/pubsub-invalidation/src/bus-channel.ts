@@ -91,7 +91,8 @@ export class BusChannel implements InvalidationChannel {
     const timeoutMs = Math.min(call.budget.leftMs, this.#context.timeoutMs);
     if (timeoutMs <= 0) throw new CacheError("ERR_CACHE_TIMEOUT", "no time left to send the invalidation");
     if (target.kind !== "key") return call.budget.spend(() => this.#appendToAll(target, call));
-    const lane = this.#context.keySpace.laneOf(target.key);
+    const { keySpace } = this.#context;
+    const lane = keySpace.laneOf(keySpace.nameOf(target.key));
     return call.budget.spend(() => this.#append(lane, target, this.encodeBody(target), timeoutMs), timeoutMs);
   }
 
@@ -172,10 +173,8 @@ export class BusChannel implements InvalidationChannel {
     const told = this.lanes[lane];
     if (told?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const [kind, subject] = markOf(target);
-    const marked =
-      target.kind === "key"
-        ? [keySpace.value(target.key), keySpace.fence(target.key)]
-        : [keySpace.tag(lane, kind === "tag" ? subject : "")];
+    const name = target.kind === "key" ? keySpace.nameOf(target.key) : undefined;
+    const marked = name === undefined ? [keySpace.tag(lane, kind === "tag" ? subject : "")] : [keySpace.value(name), keySpace.fence(name)];
     const keys = [keySpace.record(lane), keySpace.log(lane), ...marked];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     const known = told?.known;

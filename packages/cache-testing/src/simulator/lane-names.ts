@@ -20,7 +20,7 @@ export class LaneNames {
   }
 
   ofKey(key: string): string | undefined {
-    return this.#isOne ? undefined : this.#name(this.#namespaceOf?.(key), this.#keySpace.laneOf(key));
+    return this.#isOne ? undefined : this.#name(this.#namespaceOf?.(key), this.#keySpace.laneOf(this.#keySpace.nameOf(key)));
   }
 
   /** `undefined` also for a channel of a design that has no lanes. */
