@@ -15,7 +15,7 @@ export type CallFailureKind =
  */
 export interface CallFailure {
   readonly kind: CallFailureKind;
-  /** The first word of an error reply, as `OOM`; the code of a socket error; else empty. */
+  /** The first word of an error reply, as `OOM`; the code of a socket error; what ioredis says of sentinels that none of answers; else empty. */
   readonly word: string;
 }
 
@@ -43,7 +43,8 @@ export function toCallFailure(error: unknown): CallFailure {
   // Before Redis 7 a script's error begins with where in the script it is: `@user_script: 3: -READONLY You …`.
   const word = /^(?:.*_script: \d+: )?-?([A-Z][A-Z_]+)\b/.exec(text)?.[1];
   if (word !== undefined && text.includes(" ")) return { kind: "refused", word };
-  return { kind: "lost", word: typeof code === "string" ? code : "" };
+  // ioredis keeps to itself what each sentinel failed with.
+  return { kind: "lost", word: typeof code === "string" ? code : (/^All sentinels are unreachable/.exec(text)?.[0] ?? "") };
 }
 
 /** Whether a failure says that the server cannot be used, and not only that this call failed. */

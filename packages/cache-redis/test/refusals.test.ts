@@ -65,6 +65,7 @@ describe("a Redis that refuses", () => {
       [server.url, "NOAUTH"],
       [withPassword, "WRONGPASS"],
       [nobody, "ECONNREFUSED"],
+      [`${nobody.replace("redis:", "redis+sentinel:")}/main`, "All sentinels are unreachable"],
     ] as const) {
       const cache = new RedisCache<string>({ url, namespace: uniquePrefix() });
       await waitUntil(trouble, async () => {
