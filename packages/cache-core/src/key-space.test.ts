@@ -60,6 +60,7 @@ describe("KeySpace", () => {
     [{ namespace: "" }, "namespace"],
     [{ namespace: "a{b" }, "namespace"],
     [{ namespace: "n", keyPrefix: "}" }, "keyPrefix"],
+    [{ namespace: "\ud800" }, "namespace"],
     [{ namespace: "n", lanes: 0 }, "lanes"],
     [{ namespace: "n", lanes: 16_385 }, "lanes"],
   ])("refuses %j and names the option", (options, name) => {

@@ -4,9 +4,9 @@ import { isWellFormed } from "./is-well-formed.ts";
 
 /** Which keys of a Redis belong to one cache. All processes that mean the same cache must agree on all three. */
 export interface KeySpaceOptions {
-  /** The cache's name among those of one application. Non-empty, without braces. */
+  /** The cache's name among those of one application. Non-empty, without braces and lone surrogates. */
   readonly namespace: string;
-  /** What comes before every key, to share a Redis with others. Non-empty, without braces. @default "larder" */
+  /** What comes before every key, to share a Redis with others. Non-empty, without braces and lone surrogates. @default "larder" */
   readonly keyPrefix?: string;
   /** Lanes, 1 to 16384: 1 for a single server; on a cluster several, so that keys spread over the masters. @default 1 */
   readonly lanes?: number;
@@ -14,8 +14,11 @@ export interface KeySpaceOptions {
 
 function checkPart(name: string, value: unknown): string {
   const part = checkName(name, value);
-  if (/[{}]/.test(part))
-    throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must not contain braces: Redis Cluster would read them as a hash tag`);
+  if (/[{}]/.test(part) || !isWellFormed(part))
+    throw new CacheError(
+      "ERR_CACHE_INVALID_OPTION",
+      `${name} must have neither lone surrogates nor braces, which Redis Cluster would read as a hash tag`,
+    );
   return part;
 }
 
@@ -40,7 +43,7 @@ export class KeySpace {
   readonly lanes: number;
   readonly #base: readonly string[];
 
-  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when a name is empty or has braces, or lanes are out of range */
+  /** @throws {CacheError} ERR_CACHE_INVALID_OPTION when a name is empty, has braces or lone surrogates, or lanes are out of range */
   constructor(options: KeySpaceOptions) {
     const { keyPrefix = "larder", lanes = 1 } = options;
     this.namespace = checkPart("namespace", options.namespace);

@@ -17,9 +17,9 @@ export interface RedisCacheOptions<V> {
   readonly url?: string;
   /** A client of another kind, or none: the simulator's. Closed with the cache. */
   readonly port?: RedisPort;
-  /** The cache's name among those of one application. All processes that mean the same cache agree on it. Non-empty, without braces. */
+  /** The cache's name among those of one application. All processes that mean the same cache agree on it. Non-empty, without braces and lone surrogates. */
   readonly namespace: string;
-  /** What comes before every key. Non-empty, without braces. @default "larder" */
+  /** What comes before every key. Non-empty, without braces and lone surrogates. @default "larder" */
   readonly keyPrefix?: string;
   /** Parts of the cache that may live on different masters, 1 to 16384. All processes, and the bus, agree on it. @default 16 on a cluster, else 1 */
   readonly lanes?: number;

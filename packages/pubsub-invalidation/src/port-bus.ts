@@ -25,7 +25,7 @@ import type { Lane } from "./lane.ts";
 
 /** What every bus with a log takes. All processes, and a second tier, agree on `keyPrefix` and `lanes`. */
 export interface PortBusOptions {
-  /** What comes before every key and channel. Non-empty, without braces. @default "larder" */
+  /** What comes before every key and channel. Non-empty, without braces and lone surrogates. @default "larder" */
   readonly keyPrefix?: string;
   /** Lanes, 1 to 16384: 1 for a single server, several on a cluster, so that the load spreads over the masters. Each has a heartbeat of its own, so some hundreds are much. @default 1; over Redis Cluster 16 */
   readonly lanes?: number;
