@@ -7,6 +7,7 @@ import { massMoveDoubt } from "./mass-move.ts";
 import { listingId, type ModelListing } from "./model-listing.ts";
 import { listKey, type QuarantineEntry, type QuarantineReason } from "./quarantine.ts";
 import type { ListedModel, SourceLayer } from "./snapshot.ts";
+import { withSteadyRelease } from "./steady-release.ts";
 import { type ListDoubt, type WeighedDoubt, weighDoubt } from "./weigh-doubt.ts";
 
 /**
@@ -159,7 +160,7 @@ function priceModels({ byId, servedById }: Offer, context: PriceGuardContext): P
   let moved = 0;
   for (const [id, offered] of byId) {
     const believed = servedById.get(id);
-    const guarded = guardPrices(id, offered, believed, context);
+    const guarded = guardPrices(id, withSteadyRelease(offered, believed?.listing, context.now), believed, context);
     priced.models.set(id, toListed(guarded, believed?.firstSeenAt ?? context.now));
     priced.entries.push(...guarded.entries);
     priced.moves.push(...guarded.moves);
