@@ -138,7 +138,7 @@ class LimitedFetcher implements BodyFetcher {
     this.#minBytesPerSecond = checkCount("minBytesPerSecond", options.minBytesPerSecond ?? 512, 0);
     this.#stallMs = checkDurationMs("stallMs", options.stallMs ?? 10_000);
     this.#bareHeaders = { accept: "application/json", "user-agent": userAgent };
-    this.#headers = { ...this.#bareHeaders, ...headers };
+    this.#headers = { ...this.#bareHeaders, ...byLowerName(headers) };
   }
 
   async fetchBody(url: string, request: BodyRequest): Promise<FetchedBody> {
@@ -174,7 +174,7 @@ class LimitedFetcher implements BodyFetcher {
     try {
       const more = conditional(request.validators);
       const [headers, bareHeaders] = [
-        { ...this.#headers, ...request.headers, ...more },
+        { ...this.#headers, ...byLowerName(request.headers), ...more },
         { ...this.#bareHeaders, ...more },
       ];
       const send = (target: string, sent: Record<string, string>): Promise<Response> =>
@@ -278,6 +278,11 @@ class LimitedFetcher implements BodyFetcher {
       else signal.addEventListener("abort", onAbort, { once: true });
     });
   }
+}
+
+/** Names in one case: `fetch` sends both of `Authorization` and `authorization` as one header with two values, which no upstream takes. */
+function byLowerName(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 function conditional(validators: Validators | undefined): Record<string, string> {

@@ -86,6 +86,13 @@ describe("fetching a body", () => {
     });
   });
 
+  it("sends a header once, whatever the case of its name: the source's before the caller's, and that before ours", async () => {
+    const { url, requests } = await serve((_request, response) => response.writeHead(200, json).end("{}"));
+    const fetcher = createBodyFetcher({ ...quick, headers: { "User-Agent": "acme/1", Authorization: "Bearer for-all" } });
+    await fetcher.fetchBody(url, { signal: new AbortController().signal, headers: { AUTHORIZATION: "Bearer own" } });
+    expect(requests[0]?.headers).toMatchObject({ "user-agent": "acme/1", authorization: "Bearer own" });
+  });
+
   it("follows redirects, and tells another origin nothing that could be a key", async () => {
     const secrets = { authorization: "Bearer k", "x-api-key": "k" };
     const other = await serve((_request, response) => response.writeHead(200, json).end("{}"));
