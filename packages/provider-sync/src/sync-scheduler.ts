@@ -106,7 +106,10 @@ export class SyncScheduler {
     void this.#tick();
   }
 
-  /** Runs now, whatever the plan; joins the run that is under way in this process. @throws {CacheError} ERR_CACHE_CLOSED after close() */
+  /**
+   * Runs now, whatever the plan; joins the run that is under way in this process.
+   * @throws {CacheError} ERR_CACHE_CLOSED after close(); ERR_CACHE_TIMEOUT for a run that has not ended a minute after its time for reading
+   */
   async runNow(): Promise<RunNowResult> {
     for (;;) {
       if (this.#isClosed) throw new CacheError("ERR_CACHE_CLOSED", "the scheduler is closed");
@@ -174,13 +177,18 @@ export class SyncScheduler {
 
   async #runLocked(isPlanned: boolean): Promise<RunResult> {
     const { store, lock = store, onEvent } = this.#options;
-    this.#abort = new AbortController();
-    const { signal } = this.#abort;
+    const abort = new AbortController();
+    this.#abort = abort;
     let hasBegun = false;
-    const work = async (lost?: AbortSignal): Promise<RunReport | "recent"> => {
-      hasBegun = true;
+    const readAndCommit = async (signal: AbortSignal): Promise<RunReport | "recent"> => {
       if (isPlanned && (await this.#hasFleetRun())) return "recent";
-      return syncOnce({ ...this.#runOptions, signal: lost ? AbortSignal.any([signal, lost]) : signal });
+      return syncOnce({ ...this.#runOptions, signal });
+    };
+    // A mirror or publisher that hangs would hold the lock for as long, and every process of the fleet with it.
+    const work = (lost?: AbortSignal): Promise<RunReport | "recent"> => {
+      hasBegun = true;
+      const run = readAndCommit(lost ? AbortSignal.any([abort.signal, lost]) : abort.signal);
+      return withPatience("the run", run, this.#giveUpAfterMs, this.#clock).finally(() => abort.abort());
     };
     const result = await lock.withLock("provider-sync", work).catch((error: unknown) => {
       if (hasBegun) throw error;

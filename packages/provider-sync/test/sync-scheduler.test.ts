@@ -2,6 +2,7 @@ import { ManualClock, SeededRandom, settle } from "@larder/cache-testing";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
   createSyncScheduler,
+  type Mirror,
   type RunnerLock,
   type RunReport,
   type SnapshotStore,
@@ -44,6 +45,7 @@ async function untilIdle(scheduler: SyncScheduler): Promise<void> {
   await settle();
 }
 
+const never = (): Promise<never> => new Promise(() => {});
 const count = (type: SyncEvent["type"]): number => events.filter((event) => event.type === type).length;
 
 describe("SyncScheduler", () => {
@@ -322,6 +324,19 @@ describe("SyncScheduler", () => {
       await closing;
       expect(staleness()).toHaveLength(1);
     });
+  });
+
+  it("frees the lock of a run that it gives up: its fleet would find each later run held for as long as what hangs", async () => {
+    const mirror: Mirror = { name: "hangs", head: never, latest: never, write: never, close: async () => {} };
+    const scheduler = open({ mirror, runTimeoutMs: MINUTE_MS });
+    const other = open();
+    const hanging = scheduler.runNow().catch((error: unknown) => error);
+    await poll(() => count("snapshot-committed")).toBe(1);
+    expect(await other.runNow()).toBe("held");
+    for (let steps = 0; steps < 60; steps += 1) await clock.advanceAsync(4_000);
+    expect(await other.runNow()).toMatchObject({ outcome: "unchanged" });
+    expect(await hanging).toMatchObject({ code: "ERR_CACHE_TIMEOUT", retryable: true });
+    expect(scheduler.status().isRunning).toBe(false);
   });
 
   it.each<readonly [string, Partial<SyncSchedulerOptions>]>([
