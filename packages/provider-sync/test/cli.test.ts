@@ -5,6 +5,7 @@ import { uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { runCli } from "../src/cli/run-cli.ts";
+import { poll } from "./support/poll.ts";
 import { createTestDatabase } from "./support/stores.ts";
 
 let folder: string;
@@ -137,6 +138,16 @@ describe("larder-sync", () => {
       expect((await cli(["compare", ...database])).out).toContain("agreeing");
     },
   );
+
+  it("leaves no connection of the database that would keep the process alive when the mirror cannot be opened", async () => {
+    const testDatabase = await createTestDatabase("postgres");
+    onTestFinished(() => testDatabase.remove());
+    const sockets = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length;
+    const before = sockets();
+    const ran = await cli(["history", "--database", testDatabase.address, "--redis", "redis://:%zz@127.0.0.1:1"]);
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    await poll(() => sockets() <= before).toBe(true);
+  });
 
   it("mirrors when it is told where Redis is", async () => {
     const path = writeModels(120);

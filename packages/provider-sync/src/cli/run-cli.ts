@@ -37,19 +37,30 @@ async function openStore({ database, command, isDryRun }: CliArguments): Promise
   return createSqliteStore({ path: isDryRun ? ":memory:" : path });
 }
 
+async function openMirror(url: string): Promise<{ readonly mirror: Mirror; disconnect(): void }> {
+  const { Redis } = await import("ioredis");
+  const { createRedisMirror } = await import("../redis-mirror.ts");
+  const client = new Redis(url, { maxRetriesPerRequest: 1 });
+  // Without a listener ioredis prints to the console; the mirror's outcome tells the same.
+  client.on("error", () => {});
+  return { mirror: createRedisMirror({ client }), disconnect: () => client.disconnect() };
+}
+
 async function openAll(given: CliArguments): Promise<Opened> {
   const store = await openStore(given);
   if (given.redisUrl === undefined) return { store, close: () => store.close() };
-  const { Redis } = await import("ioredis");
-  const { createRedisMirror } = await import("../redis-mirror.ts");
-  const client = new Redis(given.redisUrl, { maxRetriesPerRequest: 1 });
-  // Without a listener ioredis prints to the console; the mirror's outcome tells the same.
-  client.on("error", () => {});
-  const close = async (): Promise<void> => {
-    client.disconnect();
+  try {
+    const { mirror, disconnect } = await openMirror(given.redisUrl);
+    const close = async (): Promise<void> => {
+      disconnect();
+      await store.close();
+    };
+    return { store, mirror, close };
+  } catch (error) {
+    // PostgreSQL's connections would keep the process alive for ever.
     await store.close();
-  };
-  return { store, mirror: createRedisMirror({ client }), close };
+    throw error;
+  }
 }
 
 /** What a command prints: the value for `--json`, the text for people, and how it ended. */
