@@ -206,10 +206,13 @@ export class SyncScheduler {
 
   /** Every process of a fleet keeps the plan; the one that comes first runs, and the others find its run. */
   async #hasFleetRun(): Promise<boolean> {
-    const [last] = await this.#options.store.runs(1).catch(() => []);
+    const { sources, store } = this.#options;
+    const [last] = await store.runs(1).catch(() => []);
     // Some way ahead is skew between machines; a run further ahead was noted by a clock that was wrong, and proves nothing.
     const isRecent = last !== undefined && Math.abs(this.#clock.wallNow() - last.startedAt) < this.#intervalMs / 2;
-    return isRecent && last.outcome !== "cancelled";
+    // Somebody may have run others over the same store, by hand or before the configuration changed.
+    const isOfThese = (run: RunReport): boolean => sources.every(({ name }) => run.sources.some(({ source }) => source === name));
+    return isRecent && last.outcome !== "cancelled" && isOfThese(last);
   }
 
   async #tellStale(alert: StaleAlert, isStoreAway: boolean): Promise<boolean> {

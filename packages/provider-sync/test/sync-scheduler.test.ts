@@ -121,6 +121,21 @@ describe("SyncScheduler", () => {
     expect(await byHand).toMatchObject({ outcome: "unchanged" });
   });
 
+  it("does not take a run of other sources for its own: after one by hand of a single list it would not have run before its next turn", async () => {
+    const other = new ScriptedSource(listings(100), "other");
+    await syncOnce({ sources: [other], store, clock });
+    clock.advance(MINUTE_MS);
+    const scheduler = open({ sources: [source, other] });
+    scheduler.start();
+    await untilIdle(scheduler);
+    expect(source.reads).toBe(1);
+    // One of more than its own sources is as good.
+    const part = open({ sources: [source] });
+    part.start();
+    await untilIdle(part);
+    expect(source.reads).toBe(1);
+  });
+
   it("runs though nobody knows who holds the lock: the commit keeps two runs apart", async () => {
     const lock: RunnerLock = { withLock: () => Promise.reject(new Error("away")) };
     expect(await open({ lock }).runNow()).toMatchObject({ outcome: "committed" });
