@@ -49,7 +49,7 @@ export interface RunReport {
   readonly startedAt: number;
   /** Epoch milliseconds. */
   readonly finishedAt: number;
-  /** The version that readers see after the run; 0 = none yet. */
+  /** The version that readers see after the run; 0 = none yet, or the store did not tell. */
   readonly version: number;
   /** Models of the merged catalog after the run. */
   readonly models: number;

@@ -276,12 +276,23 @@ async function publish(run: Run, committed: Committed): Promise<boolean> {
   return publisher !== undefined && committed.head !== undefined && publishVersion(publisher, committed.head.version);
 }
 
-function failedReport(run: Run, error: unknown): RunReport {
+/** What readers see and what is held back, although the run came to nothing; unknown where the store does not tell. */
+async function servedOf({ store }: SyncOptions): Promise<Pick<RunReport, "version" | "models" | "quarantine">> {
+  try {
+    const { head, content } = await store.state();
+    return { version: head?.version ?? 0, models: head?.modelCount ?? 0, quarantine: content.quarantine };
+  } catch {
+    return { version: 0, models: 0, quarantine: [] };
+  }
+}
+
+async function failedReport(run: Run, error: unknown): Promise<RunReport> {
   const isCancelled = run.options.signal?.aborted === true;
   const told = CacheError.is(error) ? error.message : "the run failed unexpectedly";
-  const nothing = { version: 0, models: 0, sources: [], changes: [], quarantine: [], mirror: "none" as const, published: false };
+  const nothing = { sources: [], changes: [], mirror: "none" as const, published: false };
   const times = { startedAt: run.startedAt, finishedAt: run.clock.wallNow() };
-  return { id: run.id, outcome: isCancelled ? "cancelled" : "failed", isComplete: false, ...times, ...nothing, error: told };
+  const outcome = isCancelled ? "cancelled" : "failed";
+  return { id: run.id, outcome, isComplete: false, ...times, ...nothing, ...(await servedOf(run.options)), error: told };
 }
 
 /** Checks everything that a run is given, so that a scheduler refuses it at once and not run by run. @throws {CacheError} ERR_CACHE_INVALID_OPTION */

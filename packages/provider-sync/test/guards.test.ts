@@ -411,6 +411,7 @@ describe("overlapping runs (I12)", () => {
     source.tell(listings(201));
     const report = await syncOnce({ sources: [source], store: full, mirror, publisher, clock });
     expect(report).toMatchObject({ outcome: "failed", isComplete: false, error: expect.stringContaining("the disk is full") });
+    expect(report).toMatchObject({ version: 1, models: 200, changes: [] });
     await catalog.refresh();
     expect([trouble, catalog.version, catalog.view.models.length]).toEqual([[], 1, 200]);
     expect(await syncOnce({ sources: [source], store, mirror, publisher, clock })).toMatchObject({ outcome: "committed", version: 2 });
@@ -525,5 +526,16 @@ describe("the policy", () => {
     };
     expect(await syncOnce({ sources: [source], store, clock, signal: abort.signal })).toMatchObject({ outcome: "cancelled" });
     expect(await store.head()).toBeUndefined();
+  });
+
+  it("tells what is served and held back also of a run that was cancelled, and nothing where the store does not tell", async () => {
+    await run();
+    source.tell(changed({ "model-3": listing("model-3", { input: 9, output: 2 }) }));
+    await run();
+    const cancelled = { sources: [source], clock, signal: AbortSignal.abort() };
+    const report = await syncOnce({ ...cancelled, store });
+    expect(report).toMatchObject({ outcome: "cancelled", version: 2, models: 200, quarantine: [{ reason: "jump" }] });
+    await store.close();
+    expect(await syncOnce({ ...cancelled, store })).toMatchObject({ outcome: "cancelled", version: 0, models: 0, quarantine: [] });
   });
 });
