@@ -57,6 +57,8 @@ type RunResult = RunNowResult | "recent";
 
 /** Milliseconds after which a run that has not ended makes the scheduler look whether the store is away. */
 const LOOK_AFTER_MS = 5_000;
+/** Milliseconds after which a run that found the lock held is tried again: a holder that was killed keeps it for half a minute. */
+const LOOK_AGAIN_MS = 60_000;
 /** Milliseconds beyond the time for reading after which a run is given up: guards, commit and mirror take seconds, or hang. */
 const GIVE_UP_AFTER_MS = 60_000;
 /** Milliseconds that `close()` waits for a cancelled run: one that hangs in a store must not hold up a process that ends. */
@@ -141,29 +143,37 @@ export class SyncScheduler {
   }
 
   async #tick(): Promise<void> {
-    await this.#runOrGiveUp();
+    const isHeld = await this.#runOrGiveUp();
     if (this.#isClosed) return;
     await this.#watch.check();
     if (this.#isClosed) return;
-    const delayMs = this.#intervalMs * (1 + this.#jitter * (2 * this.#random.next() - 1));
+    const intervalMs = isHeld ? Math.min(this.#intervalMs, LOOK_AGAIN_MS) : this.#intervalMs;
+    const delayMs = intervalMs * (1 + this.#jitter * (2 * this.#random.next() - 1));
     this.#nextRunAt = this.#clock.wallNow() + delayMs;
     this.#cancelTimer = this.#clock.setTimer(() => void this.#tick(), delayMs);
   }
 
-  /** A run that hangs holds up neither the alert nor the plan. Should it go on after all, its commit meets what came after it. */
-  async #runOrGiveUp(): Promise<void> {
+  /**
+   * A run that hangs holds up neither the alert nor the plan. Should it go on after all, its commit meets what came after it.
+   * @returns whether another process held the lock
+   */
+  async #runOrGiveUp(): Promise<boolean> {
+    let isHeld = false;
     const running = this.#run(true);
-    const ended = running.then(ignore, ignore);
+    const ended = running.then((result) => {
+      isHeld = result === "held";
+    }, ignore);
     const endsWithin = (timeoutMs: number): Promise<boolean> =>
       withPatience("the run", ended, timeoutMs, this.#clock).then(
         () => true,
         () => false,
       );
-    if (await endsWithin(LOOK_AFTER_MS)) return;
+    if (await endsWithin(LOOK_AFTER_MS)) return isHeld;
     if (!this.#isClosed) await this.#watch.check(true);
-    if (await endsWithin(this.#giveUpAfterMs)) return;
+    if (await endsWithin(this.#giveUpAfterMs)) return isHeld;
     this.cancel();
     if (this.#running === running) this.#running = undefined;
+    return false;
   }
 
   #run(isPlanned: boolean): Promise<RunResult> {

@@ -121,6 +121,20 @@ describe("SyncScheduler", () => {
     expect(await byHand).toMatchObject({ outcome: "unchanged" });
   });
 
+  it("runs a minute later where the lock was held: the holder may have been killed, and the plan's next turn is far", async () => {
+    let isHeld = true;
+    const lock: RunnerLock = { withLock: async (_name, work) => (isHeld ? "held" : work(new AbortController().signal)) };
+    const scheduler = open({ lock, jitter: 0 });
+    scheduler.start();
+    await untilIdle(scheduler);
+    expect(events.filter(({ type }) => type === "run-skipped")).toMatchObject([{ reason: "held" }]);
+    isHeld = false;
+    clock.advance(MINUTE_MS);
+    await poll(() => source.reads).toBe(1);
+    await untilIdle(scheduler);
+    await poll(() => (scheduler.status().nextRunAt ?? 0) - clock.wallNow()).toBe(10 * MINUTE_MS);
+  });
+
   it("does not take a run of other sources for its own: after one by hand of a single list it would not have run before its next turn", async () => {
     const other = new ScriptedSource(listings(100), "other");
     await syncOnce({ sources: [other], store, clock });
