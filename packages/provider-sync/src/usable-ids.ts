@@ -47,7 +47,13 @@ function withUsableAliases(listing: ModelListing): ModelListing {
   return aliases?.length ? { ...rest, aliases } : rest;
 }
 
-/** The reading without what has no usable name; that is among the rejected items then. */
+/** Slugs are looked up in lower case, in which every source of ours tells them: `OpenAI` would be another provider, whose models nobody finds. */
+function withSlug<Item extends { readonly provider: string }>(item: Item): Item {
+  const provider = item.provider.toLowerCase();
+  return provider === item.provider ? item : { ...item, provider };
+}
+
+/** The reading without what has no usable name, which is among the rejected items then, and with slugs in lower case. */
 export function withUsableIds(reading: SourceReading): SourceReading {
   const rejected: RejectedItem[] = [];
   const keep = <Item>(items: readonly Item[], namesOf: (item: Item) => readonly string[], providerOf?: (item: Item) => string): Item[] =>
@@ -64,16 +70,19 @@ export function withUsableIds(reading: SourceReading): SourceReading {
       models,
       ({ provider, model, author, sourceId }) => [provider, model, author ?? "-", sourceId ?? "-"],
       ({ provider }) => provider,
-    ).map(withUsableAliases);
+    ).map((listing) => withSlug(withUsableAliases(listing)));
   if (providers)
     usable.providers = keep(
       providers,
       ({ id }) => [id],
       ({ id }) => id,
-    );
+    ).map((provider) => ({ ...provider, id: provider.id.toLowerCase() }));
   if (endpoints)
     usable.endpoints = new Map(
-      [...endpoints].map(([id, hosts]) => [id, keep(hosts, ({ provider, tag, variant }) => [provider, tag, variant ?? "-"])]),
+      [...endpoints].map(([id, hosts]) => {
+        const kept = keep(hosts, ({ provider, tag, variant }) => [provider, tag, variant ?? "-"]);
+        return [id.toLowerCase(), kept.map(withSlug)];
+      }),
     );
   const told = reading.rejected.map((item) => (problemOf(item.id) === undefined ? item : { ...item, id: shown(item.id) }));
   return { ...usable, rejected: [...told, ...rejected] };

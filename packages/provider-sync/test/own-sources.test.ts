@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ModelListing, type SourceReading, type SyncOptions, syncOnce } from "../src/index.ts";
+import { CatalogView, type ModelListing, type Snapshot, type SourceReading, type SyncOptions, syncOnce } from "../src/index.ts";
 import { createSqliteStore } from "../src/sqlite.ts";
 import { listing, listings, ScriptedSource } from "./support/listings.ts";
 
@@ -73,6 +73,23 @@ describe("a source of one's own", () => {
       { id: "#1", problem: "invalid_type" },
       { id: "acme/model-2", problem: "endpoints: no list" },
     ]);
+  });
+
+  it("may write slugs in any case: its models, hosts and providers are found as any others", async () => {
+    const own = new ScriptedSource([], "own");
+    own.answer = () => ({
+      models: [...listings(100), listing("M", { input: 1 }, { provider: "Own" })],
+      providers: [{ id: "Own", name: "Own" }],
+      endpoints: new Map([["Own/M", [{ provider: "Host", tag: "Host", usdPerMillion: {} }]]]),
+      rejected: [],
+    });
+    const store = await createSqliteStore({ path: ":memory:" });
+    await syncOnce({ store, sources: [own], policy: { minProviders: 0 } });
+    const { content } = (await store.latest()) as Snapshot;
+    const view = new CatalogView(1, content, { preferredProviders: ["own"] });
+    expect(view.modelsOf("own")).toMatchObject([{ id: "own/m", provider: "own", model: "M" }]);
+    expect([view.provider("own")?.name, view.find("m", "own")?.id, [...view.hostsOf("own/m")]]).toEqual(["Own", "own/m", ["host"]]);
+    await store.close();
   });
 
   it("may tell more of a model than a record has, be it what nobody can store", async () => {
