@@ -46,8 +46,8 @@ function writeModels(count: number, price = "0.000001", first = price): string {
 }
 
 describe("larder-sync", () => {
-  it("prints its help", async () => {
-    const { code, out } = await cli(["--help"]);
+  it.each([[[]], [["sync"]], [["accept"]], [["rollback"]], [["history"]]])("prints its help with %j", async (command) => {
+    const { code, out } = await cli([...command, "--help"]);
     expect(code).toBe(0);
     expect(out).toContain("larder-sync accept KEY");
   });
