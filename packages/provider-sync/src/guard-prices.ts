@@ -93,8 +93,10 @@ function toEntry(
   // JSON knows no NaN.
   const told = offered !== undefined && Number.isFinite(offered) ? offered : null;
   const held = context.held.get(key);
+  // A price that cannot be read and one that is no longer told are both offered as none: the time of the one is not the other's.
+  const isSame = held !== undefined && held.offered === told && held.reason === reason;
   // A clock that was ahead must not hold up the time for as long.
-  const since = held && held.offered === told ? Math.min(held.since, context.now) : context.now;
+  const since = isSame ? Math.min(held.since, context.now) : context.now;
   const confirmMs = CONFIRMABLE.has(reason) ? context.policy.priceConfirmMs : Number.POSITIVE_INFINITY;
   return {
     key,

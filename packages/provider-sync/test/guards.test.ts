@@ -149,6 +149,18 @@ describe("the guard of prices", () => {
     expect(priceOf("model-0")).toBe(1.1);
   });
 
+  it("starts the time anew when a price that could not be read is no longer told: that it is gone was never offered before", async () => {
+    await run();
+    source.tell(changed({ "model-0": listing("model-0", { input: Number.NaN, output: 2 }) }));
+    for (let days = 0; days < 10; days += 1) {
+      await run();
+      clock.advance(DAY_MS);
+    }
+    source.tell(changed({ "model-0": listing("model-0", { output: 2 }) }));
+    expect((await run()).quarantine).toMatchObject([{ reason: "price-withdrawn", kept: 1, since: clock.wallNow() }]);
+    expect(priceOf("model-0")).toBe(1);
+  });
+
   it("believes a jump at once that another source confirms, and names the source that stands alone otherwise", async () => {
     const other = new ScriptedSource(listings(200), "other");
     await run({}, [other]);
