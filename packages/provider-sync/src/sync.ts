@@ -25,7 +25,7 @@ import { readSources } from "./read-sources.ts";
 import type { MirrorOutcome, RunReport } from "./run-report.ts";
 import type { SnapshotContent } from "./snapshot.ts";
 import { type EncodedContent, encodeContent, serializeContent } from "./snapshot-codec.ts";
-import type { CurrentHead, SnapshotStore, SyncState } from "./snapshot-store.ts";
+import type { CurrentHead, RawBody, SnapshotStore, SyncState } from "./snapshot-store.ts";
 import type { Source } from "./source.ts";
 import { type SourceProgress, type SyncListener, tell } from "./sync-events.ts";
 import { problemOf } from "./usable-ids.ts";
@@ -212,7 +212,7 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
       basedOn: { version: state.head?.version ?? 0, revision: state.pulse.revision },
       ...(next && { next: { ...next, changes, reason: "sync" as const, createdAt: now } }),
       pulse: pulseAfter(state.pulse, guarded, isWorthKeeping),
-      rawBodies: read.rawBodies,
+      rawBodies: askedInFull(read.rawBodies, guarded.reports),
       runId: run.id,
     });
     if (committed.outcome === "conflict") {
@@ -226,6 +226,18 @@ async function guardAndCommit(run: Run, read: ReadSources): Promise<Committed> {
     const told = { ...result, head, ...(next && { encoded: next.encoded }) };
     return { ...told, outcome: !guarded.hasAccepted ? "failed" : next ? "committed" : "unchanged" };
   }
+}
+
+/**
+ * The bodies without what a conditional request is made of, where their source was not accepted. A list that is mended by putting the former file
+ * back is older than the broken one, and many servers answer that it has not been modified since: the broken one would be read for ever.
+ */
+function askedInFull(rawBodies: readonly RawBody[], reports: GuardedRun["reports"]): RawBody[] {
+  const accepted = new Set(reports.flatMap(({ source, outcome }) => (outcome === "accepted" ? [source] : [])));
+  return rawBodies.map((raw) => {
+    const { etag: _etag, lastModified: _lastModified, ...body } = raw;
+    return accepted.has(raw.source) ? raw : body;
+  });
 }
 
 /** A run without an accepted list confirms nothing; one of which nothing is kept only counts the failures, since its ages and lists are not kept either. */

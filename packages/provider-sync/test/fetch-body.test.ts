@@ -421,6 +421,29 @@ describe("a sync against an upstream that misbehaves", () => {
     expect(requests.map((request) => request.headers["if-none-match"])).toEqual([undefined, '"v1"', '"v1"']);
   });
 
+  it.each([
+    ["broken", "{}"],
+    ["shrunk", modelsBody(50)],
+  ])("reads the list again that is put back in place of a %s one, though it is older than that", async (_what, bad) => {
+    const { run, answer } = await setUp("");
+    const [good, broken] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2)];
+    let writtenAt = good;
+    answer((request, response) => {
+      // As simple servers of files do, which send no etag.
+      const since = Date.parse(request.headers["if-modified-since"] ?? "");
+      if (since >= writtenAt) response.writeHead(304).end();
+      else {
+        const head = { ...json, "last-modified": new Date(writtenAt).toUTCString() };
+        response.writeHead(200, head).end(writtenAt === good ? modelsBody(120) : bad);
+      }
+    });
+    expect(await run()).toMatchObject({ isComplete: true });
+    writtenAt = broken;
+    expect(await run()).toMatchObject({ isComplete: false });
+    writtenAt = good;
+    expect(await run()).toMatchObject({ isComplete: true, models: 120, quarantine: [] });
+  });
+
   it("keeps the endpoints of a model whose own request fails, escapes model ids, and goes on with the others (seeds W4.1, W4.10)", async () => {
     const paths: string[] = [];
     let failing = "";
