@@ -65,6 +65,10 @@ describe("larder-sync", () => {
     [["history", "extra"], "no operand"],
     [["--wrong"], "--wrong"],
     [["--source", "nope"], "nope=https://host/v1"],
+    [["--source", "nope="], "nope=https://host/v1"],
+    [["--source", "litellm="], "litellm has an empty address"],
+    [["--redis", ""], "--redis needs the URL"],
+    [["--database", ""], "path"],
     [["--source", "litellm", "--source", "litellm", "--database", ":memory:"], "different names"],
     [["--database", "postgres://user:secret@ho st/db"], "url cannot be read"],
   ])("refuses %j with a message and exit code 2", async (argv, message) => {

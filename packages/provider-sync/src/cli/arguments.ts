@@ -78,6 +78,8 @@ export function parseCliArguments(argv: readonly string[]): CliArguments {
   if (!known) throw new Error(`unknown command: ${command.slice(0, 40)}. See larder-sync --help`);
   const limit = Number(values.limit);
   if (!Number.isInteger(limit) || limit < 1) throw new Error("--limit must be an integer >= 1");
+  // ioredis takes none for one on this machine.
+  if (values.redis === "") throw new Error("--redis needs the URL of a Redis, as in redis://host:6379");
   // Who asks how a command goes does not know yet what it needs.
   if (!values.help) checkOperands(known, operands);
   if (values["dry-run"] && (known === "accept" || known === "rollback"))

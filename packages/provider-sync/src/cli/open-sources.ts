@@ -29,16 +29,20 @@ function keyOf(name: string, environment: NodeJS.ProcessEnv): string | undefined
   return environment[`LARDER_SYNC_KEY_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`];
 }
 
-/** The sources that `--source` names, in order. @throws {Error} for a server without URL */
+/** The sources that `--source` names, in order. @throws {Error} for a server without URL, and for an address that is empty */
 export function openSources(names: readonly string[], environment: NodeJS.ProcessEnv): Source[] {
   return (names.length > 0 ? names : defaults).map((text) => {
     const [name = "", ...rest] = text.split("=");
     const place = rest.join("=");
     const apiKey = keyOf(name, environment);
     const factory = Object.hasOwn(factories, name) ? factories[name] : undefined;
-    if (factory) return factory({ ...(place && { url: toUrl(place) }), ...(apiKey && { apiKey }) });
-    if (!place)
-      throw new Error(`--source ${name.slice(0, 40)} is not a known source: give its address, as in ${name.slice(0, 40)}=https://host/v1`);
+    // An address that came out empty, as of a variable that is not set, is no wish for the public list.
+    if (factory && text === name) return factory(apiKey ? { apiKey } : {});
+    if (!place) {
+      const [told, why] = [name.slice(0, 40), factory ? "has an empty address" : "is not a known source"];
+      throw new Error(`--source ${told} ${why}: give its address, as in ${told}=https://host/v1`);
+    }
+    if (factory) return factory({ url: toUrl(place), ...(apiKey && { apiKey }) });
     return openAiCompatible({ provider: name, baseUrl: toUrl(place), role: "primary", ...(apiKey && { apiKey }) });
   });
 }
