@@ -22,7 +22,8 @@ const LARGEST_STEP_SHARE = 0.5;
  * @param lastAt when the age was last looked at; `undefined` = not known, and the age is what it seems
  */
 export function steadyInstant(at: number, lastAt: number | undefined, now: number, timeMs: number): number {
-  if (lastAt === undefined) return Math.min(at, now);
+  // Without a time there is no age to be steady: moved with every step, the instant would make a version of every run.
+  if (lastAt === undefined || timeMs === 0) return Math.min(at, now);
   const step = now - lastAt;
   const most = timeMs * LARGEST_STEP_SHARE;
   const counted = Math.max(-most, Math.min(step, most));

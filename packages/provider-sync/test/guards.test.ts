@@ -261,6 +261,16 @@ describe("the guard of vanished models", () => {
     expect(catalog.model("acme/model-7")).toBeUndefined();
   });
 
+  it("makes no version of each run that misses a model which goes by the count of runs alone", async () => {
+    const byRuns = { vanishedMs: 0, vanishedRuns: 3 };
+    await run(byRuns);
+    source.tell(changed({ "model-3": undefined }));
+    const outcomes: string[] = [];
+    for (let runs = 0; runs < 5; runs += 1) outcomes.push((await run(byRuns)).outcome);
+    expect(outcomes).toEqual(["committed", "unchanged", "unchanged", "committed", "unchanged"]);
+    expect(catalog.model("acme/model-3")).toBeUndefined();
+  });
+
   it("does not count a run in which the source failed as one that missed its models", async () => {
     const policy = { vanishedRuns: 1, vanishedMs: 0 };
     await run(policy);
