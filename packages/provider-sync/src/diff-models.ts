@@ -1,5 +1,6 @@
 import { pathed, placeEndpoints } from "./guard-endpoints.ts";
 import type { CatalogModel } from "./merge-layers.ts";
+import type { ModelListing } from "./model-listing.ts";
 import { flattenPrices, type PricePath } from "./prices.ts";
 
 /** What happened to a model from one version to the next. */
@@ -16,18 +17,27 @@ export interface ModelChange {
   readonly after?: number | string;
 }
 
-const FIELDS = [
-  "name",
-  "kind",
-  "contextTokens",
-  "outputTokens",
-  "inputModalities",
-  "outputModalities",
-  "supportedParameters",
-  "retiresAt",
-  "isDeprecated",
-  "priceSource",
-] as const;
+type Told = Exclude<keyof ModelListing, "provider" | "model" | "sourceId" | "usdPerMillion" | "usdPerUnit" | "priceTiers"> | "priceSource";
+
+/** All but what names a model, and its prices. */
+const FIELDS = Object.keys({
+  name: true,
+  author: true,
+  kind: true,
+  contextTokens: true,
+  outputTokens: true,
+  inputModalities: true,
+  outputModalities: true,
+  supportedParameters: true,
+  aliases: true,
+  releasedAt: true,
+  retiresAt: true,
+  isDeprecated: true,
+  knowledgeCutoff: true,
+  hasOpenWeights: true,
+  isModerated: true,
+  priceSource: true,
+} satisfies Record<Told, true>) as readonly Told[];
 
 /** Longest text of a field that a change keeps. */
 const MAX_TEXT = 500;
