@@ -26,7 +26,8 @@ const DEFAULTS: readonly string[] = ["openrouter", "openrouter-providers", "verc
 
 /**
  * The sources of `LARDER_SYNC_SOURCES`: names, each with an address of its own where wanted (`openrouter=https://host/models`); an unknown
- * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address, and for one given twice
+ * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address, an empty
+ * address, and a name given twice
  */
 export function openSources(names: readonly string[] = DEFAULTS): Source[] {
   const sources = names.map((text) => {
@@ -35,6 +36,9 @@ export function openSources(names: readonly string[] = DEFAULTS): Source[] {
     const place = at < 0 ? "" : text.slice(at + 1);
     const url = place === "" || /^(https?|file):/.test(place) ? place : pathToFileURL(resolve(place)).href;
     const factory = FACTORIES.get(name);
+    // An address that came out empty, as of a variable that is not set, is no wish for the public list.
+    if (factory && place === "" && at >= 0)
+      throw new SettingsError([`LARDER_SYNC_SOURCES has an empty address: give one, as in ${name}=https://host/path, or the name alone`]);
     if (factory) return factory(url === "" ? {} : { url });
     if (url === "") throw new SettingsError([`LARDER_SYNC_SOURCES names an unknown source; known are ${[...FACTORIES.keys()].join(", ")}`]);
     return openAiCompatible({ provider: name, baseUrl: url, role: "primary" });
