@@ -199,6 +199,30 @@ describe("identical requests in flight", () => {
     expect([after.headers.get("x-larder-cache"), await after.text()]).toEqual(["HIT", await fresh.text()]);
   });
 
+  it("an invalidation meanwhile: a stream reads along with its own call, whoever comes later and leaves", async () => {
+    const body = chat("two calls of one request", { stream: true });
+    const before = bed.upstream.calls;
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    const early = bed.post("/v1/chat/completions", body);
+    await until(() => bed.upstream.calls > before);
+    await bed.admin("POST", "/admin/cache/invalidate", { all: true });
+    holdStream(2);
+    const leaving = new AbortController();
+    const init = { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" }, signal: leaving.signal };
+    const late = await fetch(`${bed.url}/v1/chat/completions`, init);
+    await late.body?.getReader().read();
+    leaving.abort();
+    await until(() => bed.upstream.seen.at(-1)?.wasAborted === true);
+    held.open();
+    const told = await (await early).text();
+    expect([told.includes("several words."), told.includes('"error"')]).toEqual([true, false]);
+    bed.upstream.behaviour = undefined;
+  });
+
   it("an answer that was invalidated while it was made is not said to be stored", async () => {
     const held = gate();
     bed.upstream.behaviour = async () => {

@@ -96,7 +96,7 @@ export class AnswerCache {
   readonly #l1: MemoryCache<StoredEntry<StoredAnswer>>;
   readonly #cache: TieredCache<StoredAnswer>;
   readonly #live = new WeakMap<AbortSignalLike, LiveStream>();
-  readonly #waiting = new Map<string, Set<OnLive>>();
+  readonly #waiting = new WeakMap<AbortSignalLike, Set<OnLive>>();
   readonly #watches = new Set<PurgeWatch>();
   readonly #maxBytes: number;
   readonly #isShared: boolean;
@@ -133,7 +133,7 @@ export class AnswerCache {
     const run = (context: LoadContext<StoredAnswer>): Promise<StoredAnswer> =>
       load({
         context,
-        startLive: (live) => this.#start(key, context.cancellation, live),
+        startLive: (live) => this.#start(context.cancellation, live),
         hasRoomFor: (answer) => sizeOf(key, answer, options.tags ?? []) <= this.#maxBytes || this.#isForTheShared(answer),
       });
     if (!options.staleIfErrorMs) return this.#cache.getOrSet(key, run, options);
@@ -144,16 +144,17 @@ export class AnswerCache {
   /** Reads along with the load that a `getOrLoad` of this key has just joined or begun. @returns a function that stops waiting */
   attach(key: string, onLive: OnLive): () => void {
     const load = this.#cache.loading(key);
-    const live = load && this.#live.get(load);
+    if (!load) return () => undefined;
+    const live = this.#live.get(load);
     if (live?.isJoinable) {
       onLive(live, true);
       return () => undefined;
     }
-    const waiting = this.#waiting.get(key) ?? new Set();
-    this.#waiting.set(key, waiting.add(onLive));
+    // By the load and not by the key: after an invalidation another load of the same key may begin to stream first, and end with its own callers.
+    const waiting = this.#waiting.get(load) ?? new Set();
+    this.#waiting.set(load, waiting.add(onLive));
     return () => {
       waiting.delete(onLive);
-      if (waiting.size === 0 && this.#waiting.get(key) === waiting) this.#waiting.delete(key);
     };
   }
 
@@ -250,10 +251,10 @@ export class AnswerCache {
     for (const watch of this.#watches) watch.note(target);
   }
 
-  #start(key: string, load: AbortSignalLike, live: LiveStream): void {
+  #start(load: AbortSignalLike, live: LiveStream): void {
     this.#live.set(load, live);
-    const waiting = this.#waiting.get(key);
-    this.#waiting.delete(key);
+    const waiting = this.#waiting.get(load);
+    this.#waiting.delete(load);
     for (const onLive of waiting ?? []) onLive(live, false);
   }
 }
