@@ -21,6 +21,11 @@ beforeAll(async () => {
           { provider: "backup", weight: 1 },
         ],
       },
+      {
+        model: "spread-normalized",
+        targets: [{ provider: "openai" }, { provider: "backup" }],
+        normalizers: { trailingWhitespace: true },
+      },
       { model: "stale", ttl: "1ms", staleIfError: "1h" },
       { model: "normalized", normalizers: { toolCallIds: true, trailingWhitespace: true } },
     ],
@@ -104,6 +109,20 @@ describe("routing", () => {
       providers.add(first.headers.get("x-larder-provider"));
     }
     expect([...providers].sort()).toEqual(["backup", "openai"]);
+  });
+
+  it("spreads what normalizers make equal as one request: it meets in one place, and explain tells which", async () => {
+    const providers = new Set<unknown>();
+    for (let number = 0; number < 12; number += 1) {
+      const first = await ask(`spread ${number}`, "spread-normalized");
+      const again = await ask(`spread ${number}  `, "spread-normalized");
+      expect([again.headers.get("x-larder-cache"), number]).toEqual(["HIT", number]);
+      const body = chat(`spread ${number}\n`, { model: "spread-normalized" });
+      const { provider } = (await (await bed.admin("POST", "/admin/cache/explain", body)).json()) as { provider: string };
+      expect(provider).toBe(first.headers.get("x-larder-provider"));
+      providers.add(provider);
+    }
+    expect(providers.size).toBe(2);
   });
 
   it("falls back when a provider fails, and stores the answer under the fallback's route", async () => {

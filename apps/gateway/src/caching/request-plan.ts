@@ -18,7 +18,7 @@ import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { digestOf } from "../security/digest.ts";
-import type { ProviderTable, RoutedTarget } from "../upstream/provider-table.ts";
+import type { ProviderTable, RoutedTarget, Routing } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
 import { nearestRequest, type RecentRequest, RecentRequests } from "./recent-requests.ts";
 import { Sightings } from "./sightings.ts";
@@ -141,13 +141,11 @@ export class RequestPlanner {
   ): ExplainedRequest {
     const scope = this.#scopes.of({ endpoint, tenant, namespace, headers });
     const request = readBody(endpoint, body);
-    const routing = table.route(request.model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
+    const { routing, keyed } = this.#route(scope, request, table);
     const target = routing.targets[0] as RoutedTarget;
-    const normalizers = this.#normalizersOf(routing.route);
     const route = { baseUrl: target.provider.baseUrl, model: target.model };
-    const explained = explainRequest(body, { scope, route, normalizers });
+    const explained = explainRequest(body, { scope, route, normalizers: this.#normalizersOf(routing.route) });
     const { canonicalJson, fields, statefulFields, changes, skippedNormalizers } = explained;
-    const keyed = normalizeRequest(request, normalizers).request;
     const itemKeys = endpoint === "embedding" ? embeddingItemKeys(scope, keyed, route) : [];
     const key = itemKeys[0] ?? explained.key;
     return {
@@ -163,6 +161,18 @@ export class RequestPlanner {
       skippedNormalizers,
       nearest: nearestRequest(known, scope, keyed, key),
     };
+  }
+
+  /** Where a request goes, and as what it is keyed there. The draw goes by that too: what a route's normalizers make equal meets at one target. */
+  #route(
+    scope: KeyScope,
+    request: CanonicalRequest,
+    table: ProviderTable,
+  ): { readonly routing: Routing; readonly keyed: CanonicalRequest } {
+    const keyedBy = (route: RouteSettings | undefined): CanonicalRequest => normalizeRequest(request, this.#normalizersOf(route)).request;
+    const kind = scope.endpoint === "messages" ? "anthropic" : "openai";
+    const routing = table.route(request.model, kind, (route) => drawOf(scope, keyedBy(route)));
+    return { routing, keyed: keyedBy(routing.route) };
   }
 
   #normalizersOf(route: RouteSettings | undefined): readonly Normalizer[] {
@@ -184,8 +194,7 @@ export class RequestPlanner {
     const model = request.model;
     if (model === "" && endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
     if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
-    const routing = table.route(model, endpoint === "messages" ? "anthropic" : "openai", () => drawOf(scope, request));
-    const keyed = normalizeRequest(request, this.#normalizersOf(routing.route)).request;
+    const { routing, keyed } = this.#route(scope, request, table);
     const targets = routing.targets.map((target) => planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, target.model)));
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     const streamOptions = request.get("stream_options");

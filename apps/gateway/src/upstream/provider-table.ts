@@ -1,5 +1,5 @@
 import { globPattern } from "../config/glob-pattern.ts";
-import type { Settings } from "../config/schema.ts";
+import type { RouteSettings, Settings } from "../config/schema.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Provider } from "./provider.ts";
 
@@ -21,7 +21,7 @@ export interface Routing {
   /** The target chosen by weight, then the fallbacks. Never empty. */
   readonly targets: readonly RoutedTarget[];
   /** The settings of the route that matched, if one did. */
-  readonly route: Settings["routes"][number] | undefined;
+  readonly route: RouteSettings | undefined;
 }
 
 /**
@@ -37,8 +37,8 @@ export class ProviderTable {
   readonly #fallback: Provider;
   readonly #anthropic: Provider | undefined;
   readonly #byModel = new Map<string, Provider>();
-  readonly #exactRoutes = new Map<string, Settings["routes"][number]>();
-  readonly #patternRoutes: Array<{ readonly pattern: RegExp; readonly route: Settings["routes"][number] }> = [];
+  readonly #exactRoutes = new Map<string, RouteSettings>();
+  readonly #patternRoutes: Array<{ readonly pattern: RegExp; readonly route: RouteSettings }> = [];
 
   /** @param providers later ones win where two list a model; @param fallback takes every name not routed elsewhere */
   constructor(settings: RoutingSettings, providers: readonly Provider[], fallback: Provider, anthropic?: Provider) {
@@ -71,10 +71,10 @@ export class ProviderTable {
   }
 
   /**
-   * Routes a model name. @param draw a number in [0, 1) that chooses among weighted targets: derived from the request, so that equal
-   * requests meet in one cache entry. @throws {HttpError} 403 when a caller with a key of their own asks for a provider that is not for such
+   * Routes a model name. @param draw a number in [0, 1) that chooses among weighted targets of a route: derived from the request, so that
+   * equal requests, and those that the route's normalizers make equal, meet in one cache entry. @throws {HttpError} 403 when a caller with a key of their own asks for a provider that is not for such
    */
-  route(asked: string, kind: "openai" | "anthropic", draw: () => number): Routing {
+  route(asked: string, kind: "openai" | "anthropic", draw: (route: RouteSettings) => number): Routing {
     const name = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] as string) : asked;
     const route = this.#exactRoutes.get(name) ?? this.#patternRoutes.find(({ pattern }) => pattern.test(name))?.route;
     const single = this.#single(name, kind);
@@ -93,18 +93,18 @@ export class ProviderTable {
   }
 
   /** @param single where the name leads by itself: a route that has fallbacks alone says nothing else of it */
-  #targetsOf(route: Settings["routes"][number], name: string, single: RoutedTarget, draw: () => number): RoutedTarget[] {
+  #targetsOf(route: RouteSettings, name: string, single: RoutedTarget, draw: (route: RouteSettings) => number): RoutedTarget[] {
     const isBySelf = route.targets.length === 0 && this.isUsable(single.provider);
     const known = isBySelf ? [{ ...single, weight: 1 }] : route.targets.flatMap((target) => this.#toTarget(target, name));
     const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name));
-    const first = known.length > 1 ? pickByWeight(known, draw()) : known[0];
+    const first = known.length > 1 ? pickByWeight(known, draw(route)) : known[0];
     const rest = known.filter((target) => target !== first);
     const others = fallbacks.length === 0 ? rest : fallbacks;
     const all = first ? [first, ...others] : others;
     return all.filter((target) => target === all[0] || this.#isFallbackOf(all[0] as RoutedTarget, target));
   }
 
-  #toTarget(target: Settings["routes"][number]["targets"][number], name: string): Array<RoutedTarget & { weight: number }> {
+  #toTarget(target: RouteSettings["targets"][number], name: string): Array<RoutedTarget & { weight: number }> {
     const provider = this.providers.get(target.provider);
     return provider && this.isUsable(provider) ? [{ provider, model: target.model ?? name, weight: target.weight }] : [];
   }
