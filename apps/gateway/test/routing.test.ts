@@ -87,6 +87,36 @@ describe("routing", () => {
     expect(second.seen.at(-1)?.headers["anthropic-version"]).toBe("2024-01-01");
   });
 
+  it("takes a route that names an alias for that alias's, else those of what it stands for, else a pattern that fits it", async () => {
+    const route = (model: string, seconds: number) => ({ model, ttl: `${seconds}s` });
+    const aliased = await startBed({
+      aliases: { named: "small", plain: "small", "team-a": "large", "team-b": "large-by-pattern", lonely: "nobody" },
+      routes: [
+        { model: "named", ttl: "100s", targets: [{ provider: "openai" }] },
+        ...[route("small", 200), route("team-*", 300), route("*-by-pattern", 400)],
+      ],
+    });
+    const asked: unknown[] = [];
+    for (const model of ["named", "plain", "team-a", "team-b", "lonely", "small"]) {
+      const answer = await aliased.post("/v1/chat/completions", chat("by an alias", { model }));
+      const ttl = /ttl=(\d+)/.exec(answer.headers.get("cache-status") ?? "")?.[1];
+      asked.push([Math.ceil(Number(ttl) / 100) * 100, aliased.upstream.seen.at(-1)?.body.model]);
+    }
+    expect(asked).toEqual([
+      ...[
+        [100, "small"],
+        [200, "small"],
+        [300, "large"],
+      ],
+      ...[
+        [400, "large-by-pattern"],
+        [3600, "nobody"],
+        [200, "small"],
+      ],
+    ]);
+    await aliased.close();
+  });
+
   it("drops by a model's own name what was asked for by an alias", async () => {
     const asked = { model: "fast", input: "aliased" };
     const ofEmbeddings = async () => (await bed.post("/v1/embeddings", asked)).headers.get("x-larder-cache");

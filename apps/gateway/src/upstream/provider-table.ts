@@ -28,8 +28,8 @@ export interface Routing {
  * All providers of one moment, and how model names lead to them. Immutable: a change makes a new table, and what was worked out from the
  * old one is recognised by it.
  *
- * A name is looked for, in this order: alias; routes of the configuration (exact before pattern); providers that list it;
- * `provider/model`; the default upstream. In passthrough a route's targets that may not be used count as absent.
+ * A name is looked for, in this order: alias; routes of the configuration (exact before pattern, an alias's own before those of what it stands
+ * for); providers that list it; `provider/model`; the default upstream. In passthrough a route's targets that may not be used count as absent.
  */
 export class ProviderTable {
   readonly providers: ReadonlyMap<string, Provider>;
@@ -76,7 +76,7 @@ export class ProviderTable {
    */
   route(asked: string, kind: "openai" | "anthropic", draw: (route: RouteSettings) => number): Routing {
     const name = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] as string) : asked;
-    const route = this.#exactRoutes.get(name) ?? this.#patternRoutes.find(({ pattern }) => pattern.test(name))?.route;
+    const route = this.#routeOf(asked, name);
     const single = this.#single(name, kind);
     const chosen = route ? this.#targetsOf(route, name, single, draw) : [];
     if (chosen.length > 0) return { targets: chosen, route };
@@ -85,6 +85,12 @@ export class ProviderTable {
       code: "provider_not_in_passthrough",
       param: "model",
     });
+  }
+
+  /** An alias has the routes of the name that it stands for, but for one that names the alias itself, or fits it where nothing fits that name. */
+  #routeOf(asked: string, name: string): RouteSettings | undefined {
+    const fits = (told: string): RouteSettings | undefined => this.#patternRoutes.find(({ pattern }) => pattern.test(told))?.route;
+    return this.#exactRoutes.get(asked) ?? this.#exactRoutes.get(name) ?? fits(name) ?? (asked === name ? undefined : fits(asked));
   }
 
   /** Whether a provider may be called for whoever comes: always, unless callers bring their own keys. */
