@@ -147,6 +147,29 @@ it("a stream of messages put together keeps the counts of its beginning that its
   expect(answer?.usage).toEqual({ ...usage, input_tokens: 10, server_tool_use: null, output_tokens: 13 });
 });
 
+describe("a stream of a response put together", () => {
+  const item = (id: string): JsonObject => ({ id, type: "message", content: [{ type: "output_text", text: id, annotations: [] }] });
+  const done = (index: number): JsonObject => ({ type: "response.output_item.done", output_index: index, item: item(`msg_${index}`) });
+  const completed = (more: JsonObject): JsonObject => ({
+    type: "response.completed",
+    response: { object: "response", status: "completed", ...more },
+  });
+
+  it.each([{ output: [] }, { output: null }, {}])("has the items that it told one by one, where its end leaves them out: %j", (more) => {
+    const answer = assemble(responsesFamily, [done(1), done(0), completed({ ...more, usage: { input_tokens: 1 } })]);
+    expect(answer).toEqual({
+      ...{ object: "response", status: "completed", usage: { input_tokens: 1 } },
+      output: [item("msg_0"), item("msg_1")],
+    });
+    expect(responsesFamily.replay(answer as JsonObject, { includeUsage: false })).toContain('"delta":"msg_1"');
+  });
+
+  it("has what its end tells, where that tells any; and nothing, where there was nothing", () => {
+    expect(assemble(responsesFamily, [done(0), completed({ output: [item("msg_9")] })])?.output).toEqual([item("msg_9")]);
+    expect(assemble(responsesFamily, [completed({ output: [] })])?.output).toEqual([]);
+  });
+});
+
 describe("a stream is no whole answer", () => {
   const events = (...told: JsonObject[]): string[] => told.map((event) => `data: ${JSON.stringify(event)}\n\n`);
   const head = { id: "c", created: 1, model: "m" };

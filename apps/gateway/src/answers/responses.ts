@@ -1,5 +1,5 @@
 import type { SseEvent } from "../sse/splitter.ts";
-import { type AnswerFamily, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
+import { type AnswerFamily, countOf, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
 import { isObject, type JsonObject, parseObject } from "./json.ts";
 import { withPartials } from "./partial-images.ts";
 import { PARTIAL_IMAGE, replayResponse } from "./replay-response.ts";
@@ -25,9 +25,11 @@ function isCutByLimit(answer: JsonObject): boolean {
   return answer.status === "incomplete" && isObject(answer.incomplete_details) && answer.incomplete_details.reason === "max_output_tokens";
 }
 
-/** The closing event carries the whole response: nothing has to be put together, only watched for a proper end. */
+/** The closing event carries the whole response; some servers leave out of it what they have told already, item by item. */
 class ResponsesAssembler implements StreamAssembler {
   readonly #partials: JsonObject[] = [];
+  /** Items that have come whole, by their place in the output. */
+  readonly #items = new Map<number, JsonObject>();
   #response: JsonObject | undefined;
   #hasFailed = false;
 
@@ -38,10 +40,18 @@ class ResponsesAssembler implements StreamAssembler {
     if (!parsed || type === "error" || type === "response.failed") this.#hasFailed = true;
     else if ((type === "response.completed" || type === "response.incomplete") && isObject(parsed.response))
       this.#response = parsed.response;
+    else if (type === "response.output_item.done" && isObject(parsed.item)) this.#items.set(countOf(parsed.output_index), parsed.item);
     else if (type === PARTIAL_IMAGE) this.#partials.push(parsed);
   }
 
   finish(): JsonObject | undefined {
-    return this.#hasFailed || !this.#response ? undefined : withPartials(this.#response, this.#partials);
+    if (this.#hasFailed || !this.#response) return undefined;
+    const { output } = this.#response;
+    const isTold = this.#items.size === 0 || (Array.isArray(output) && output.length > 0);
+    return withPartials(isTold ? this.#response : { ...this.#response, output: this.#itemsInOrder() }, this.#partials);
+  }
+
+  #itemsInOrder(): JsonObject[] {
+    return [...this.#items].sort(([left], [right]) => left - right).map(([, item]) => item);
   }
 }
