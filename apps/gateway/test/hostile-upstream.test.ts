@@ -84,6 +84,37 @@ describe("a provider that answers unusually", () => {
     expect(await failures()).toBe(before);
   });
 
+  it("may be cut by the caller's own limit in the input of a tool: that is no failure, costs what it tells, and is not kept", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      const message = { type: "message", role: "assistant", model: "m", content: [], stop_reason: null, usage: { input_tokens: 1000 } };
+      const events = [
+        { type: "message_start", message },
+        { type: "content_block_start", index: 0, content_block: { type: "tool_use", id: "t", name: "weather", input: {} } },
+        { type: "content_block_delta", index: 0, delta: { type: "input_json_delta", partial_json: '{"city":"Os' } },
+        { type: "content_block_stop", index: 0 },
+        { type: "message_delta", delta: { stop_reason: "max_tokens" }, usage: { output_tokens: 7 } },
+        { type: "message_stop" },
+      ];
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join(""));
+      return true;
+    };
+    const tell = async (): Promise<readonly unknown[]> => {
+      const { spent } = (await (await bed.admin("GET", "/admin/cache/stats")).json()) as { spent: { inputTokens: number } };
+      const metrics = await (await fetch(`${bed.url}/metrics`)).text();
+      const failed = metrics.split("\n").filter((line) => /^larder_request_errors_total\{endpoint="messages"/.test(line));
+      return [spent.inputTokens, failed, bed.logs.filter((line) => line.includes("broke off an answer")).length];
+    };
+    const [tokens, failed, logged] = await tell();
+    const body = { model: "m", max_tokens: 7, messages: [{ role: "user", content: "cut" }] };
+    const whole = bed.post("/v1/messages", body);
+    await (await bed.post("/v1/messages", { ...body, stream: true })).text();
+    expect(await (await whole).json()).toMatchObject({ stop_reason: "max_tokens", content: [{ input: '{"city":"Os' }] });
+    expect((await bed.post("/v1/messages", body, { "cache-control": "only-if-cached" })).status).toBe(504);
+    const [after, ...rest] = await tell();
+    expect([Number(after) % 1000, Number(after) > Number(tokens), ...rest]).toEqual([Number(tokens) % 1000, true, failed, logged]);
+  });
+
   it("is told with an answer that is not kept why it is not", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(200, { "content-type": "application/json" }).end('{"data":[{"url":"https://images.invalid/1.png"}]}');

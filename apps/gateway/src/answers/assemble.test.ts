@@ -147,6 +147,27 @@ it("a stream of messages put together keeps the counts of its beginning that its
   expect(answer?.usage).toEqual({ ...usage, input_tokens: 10, server_tool_use: null, output_tokens: 13 });
 });
 
+it.each([true, false])(
+  "a stream of messages that was cut in the input of a tool keeps it as a text, and is not stored (block ended: %s)",
+  (hasEnded) => {
+    const piece = (partial_json: string): JsonObject => ({
+      type: "content_block_delta",
+      index: 0,
+      delta: { type: "input_json_delta", partial_json },
+    });
+    const answer = assemble(messagesFamily, [
+      { type: "message_start", message: { type: "message", role: "assistant", model: "m", content: [], usage: { input_tokens: 9 } } },
+      { type: "content_block_start", index: 0, content_block: { type: "tool_use", id: "t", name: "w", input: {} } },
+      ...[piece('{"city":'), piece('"Os')],
+      ...(hasEnded ? [{ type: "content_block_stop", index: 0 }] : []),
+      { type: "message_delta", delta: { stop_reason: "max_tokens" }, usage: { output_tokens: 7 } },
+      { type: "message_stop" },
+    ]) as JsonObject;
+    expect(answer).toMatchObject({ content: [{ input: '{"city":"Os' }], usage: { input_tokens: 9, output_tokens: 7 } });
+    expect(messagesFamily.refusalToStore(answer)).toBe("unfinished");
+  },
+);
+
 describe("a stream of a response put together", () => {
   const item = (id: string): JsonObject => ({ id, type: "message", content: [{ type: "output_text", text: id, annotations: [] }] });
   const done = (index: number): JsonObject => ({ type: "response.output_item.done", output_index: index, item: item(`msg_${index}`) });

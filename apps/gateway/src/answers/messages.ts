@@ -12,6 +12,8 @@ export const messagesFamily: AnswerFamily = {
     if (!Array.isArray(answer.content)) return "no-content";
     // A paused turn is meant to be continued by the caller: its answer depends on when it was asked.
     if (answer.stop_reason === "pause_turn") return "paused";
+    // The input of a tool that broke off, at `max_tokens` say, is no more than a text.
+    if (objectsOf(answer.content).some(({ input }) => typeof input === "string")) return "unfinished";
     return typeof answer.stop_reason === "string" ? undefined : "unfinished";
   },
   assemble: () => new MessagesAssembler(),
@@ -40,7 +42,6 @@ class MessagesAssembler implements StreamAssembler {
     else if (parsed.type === "content_block_start" && isObject(parsed.content_block))
       this.#beginBlock(countOf(parsed.index), parsed.content_block);
     else if (parsed.type === "content_block_delta" && isObject(parsed.delta)) this.#addDelta(countOf(parsed.index), parsed.delta);
-    else if (parsed.type === "content_block_stop") this.#endBlock(countOf(parsed.index));
     else if (parsed.type === "message_delta") this.#endMessage(parsed);
     else if (parsed.type === "message_stop") this.#isDone = true;
   }
@@ -67,13 +68,12 @@ class MessagesAssembler implements StreamAssembler {
         if (field !== "type") block[field] = typeof value === "string" && field !== "signature" ? `${block[field] ?? ""}${value}` : value;
   }
 
-  #endBlock(index: number): void {
-    const block = this.#blocks.get(index);
-    const input = this.#inputs.get(index);
-    if (!block || input === undefined || input === "") return;
-    const parsed = parseObject(markLongNumbers(input));
-    if (parsed) block.input = parsed;
-    else this.#hasFailed = true;
+  /** What came of a tool's input. One that has broken off stays the text that it is: all else of the answer is whole, and what it cost is told. */
+  #endInputs(): void {
+    for (const [index, input] of this.#inputs) {
+      const block = this.#blocks.get(index);
+      if (block && input !== "") block.input = parseObject(markLongNumbers(input)) ?? input;
+    }
   }
 
   #endMessage(event: JsonObject): void {
@@ -90,6 +90,7 @@ class MessagesAssembler implements StreamAssembler {
 
   finish(): JsonObject | undefined {
     if (!this.#isDone || this.#hasFailed || !this.#message) return undefined;
+    this.#endInputs();
     const content = [...this.#blocks.entries()].sort(([left], [right]) => left - right).map(([, block]) => block);
     return { ...this.#message, content };
   }
