@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import type { Exchange } from "../http/exchange.ts";
 import { defaultControls, readControls } from "./cache-controls.ts";
 
 type Mode = Parameters<typeof defaultControls>[0];
@@ -13,7 +12,7 @@ const ASKED: ReadonlyArray<Readonly<Record<string, string>>> = [
 ];
 
 const controlsOf = (mode: Mode, headers: Readonly<Record<string, string>>) =>
-  readControls({ headers: () => headers } as unknown as Exchange, defaultControls(mode, "original"));
+  readControls({ headers: () => headers }, defaultControls(mode, "original"));
 
 /** What the cache may do: `r` reads, `w` writes. */
 const may = (mode: Mode, headers: Readonly<Record<string, string>>): string => {

@@ -67,7 +67,7 @@ export function defaultControls(mode: CacheMode, usage: UsagePolicy): CacheContr
  * Reads what a request asks of the cache; `defaults` itself when it asks for nothing. A request can narrow what the gateway's mode allows and
  * never widen it. @throws {HttpError} 400 naming the header that cannot be read
  */
-export function readControls(exchange: Exchange, defaults: CacheControls): CacheControls {
+export function readControls(exchange: Pick<Exchange, "headers">, defaults: CacheControls): CacheControls {
   const headers = exchange.headers();
   if (!CONTROL_HEADERS.some((name) => headers[name] !== undefined)) return defaults;
   const directives = readDirectives(headers["cache-control"]);

@@ -75,6 +75,8 @@ export interface ExplainedRequest {
   readonly skippedNormalizers: Explanation["skippedNormalizers"];
   /** The remembered request that differs in the fewest fields; `undefined` when there is none of this tenant and endpoint. */
   readonly nearest: { readonly key: string; readonly differs: readonly string[] } | undefined;
+  /** What decides with its headers whether the cache takes part. */
+  readonly judged: Pick<RequestPlan, "bypass" | "isDeterministic" | "route">;
 }
 
 /** Characters of a model's name at most: it is kept with every answer and plan. */
@@ -160,18 +162,22 @@ export class RequestPlanner {
       normalized: changes,
       skippedNormalizers,
       nearest: nearestRequest(known, scope, keyed, key),
+      judged: { bypass: bypassReason(endpoint, request, routing.route), isDeterministic: isDeterministic(request), route: routing.route },
     };
   }
 
-  /** Where a request goes, and as what it is keyed there. The draw goes by that too: what a route's normalizers make equal meets at one target. */
+  /** Where a request goes, and as what it is keyed there. @throws {HttpError} 400 without a model. The draw goes by that too: what a route's normalizers make equal meets at one target. */
   #route(
     scope: KeyScope,
     request: CanonicalRequest,
     table: ProviderTable,
   ): { readonly routing: Routing; readonly keyed: CanonicalRequest } {
     const keyedBy = (route: RouteSettings | undefined): CanonicalRequest => normalizeRequest(request, this.#normalizersOf(route)).request;
+    const { model } = request;
+    if (model === "" && scope.endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
+    if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
     const kind = scope.endpoint === "messages" ? "anthropic" : "openai";
-    const routing = table.route(request.model, kind, (route) => drawOf(scope, keyedBy(route)));
+    const routing = table.route(model, kind, (route) => drawOf(scope, keyedBy(route)));
     return { routing, keyed: keyedBy(routing.route) };
   }
 
@@ -191,9 +197,7 @@ export class RequestPlanner {
 
   #make(endpoint: Endpoint, scope: KeyScope, identity: Identity, body: Buffer, table: ProviderTable): RequestPlan {
     const request = readBody(endpoint, body);
-    const model = request.model;
-    if (model === "" && endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
-    if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
+    const { model } = request;
     const { routing, keyed } = this.#route(scope, request, table);
     const targets = routing.targets.map((target) => planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, target.model)));
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
@@ -208,10 +212,14 @@ export class RequestPlanner {
       targets,
       route: routing.route,
       bypass: bypassReason(endpoint, request, routing.route),
-      isDeterministic: Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number",
+      isDeterministic: isDeterministic(request),
       table,
     };
   }
+}
+
+function isDeterministic(request: CanonicalRequest): boolean {
+  return Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number";
 }
 
 const NO_ITEMS: readonly string[] = [];

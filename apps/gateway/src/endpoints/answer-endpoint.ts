@@ -17,6 +17,7 @@ import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest } from "./answer-request.ts";
 import { failureEvent } from "./failure-event.ts";
+import { isUncertain } from "./is-uncertain.ts";
 import { loadAnswer } from "./load-answer.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
@@ -79,7 +80,7 @@ export class AnswerEndpoint {
     const active: Active = {
       exchange,
       identity,
-      controls: narrowControls(controls, plan, this.#isUncertain(plan, controls)),
+      controls: narrowControls(controls, plan, isUncertain(parts.settings, this.#endpoint, plan, controls)),
       plan,
       body,
       startedAt,
@@ -97,11 +98,6 @@ export class AnswerEndpoint {
     if (!isRead && !isWrite) return this.#pass(active, isDisabled ? "DISABLED" : "BYPASS");
     if ((isRead && !isWrite) || controls.maxAgeMs !== undefined) return this.#answerByLookup(active);
     return this.#answer(active, !isRead);
-  }
-
-  /** Whether the same request may be meant to give another answer each time. */
-  #isUncertain(plan: RequestPlan, controls: CacheControls): boolean {
-    return this.#parts.settings.deterministicOnly && !plan.isDeterministic && !controls.isExplicit && this.#endpoint !== "image";
   }
 
   /** Requests that want a say in which stored answer will do. */

@@ -1,4 +1,4 @@
-import { itemsOf, writeVector } from "../answers/embedding-vector.ts";
+import { writeVector } from "../answers/embedding-vector.ts";
 import type { PassedFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import { readControls } from "../caching/cache-controls.ts";
@@ -7,7 +7,6 @@ import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { HttpError } from "../http/http-error.ts";
 import { requestIdHeaders, savedHeaders, sendFailure } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
@@ -16,9 +15,7 @@ import { collectEmbeddings, type Item } from "./collect-embeddings.ts";
 import { EMBEDDINGS_PATH, type EmbeddingsRequest } from "./compute-embeddings.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
-
-/** Inputs of one request at most: OpenAI's own bound. */
-const MAX_ITEMS = 2048;
+import { readItems } from "./read-items.ts";
 
 /** Embeddings that go past the cache are not looked into. */
 const PASSED: PassedFamily = { kind: "embedding", refusalToStore: () => undefined };
@@ -134,22 +131,6 @@ export class EmbeddingsEndpoint {
     }
     meter.answered("embedding", verdict, performance.now() - active.startedAt);
   }
-}
-
-/** The items of an input. @throws {HttpError} 400 for what no provider takes: it would be computed, or worse, stored, as something else */
-function readItems(input: unknown): readonly unknown[] {
-  const items = itemsOf(input);
-  if (input === undefined || items.length === 0) throw new HttpError(400, "The request has no input.", { param: "input" });
-  if (items.length > MAX_ITEMS) throw new HttpError(400, `The input has more than ${MAX_ITEMS} items.`, { param: "input" });
-  // Some providers take objects as items (a text or an image each); an input as a whole is a text or a list everywhere.
-  const isKnown = typeof input === "string" || (Array.isArray(input) && items.every(isItem));
-  if (!isKnown) throw new HttpError(400, "The input must be a text, a list of tokens, or a list of those.", { param: "input" });
-  return items;
-}
-
-function isItem(item: unknown): boolean {
-  if (Array.isArray(item)) return item.length > 0 && item.every((token) => typeof token === "number");
-  return typeof item === "string" || (typeof item === "object" && item !== null);
 }
 
 function tokensOf(items: readonly Item[]): number {
