@@ -32,6 +32,9 @@ const FAMILIES: ReadonlyArray<readonly [path: string, family: AnswerFamily]> = [
 /** Methods that are passed on. TRACE is not: a provider that obeys it would tell the caller the credential that it was asked with. */
 const PASSED_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
+/** Methods that ask for what there is: of one, the head alone. */
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
 /** The API's part of the gateway: everything under `/v1/`, whatever it is mounted in. */
 export class ApiRouter {
   readonly #parts: GatewayParts;
@@ -102,7 +105,7 @@ export class ApiRouter {
   #handlerOf({ method, path }: Exchange): Handler {
     const handler = this.#handlers.get(`${method} ${path}`);
     if (handler) return handler;
-    if (method === "GET" && (path === "/v1/models" || path.startsWith("/v1/models/")))
+    if (READS.has(method) && (path === "/v1/models" || path.startsWith("/v1/models/")))
       return (exchange, identity) => this.#models.handle(exchange, identity);
     if (!PASSED_METHODS.has(method))
       throw new HttpError(405, "This method is not used by the API.", { headers: { allow: [...PASSED_METHODS].join(", ") } });

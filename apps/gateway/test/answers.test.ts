@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createGatewayHandler } from "../src/create-gateway-handler.ts";
 import { type Bed, chat, startBed } from "./support/start.ts";
 import { chatEvents } from "./support/upstream.ts";
 
@@ -215,6 +216,36 @@ describe("chat completions", () => {
     expect((await fetch(`${bed.url}/v1/models/fixture-model`)).status).toBe(200);
     expect((await fetch(`${bed.url}/v1/models/no/such%2Fmodel`)).status).toBe(404);
   });
+});
+
+it.each(["none", "keys"] as const)("tells by HEAD what it would by GET of the models, without a body (auth: %s)", async (auth) => {
+  const listing = await startBed({ auth });
+  const made =
+    auth === "keys" ? ((await (await listing.admin("POST", "/admin/keys", { tenant: "t" })).json()) as { key: string }) : undefined;
+  const headers: Record<string, string> = made ? { authorization: `Bearer ${made.key}` } : {};
+  for (const [path, status] of [
+    ["/v1/models", 200],
+    ["/v1/models/fixture-model", 200],
+    ["/v1/models/none", 404],
+  ] as const) {
+    const got = await fetch(listing.url + path, { headers });
+    const head = await fetch(listing.url + path, { method: "HEAD", headers });
+    const { length } = await got.text();
+    expect([got.status, head.status, head.headers.get("content-length"), await head.text()]).toEqual([status, status, String(length), ""]);
+  }
+  expect(listing.upstream.seen.map(({ path }) => path)).toEqual(["/v1/models"]);
+  await listing.close();
+});
+
+it.each(["/v1/models", "/v1/models/none"])("tells by HEAD no body in a mounted handler either: %s", async (path) => {
+  const handler = createGatewayHandler();
+  const [got, head] = [
+    await handler(new Request(`http://app${path}`)),
+    await handler(new Request(`http://app${path}`, { method: "HEAD" })),
+  ];
+  const length = String((await got.text()).length);
+  expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([got.status, length, ""]);
+  await handler.close();
 });
 
 describe("cache controls", () => {

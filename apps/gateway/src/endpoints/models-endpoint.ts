@@ -25,7 +25,7 @@ const LIST_TIMEOUT_MS = 5_000;
 const LIST_PAUSE_MS = 5_000;
 const MAX_LIST_BYTES = 16 * 1024 * 1024;
 
-/** `GET /v1/models`: what the upstreams offer this tenant, joined with the catalog. */
+/** `GET` or `HEAD /v1/models`: what the upstreams offer this tenant, joined with the catalog. */
 export class ModelsEndpoint {
   readonly #parts: GatewayParts;
   readonly #catalog: ModelCatalog;
