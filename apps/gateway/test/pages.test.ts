@@ -38,6 +38,22 @@ describe("a page in a browser", () => {
     }
   });
 
+  it("is told beside what a provider's answer varies by that it varies by origin: what may be kept for one page is not for another", async () => {
+    bed = await startBed({ allowedOrigins: [PAGE] });
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json", vary: "Accept, Authorization", "cache-control": "public, max-age=60" });
+      response.end("{}");
+      return true;
+    };
+    for (const headers of [{ origin: PAGE }, {}]) {
+      const answer = await fetch(`${bed.url}/v1/files/a/content`, { headers });
+      expect([answer.headers.get("vary"), answer.headers.get("cache-control")]).toEqual([
+        "origin, Accept, Authorization",
+        "public, max-age=60",
+      ]);
+    }
+  });
+
   it("of another origin is told nothing, and administration nothing at all", async () => {
     bed = await startBed({ auth: "keys", allowedOrigins: [PAGE] });
     for (const origin of ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"]) {

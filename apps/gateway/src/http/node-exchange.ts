@@ -109,7 +109,8 @@ export class NodeExchange implements Exchange {
       // Whoever sends slowly has little on its way, and is given no more time.
       this.#isEarly = status !== 408;
     }
-    this.#response.writeHead(status, headers as string[]);
+    const vary = this.#response.getHeader("vary");
+    this.#response.writeHead(status, vary === undefined ? (headers as string[]) : joinVary(headers, String(vary)));
   }
 
   flushHead(): void {
@@ -148,6 +149,11 @@ export class NodeExchange implements Exchange {
     this.#isBrokenOff = true;
     this.#response.destroy();
   }
+}
+
+/** What a provider's answer varies by is told beside what ours does: a head that names it would take the place of what was set before. */
+function joinVary(headers: readonly string[], vary: string): string[] {
+  return headers.map((text, index) => (index % 2 === 1 && headers[index - 1] === "vary" ? `${vary}, ${text}` : text));
 }
 
 function tooLarge(maxBytes: number): HttpError {
