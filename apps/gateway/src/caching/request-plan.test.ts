@@ -32,3 +32,13 @@ it("refuses a model's name that is longer than any is: it would be kept with eve
   expect(() => plan({ model: "m".repeat(513), input: "a" })).toThrow("The model's name is longer than 512 characters.");
   expect(plan({ model: "m".repeat(512), input: "a" }).model).toHaveLength(512);
 });
+
+it.each<[string, object, string | undefined]>([
+  ["code that runs in a container by its id", { type: "code_interpreter", container: "cntr_1" }, "stateful"],
+  ["a shell in one", { type: "shell", environment: { type: "container_reference", container_id: "cntr_1" } }, "stateful"],
+  ["code that runs in a container of its own", { type: "code_interpreter", container: { type: "auto" } }, undefined],
+  ["a function that speaks of one", { type: "function", name: "f", parameters: { properties: { container: { const: "c" } } } }, undefined],
+])("of responses, what leans on a container goes past the cache: %s", (_what, tool, bypass) => {
+  const body = Buffer.from(JSON.stringify({ model: "m", input: "x", tools: [{ type: "web_search" }, tool] }));
+  expect(planner.plan("responses", exchange, identity, defaultControls("on", "original"), body, table).bypass).toBe(bypass);
+});

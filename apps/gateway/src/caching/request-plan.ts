@@ -11,7 +11,7 @@ import {
   requestKey,
 } from "@larder/cache-core/keys";
 import { dropSystemDate, type Normalizer, normalizeRequest, renumberToolCalls, trimTrailingSpace } from "@larder/cache-core/normalize";
-import { isObject } from "../answers/json.ts";
+import { isObject, objectsOf } from "../answers/json.ts";
 import { labelsOf } from "../answers/labels.ts";
 import type { NormalizerSettings, RouteSettings, Settings } from "../config/schema.ts";
 import type { Exchange } from "../http/exchange.ts";
@@ -305,10 +305,19 @@ function isForeign(request: CanonicalRequest): boolean {
   return request.fields.some(({ name, form }) => FOREIGN_FIELDS.test(name) && (form === '"base64"' || !NATIVE_FORMS.has(form)));
 }
 
+/** Whether tools run in a container that is there already: in its files, what was done there before goes on, and what is done now is found afterwards. */
+function namesContainer(request: CanonicalRequest): boolean {
+  if (request.endpoint !== "responses" || !request.form("tools")?.includes("container")) return false;
+  return objectsOf(request.get("tools")).some(
+    ({ container, environment }) =>
+      typeof container === "string" || (isObject(environment) && typeof environment.container_id === "string"),
+  );
+}
+
 /** Requests that a stored answer cannot stand for. */
 function bypassReason(endpoint: Endpoint, request: CanonicalRequest, route: RouteSettings | undefined): string | undefined {
   if (route?.cache === "off") return "route";
-  if (request.statefulFields.length > 0) return "stateful";
+  if (request.statefulFields.length > 0 || namesContainer(request)) return "stateful";
   if (endpoint === "embedding" && isForeign(request)) return "foreign-embeddings";
   // Nothing tells of such a stream which of its events was the last.
   if (endpoint === "image" && request.form("stream") === "true" && !isSingle(request.form("n"))) return "several-images";
