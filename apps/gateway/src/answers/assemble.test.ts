@@ -185,6 +185,19 @@ describe("a stream of a response put together", () => {
     expect(responsesFamily.replay(answer as JsonObject, { includeUsage: false })).toContain('"delta":"msg_1"');
   });
 
+  it("is not stored with a link to a file in its container, which is gone before the entry is", () => {
+    const linked = (type: string): JsonObject => {
+      const annotations = [{ type, container_id: "cntr_1", file_id: "cfile_1", filename: "chart.png" }];
+      return {
+        object: "response",
+        status: "completed",
+        output: [{ type: "message", content: [{ type: "output_text", text: "a", annotations }] }],
+      };
+    };
+    expect(responsesFamily.refusalToStore(linked("container_file_citation"))).toBe("links-expire");
+    expect(responsesFamily.refusalToStore(linked("file_citation"))).toBeUndefined();
+  });
+
   it("has what its end tells, where that tells any; and nothing, where there was nothing", () => {
     expect(assemble(responsesFamily, [done(0), completed({ output: [item("msg_9")] })])?.output).toEqual([item("msg_9")]);
     expect(assemble(responsesFamily, [completed({ output: [] })])?.output).toEqual([]);

@@ -1,6 +1,6 @@
 import type { SseEvent } from "../sse/splitter.ts";
 import { type AnswerFamily, countOf, readUsage, type StreamAssembler, zeroNumbers } from "./family.ts";
-import { isObject, type JsonObject, parseObject } from "./json.ts";
+import { isObject, type JsonObject, objectsOf, parseObject } from "./json.ts";
 import { withPartials } from "./partial-images.ts";
 import { PARTIAL_IMAGE, replayResponse } from "./replay-response.ts";
 
@@ -10,7 +10,8 @@ export const responsesFamily: AnswerFamily = {
   refusalToStore: (answer) => {
     if (answer.object !== "response") return isObject(answer.error) ? "error-body" : "not-a-response";
     if (isObject(answer.error)) return "failed";
-    return answer.status === "completed" || isCutByLimit(answer) ? undefined : "unfinished";
+    if (answer.status !== "completed" && !isCutByLimit(answer)) return "unfinished";
+    return linksToContainer(answer) ? "links-expire" : undefined;
   },
   assemble: () => new ResponsesAssembler(),
   replay: replayResponse,
@@ -19,6 +20,12 @@ export const responsesFamily: AnswerFamily = {
   isUsageEvent: () => false,
   mayTellUsage: () => false,
 };
+
+/** Files that the model has made are in its container, which is gone after twenty minutes without use: a link to one is no answer for longer. */
+function linksToContainer({ output }: JsonObject): boolean {
+  const parts = objectsOf(output).flatMap(({ content }) => objectsOf(content));
+  return parts.some(({ annotations }) => objectsOf(annotations).some(({ type }) => type === "container_file_citation"));
+}
 
 /** Stopped by the caller's own `max_output_tokens`: a complete answer to that request, as `finish_reason: "length"` is. */
 function isCutByLimit(answer: JsonObject): boolean {
