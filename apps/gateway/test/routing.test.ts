@@ -165,6 +165,30 @@ describe("routing", () => {
     bed.upstream.behaviour = undefined;
   });
 
+  it("tells of a fallback's stored answer nothing that the provider before it has said: its limits, and its name for the request", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, {
+        "content-type": "application/json",
+        "x-ratelimit-remaining-requests": "7",
+        "x-request-id": "of-the-first",
+      });
+      response.end("no JSON");
+      return true;
+    };
+    const embed = (): Promise<Response> => bed.post("/v1/embeddings", { model: "failing-model", input: "limits of another" });
+    const chatted = (): Promise<Response> => ask("limits of another", "failing-model");
+    for (const [send, verdict] of [
+      [chatted, "MISS"],
+      [chatted, "HIT"],
+      [embed, "MISS"],
+      [embed, "HIT"],
+    ] as const) {
+      const { headers } = await send();
+      expect([headers.get("x-larder-cache"), headers.get("x-larder-provider")]).toEqual([verdict, "backup"]);
+      expect([headers.get("x-ratelimit-remaining-requests"), headers.get("x-larder-upstream-request-id")]).toEqual([null, null]);
+    }
+  });
+
   it.each([{}, { "cache-control": "no-store" }])(
     "falls back at once when a provider says that it should not be asked again: %o",
     async (headers) => {

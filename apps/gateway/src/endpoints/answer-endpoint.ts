@@ -145,6 +145,7 @@ export class AnswerEndpoint {
         this.#parts.meter.failed(this.#endpoint, ended.status);
         return sendFailure(active.exchange, ended, this.#shape, secrets, isForced ? "REFRESH" : "MISS");
       }
+      forgetCall(active);
     }
   }
 
@@ -344,6 +345,15 @@ export class AnswerEndpoint {
       departure,
     );
   }
+}
+
+/** What is known of a call that failed is not said of what the next target has, or brings. */
+function forgetCall(active: Active): void {
+  active.isLeader = false;
+  active.made = undefined;
+  active.upstreamHeaders = undefined;
+  active.refusal = undefined;
+  active.isOvertaken = false;
 }
 
 function isOwnedBy(answer: StoredAnswer, active: Active): boolean {

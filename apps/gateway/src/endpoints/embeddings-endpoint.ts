@@ -83,6 +83,8 @@ export class EmbeddingsEndpoint {
       } catch (error) {
         if (active.departure.aborted) return;
         if (!(error instanceof UpstreamFailure)) throw error;
+        // What it has said is not said of what the next one has.
+        active.upstreamHeaders = [];
         if (error.isRetryable && position < targets.length - 1) continue;
         this.#parts.meter.failed("embedding", error.status);
         return sendFailure(active.exchange, error, "openai", credentialsOf(target.provider, active.identity.upstreamKey));
