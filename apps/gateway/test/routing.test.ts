@@ -226,6 +226,22 @@ describe("routing", () => {
     expect(await asked("too old", { "cache-control": "max-age=0" })).toEqual(["backup", "REFRESH"]);
   });
 
+  it("tells embeddings that a fallback has computed to who asks for stored ones alone, and mixes no two providers' in one answer", async () => {
+    const embed = async (input: string | string[], headers: Record<string, string> = {}): Promise<unknown[]> => {
+      const answer = await bed.post("/v1/embeddings", { model: "failing-model", input }, headers);
+      return [answer.status, answer.headers.get("x-larder-provider"), answer.headers.get("x-larder-cache")];
+    };
+    const storedAlone = { "cache-control": "only-if-cached" };
+    fail(429, { "x-should-retry": "false" });
+    expect([await embed("of the fallback"), await embed("of the fallback", storedAlone)]).toEqual([
+      [200, "backup", "MISS"],
+      [200, "backup", "HIT"],
+    ]);
+    bed.upstream.behaviour = undefined;
+    await embed("of the first");
+    expect(await embed(["of the first", "of the fallback"], storedAlone)).toEqual([504, null, "MISS"]);
+  });
+
   it("does not fall back for the caller's own mistakes", async () => {
     fail(400);
     const before = second.calls;

@@ -7,6 +7,7 @@ import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
+import { HttpError } from "../http/http-error.ts";
 import { requestIdHeaders, savedHeaders, sendFailure } from "../http/respond.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
@@ -82,6 +83,8 @@ export class EmbeddingsEndpoint {
         return this.#tell(active, target, await collectEmbeddings(this.#parts, active, target));
       } catch (error) {
         if (active.departure.aborted) return;
+        // From the cache alone, a fallback's will do as well.
+        if (isNotStored(error) && position < targets.length - 1) continue;
         if (!(error instanceof UpstreamFailure)) throw error;
         // What it has said is not said of what the next one has.
         active.upstreamHeaders = [];
@@ -133,6 +136,10 @@ export class EmbeddingsEndpoint {
     }
     meter.answered("embedding", verdict, performance.now() - active.startedAt);
   }
+}
+
+function isNotStored(error: unknown): boolean {
+  return error instanceof HttpError && error.code === "only_if_cached";
 }
 
 function tokensOf(items: readonly Item[]): number {
