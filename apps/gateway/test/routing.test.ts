@@ -127,6 +127,22 @@ describe("routing", () => {
     expect([(await ask("aliased", "fast")).headers.get("x-larder-cache"), await ofEmbeddings()]).toEqual(["MISS", "MISS"]);
   });
 
+  it("drops by the name that an alias stands for what a route sends on under another", async () => {
+    const aliased = await startBed({
+      aliases: { quick: "standing" },
+      routes: [{ model: "standing", targets: [{ provider: "openai", model: "deployed" }] }],
+    });
+    const verdicts: unknown[] = [];
+    for (const model of ["quick", "standing", "deployed", "unknown"]) {
+      await aliased.post("/v1/chat/completions", chat("dropped by any name", { model: "quick" }));
+      await aliased.admin("POST", "/admin/cache/invalidate", { model });
+      const again = await aliased.post("/v1/chat/completions", chat("dropped by any name", { model: "quick" }));
+      verdicts.push(again.headers.get("x-larder-cache"));
+    }
+    expect(verdicts).toEqual(["MISS", "MISS", "MISS", "HIT"]);
+    await aliased.close();
+  });
+
   it("spreads requests by weight, and equal ones meet in one place", async () => {
     const providers = new Set<string | null>();
     for (let number = 0; number < 16; number += 1) {

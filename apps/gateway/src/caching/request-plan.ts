@@ -29,7 +29,7 @@ export interface PlannedTarget extends RoutedTarget {
   readonly key: string;
   /** Keys of the single items, for embeddings. */
   readonly itemKeys: readonly string[];
-  /** By what an answer of this target can be dropped: tenant, model as asked for, and model as this target calls it. */
+  /** By what an answer of this target can be dropped: tenant, model as asked for, what that stands for, and model as this target calls it. */
   readonly tags: readonly string[];
 }
 
@@ -190,8 +190,8 @@ export class RequestPlanner {
   }
 
   /** Plans are kept by the ten thousand, and those that follow each other are mostly of one tenant and model: they share their tags. */
-  #tagsOf(tenant: string, asked: string, model: string): readonly string[] {
-    if (!this.#lastTags?.isOf(tenant, asked, model)) this.#lastTags = new TagSet(tenant, asked, model);
+  #tagsOf(tenant: string, asked: string, name: string, model: string): readonly string[] {
+    if (!this.#lastTags?.isOf(tenant, asked, name, model)) this.#lastTags = new TagSet(tenant, asked, name, model);
     return this.#lastTags.tags;
   }
 
@@ -199,7 +199,9 @@ export class RequestPlanner {
     const request = readBody(endpoint, body);
     const { model } = request;
     const { routing, keyed } = this.#route(scope, request, table);
-    const targets = routing.targets.map((target) => planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, target.model)));
+    const targets = routing.targets.map((target) =>
+      planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, routing.name, target.model)),
+    );
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     const streamOptions = request.get("stream_options");
     return {
@@ -233,23 +235,27 @@ function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] 
   ];
 }
 
-/** The tags of one tenant and model. An alias hides the model's own name from callers, not from whoever wants that model's answers gone. */
+/**
+ * The tags of one tenant and model. An alias hides from callers what it stands for, and a route what its target calls that; not from whoever
+ * wants that model's answers gone.
+ */
 class TagSet {
   readonly tags: readonly string[];
   readonly #tenant: string;
   readonly #asked: string;
+  readonly #name: string;
   readonly #model: string;
 
-  constructor(tenant: string, asked: string, model: string) {
-    const tags = [`tenant:${tenant}`, `model:${asked}`];
-    this.tags = model === asked ? tags : [...tags, `model:${model}`];
+  constructor(tenant: string, asked: string, name: string, model: string) {
+    this.tags = [`tenant:${tenant}`, ...[...new Set([asked, name, model])].map((each) => `model:${each}`)];
     this.#tenant = tenant;
     this.#asked = asked;
+    this.#name = name;
     this.#model = model;
   }
 
-  isOf(tenant: string, asked: string, model: string): boolean {
-    return this.#tenant === tenant && this.#asked === asked && this.#model === model;
+  isOf(tenant: string, asked: string, name: string, model: string): boolean {
+    return this.#tenant === tenant && this.#asked === asked && this.#name === name && this.#model === model;
   }
 }
 

@@ -22,6 +22,8 @@ export interface Routing {
   readonly targets: readonly RoutedTarget[];
   /** The settings of the route that matched, if one did. */
   readonly route: RouteSettings | undefined;
+  /** What was asked for, or what that stands for where it is an alias. */
+  readonly name: string;
 }
 
 /**
@@ -79,8 +81,8 @@ export class ProviderTable {
     const route = this.#routeOf(asked, name);
     const single = this.#single(name, kind);
     const chosen = route ? this.#targetsOf(route, name, single, draw) : [];
-    if (chosen.length > 0) return { targets: chosen, route };
-    if (this.isUsable(single.provider)) return { targets: [single], route };
+    if (chosen.length > 0) return { targets: chosen, route, name };
+    if (this.isUsable(single.provider)) return { targets: [single], route, name };
     throw new HttpError(403, `The provider ${single.provider.id} is not called for callers with keys of their own.`, {
       code: "provider_not_in_passthrough",
       param: "model",
