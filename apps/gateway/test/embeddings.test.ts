@@ -110,6 +110,33 @@ describe("embeddings", () => {
     expect((await third).headers.get("x-larder-cache-items")).toBe("0/2");
   });
 
+  it("asks by itself when the call that it shared was refused with other inputs in it", async () => {
+    const held = gate();
+    bed.upstream.behaviour = async ({ body }, response) => {
+      if (!Array.isArray(body.input) || !body.input.includes("too long")) return false;
+      await held.opened;
+      response.writeHead(400, { "content-type": "application/json" }).end('{"error":{"message":"input 1 is too long"}}');
+      return true;
+    };
+    const before = bed.upstream.calls;
+    const refused = ask(["shared with a bad one", "too long"]);
+    await until(() => bed.upstream.calls > before);
+    const good = [ask("shared with a bad one"), ask(["shared with a bad one", "a good one"])];
+    await until(() => bed.upstream.calls > before + 1);
+    held.open();
+    expect((await refused).status).toBe(400);
+    for (const [index, response] of (await Promise.all(good)).entries()) {
+      const { data } = (await response.json()) as Answer;
+      expect([response.status, data.map(({ embedding }) => embedding)]).toEqual([
+        200,
+        ["shared with a bad one", "a good one"].slice(0, index + 1).map(vectorOf),
+      ]);
+    }
+    const inputs = bed.upstream.seen.slice(before).map(({ body }) => body.input);
+    expect(inputs).toEqual([["shared with a bad one", "too long"], ["a good one"], expect.anything()]);
+    bed.upstream.behaviour = undefined;
+  });
+
   it("frees the upstream when the last caller leaves, and not before", async () => {
     const held = gate();
     bed.upstream.behaviour = async () => {

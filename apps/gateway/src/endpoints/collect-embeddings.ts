@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from "@larder/cache-core";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { ReadOptions } from "../caching/read-options.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
@@ -23,6 +24,15 @@ export function collectEmbeddings(parts: GatewayParts, request: EmbeddingsReques
   return isStoring ? new StoringCollection(parts, request, target).collect() : collectUnstored(parts, request, target);
 }
 
+/** What refused several items at once: it may be the fault of one of them, or of how many they were. */
+const refusedTogether = new WeakSet<UpstreamFailure>();
+
+/** Somebody else's call was refused with an item of ours in it: what is wrong with that call need not be wrong with ours. @throws any other error */
+function orOwn(error: unknown): "own" {
+  if (error instanceof UpstreamFailure && !error.isRetryable && refusedTogether.has(error)) return "own";
+  throw error;
+}
+
 /** The items of one request, each read and stored by itself, and computed together as far as they are missing. */
 class StoringCollection {
   readonly #parts: GatewayParts;
@@ -39,11 +49,19 @@ class StoringCollection {
     this.#request = request;
     this.#target = target;
     for (const [position, key] of target.itemKeys.entries()) if (!this.#positions.has(key)) this.#positions.set(key, position);
-    this.#batch = new ItemBatch<StoredAnswer>(this.#positions.size, (positions, cancellation) =>
-      computeEmbeddings(parts, request, target, positions, cancellation, () => {
-        this.#isPartial = true;
-      }),
-    );
+    this.#batch = new ItemBatch<StoredAnswer>(this.#positions.size, (positions, cancellation) => this.#compute(positions, cancellation));
+  }
+
+  async #compute(positions: readonly number[], cancellation: AbortSignalLike): Promise<readonly StoredAnswer[]> {
+    const onPartial = (): void => {
+      this.#isPartial = true;
+    };
+    try {
+      return await computeEmbeddings(this.#parts, this.#request, this.#target, positions, cancellation, onPartial);
+    } catch (error) {
+      if (positions.length > 1 && error instanceof UpstreamFailure) refusedTogether.add(error);
+      throw error;
+    }
   }
 
   collect(): Promise<Item[]> {
@@ -78,8 +96,9 @@ class StoringCollection {
     const read = answers.getOrLoad(key, load, this.#options(isForced));
     // Somebody else is computing it: nothing of ours has to wait for that.
     if (wasLoading || !(read instanceof Promise)) decide();
-    const answer = await read;
+    const answer = await (wasLoading && read instanceof Promise ? read.catch((error) => orOwn(error)) : read);
     decide();
+    if (answer === "own") return this.#item(key, position, decide, isRefused);
     if (answer?.meta.owner !== identity.tenant) {
       if (isForced) throw new UpstreamFailure("The stored answer could not be used.", { status: 502 });
       // Somebody else's is none: another is computed in its place.
