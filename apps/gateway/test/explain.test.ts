@@ -69,7 +69,7 @@ describe("explain tells of a request what then happens to it", () => {
       };
       const isDisabled = "cacheMode" in settings && settings.cacheMode === "off";
       for (const [path, body] of REQUESTS)
-        for (const headers of Object.keys(settings).length === 0 ? HEADERS : HEADERS.slice(0, 4)) {
+        for (const headers of Object.keys(settings).length === 0 ? HEADERS : HEADERS.slice(1, 4)) {
           const which = `${path} ${JSON.stringify(body).slice(0, 200)} ${JSON.stringify(headers)}`;
           const told = await explain(path, body, headers);
           const answer = await bed.post(path, body, headers);
@@ -83,7 +83,7 @@ describe("explain tells of a request what then happens to it", () => {
           }
         }
     },
-    60_000,
+    120_000,
   );
 
   it("names the reason for which the cache takes no part", async () => {
