@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { existsSync } from "node:fs";
-import { access, constants, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { checkPaths } from "./check-paths.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
-import { readReplayLog } from "./replay-log.ts";
 import { fillPage } from "./report/fill-page.ts";
 import { renderHtmlReport } from "./report/html-report.ts";
 import { renderMarkdownReport } from "./report/markdown-report.ts";
@@ -53,20 +53,6 @@ function stopOnSignals(): AbortSignal {
     });
   }
   return stopping.signal;
-}
-
-/** Every path of a command line, before minutes of measuring depend on it. @throws {UsageError} naming the one that cannot be used */
-async function checkPaths(command: Extract<Command, { kind: "run" }>): Promise<void> {
-  for (const [flag, file] of Object.entries(command.files)) {
-    const folder = dirname(resolve(file));
-    await access(folder, constants.W_OK).catch(() => {
-      throw new UsageError(`--${flag} ${file}: the folder is not there or cannot be written to`);
-    });
-  }
-  if (command.replay) await readReplayLog(command.replay);
-  if (command.traces && !(await readdir(command.traces).catch(() => [])).some((name) => name.endsWith(".txt.gz"))) {
-    throw new UsageError(`--traces ${command.traces}: there is no *.txt.gz in it`);
-  }
 }
 
 async function runBench(command: Extract<Command, { kind: "run" }>): Promise<number> {

@@ -23,6 +23,11 @@ describe("parseCommand", () => {
     expect(parseCommand(["--soak", "10"], known)).toMatchObject({ soakMinutes: 10 });
   });
 
+  it("refuses a flag whose value is empty, as that of a variable is which is not set: the run would end without its report", () => {
+    for (const flag of ["json", "html", "markdown", "traces", "replay"])
+      expect(() => parseCommand(["memory", `--${flag}`, ""], known)).toThrow(`--${flag} is empty`);
+  });
+
   it("says what there is when a scenario is unknown, and shows the form of compare and render", () => {
     expect(() => parseCommand(["mem"], known)).toThrow("no scenario is called mem: there are memory, tiered, gateway");
     expect(() => parseCommand(["compare", "a.json"], known)).toThrow("bench compare BEFORE.json AFTER.json");

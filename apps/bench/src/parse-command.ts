@@ -62,9 +62,17 @@ function parse(args: readonly string[]) {
   }
 }
 
+/** An empty name is that of a variable which is not set: the flag would be as good as not there, and a run would end without its report. */
+function refuseEmpty(values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === "") throw new UsageError(`--${name} is empty: leave it out or say what it is to be`);
+  }
+}
+
 /** Reads the command line. @throws {UsageError} naming the word and the fix */
 export function parseCommand(args: readonly string[], known: readonly string[]): Command {
   const { values, positionals } = parse(args);
+  refuseEmpty(values);
   const { json, html, markdown } = values;
   const files = { ...(json ? { json } : {}), ...(html ? { html } : {}), ...(markdown ? { markdown } : {}) };
   if (values.help || positionals[0] === "help") return { kind: "help" };
