@@ -124,8 +124,9 @@ export async function gatewayServer(input: unknown, task: TaskContext): Promise<
   return null;
 }
 
-function startLarder(home: string, port: number, upstreamPort: number, redisUrl: string | undefined): ChildProcess {
-  const env = {
+/** The settings of larder's gateway in front of the bench's upstream: its defaults, but for what a row would not be comparable with. */
+export function larderEnvironment(home: string, port: number, upstreamPort: number, redisUrl: string | undefined): NodeJS.ProcessEnv {
+  return {
     PATH: process.env.PATH,
     HOME: home,
     HOST: "127.0.0.1",
@@ -133,14 +134,18 @@ function startLarder(home: string, port: number, upstreamPort: number, redisUrl:
     OPENAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/v1`,
     OPENAI_API_KEY: "bench-key",
     LARDER_AUTH: "none",
-    // The bench never leaves this machine.
-    LARDER_SYNC_INTERVAL: "24h",
+    // The bench never leaves this machine, and a sync begins at once, whatever its interval.
+    LARDER_SYNC_SOURCES: "none",
     // Nothing stands in front of it that would have to hear of its end first.
     LARDER_DRAIN_GRACE: "0s",
     LARDER_CACHE_MAX_ENTRIES: "10000",
     NODE_ENV: "production",
     ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
   };
+}
+
+function startLarder(home: string, port: number, upstreamPort: number, redisUrl: string | undefined): ChildProcess {
+  const env = larderEnvironment(home, port, upstreamPort, redisUrl);
   return spawn(process.execPath, [larderProgram()!], { cwd: home, env, stdio: "ignore" });
 }
 
