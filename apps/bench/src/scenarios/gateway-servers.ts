@@ -114,7 +114,15 @@ export async function gatewayServer(input: unknown, task: TaskContext): Promise<
   try {
     program = gateway === "larder" ? startLarder(home, port, upstreamPort, redisUrl) : startPortkey(home, port, folder!);
     const path = gateway === "larder" ? "/readyz" : "/";
-    await waitUntil(`${gateway} on port ${port}`, () => isUp(`http://127.0.0.1:${port}${path}`, program!), START_MS);
+    await waitUntil(
+      `${gateway} on port ${port}`,
+      () => {
+        // An interrupted run kills this process soon, and the program would outlive it.
+        task.signal.throwIfAborted();
+        return isUp(`http://127.0.0.1:${port}${path}`, program!);
+      },
+      START_MS,
+    );
     task.send({ port, pid: program.pid });
     await untilStopped(task);
   } finally {
