@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { LoadGenerator } from "../load-generator.ts";
 import { singleCell } from "../measure.ts";
-import type { ScenarioContext, Table } from "../scenario.ts";
+import type { Cell, ScenarioContext, Table } from "../scenario.ts";
 import { median } from "../statistics.ts";
 import { chatBody, type Fleet, requestTo, startGateway } from "./gateway-fleet.ts";
 
@@ -15,10 +16,19 @@ export function planSoak(isQuick: boolean, minutes: number | undefined): number 
   return minutes === undefined ? (isQuick ? 1 : 60) : minutes * 60;
 }
 
-/** Resident memory of a process in megabytes. */
-async function residentMegabytes(pid: number): Promise<number> {
-  const { stdout } = await promisify(execFile)("ps", ["-o", "rss=", "-p", String(pid)]);
-  return Number(stdout.trim()) / 1024;
+/** Resident memory of a process in megabytes; `undefined` where it cannot be told: the process is gone, or the machine, as a small image is, without `ps`. */
+async function residentMegabytes(pid: number): Promise<number | undefined> {
+  const ofLinux = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  const text = /^VmRSS:\s+(\d+) kB$/m.exec(ofLinux)?.[1] ?? (await askPs(pid));
+  return text === undefined ? undefined : Number(text) / 1024;
+}
+
+async function askPs(pid: number): Promise<string | undefined> {
+  try {
+    return (await promisify(execFile)("ps", ["-o", "rss=", "-p", String(pid)])).stdout.trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Samples the memory until told to stop. @returns megabytes and when, in milliseconds from the start */
@@ -30,7 +40,8 @@ async function watchMemory(
   const samples: Array<readonly [number, number]> = [];
   const startedAt = performance.now();
   while (!isOver()) {
-    samples.push([performance.now() - startedAt, await residentMegabytes(pid)]);
+    const megabytes = await residentMegabytes(pid);
+    if (megabytes !== undefined) samples.push([performance.now() - startedAt, megabytes]);
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
   return samples;
@@ -61,6 +72,8 @@ export async function measureSoak(fleet: Fleet, generator: LoadGenerator, contex
   // From the middle of the one window to the middle of the other: 0.4 of the time.
   const growth = (end - middle) / ((0.4 * seconds) / 60);
   const isLong = seconds >= 60;
+  const memoryCell = (megabytes: number): Cell =>
+    Number.isNaN(megabytes) ? { kind: "missing", why: "the memory of its process could not be read" } : singleCell(megabytes);
   return {
     id: "soak",
     title: `${seconds} s at full load: hits, misses and streams of both, ${CONNECTIONS} connections each`,
@@ -78,15 +91,15 @@ export async function measureSoak(fleet: Fleet, generator: LoadGenerator, contex
         cells: {
           requests: singleCell(Math.round(requests)),
           failures: singleCell(failures),
-          middle: singleCell(middle),
-          end: singleCell(end),
-          ...(isLong ? { growth: singleCell(growth) } : {}),
+          middle: memoryCell(middle),
+          end: memoryCell(end),
+          ...(isLong ? { growth: memoryCell(growth) } : {}),
         },
       },
     ],
     targets: [
       { contender: "larder", column: "failures", text: `0 errors (${failures})`, isMet: failures === 0 },
-      ...(isLong
+      ...(isLong && !Number.isNaN(growth)
         ? [
             {
               contender: "larder",
