@@ -75,8 +75,9 @@ function targetsOf(rows: readonly Row[], upstreamP99: number): Target[] {
     });
 }
 
-/** The gateway with Redis behind it, while Redis is there, stands still and is gone. */
-export async function measureTrouble(fleet: Fleet, context: ScenarioContext): Promise<Table> {
+/** The gateway with Redis behind it, while Redis is there, stands still and is gone; `undefined` where there is none to start. */
+export async function measureTrouble(fleet: Fleet, context: ScenarioContext): Promise<Table | undefined> {
+  if (!context.redis.isAvailable()) return undefined;
   const { seconds, troubleAfterMs } = planTrouble(context.quick);
   const shape = { perSecond: PER_SECOND, seconds };
   const redis = await context.redis.start();

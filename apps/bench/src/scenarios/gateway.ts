@@ -220,9 +220,10 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const trouble = await measureTrouble(fleet, context);
   const soak = await measureSoak(fleet, generator, context);
   return {
-    tables: [...tables, table, sharing, trouble, soak],
+    tables: [...tables, table, sharing, ...(trouble ? [trouble] : []), soak],
     plots: [plot],
     notes: [
+      ...(trouble ? [] : ["There is no Redis to start: what happens when it goes away was not measured."]),
       `Closed loops by ${generator.name}. Requests of ${REQUEST_BYTES} bytes, answers of 1 KB; server, load and upstream share this machine.`,
     ],
   };
