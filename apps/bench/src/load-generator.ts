@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Peers } from "./peers.ts";
+import { type Peers, PeerUnavailable } from "./peers.ts";
+import { ScenarioUnavailable } from "./scenario.ts";
 
 /** What is asked of a server. */
 export interface LoadRequest {
@@ -39,10 +40,13 @@ export interface LoadGenerator {
 
 const hasProgram = (name: string): boolean => spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
 
-/** `wrk` where it is installed, since it takes the least from the server under test; else autocannon. @throws {PeerUnavailable} without both */
+/** `wrk` where it is installed, since it takes the least from the server under test; else autocannon. @throws {ScenarioUnavailable} without both */
 export async function pickLoadGenerator(peers: Peers): Promise<LoadGenerator> {
   if (hasProgram("wrk")) return { name: "wrk", run: runWrk };
-  const peer = await peers.load("autocannon");
+  const peer = await peers.load("autocannon").catch((error: unknown) => {
+    if (!(error instanceof PeerUnavailable)) throw error;
+    throw new ScenarioUnavailable(`there is no wrk, and autocannon ${error.message}`, `install wrk; else ${error.install}`);
+  });
   return {
     name: `autocannon ${peer.version}`,
     run: (request, shape, signal) => runAutocannon(join(peer.folder, "autocannon.js"), request, shape, signal),
