@@ -52,7 +52,7 @@ async function loadPeer(name: string, folder: string, options: PeerInstallerOpti
   const wanted = peerPackages[name];
   if (!wanted) throw new PeerUnavailable(name, `no peer is called ${name}`, "add it to contenders/peer-packages.ts");
   const place = join(folder, `${wanted.package.replaceAll("/", "__")}@${wanted.version}`);
-  if (!existsSync(join(place, "load.mjs"))) {
+  if (!(await isInstalled(place, wanted))) {
     options.onInstall?.(name, wanted.version);
     await install(name, wanted, folder, place, options.signal);
   }
@@ -74,8 +74,24 @@ async function loadPeer(name: string, folder: string, options: PeerInstallerOpti
   };
 }
 
+/** What npm is asked for. It stays in the peer's folder as it is. */
+function manifestOf({ package: name, version, beside, overrides }: PeerPackage): string {
+  return JSON.stringify({ private: true, dependencies: { [name]: version, ...beside }, ...(overrides ? { overrides } : {}) });
+}
+
+/**
+ * Whether the folder holds what is asked for now. Its name tells the peer's version alone: what stands beside it changes with the bench. Some clean cache
+ * folders file by file.
+ */
+async function isInstalled(place: string, wanted: PeerPackage): Promise<boolean> {
+  const manifest = await readFile(join(place, "package.json"), "utf8").catch(() => "");
+  return [join(place, "load.mjs"), manifestPath(place, wanted)].every(existsSync) && manifest === manifestOf(wanted);
+}
+
+const manifestPath = (place: string, wanted: PeerPackage): string => join(place, "node_modules", wanted.package, "package.json");
+
 async function installedVersion(place: string, wanted: PeerPackage): Promise<string> {
-  const manifest = JSON.parse(await readFile(join(place, "node_modules", wanted.package, "package.json"), "utf8")) as { version: string };
+  const manifest = JSON.parse(await readFile(manifestPath(place, wanted), "utf8")) as { version: string };
   return manifest.version;
 }
 
@@ -89,12 +105,7 @@ async function install(name: string, wanted: PeerPackage, folder: string, place:
     throw new PeerUnavailable(name, "the folder for peers cannot be written", "set LARDER_BENCH_PEERS to a folder that can");
   }
   try {
-    const manifest = {
-      private: true,
-      dependencies: { [wanted.package]: wanted.version, ...wanted.beside },
-      ...(wanted.overrides ? { overrides: wanted.overrides } : {}),
-    };
-    await writeFile(join(making, "package.json"), JSON.stringify(manifest));
+    await writeFile(join(making, "package.json"), manifestOf(wanted));
     const trouble = await runNpm(making, signal);
     if (trouble) throw new PeerUnavailable(name, `could not be installed (${trouble})`, hint);
     await writeFile(join(making, "load.mjs"), LOADER);
