@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { existsSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { checkPaths } from "./check-paths.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
+import { readReport, readText } from "./read-report.ts";
 import { fillPage } from "./report/fill-page.ts";
 import { renderHtmlReport } from "./report/html-report.ts";
 import { renderMarkdownReport } from "./report/markdown-report.ts";
@@ -11,20 +12,13 @@ import { TerminalProgress } from "./report/terminal-progress.ts";
 import { createTerminalStyle } from "./report/terminal-style.ts";
 import { renderComparison } from "./report/text-comparison.ts";
 import { renderScenario, renderSummary } from "./report/text-report.ts";
-import { parseRunReport, type RunReport } from "./run-report.ts";
+import type { RunReport } from "./run-report.ts";
 import { runScenarios } from "./run-scenarios.ts";
 import { runInProcess } from "./scenario-process.ts";
 import { scenarioLoaders } from "./scenarios/index.ts";
 
 const DEFAULT_TRACES = "../shared/traces";
 const INTERRUPTED_CODE = 130;
-
-async function readReport(file: string): Promise<RunReport> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`${file} cannot be read: ${error.code}`);
-  });
-  return parseRunReport(text, file);
-}
 
 /** Whole or not at all: an interrupted run leaves no half file. */
 async function writeWhole(file: string, text: string): Promise<void> {
@@ -90,7 +84,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${renderComparison(await readReport(command.before), await readReport(command.after), style)}\n`);
   } else if (command.kind === "fill") {
     const report = await readReport(command.file);
-    for (const page of command.pages) await writeWhole(page, fillPage(await readFile(page, "utf8"), report));
+    for (const page of command.pages) await writeWhole(page, fillPage(await readText(page), report));
   } else if (command.kind === "render") {
     await writeFiles(await readReport(command.file), command.files);
   } else {

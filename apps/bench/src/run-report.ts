@@ -43,5 +43,8 @@ export function parseRunReport(text: string, name: string): RunReport {
     throw new Error(`${name} is not a report of the bench: it has no list of scenarios`);
   }
   if (report.format !== 1) throw new Error(`${name} has format ${String(report.format)}, and this bench reads format 1`);
+  // Part of a report, as an editor or a merge leaves it, would fail later, where nothing tells the file.
+  const broken = report.scenarios.findIndex((scenario: Partial<ScenarioReport> | null) => typeof scenario?.outcome?.status !== "string");
+  if (broken >= 0) throw new Error(`${name} is not a whole report of the bench: its scenario ${broken + 1} has no outcome`);
   return report as RunReport;
 }
