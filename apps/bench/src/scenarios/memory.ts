@@ -31,6 +31,23 @@ function createLoop(operation: "get" | "set", contender: string): Loop {
 
 type Supply = (count: number) => string[];
 
+/** Batches of one contender. @throws where it has not what it was given: a cache that finds nothing is the quickest of all */
+export function batchesOf(contender: MemoryContender, cache: BareCache, operation: "get" | "set", supply: Supply): BatchContender {
+  const loop = createLoop(operation, contender.name);
+  let keys: string[] = [];
+  return {
+    ...contender,
+    prepare: (operations) => {
+      keys = supply(operations);
+    },
+    batch: () => {
+      const done = loop(cache, keys, VALUE);
+      if (done < keys.length) throw new Error(`${contender.name}: ${keys.length - done} of ${keys.length} gets were misses`);
+      return done;
+    },
+  };
+}
+
 /** Keys for one column. A fresh key is a new string whose hash V8 has not computed: what a request brings. */
 function createSupplies(held: readonly string[], seed: number): Readonly<Record<"fresh" | "same" | "setNew", Supply>> {
   const random = createSeededRandom(seed);
@@ -99,17 +116,7 @@ async function measureThroughput(
   }
   for (const [index, { id }] of throughputColumns.entries()) {
     const supply = supplies[id as keyof typeof supplies];
-    const batches = contenders.map((contender, at): BatchContender => {
-      const loop = createLoop(id === "setNew" ? "set" : "get", contender.name);
-      let keys: string[] = [];
-      return {
-        ...contender,
-        prepare: (operations) => {
-          keys = supply(operations);
-        },
-        batch: () => loop(caches[at]!, keys, VALUE),
-      };
-    });
+    const batches = contenders.map((contender, at) => batchesOf(contender, caches[at]!, id === "setNew" ? "set" : "get", supply));
     columns[id] = await measureInterleaved(batches, {
       ...planThroughput(context.quick, entries),
       batchMs: 5,
