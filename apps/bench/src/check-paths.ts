@@ -1,6 +1,7 @@
-import { access, constants, readdir, stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Command, UsageError } from "./parse-command.ts";
+import { traceNames } from "./policies/traces.ts";
 import { readReplayLog } from "./replay-log.ts";
 
 /** Every path of a command line, before minutes of measuring depend on it. @throws {UsageError} naming the one that cannot be used */
@@ -15,7 +16,7 @@ export async function checkPaths(command: Pick<Extract<Command, { kind: "run" }>
     if (there?.isDirectory()) throw new UsageError(`--${flag} ${file} is a folder: name a file in it`);
   }
   if (command.replay) await readReplayLog(command.replay);
-  if (command.traces && !(await readdir(command.traces).catch(() => [])).some((name) => name.endsWith(".txt.gz"))) {
+  if (command.traces && (await traceNames(command.traces)).length === 0) {
     throw new UsageError(`--traces ${command.traces}: there is no *.txt.gz in it`);
   }
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { checkPaths } from "./check-paths.ts";
 import { type Command, parseCommand, renderHelp, UsageError } from "./parse-command.ts";
+import { traceNames } from "./policies/traces.ts";
 import { readReport, readText } from "./read-report.ts";
 import { fillPage } from "./report/fill-page.ts";
 import { renderHtmlReport } from "./report/html-report.ts";
@@ -54,7 +54,8 @@ async function runBench(command: Extract<Command, { kind: "run" }>): Promise<num
   const signal = stopOnSignals();
   const style = createTerminalStyle(process.stdout);
   const progress = new TerminalProgress(process.stderr, createTerminalStyle(process.stderr));
-  const tracesFolder = command.traces ?? (existsSync(DEFAULT_TRACES) ? resolve(DEFAULT_TRACES) : undefined);
+  // Any folder may be called so: it counts where there are traces in it.
+  const tracesFolder = command.traces ?? ((await traceNames(DEFAULT_TRACES)).length > 0 ? resolve(DEFAULT_TRACES) : undefined);
   const { quick, seed, schedules, soakMinutes } = command;
   const request = { quick, seed, schedules, soakMinutes, tracesFolder, replayFile: command.replay };
   try {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { ScenarioUnavailable } from "../scenario.ts";
 import { createSeededRandom } from "../seeded-random.ts";
 
 /** A sequence of accesses; keys are dense integers from 0. */
@@ -11,15 +12,29 @@ export interface Trace {
   readonly universe: number;
 }
 
-/** Reads every `*.txt.gz` of a folder: one key a line, whatever it looks like. */
+const ENDING = ".txt.gz";
+
+/** The names of a folder's traces; none where there is no such folder. */
+export async function traceNames(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(ENDING)).sort();
+}
+
+/** Reads every `*.txt.gz` of a folder: one key a line, whatever it looks like. @throws {ScenarioUnavailable} naming the one that is no gzip */
 export async function readTraces(folder: string): Promise<Trace[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".txt.gz")).sort();
   return Promise.all(
-    names.map(async (name) => {
-      const text = gunzipSync(await readFile(join(folder, name))).toString();
-      return toTrace(name.slice(0, -".txt.gz".length), text.split("\n").filter(Boolean));
+    (await traceNames(folder)).map(async (name) => {
+      const packed = await readFile(join(folder, name));
+      return toTrace(name.slice(0, -ENDING.length), unpack(name, packed).split("\n").filter(Boolean));
     }),
   );
+}
+
+function unpack(name: string, packed: Buffer): string {
+  try {
+    return gunzipSync(packed).toString();
+  } catch {
+    throw new ScenarioUnavailable(`the trace ${name} is no gzip, or not a whole one`, "compress it again with gzip, or take it away");
+  }
 }
 
 function toTrace(name: string, keys: readonly string[]): Trace {

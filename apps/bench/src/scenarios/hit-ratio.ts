@@ -4,11 +4,22 @@ import { linesOverColumns } from "../plots.ts";
 import { countBeladyHits } from "../policies/belady.ts";
 import { peerPolicies } from "../policies/peer-policies.ts";
 import { readTraces, synthesizeTraces, type Trace } from "../policies/traces.ts";
-import type { MeasuredCell, Row, Scenario, ScenarioContext, ScenarioResult, Table, Target } from "../scenario.ts";
+import {
+  type MeasuredCell,
+  type Row,
+  type Scenario,
+  type ScenarioContext,
+  type ScenarioResult,
+  ScenarioUnavailable,
+  type Table,
+  type Target,
+} from "../scenario.ts";
 
 const SIZES = [0.001, 0.01, 0.1, 0.3] as const;
 /** Smaller caches are all noise. */
 const LEAST_ENTRIES = 16;
+/** The longest trace that a quick run plays. */
+const QUICK_ACCESSES = 60_000;
 const OURS = "larder MemoryCache";
 const OPTIMUM = "Belady's optimum";
 /** Peers that targets are held against: all that are simulated. */
@@ -126,11 +137,20 @@ function createTraceTable(played: readonly Played[]): Table {
   };
 }
 
+function nothingPlayed(given: number, asked: number): ScenarioUnavailable {
+  return asked < given
+    ? new ScenarioUnavailable(`no trace is as short as a quick run wants it, ${QUICK_ACCESSES} accesses`, "run without --quick")
+    : new ScenarioUnavailable(
+        `no trace has keys enough for a cache of ${LEAST_ENTRIES} entries`,
+        `give some with ${Math.ceil(LEAST_ENTRIES / Math.max(...SIZES))} different keys or more`,
+      );
+}
+
 async function run(context: ScenarioContext): Promise<ScenarioResult> {
   const accesses = context.quick ? 50_000 : 400_000;
   const isReal = context.tracesFolder !== undefined;
   const all = context.tracesFolder === undefined ? synthesizeTraces(accesses, context.seed) : await readTraces(context.tracesFolder);
-  const traces = context.quick ? all.filter((trace) => trace.keys.length <= 60_000) : all;
+  const traces = context.quick ? all.filter((trace) => trace.keys.length <= QUICK_ACCESSES) : all;
   const played: Played[] = [];
   let done = 0;
   for (const trace of traces) {
@@ -145,9 +165,14 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
+  // Tables without a row would say that all was measured.
+  if (played.length === 0) throw nothingPlayed(all.length, traces.length);
   const kind = isReal ? `${traces.length} traces` : `${traces.length} synthetic workloads`;
+  const leftOut = all.length - traces.length;
   const notes = isReal
-    ? []
+    ? leftOut > 0
+      ? [`Left out of a quick run: ${leftOut} of ${all.length} traces, which are longer than ${QUICK_ACCESSES} accesses.`]
+      : []
     : ["No folder of traces was given or found: these are synthetic workloads, which flatter policies that rank by frequency."];
   const means = createMeansTable(played, kind);
   const plot = linesOverColumns(means, Number.parseFloat, {
