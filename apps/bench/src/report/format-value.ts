@@ -85,3 +85,13 @@ export function describeMissing(table: Table): string[] {
     }),
   );
 }
+
+/** What was remarked on single figures, such as how many got no answer: a figure without it says more than was measured. */
+export function describeRemarks(table: Table): string[] {
+  return table.rows.flatMap((row) =>
+    table.columns.flatMap(({ id, title }) => {
+      const cell = row.cells[id];
+      return cell?.kind === "measured" && cell.note !== undefined ? [`${row.contender}, ${title}: ${cell.note}`] : [];
+    }),
+  );
+}

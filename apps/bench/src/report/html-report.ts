@@ -2,7 +2,16 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { RunReport, ScenarioReport } from "../run-report.ts";
 import type { Cell, Column, Plot, Row, Table } from "../scenario.ts";
-import { describeMissing, describeTarget, formatDuration, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import {
+  describeMissing,
+  describeRemarks,
+  describeTarget,
+  formatDuration,
+  formatRatio,
+  formatSpread,
+  formatValue,
+  tieMark,
+} from "./format-value.ts";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./html-page.ts";
 import { describeRun } from "./markdown-report.ts";
 
@@ -42,6 +51,7 @@ function renderNotes(table: Table): string {
       : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}`] : [])),
     ...describeMissing(table),
+    ...describeRemarks(table),
     ...(table.unavailable ?? []).map(({ contender, why, install }) => `Not measured: ${contender}, ${why}; ${install}`),
     ...(table.notes ?? []),
   ].map((note) => `<li>${escapeHtml(note)}</li>`);

@@ -1,6 +1,6 @@
 import type { RunReport } from "../run-report.ts";
 import type { Table } from "../scenario.ts";
-import { describeMissing, describeTarget, formatCell, formatSpread } from "./format-value.ts";
+import { describeMissing, describeRemarks, describeTarget, formatCell, formatSpread } from "./format-value.ts";
 
 const escapeMarkdown = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
@@ -24,7 +24,7 @@ export function renderMarkdownTable(table: Table): string {
   const notes = [
     ...(table.baseline ? [`x: ratio to ${table.baseline}${hasTies(table) ? "; ≈: inside the noise floor" : ""}.`] : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}.`] : [])),
-    ...describeMissing(table).map((line) => `${line}.`),
+    ...[...describeMissing(table), ...describeRemarks(table)].map((line) => `${line}.`),
     ...(table.unavailable ?? []).map(({ contender, why }) => `Not measured: ${contender} (${why}).`),
     ...(table.targets ?? []).map((target) => `${target.isMet ? "Reached" : "**Not reached**"}: ${describeTarget(table, target)}.`),
     ...(table.notes ?? []),

@@ -1,5 +1,5 @@
 import type { Cell, Column, Row, Table, Target } from "../scenario.ts";
-import { describeMissing, describeTarget, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
+import { describeMissing, describeRemarks, describeTarget, formatRatio, formatSpread, formatValue, tieMark } from "./format-value.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 
 /** The parts of a cell that are aligned by themselves. */
@@ -135,6 +135,7 @@ function footnotes(table: Table, style: TerminalStyle): string[] {
       : []),
     ...table.rows.flatMap((row) => (row.note ? [`${row.contender}: ${row.note}`] : [])),
     ...describeMissing(table),
+    ...describeRemarks(table),
     ...(table.unavailable ?? []).map(({ contender, why, install }) => `not measured: ${contender}, ${why}; ${install}`),
     ...(table.notes ?? []),
   ]

@@ -106,6 +106,7 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
   }
   const fleetLoads = rows.find(({ contender }) => contender === "larder")?.cells["loads-4"];
   const loads = fleetLoads?.kind === "measured" ? fleetLoads.median : Number.NaN;
+  const isEveryoneServed = fleetLoads?.kind === "measured" && fleetLoads.note === undefined;
   return {
     tables: [
       {
@@ -121,7 +122,14 @@ async function run(context: ScenarioContext): Promise<ScenarioResult> {
         unavailable,
         targets: Number.isNaN(loads)
           ? []
-          : [{ contender: "larder", column: "loads-4", text: `1 load in a fleet of 4 processes (${loads})`, isMet: loads === 1 }],
+          : [
+              {
+                contender: "larder",
+                column: "loads-4",
+                text: `1 load in a fleet of 4 processes (${loads})`,
+                isMet: loads === 1 && isEveryoneServed,
+              },
+            ],
         notes: [
           "The limit is 1 load and the load's own time. Each row is a single run.",
           "larder asks Redis who loads for 50 ms at most. On a machine too busy to answer by then each process loads for itself, as when Redis is away.",
