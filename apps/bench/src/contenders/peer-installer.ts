@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promise
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { type LoadedPeer, type Peers, PeerUnavailable } from "../peers.ts";
 import { type PeerPackage, peerPackages } from "./peer-packages.ts";
 
@@ -74,7 +75,7 @@ async function loadPeer(name: string, folder: string, options: PeerInstallerOpti
   };
 }
 
-/** What npm is asked for. It stays in the peer's folder as it is. */
+/** What npm is asked for. It stays in the peer's folder. */
 function manifestOf({ package: name, version, beside, overrides }: PeerPackage): string {
   return JSON.stringify({ private: true, dependencies: { [name]: version, ...beside }, ...(overrides ? { overrides } : {}) });
 }
@@ -84,8 +85,14 @@ function manifestOf({ package: name, version, beside, overrides }: PeerPackage):
  * folders file by file.
  */
 async function isInstalled(place: string, wanted: PeerPackage): Promise<boolean> {
+  if (![join(place, "load.mjs"), manifestPath(place, wanted)].every(existsSync)) return false;
   const manifest = await readFile(join(place, "package.json"), "utf8").catch(() => "");
-  return [join(place, "load.mjs"), manifestPath(place, wanted)].every(existsSync) && manifest === manifestOf(wanted);
+  try {
+    // By what it says: some npm may write it in a form of its own.
+    return isDeepStrictEqual(JSON.parse(manifest), JSON.parse(manifestOf(wanted)));
+  } catch {
+    return false;
+  }
 }
 
 const manifestPath = (place: string, wanted: PeerPackage): string => join(place, "node_modules", wanted.package, "package.json");
