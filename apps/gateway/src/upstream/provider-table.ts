@@ -40,7 +40,7 @@ export class ProviderTable {
   readonly #anthropic: Provider | undefined;
   readonly #byModel = new Map<string, Provider>();
   readonly #exactRoutes = new Map<string, RouteSettings>();
-  readonly #patternRoutes: Array<{ readonly pattern: RegExp; readonly route: RouteSettings }> = [];
+  readonly #patternRoutes: Array<{ readonly fits: (name: string) => boolean; readonly route: RouteSettings }> = [];
 
   /** @param providers later ones win where two list a model; @param fallback takes every name not routed elsewhere */
   constructor(settings: RoutingSettings, providers: readonly Provider[], fallback: Provider, anthropic?: Provider) {
@@ -51,7 +51,7 @@ export class ProviderTable {
     this.providers = new Map(all.map((provider) => [provider.id, provider]));
     for (const provider of providers) for (const model of provider.models) this.#byModel.set(model, provider);
     for (const route of settings.routes) {
-      if (route.model.includes("*")) this.#patternRoutes.push({ pattern: globPattern(route.model), route });
+      if (route.model.includes("*")) this.#patternRoutes.push({ fits: globPattern(route.model), route });
       else this.#exactRoutes.set(route.model, route);
     }
   }
@@ -91,8 +91,8 @@ export class ProviderTable {
 
   /** An alias has the routes of the name that it stands for, but for one that names the alias itself, or fits it where nothing fits that name. */
   #routeOf(asked: string, name: string): RouteSettings | undefined {
-    const fits = (told: string): RouteSettings | undefined => this.#patternRoutes.find(({ pattern }) => pattern.test(told))?.route;
-    return this.#exactRoutes.get(asked) ?? this.#exactRoutes.get(name) ?? fits(name) ?? (asked === name ? undefined : fits(asked));
+    const fitting = (told: string): RouteSettings | undefined => this.#patternRoutes.find(({ fits }) => fits(told))?.route;
+    return this.#exactRoutes.get(asked) ?? this.#exactRoutes.get(name) ?? fitting(name) ?? (asked === name ? undefined : fitting(asked));
   }
 
   /** Whether a provider may be called for whoever comes: always, unless callers bring their own keys. */
