@@ -7,7 +7,7 @@ import { AddressGuard } from "../security/address-guard.ts";
 import { PooledUpstream } from "./pooled-upstream.ts";
 import type { UpstreamAnswer, UpstreamCall } from "./upstream.ts";
 import { toUpstreamFailure } from "./upstream-failure.ts";
-import { WaitingRoom } from "./waiting-room.ts";
+import type { WaitingRoomOptions } from "./waiting-room.ts";
 
 /** More than any buffer on the way holds. */
 const LARGE = 16 * 1024 * 1024;
@@ -159,7 +159,7 @@ describe("a call to a provider", () => {
     let hold: ServerResponse[];
     let asked: number;
     let crowded: PooledUpstream;
-    const crowd = async (room: WaitingRoom): Promise<UpstreamAnswer> => {
+    const crowd = async (waiting: WaitingRoomOptions): Promise<UpstreamAnswer> => {
       hold = [];
       asked = 0;
       answerWith = (_, response) => {
@@ -167,13 +167,13 @@ describe("a call to a provider", () => {
         response.writeHead(200).write("begun");
         hold.push(response);
       };
-      crowded = new PooledUpstream({ connections: 1, room });
+      crowded = new PooledUpstream({ connections: 1, waiting });
       return crowded.call(call);
     };
     afterEach(() => crowded.close());
 
     it("is given up when it has waited for long enough, and never sent; another provider may have room", async () => {
-      await crowd(new WaitingRoom({ tickMs: 5, patience: 3 }));
+      await crowd({ tickMs: 5, patience: 3 });
       const failure = toUpstreamFailure(await crowded.call(call).catch((error: unknown) => error));
       expect(failure).toMatchObject({ status: 503, isRetryable: true, isProviderFault: false, headers: { "retry-after": "10" } });
       answerWith = (_, response) => {
@@ -186,7 +186,7 @@ describe("a call to a provider", () => {
     });
 
     it("is made as soon as one is free", async () => {
-      await crowd(new WaitingRoom());
+      await crowd({});
       const waiting = crowded.call(call);
       hold[0]?.end();
       expect((await waiting).status).toBe(200);
@@ -194,7 +194,7 @@ describe("a call to a provider", () => {
     });
 
     it("is refused at once when too many wait already, those included that nobody waits for any more", async () => {
-      await crowd(new WaitingRoom({ maxWaiting: 2 }));
+      await crowd({ maxWaiting: 2 });
       for (let waiting = 0; waiting < 2; waiting += 1) {
         const leaving = new AbortController();
         const left = crowded.call({ ...call, signal: leaving.signal });
@@ -207,6 +207,18 @@ describe("a call to a provider", () => {
       // Those who have left are passed over, and make room.
       await vi.waitFor(async () => expect((await (await crowded.call(call)).bytes(100)).toString()).toBe("next"), { timeout: 15_000 });
       expect(asked).toBe(1);
+    });
+
+    it("takes no room from calls of another provider, whose connections are free", async () => {
+      await crowd({ tickMs: 5, patience: 3, maxWaiting: 2 });
+      const waiting = [crowded.call(call), crowded.call(call)];
+      for (const one of waiting) await expect(one).rejects.toThrow("all connections to the provider are in use");
+      const other = createServer((_, response) => response.end("other")).listen(0, "127.0.0.1");
+      await once(other, "listening");
+      const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/v1/x`;
+      expect((await (await crowded.call({ ...call, url })).bytes(100)).toString()).toBe("other");
+      other.close();
+      other.closeAllConnections();
     });
   });
 });

@@ -2,7 +2,7 @@ import { Agent, type Dispatcher } from "undici";
 import type { AddressGuard } from "../security/address-guard.ts";
 import { DispatchedAnswer, noConnection } from "./dispatched-answer.ts";
 import type { Upstream, UpstreamAnswer, UpstreamCall } from "./upstream.ts";
-import { WaitingRoom } from "./waiting-room.ts";
+import { WaitingRoom, type WaitingRoomOptions } from "./waiting-room.ts";
 
 /** How connections to providers are made. */
 export interface PooledUpstreamOptions {
@@ -10,8 +10,8 @@ export interface PooledUpstreamOptions {
   readonly connections: number;
   /** Looks at every address before it is connected to. @default any address may be used: the operator's own configuration */
   readonly guard?: AddressGuard;
-  /** Where calls wait while all connections are in use. @default half a minute, ten thousand calls */
-  readonly room?: WaitingRoom;
+  /** How calls wait while all connections to their origin are in use. @default half a minute, ten thousand calls */
+  readonly waiting?: WaitingRoomOptions;
 }
 
 /** Where a call goes. */
@@ -21,6 +21,15 @@ interface Destination {
   readonly port: number;
   /** With the query. */
   readonly path: string;
+}
+
+/**
+ * Connections to one origin, and who waits for one. Each has a room of its own: one that stands still would otherwise fill the room of all, and the others,
+ * those that answer in its place among them, would be refused though their connections are free.
+ */
+interface Pool {
+  readonly agent: Agent;
+  readonly room: WaitingRoom;
 }
 
 /** Origins with an open pool at most: admin-saved providers come and go. */
@@ -36,15 +45,12 @@ const CONNECT_TIMEOUT_MS = 10_000;
  */
 export class PooledUpstream implements Upstream {
   readonly #options: PooledUpstreamOptions;
-  readonly #agents = new Map<string, Agent>();
+  readonly #pools = new Map<string, Pool>();
   /** URLs as they were taken apart: there are few, and each call has one. */
   readonly #urls = new Map<string, Destination>();
 
-  readonly #room: WaitingRoom;
-
   constructor(options: PooledUpstreamOptions) {
     this.#options = options;
-    this.#room = options.room ?? new WaitingRoom();
   }
 
   call(call: UpstreamCall): Promise<UpstreamAnswer> {
@@ -55,9 +61,10 @@ export class PooledUpstream implements Upstream {
     }
     return new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(call.signal.reason);
-      if (this.#room.isFull) return reject(noConnection());
+      const { agent, room } = this.#poolFor(to);
+      if (room.isFull) return reject(noConnection());
       const answer = new DispatchedAnswer(call.signal, resolve, reject);
-      this.#agentFor(to).dispatch(
+      agent.dispatch(
         {
           origin: to.origin,
           path: to.path,
@@ -69,7 +76,7 @@ export class PooledUpstream implements Upstream {
         },
         answer,
       );
-      answer.waitIn(this.#room);
+      answer.waitIn(room);
     });
   }
 
@@ -82,10 +89,10 @@ export class PooledUpstream implements Upstream {
     return to;
   }
 
-  #agentFor({ origin, port }: Destination): Agent {
-    const known = this.#agents.get(origin);
+  #poolFor({ origin, port }: Destination): Pool {
+    const known = this.#pools.get(origin);
     if (known) return known;
-    const { connections, guard } = this.#options;
+    const { connections, guard, waiting } = this.#options;
     const lookup = guard?.lookupFor(port);
     const agent = new Agent({
       connections,
@@ -93,19 +100,22 @@ export class PooledUpstream implements Upstream {
       keepAliveTimeout: 30_000,
       connect: { timeout: CONNECT_TIMEOUT_MS, ...(lookup ? { lookup } : {}) },
     });
-    this.#agents.set(origin, agent);
-    const oldest = this.#agents.size > MAX_ORIGINS ? this.#agents.entries().next().value : undefined;
+    const pool: Pool = { agent, room: new WaitingRoom(waiting) };
+    this.#pools.set(origin, pool);
+    const oldest = this.#pools.size > MAX_ORIGINS ? this.#pools.entries().next().value : undefined;
     if (oldest) {
-      this.#agents.delete(oldest[0]);
-      void oldest[1].close();
+      this.#pools.delete(oldest[0]);
+      // Who waits there goes on waiting, and is still given up in time.
+      void oldest[1].agent.close().finally(() => oldest[1].room.close());
     }
-    return agent;
+    return pool;
   }
 
   async close(): Promise<void> {
-    this.#room.close();
-    await Promise.allSettled([...this.#agents.values()].map((agent) => agent.destroy()));
-    this.#agents.clear();
+    const pools = [...this.#pools.values()];
+    for (const { room } of pools) room.close();
+    await Promise.allSettled(pools.map(({ agent }) => agent.destroy()));
+    this.#pools.clear();
   }
 }
 
