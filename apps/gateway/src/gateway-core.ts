@@ -13,6 +13,7 @@ import { RateLimiter, type SharedCounter } from "./security/rate-limiter.ts";
 import type { Log } from "./telemetry/log.ts";
 import { logBreakers } from "./telemetry/log-breakers.ts";
 import { logBrokenAnswers } from "./telemetry/log-broken-answers.ts";
+import { logRefusedAccounts } from "./telemetry/log-refused-accounts.ts";
 import { Meter } from "./telemetry/meter.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import { ProviderCaller } from "./upstream/call-provider.ts";
@@ -65,6 +66,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     trust: new ProxyTrust(settings.trustProxy),
     meter: new Meter(),
     log: options.log,
+    onRefusedAccount: logRefusedAccounts(options.log),
     onBroken: logBrokenAnswers(options.log),
     telemetry: options.telemetry,
     prices: options.prices ?? { costOf: () => 0 },

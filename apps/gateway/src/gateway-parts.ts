@@ -35,6 +35,8 @@ export interface GatewayParts {
   readonly trust: ProxyTrust;
   readonly meter: Meter;
   readonly log: Log;
+  /** Told when a provider refuses the operator's own account. */
+  readonly onRefusedAccount: (providerId: string, status: number) => void;
   /** Told of answers that providers break off. */
   readonly onBroken: (broken: BrokenAnswer) => void;
   /** Traces and metrics that leave the process; `undefined` when nobody asked for them. */

@@ -216,6 +216,35 @@ describe("routing", () => {
     },
   );
 
+  it.each([401, 402, 403])("falls back when a provider refuses the gateway's own account: %i", async (status) => {
+    const told = bed.logs.length;
+    fail(status);
+    const ask = async (path: string, body: object, headers = {}): Promise<unknown[]> => {
+      const answer = await bed.post(path, { model: "failing-model", ...body }, headers);
+      await answer.text();
+      return [answer.status, answer.headers.get("x-larder-provider")];
+    };
+    const messages = [{ role: "user", content: `an account refused with ${status}` }];
+    expect([
+      await ask("/v1/chat/completions", { messages }),
+      await ask("/v1/chat/completions", { messages, stream: true, seed: 1 }),
+      await ask("/v1/chat/completions", { messages }, { "cache-control": "no-store" }),
+      await ask("/v1/embeddings", { input: `an account refused with ${status}` }),
+    ]).toEqual(new Array(4).fill([200, "backup"]));
+    const lines = bed.logs.slice(told).filter((line) => line.includes("refuses the gateway's own account"));
+    // Once a minute, whichever of them it was.
+    if (status === 401) expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ providerId: "openai", status: 401, others: 0 }]);
+    else expect(lines).toEqual([]);
+    expect((await bed.post("/v1/chat/completions", { model: "without-fallback", messages })).status).toBe(status);
+  });
+
+  it("falls back when a provider sends its callers elsewhere", async () => {
+    // A success: failures in a row open the breaker.
+    await ask("before it does", "failing-model");
+    fail(302, { location: "/elsewhere" });
+    expect((await ask("elsewhere", "failing-model")).headers.get("x-larder-provider")).toBe("backup");
+  });
+
   it("asks where a name leads by itself before the fallbacks of a route that has no targets", async () => {
     const providers = async (text: string): Promise<string | null> => (await ask(text, "by-itself")).headers.get("x-larder-provider");
     expect(await providers("fallbacks alone")).toBe("openai");

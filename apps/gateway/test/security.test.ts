@@ -97,9 +97,10 @@ describe("S5, S22: tenants", () => {
     });
     passing.upstream.behaviour = (seen, response) => {
       if (seen.body.model !== "failing") return false;
-      response.writeHead(500, { "content-type": "application/json" }).end("{}");
+      response.writeHead(status, { "content-type": "application/json" }).end("{}");
       return true;
     };
+    let status = 500;
     const authorization = "Bearer sk-USER-OWN-KEY";
     const ask = async (model: string): Promise<number> =>
       (await passing.post("/v1/chat/completions", chat("whose key", { model }), { authorization })).status;
@@ -108,6 +109,12 @@ describe("S5, S22: tenants", () => {
 
     expect([await ask("closed/zzz"), await ask("listed"), shown(second)]).toEqual([403, 403, []]);
     expect([await ask("failing"), shown(second), shown(anthropic)]).toEqual([200, ["Bearer sk-own"], []]);
+    // A refusal of the caller's own key is the caller's to hear of, and nobody answers on the operator's account instead.
+    status = 401;
+    expect([
+      (await passing.post("/v1/chat/completions", chat("whose fault", { model: "failing" }), { authorization })).status,
+      shown(second),
+    ]).toEqual([401, []]);
     expect([await ask("own/zzz"), await ask("theirs/zzz"), shown(second)]).toEqual([200, 200, ["Bearer sk-own", authorization]]);
 
     const models = async (more: Record<string, string> = {}): Promise<string> =>

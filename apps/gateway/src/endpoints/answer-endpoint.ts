@@ -17,6 +17,7 @@ import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest } from "./answer-request.ts";
 import { failureEvent } from "./failure-event.ts";
+import { givesWay } from "./gives-way.ts";
 import { isUncertain } from "./is-uncertain.ts";
 import { loadAnswer } from "./load-answer.ts";
 import { narrowControls } from "./narrow-controls.ts";
@@ -140,7 +141,7 @@ export class AnswerEndpoint {
       const attempt = this.#attempt(active, target, isForced);
       const ended = attempt instanceof Promise ? await attempt : attempt;
       if (ended === "answered") return;
-      if (!ended.isRetryable || position === targets.length - 1 || active.exchange.hasBegun) {
+      if (!givesWay(this.#parts, target, active.identity, ended) || position === targets.length - 1 || active.exchange.hasBegun) {
         const secrets = credentialsOf(target.provider, active.identity.upstreamKey);
         this.#parts.meter.failed(this.#endpoint, ended.status);
         return sendFailure(active.exchange, ended, this.#shape, secrets, isForced ? "REFRESH" : "MISS");

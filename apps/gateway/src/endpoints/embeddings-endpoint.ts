@@ -14,6 +14,7 @@ import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { collectEmbeddings, type Item } from "./collect-embeddings.ts";
 import { EMBEDDINGS_PATH, type EmbeddingsRequest } from "./compute-embeddings.ts";
+import { givesWay } from "./gives-way.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
 import { readItems } from "./read-items.ts";
@@ -88,7 +89,7 @@ export class EmbeddingsEndpoint {
         if (!(error instanceof UpstreamFailure)) throw error;
         // What it has said is not said of what the next one has.
         active.upstreamHeaders = [];
-        if (error.isRetryable && position < targets.length - 1) continue;
+        if (givesWay(this.#parts, target, active.identity, error) && position < targets.length - 1) continue;
         this.#parts.meter.failed("embedding", error.status);
         return sendFailure(active.exchange, error, "openai", credentialsOf(target.provider, active.identity.upstreamKey));
       }

@@ -17,6 +17,7 @@ import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure
 import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
+import { givesWay } from "./gives-way.ts";
 import { PassedAnswer } from "./passed-answer.ts";
 import { passedEndpoint } from "./passed-endpoint.ts";
 import { passedHeaders } from "./passed-headers.ts";
@@ -63,7 +64,7 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
       }
       parts.meter.called(target.provider.id, "failure");
       if (!(error instanceof UpstreamFailure) || exchange.hasBegun) throw error;
-      if (error.isRetryable && position < targets.length - 1) continue;
+      if (givesWay(parts, target, request.identity, error) && position < targets.length - 1) continue;
       parts.meter.failed(options.endpoint, error.status);
       sendFailure(exchange, error, options.shape, credentialsOf(target.provider, request.identity.upstreamKey), options.verdict);
       return false;

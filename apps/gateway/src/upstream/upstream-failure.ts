@@ -21,7 +21,7 @@ export class UpstreamFailure extends Error {
   readonly body: Buffer | undefined;
   /** The upstream's headers; empty when there was no answer. */
   readonly headers: UpstreamAnswer["headers"];
-  /** Whether another provider, or the same one later, may do better. */
+  /** Whether the same provider may do better later. */
   readonly isRetryable: boolean;
   /** Whether it is the provider's fault: what its breaker counts. */
   readonly isProviderFault: boolean;
