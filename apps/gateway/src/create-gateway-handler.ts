@@ -13,7 +13,7 @@ import { ProviderTable } from "./upstream/provider-table.ts";
 
 /** How a gateway inside another application is made. */
 export interface GatewayHandlerOptions {
-  /** Settings as in `larder.config.json`: upstreams, routes, cache. Those of a server (address, keys, database, Redis) are not used. @default none: the sandbox provider answers */
+  /** Settings as in `larder.config.json`: upstreams, routes, cache. Those of a server (address, limits of client addresses, keys, database, Redis) are not used. @default none: the sandbox provider answers */
   readonly settings?: z.input<typeof settingsSchema>;
   /** Whose entries a request uses; `undefined` refuses it with 401. @default one tenant for all: who may call is the application's affair */
   readonly tenantOf?: (request: Request) => string | undefined | Promise<string | undefined>;
@@ -41,7 +41,8 @@ export function createGatewayHandler(options: GatewayHandlerOptions = {}): Gatew
   const { tenantOf } = options;
   const basePath = readBasePath(options.basePath);
   if (tenantOf !== undefined) checkFunction("tenantOf", tenantOf);
-  const settings = createSettings(options.settings);
+  // A mounted handler sees no connection: all callers would share the count of the one address that nobody knows.
+  const settings = { ...createSettings(options.settings), addressLimits: {} };
   const upstream = new PooledUpstream({ connections: settings.upstreamConnections });
   const { providers, fallback, anthropic } = operatorProviders(settings, upstream);
   const table = new ProviderTable(settings, providers, fallback, anthropic);

@@ -176,6 +176,15 @@ describe("createGatewayHandler", () => {
     await handler.close();
   });
 
+  it("holds nobody to the limits of client addresses, of which it sees none: a server's settings serve it as well", async () => {
+    const settings = { openaiBaseUrl: upstream.url, logLevel: "silent", addressLimits: { requestsPerMinute: 1, concurrency: 1 } } as const;
+    const handler = createGatewayHandler({ settings, tenantOf: (request) => request.headers.get("x-user") ?? undefined });
+    const ask = async (user: string): Promise<number> =>
+      (await handler(new Request("http://app/v1/models", { headers: { "x-user": user } }))).status;
+    expect([await ask("ann"), await ask("bob"), await ask("ann")]).toEqual([200, 200, 200]);
+    await handler.close();
+  });
+
   it("answers 400 to a body that breaks off, and takes it for no failure of its own", async () => {
     const handler = createGatewayHandler({ settings: { openaiBaseUrl: upstream.url, logLevel: "silent" } });
     const body = new ReadableStream({ pull: (controller) => controller.error(new Error("the sender has left")) });
