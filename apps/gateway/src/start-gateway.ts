@@ -27,6 +27,7 @@ import { readTelemetrySettings } from "./telemetry/telemetry-settings.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
 import { warnOfUncalledProviders, warnOfUnknownTargets } from "./upstream/warn-of-dead-settings.ts";
+import { warnOfSandbox } from "./upstream/warn-of-sandbox.ts";
 import { watchCoherence } from "./watch-coherence.ts";
 import { SoloSurvey, type Survey } from "./worker-survey.ts";
 
@@ -91,7 +92,10 @@ async function compose(settings: Settings, options: StartOptions, teardown: Tear
   teardown.add({ close: () => server.close(settings.drain) });
   // Read now rather than at the first request, so that what an older master key has sealed is sealed anew without waiting for one.
   void Promise.resolve(services.providers.table()).then(
-    (table) => warnOfUnknownTargets(settings, table.providers, ground.log),
+    (table) => {
+      warnOfUnknownTargets(settings, table.providers, ground.log);
+      warnOfSandbox(table, ground.log);
+    },
     () => undefined,
   );
   const close = (): Promise<void> => {

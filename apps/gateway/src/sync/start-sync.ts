@@ -25,6 +25,7 @@ import type { SharedTier } from "../shared-tier.ts";
 import { sqlitePath } from "../storage/sql.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createCatalogPrices } from "./catalog-prices.ts";
+import { isSyncOn } from "./is-sync-on.ts";
 import { LateStore } from "./late-store.ts";
 import { listCatalog } from "./list-catalog.ts";
 import { logSync } from "./log-sync.ts";
@@ -53,11 +54,10 @@ const OFF: RunningSync = { catalog: { models: () => [] }, prices: { costOf: () =
 /** Milliseconds that an administrator's request waits for a store that is just being opened. */
 const OPEN_PATIENCE_MS = 4_000;
 
-/** Starts provider sync unless it is off: in sandbox mode it is, so that a first try makes no request to anyone. */
+/** Starts provider sync unless it is off. */
 export async function startSync(options: StartSyncOptions): Promise<RunningSync> {
   const { settings, shared } = options;
-  const isSandbox = settings.openaiBaseUrl === undefined && settings.openaiApiKey === undefined;
-  if (settings.syncSources === undefined ? isSandbox : settings.syncSources[0] === "none") return OFF;
+  if (!isSyncOn(settings)) return OFF;
   const sources = openSources(settings.syncSources);
   if (sources.length === 0) throw new SettingsError(["LARDER_SYNC_SOURCES names no source"]);
   return new GatewaySync(options, sources, await shared.openMirror?.());
