@@ -21,6 +21,24 @@ it("sends a large body on as it comes", () => {
   expect([push(passed, large), push(passed, '"}'), end(passed)]).toEqual([large, '"}', ""]);
 });
 
+it("reads the usage of an answer of any length, behind its numbers or before them", () => {
+  const usage = { prompt_tokens: 9, prompt_tokens_details: { cached_tokens: 4 }, total_tokens: 9 };
+  const data = `"data":[{"embedding":"${"A".repeat(9 * 1024 * 1024)}","text":${JSON.stringify('"usage":{"prompt_tokens":1}')}}]`;
+  const told = `"usage" : ${JSON.stringify(usage)}`;
+  for (const text of [
+    `{${data},${told}}\n`,
+    `{${told},${data}}`,
+    `{${data},"usage":null,"more":1}`,
+    `{${data},"usage":{"prompt_tokens":`,
+  ]) {
+    const passed = pass("application/json");
+    for (let at = 0; at < text.length; at += 50_000) push(passed, text.slice(at, at + 50_000));
+    end(passed);
+    const read = text.includes(told) ? { inputTokens: 9, outputTokens: 0, cacheReadTokens: 4 } : undefined;
+    expect(passed.usage).toEqual(read);
+  }
+});
+
 it("sends what is neither JSON nor events on untouched", () => {
   const passed = pass("audio/mpeg");
   const text = '{"error":"sk-secret-0123456789","usage":{"input_tokens":1}}';

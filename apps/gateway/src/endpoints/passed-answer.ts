@@ -1,15 +1,14 @@
-import { readUsage, type TokenUsage } from "../answers/family.ts";
-import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/json.ts";
+import type { TokenUsage } from "../answers/family.ts";
+import { type JsonObject, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
 import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { PassedUsage, usageIn } from "./passed-usage.ts";
 import { estimateUsage } from "./token-estimate.ts";
 
 /** Bytes of a JSON answer that are held until its end, to see whether it is an error: errors are small. */
 const MAX_HELD_BYTES = 64 * 1024;
-/** Bytes of a JSON answer that are read for its usage. */
-const MAX_READ_BYTES = 8 * 1024 * 1024;
 const USAGE = Buffer.from('"usage"');
 const COLON = 0x3a;
 const WHITE_SPACE = /^\s*$/;
@@ -24,7 +23,7 @@ export class PassedAnswer {
   readonly #secrets: ReadonlyArray<Secret | undefined>;
   readonly #splitter = new SseSplitter();
   #held: Buffer[] | undefined;
-  #read: Buffer[] | undefined;
+  readonly #read: PassedUsage | undefined;
   #bytes = 0;
   #events = 0;
   #usage: TokenUsage | undefined;
@@ -36,7 +35,7 @@ export class PassedAnswer {
     this.#kind = isEncoded ? "other" : type === "text/event-stream" ? "stream" : type === "application/json" ? "json" : "other";
     this.#secrets = secrets;
     this.#held = this.#kind === "json" ? [] : undefined;
-    this.#read = this.#kind === "json" ? [] : undefined;
+    this.#read = this.#kind === "json" ? new PassedUsage() : undefined;
   }
 
   /** Whether what goes on may have another length than what came. */
@@ -50,7 +49,6 @@ export class PassedAnswer {
     if (this.#kind === "stream") return this.#splitter.push(chunk).map((event) => this.#passEvent(event));
     if (this.#kind === "other") return [chunk];
     this.#read?.push(chunk);
-    if (this.#bytes > MAX_READ_BYTES) this.#read = undefined;
     return this.#hold(chunk);
   }
 
@@ -58,9 +56,7 @@ export class PassedAnswer {
   end(): readonly Buffer[] {
     this.#hasEnded = true;
     if (this.#kind === "stream") return this.#splitter.rest ? [this.#passEvent(this.#splitter.rest)] : [];
-    const read = Buffer.concat(this.#read ?? []);
-    const answer = read.indexOf(USAGE) < 0 ? undefined : parseObject(read.toString("utf8"));
-    this.#usage = answer && usageIn(answer);
+    this.#usage = this.#read?.read();
     const held = this.#held;
     this.#held = undefined;
     return held && held.length > 0 ? [scrubError(Buffer.concat(held), this.#secrets)] : [];
@@ -92,7 +88,7 @@ export class PassedAnswer {
 
   /** Messages tell their input at the beginning and their output, so far, again and again. */
   #readUsage(told: JsonObject | undefined): void {
-    const usage = told && usageIn(told);
+    const usage = usageIn(told);
     if (!usage) return;
     const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {};
     this.#usage = {
@@ -111,10 +107,4 @@ export class PassedAnswer {
     this.#held = undefined;
     return held;
   }
-}
-
-/** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events; a stream of Moonshot's that is not asked for it, in its last choice. */
-function usageIn(told: JsonObject): TokenUsage | undefined {
-  const holder = [told, told.response, told.message, ...objectsOf(told.choices)].filter(isObject).find((object) => isObject(object.usage));
-  return readUsage(holder?.usage);
 }
