@@ -102,6 +102,23 @@ describe("token limits", () => {
     expect(statuses.length).toBeLessThan(4);
   });
 
+  it.each([{}, { "content-type": "text/plain" }])(
+    "count what comes past the cache from servers that do not say what they send: %o",
+    async (type) => {
+      const [past, events] = [{ "cache-control": "no-store" }, chatEvents({ stream_options: { include_usage: true } }, 1).join("")];
+      for (const more of [{}, { stream: true }]) {
+        const key = await makeKey(10);
+        bed.upstream.behaviour = (_seen, response) => {
+          response.writeHead(200, type).end("stream" in more ? events : '{"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":6}}');
+          return true;
+        };
+        const first = await ask("untyped", key, past, more);
+        expect(await first.text()).toContain('"usage":{"prompt_tokens"');
+        expect([first.status, (await ask("untyped", key, past, more)).status]).toEqual([200, 429]);
+      }
+    },
+  );
+
   it("count what other requests of the API cost, and not what is read of earlier ones", async () => {
     const key = await makeKey(10);
     bed.upstream.behaviour = (_seen, response) => {

@@ -8,7 +8,7 @@ import { passedOnHeaders } from "../http/respond.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
-import { mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { isUntyped, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, PARTIAL_CONTENT, startCall } from "./ask-provider.ts";
@@ -70,9 +70,6 @@ export async function loadAnswer(
   }
 }
 
-/** What servers send that do not say what they send. */
-const TELLS_NOTHING: ReadonlySet<string | undefined> = new Set([undefined, "text/plain", "application/octet-stream"]);
-
 /** What the provider says that it has cost; of a stream that says nothing, an estimate. */
 function charge(
   parts: GatewayParts,
@@ -84,10 +81,9 @@ function charge(
   else if (stream && parts.limiter.countsTokens(identity)) chargeEstimate(parts, identity, estimateUsage(body, stream));
 }
 
-/** Small servers send streams without saying so: no official client looks at it. */
-function isStream({ plan }: AnswerRequest, { status, headers }: UpstreamAnswer): boolean {
-  const type = mediaTypeOf(headers);
-  return type === "text/event-stream" || (plan.isStream && status === 200 && TELLS_NOTHING.has(type));
+/** Small servers send streams without saying so. */
+function isStream({ plan }: AnswerRequest, answer: UpstreamAnswer): boolean {
+  return mediaTypeOf(answer.headers) === "text/event-stream" || (plan.isStream && answer.status === 200 && isUntyped(answer));
 }
 
 /** Reads an answer that came in one. @throws {UpstreamFailure} when it is no JSON object */

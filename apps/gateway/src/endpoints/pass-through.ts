@@ -53,6 +53,7 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
         provider: target.provider,
         identity: request.identity,
         body: request.body,
+        expected: request.plan.isStream ? "stream" : "json",
         options,
         trace,
       });
@@ -93,14 +94,17 @@ interface Passing {
   readonly identity: AnswerRequest["identity"];
   /** The request's body, where it has been read. */
   readonly body: Buffer | undefined;
+  /** What it is where it does not say; `undefined`: anything. */
+  readonly expected?: "stream" | "json";
   readonly options: PassOptions;
   readonly trace: CallTrace | undefined;
 }
 
 /** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller got all of it */
-async function pipe(parts: GatewayParts, { exchange, answer, provider, identity, body, options, trace }: Passing): Promise<boolean> {
+async function pipe(parts: GatewayParts, passing: Passing): Promise<boolean> {
+  const { exchange, answer, provider, identity, body, options, trace } = passing;
   const secrets = credentialsOf(provider, identity.upstreamKey);
-  const passed = new PassedAnswer(answer, secrets);
+  const passed = new PassedAnswer(answer, secrets, passing.expected);
   exchange.begin(answer.status, [
     ...["x-larder-cache", options.verdict, "cache-status", cacheStatus(options.verdict), "x-larder-provider", provider.id],
     ...requestIdHeaders(exchange, options.shape),

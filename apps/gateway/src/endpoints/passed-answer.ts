@@ -3,7 +3,7 @@ import { type JsonObject, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
-import { headerOf, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
+import { headerOf, isUntyped, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { PassedUsage, usageIn } from "./passed-usage.ts";
 import { estimateUsage } from "./token-estimate.ts";
 
@@ -29,10 +29,9 @@ export class PassedAnswer {
   #usage: TokenUsage | undefined;
   #hasEnded = false;
 
-  constructor(answer: UpstreamAnswer, secrets: ReadonlyArray<Secret | undefined>) {
-    const type = mediaTypeOf(answer.headers);
-    const isEncoded = (headerOf(answer.headers, "content-encoding") ?? "identity") !== "identity";
-    this.#kind = isEncoded ? "other" : type === "text/event-stream" ? "stream" : type === "application/json" ? "json" : "other";
+  /** @param expected what the request has it be, where the answer does not say; `undefined`: anything, which goes on untouched */
+  constructor(answer: UpstreamAnswer, secrets: ReadonlyArray<Secret | undefined>, expected?: "stream" | "json") {
+    this.#kind = kindOf(answer, expected);
     this.#secrets = secrets;
     this.#held = this.#kind === "json" ? [] : undefined;
     this.#read = this.#kind === "json" ? new PassedUsage() : undefined;
@@ -107,4 +106,12 @@ export class PassedAnswer {
     this.#held = undefined;
     return held;
   }
+}
+
+function kindOf(answer: UpstreamAnswer, expected: "stream" | "json" | undefined): "stream" | "json" | "other" {
+  if ((headerOf(answer.headers, "content-encoding") ?? "identity") !== "identity") return "other";
+  const type = mediaTypeOf(answer.headers);
+  if (type === "text/event-stream") return "stream";
+  if (type === "application/json") return "json";
+  return (isUntyped(answer) ? expected : undefined) ?? "other";
 }

@@ -49,6 +49,14 @@ export function mediaTypeOf(headers: UpstreamAnswer["headers"]): string | undefi
   return told === "application/json" || told === "text/event-stream" ? told : told?.split(";", 1)[0]?.trim().toLowerCase();
 }
 
+/** What small servers send that do not say what they send: no official client looks at it. */
+const TELLS_NOTHING: ReadonlySet<string | undefined> = new Set([undefined, "text/plain", "application/octet-stream"]);
+
+/** Whether an answer leaves it to its request what it is. */
+export function isUntyped({ headers }: Pick<UpstreamAnswer, "headers">): boolean {
+  return TELLS_NOTHING.has(mediaTypeOf(headers));
+}
+
 /** Collects a body up to a bound. @throws {RangeError} beyond it */
 export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
