@@ -102,6 +102,25 @@ describe("token limits", () => {
     expect(statuses.length).toBeLessThan(4);
   });
 
+  it("count what a stream has told that is too long to be kept, and not its length", async () => {
+    const key = await makeKey(50);
+    const logprobs = { content: [{ token: "x".repeat(1024 * 1024) }] };
+    const megabyte = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: "x" }, logprobs }], usage: null })}\n\n`;
+    const usage = { prompt_tokens: 11, completion_tokens: 17, total_tokens: 28 };
+    const closing = `data: ${JSON.stringify({ choices: [], usage })}\n\ndata: {"choices":[],"usage":null}\n\ndata: [DONE]\n\n`;
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(megabyte.repeat(17) + closing);
+      return true;
+    };
+    const statuses: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const answer = await ask(`long ${round}`, key, {}, { stream: true });
+      await answer.text();
+      statuses.push(answer.status);
+    }
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+
   it.each([{}, { "content-type": "text/plain" }])(
     "count what comes past the cache from servers that do not say what they send: %o",
     async (type) => {

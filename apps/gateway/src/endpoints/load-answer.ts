@@ -51,10 +51,11 @@ export async function loadAnswer(
     trace?.succeeded({ status: answer.status, answer: whole.answer, usage });
     return stored.answer;
   } catch (error) {
-    // A caller who leaves just before the end has had the answer, and the provider has its price.
-    if (signal.aborted || stream?.events) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream ?? NOTHING_CAME));
     const failure = signal.aborted ? undefined : toUpstreamFailure(error);
     const isLong = failure instanceof LongStream;
+    // A caller who leaves just before the end has had the answer, and the provider has its price. One that is too long to be kept may have told it.
+    if (isLong && stream?.usage) countSpent(parts, request.identity, stream.usage);
+    else if (signal.aborted || stream?.events) chargeEstimate(parts, request.identity, estimateUsage(request.body, stream ?? NOTHING_CAME));
     if (isLong) request.onRefused?.("too-long");
     if (isLong) trace?.succeeded({});
     else trace?.failed(failure);

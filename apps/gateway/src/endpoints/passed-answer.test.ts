@@ -3,6 +3,7 @@ import { Secret } from "../security/secret.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import { PassedAnswer } from "./passed-answer.ts";
 import { estimateUsage } from "./token-estimate.ts";
+import { UnkeptUsage } from "./unkept-usage.ts";
 
 const pass = (type: string): PassedAnswer =>
   new PassedAnswer({ headers: { "content-type": type } } as unknown as UpstreamAnswer, [new Secret("sk-secret-0123456789")]);
@@ -37,6 +38,14 @@ it("reads the usage of an answer of any length, behind its numbers or before the
     const read = text.includes(told) ? { inputTokens: 9, outputTokens: 0, cacheReadTokens: 4 } : undefined;
     expect(passed.usage).toEqual(read);
   }
+});
+
+it("reads both ends of what is too long, which tell of less at the beginning", () => {
+  const read = new UnkeptUsage();
+  read.push(Buffer.from('data: {"message":{"usage":{"input_tokens":50,"cache_read_input_tokens":7,"output_tokens":1}}}\n\n'));
+  for (let megabyte = 0; megabyte < 9; megabyte += 1) read.push(Buffer.alloc(1024 * 1024, "x"));
+  read.push(Buffer.from('data: {"usage":{"output_tokens":8}}\n\n'));
+  expect(read.read()).toEqual({ inputTokens: 57, outputTokens: 8, cacheReadTokens: 7 });
 });
 
 it("sends what is neither JSON nor events on untouched", () => {

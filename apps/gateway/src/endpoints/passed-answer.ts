@@ -4,8 +4,8 @@ import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
 import { headerOf, isUntyped, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
-import { PassedUsage, usageIn } from "./passed-usage.ts";
 import { estimateUsage } from "./token-estimate.ts";
+import { UnkeptUsage, usageIn } from "./unkept-usage.ts";
 
 /** Bytes of a JSON answer that are held until its end, to see whether it is an error: errors are small. */
 const MAX_HELD_BYTES = 64 * 1024;
@@ -23,7 +23,7 @@ export class PassedAnswer {
   readonly #secrets: ReadonlyArray<Secret | undefined>;
   readonly #splitter = new SseSplitter();
   #held: Buffer[] | undefined;
-  readonly #read: PassedUsage | undefined;
+  readonly #read: UnkeptUsage | undefined;
   #bytes = 0;
   #events = 0;
   #usage: TokenUsage | undefined;
@@ -34,7 +34,7 @@ export class PassedAnswer {
     this.#kind = kindOf(answer, expected);
     this.#secrets = secrets;
     this.#held = this.#kind === "json" ? [] : undefined;
-    this.#read = this.#kind === "json" ? new PassedUsage() : undefined;
+    this.#read = this.#kind === "json" ? new UnkeptUsage() : undefined;
   }
 
   /** Whether what goes on may have another length than what came. */

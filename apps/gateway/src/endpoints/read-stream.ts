@@ -1,4 +1,4 @@
-import type { AnswerFamily } from "../answers/family.ts";
+import type { AnswerFamily, TokenUsage } from "../answers/family.ts";
 import type { JsonObject } from "../answers/json.ts";
 import { markLongNumbers, mayHaveLongNumbers, restoreLongNumbers } from "../answers/long-numbers.ts";
 import type { AnswerLoad } from "../caching/answer-cache.ts";
@@ -10,6 +10,7 @@ import { readSseEvents, type SseEvent, SseSplitter } from "../sse/splitter.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
 import type { UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
+import { UnkeptUsage } from "./unkept-usage.ts";
 
 /** Bytes of a stream that are kept to put its answer together; a longer one is passed on and not stored. */
 const MAX_ASSEMBLED_BYTES = 16 * 1024 * 1024;
@@ -43,6 +44,8 @@ export class StreamReading {
   readonly #splitter = new SseSplitter();
   /** `undefined` when they are too many to be kept. */
   #kept: Buffer[] | undefined = [];
+  /** Reads along with those that are too many. */
+  #unkept: UnkeptUsage | undefined;
 
   /** @param secrets what is struck out of errors; @param labels those of the request, as the plan has them */
   constructor(family: AnswerFamily, secrets: ReadonlyArray<Secret | undefined>, trace: CallTrace | undefined, labels: string) {
@@ -111,8 +114,17 @@ export class StreamReading {
   #keep(bytes: Buffer, events: number): void {
     this.bytes += bytes.length;
     this.events += events;
-    if (this.bytes > MAX_ASSEMBLED_BYTES) this.#kept = undefined;
+    this.#unkept?.push(bytes);
     this.#kept?.push(bytes);
+    if (this.bytes <= MAX_ASSEMBLED_BYTES || !this.#kept) return;
+    this.#unkept = new UnkeptUsage();
+    for (const kept of this.#kept) this.#unkept.push(kept);
+    this.#kept = undefined;
+  }
+
+  /** What a stream that was not kept has told of its cost. */
+  get usage(): TokenUsage | undefined {
+    return this.#unkept?.read();
   }
 
   /** Done after the last event has gone out: nobody waits for it but callers who asked for the whole answer. */

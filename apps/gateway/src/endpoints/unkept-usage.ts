@@ -9,10 +9,11 @@ const USAGE = Buffer.from('"usage"');
 const NAME = /^"usage"\s*:\s*(?=\{)/;
 
 /**
- * What a JSON answer that goes past the cache says that it has cost. Long ones are not kept: images and large batches of embeddings have their numbers in
- * megabytes, and the usage stands behind them, or before. A text cannot be taken for it, since its quotes are escaped.
+ * What an answer that is not kept says that it has cost: JSON past the cache, or a stream that is too long. Long ones are not held here either: images and
+ * large batches of embeddings have their numbers in megabytes, and the usage stands behind them, or before; streams of messages tell some of it at
+ * either end. A text cannot be taken for it, since its quotes are escaped.
  */
-export class PassedUsage {
+export class UnkeptUsage {
   /** All of it, or the last pieces of one that is too long. */
   #kept: Buffer[] = [];
   #keptBytes = 0;
@@ -34,10 +35,16 @@ export class PassedUsage {
   /** What the whole answer tells. */
   read(): TokenUsage | undefined {
     const kept = Buffer.concat(this.#kept);
-    const at = kept.lastIndexOf(USAGE);
-    if (!this.#beginning) return at < 0 ? undefined : usageIn(parseObject(kept.toString("utf8")));
-    return readAt(kept, at) ?? readAt(this.#beginning, this.#beginning.indexOf(USAGE));
+    if (!this.#beginning) return kept.indexOf(USAGE) < 0 ? undefined : usageIn(parseObject(kept.toString("utf8")));
+    return most(lastIn(kept), readAt(this.#beginning, this.#beginning.indexOf(USAGE)));
   }
+}
+
+/** What is told twice is told of less the first time. */
+function most(last: TokenUsage | undefined, first: TokenUsage | undefined): TokenUsage | undefined {
+  if (!last || !first) return last ?? first;
+  const [inputTokens, outputTokens] = [Math.max(last.inputTokens, first.inputTokens), Math.max(last.outputTokens, first.outputTokens)];
+  return { ...first, ...last, inputTokens, outputTokens };
 }
 
 /** Usage as every API of OpenAI's and Anthropic's tells it, in whole answers and in events; a stream of Moonshot's that is not asked for it, in its last choice. */
@@ -45,6 +52,15 @@ export function usageIn(told: JsonObject | undefined): TokenUsage | undefined {
   const holder =
     told && [told, told.response, told.message, ...objectsOf(told.choices)].filter(isObject).find(({ usage }) => isObject(usage));
   return readUsage(holder?.usage);
+}
+
+/** The last that is told here: chunks after it may tell `null`. */
+function lastIn(bytes: Buffer): TokenUsage | undefined {
+  for (let at = bytes.lastIndexOf(USAGE); at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(USAGE, at - 1)) {
+    const usage = readAt(bytes, at);
+    if (usage) return usage;
+  }
+  return undefined;
 }
 
 /** The object behind the name that stands here: numbers, and parts of them. */
