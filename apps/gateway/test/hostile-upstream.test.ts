@@ -115,6 +115,17 @@ describe("a provider that answers unusually", () => {
     expect([Number(after) % 1000, Number(after) > Number(tokens), ...rest]).toEqual([Number(tokens) % 1000, true, failed, logged]);
   });
 
+  it.each([{}, { "cache-control": "no-store" }])("may tell of all its images in one event, however long: %o", async (headers) => {
+    const [begun, ended] = ["begun", "ended"].map((name) => `event: ${name}\ndata: {"response":{}}\n\n`) as [string, string];
+    const long = `event: response.completed\ndata: {"response":{"output":["${"x".repeat(20 * 1024 * 1024)}"]}}\n\n`;
+    bed.upstream.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(begun + long + ended);
+      return true;
+    };
+    const response = await bed.post("/v1/responses", { model: "m", input: "many images", stream: true }, headers);
+    expect([response.status, (await response.text()) === begun + long + ended]).toEqual([200, true]);
+  });
+
   it("is told with an answer that is not kept why it is not", async () => {
     bed.upstream.behaviour = (_seen, response) => {
       response.writeHead(200, { "content-type": "application/json" }).end('{"data":[{"url":"https://images.invalid/1.png"}]}');

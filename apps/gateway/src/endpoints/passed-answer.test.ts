@@ -48,6 +48,15 @@ it("reads both ends of what is too long, which tell of less at the beginning", (
   expect(read.read()).toEqual({ inputTokens: 57, outputTokens: 8, cacheReadTokens: 7 });
 });
 
+it("reads the usage of a stream in an event that comes in pieces", () => {
+  const passed = pass("text/event-stream");
+  push(passed, 'event: response.completed\ndata: {"response":{"output":["');
+  for (let megabyte = 0; megabyte < 17; megabyte += 1) push(passed, "x".repeat(1024 * 1024));
+  push(passed, '"],"usage":{"input_tokens":5,"output_tokens":6000},"user":null}}\n\n');
+  end(passed);
+  expect(passed.usage).toEqual({ inputTokens: 5, outputTokens: 6000 });
+});
+
 it("sends what is neither JSON nor events on untouched", () => {
   const passed = pass("audio/mpeg");
   const text = '{"error":"sk-secret-0123456789","usage":{"input_tokens":1}}';

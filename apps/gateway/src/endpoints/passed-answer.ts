@@ -1,11 +1,11 @@
 import type { TokenUsage } from "../answers/family.ts";
-import { type JsonObject, parseObject } from "../answers/json.ts";
+import { parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
 import { headerOf, isUntyped, mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { estimateUsage } from "./token-estimate.ts";
-import { UnkeptUsage, usageIn } from "./unkept-usage.ts";
+import { lastUsageIn, UnkeptUsage, usageIn } from "./unkept-usage.ts";
 
 /** Bytes of a JSON answer that are held until its end, to see whether it is an error: errors are small. */
 const MAX_HELD_BYTES = 64 * 1024;
@@ -81,13 +81,15 @@ export class PassedAnswer {
   #passEvent(event: Buffer): Buffer {
     // Comments keep a connection alive and tell nothing.
     if (event[0] !== COLON) this.#events += 1;
-    if (event.indexOf(USAGE) >= 0) this.#readUsage(parseObject(readSseEvent(event).data ?? ""));
+    if (event.indexOf(USAGE) >= 0) this.#readUsage(event);
     return scrubError(event, this.#secrets);
   }
 
   /** Messages tell their input at the beginning and their output, so far, again and again. */
-  #readUsage(told: JsonObject | undefined): void {
-    const usage = usageIn(told);
+  #readUsage(event: Buffer): void {
+    const told = parseObject(readSseEvent(event).data ?? "");
+    // Of an event that comes in pieces, the last tells it.
+    const usage = told ? usageIn(told) : lastUsageIn(event);
     if (!usage) return;
     const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {};
     this.#usage = {

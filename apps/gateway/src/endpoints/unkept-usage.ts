@@ -5,6 +5,8 @@ import { isObject, type JsonObject, objectsOf, parseObject } from "../answers/js
 const MAX_READ_BYTES = 8 * 1024 * 1024;
 /** Bytes at the beginning and at the end of a longer one in which its usage is looked for. */
 const MARGIN_BYTES = 64 * 1024;
+/** Bytes of a usage at most. */
+const MAX_USAGE_BYTES = 4 * 1024;
 const USAGE = Buffer.from('"usage"');
 const NAME = /^"usage"\s*:\s*(?=\{)/;
 
@@ -36,7 +38,7 @@ export class UnkeptUsage {
   read(): TokenUsage | undefined {
     const kept = Buffer.concat(this.#kept);
     if (!this.#beginning) return kept.indexOf(USAGE) < 0 ? undefined : usageIn(parseObject(kept.toString("utf8")));
-    return most(lastIn(kept), readAt(this.#beginning, this.#beginning.indexOf(USAGE)));
+    return most(lastUsageIn(kept), readAt(this.#beginning, this.#beginning.indexOf(USAGE)));
   }
 }
 
@@ -54,8 +56,9 @@ export function usageIn(told: JsonObject | undefined): TokenUsage | undefined {
   return readUsage(holder?.usage);
 }
 
-/** The last that is told here: chunks after it may tell `null`. */
-function lastIn(bytes: Buffer): TokenUsage | undefined {
+/** The last that is told at the end of these bytes: what comes after it may tell `null`. */
+export function lastUsageIn(whole: Buffer): TokenUsage | undefined {
+  const bytes = whole.subarray(-MARGIN_BYTES);
   for (let at = bytes.lastIndexOf(USAGE); at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(USAGE, at - 1)) {
     const usage = readAt(bytes, at);
     if (usage) return usage;
@@ -65,7 +68,7 @@ function lastIn(bytes: Buffer): TokenUsage | undefined {
 
 /** The object behind the name that stands here: numbers, and parts of them. */
 function readAt(bytes: Buffer, at: number): TokenUsage | undefined {
-  const text = at < 0 ? "" : bytes.toString("utf8", at);
+  const text = at < 0 ? "" : bytes.toString("utf8", at, at + MAX_USAGE_BYTES);
   const from = NAME.exec(text)?.[0].length ?? text.length;
   let depth = 0;
   for (let index = from; index < text.length; index += 1) {

@@ -53,11 +53,20 @@ describe("SseSplitter", () => {
     expect(bytes).toBeLessThan(chunk.length * chunks * 6);
   });
 
-  it("refuses an event that does not end within its bound, in whatever chunks it comes", () => {
-    const splitter = new SseSplitter();
+  it("hands an event that is too long to be held out in pieces, wherever it ends, and the next one whole", () => {
     const chunk = Buffer.alloc(64 * 1024, "a");
-    expect(() => {
-      for (let index = 0; index <= 256; index += 1) splitter.push(chunk);
-    }).toThrow(RangeError);
+    const chunks = 16 * 16 + 1;
+    for (const end of [["\n\n"], ["\n", "\n"], ["aa\n", "\nda", "ta\n\n"], ["\r", "\n\r\n"]]) {
+      const splitter = new SseSplitter();
+      const pieces: Buffer[] = [];
+      for (let index = 0; index < chunks; index += 1) pieces.push(...splitter.push(chunk));
+      // The last chunk was one too many: what came before is out, and its last byte waits with it.
+      expect(pieces.map(({ length }) => length)).toEqual([16 * 1024 * 1024 - 1]);
+      for (const bytes of end) pieces.push(...splitter.push(Buffer.from(bytes)));
+      const told = "a".repeat(chunk.length * chunks) + end.join("").replaceAll(/\r\n?/g, "\n");
+      expect(Buffer.concat(pieces).toString() === told).toBe(true);
+      expect(splitter.isBetweenEvents).toBe(true);
+      expect(splitter.push(Buffer.from("data: next\n\n")).map(String)).toEqual(["data: next\n\n"]);
+    }
   });
 });

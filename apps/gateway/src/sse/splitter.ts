@@ -1,4 +1,4 @@
-/** Longest single event taken in; a stream with a longer one is passed on and not kept. */
+/** Longest single event that is held until its end; a longer one, with several images in it, comes out in pieces, and its stream is passed on and not kept. */
 const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -6,7 +6,8 @@ const BYTE_ORDER_MARK = "\ufeff";
 
 /**
  * Cuts a server-sent event stream into events, whatever the chunks of the network were. An event comes out as its bytes with `\n` line
- * ends and the closing blank line. Works on bytes: an event's end is ASCII, so characters cut by a chunk border stay whole.
+ * ends and the closing blank line. Works on bytes: an event's end is ASCII, so characters cut by a chunk border stay whole. One that is too long to be held
+ * comes out in pieces, which together are its bytes.
  */
 export class SseSplitter {
   /** The event that has begun and not ended. */
@@ -14,8 +15,10 @@ export class SseSplitter {
   /** Where it stands once it has come in several chunks, with room to grow: each byte of a long event is copied a few times, not with every chunk. */
   #room: Buffer | undefined;
   #heldReturn = false;
+  /** Whether the beginning of the event that has begun has come out already. */
+  #isLong = false;
 
-  /** Takes the next chunk and gives the events that it completes. @throws {RangeError} when an event is longer than 16 MiB */
+  /** Takes the next chunk and gives the events that it completes. */
   push(chunk: Uint8Array): Buffer[] {
     const bytes = this.#normalize(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     const events: Buffer[] = [];
@@ -46,21 +49,29 @@ export class SseSplitter {
     if (!this.#rest) return 0;
     const endsInBorder = this.#rest[this.#rest.length - 1] === LINE_FEED && bytes[0] === LINE_FEED;
     const end = endsInBorder ? 1 : bytes.indexOf("\n\n") + 2;
-    if (!endsInBorder && end < 2) {
-      this.#append(bytes);
-      return -1;
-    }
-    const event = this.#append(bytes.subarray(0, end));
-    if (event.length > 2) events.push(event);
+    const hasEnded = endsInBorder || end >= 2;
+    const part = hasEnded ? bytes.subarray(0, end) : bytes;
+    if (this.#rest.length + part.length > MAX_EVENT_BYTES) this.#rest = this.#handOut(this.#rest, events);
+    const event = this.#append(part);
+    if (!hasEnded) return -1;
+    if (event.length > 2 || this.#isLong) events.push(event);
     this.#rest = undefined;
     this.#room = undefined;
+    this.#isLong = false;
     return end;
+  }
+
+  /** @returns what stays: the last byte may be half of the event's end */
+  #handOut(rest: Buffer, events: Buffer[]): Buffer {
+    events.push(rest.subarray(0, -1));
+    this.#room = undefined;
+    this.#isLong = true;
+    return Buffer.from(rest.subarray(-1));
   }
 
   #append(bytes: Buffer): Buffer {
     const rest = this.#rest as Buffer;
     const length = rest.length + bytes.length;
-    if (length > MAX_EVENT_BYTES) throw new RangeError("a server-sent event is longer than 16 MiB");
     if (!this.#room || this.#room.length < length) {
       const room = Buffer.allocUnsafe(this.#room ? Math.max(length, this.#room.length * 2) : length);
       rest.copy(room);
