@@ -36,6 +36,8 @@ export type Captured = Pick<Flight<unknown>, "key" | "generation" | "epoch" | "c
 export class Flights<V> {
   readonly #options: FlightsOptions<V>;
   readonly #byKey: Map<string, Flight<V>> = new Map();
+  /** Those that nobody joins any more, and that go on for who waits already. */
+  readonly #detached: Set<Flight<V>> = new Set();
   /** Flights that answered with a stale entry of the second tier, and must be followed by a load. */
   readonly #dueBehind: WeakMap<Flight<V>, StoredEntry<V>> = new WeakMap();
   readonly #failures: FailedLoads = new FailedLoads();
@@ -118,7 +120,7 @@ export class Flights<V> {
 
   /** Cancels every load. */
   abort(reason: unknown): void {
-    for (const flight of this.#byKey.values()) flight.abort(reason);
+    for (const flight of [...this.#byKey.values(), ...this.#detached]) flight.abort(reason);
     this.#byKey.clear();
   }
 
@@ -177,6 +179,7 @@ export class Flights<V> {
   }
 
   #forget(flight: Flight<V>): void {
+    this.#detached.delete(flight);
     if (this.#byKey.get(flight.key) === flight) this.#byKey.delete(flight.key);
   }
 
@@ -187,6 +190,7 @@ export class Flights<V> {
     flight.isDetached = true;
     flight.stale = undefined;
     this.#byKey.delete(key);
+    this.#detached.add(flight);
     return flight;
   }
 }

@@ -329,6 +329,29 @@ it("has who closes it again wait for the end of the first close, too", async () 
   expect(await invalidated).toMatchObject({ propagated: true });
 });
 
+it.each<[by: string, detach: (cache: TieredCache<unknown>) => unknown]>([
+  ["an invalidation of its key", (cache) => cache.invalidate("key")],
+  ["an invalidation of a tag", (cache) => cache.invalidateTag("tag")],
+  ["a forced load", (cache) => void Promise.resolve(cache.getOrSet("key", () => 1, { forceRefresh: true }))],
+])(
+  "cancels a load that %s has detached, too, when it is closed: who waits for it would wait for as long as its loader does",
+  async (_, detach) => {
+    const { cache } = setUp();
+    let signal: AbortSignal | undefined;
+    const load = Promise.resolve(
+      cache.getOrSet("key", (context) => {
+        signal = context.signal;
+        return new Promise(() => {});
+      }),
+    );
+    const ended = expect(load).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+    await detach(cache);
+    await cache.close();
+    expect(signal?.aborted).toBe(true);
+    await ended;
+  },
+);
+
 it("makes Node warn of no leak when many calls share a signal, or a loader makes many requests with its own", async () => {
   const { cache } = setUp();
   const warnings: Error[] = [];
