@@ -281,9 +281,16 @@ export class LoadRunner<V> {
 
   /** Puts an entry into the first tier. One that cannot be kept there, since it cannot be cloned or the tier was closed, is still an answer. */
   #keep(key: string, entry: StoredEntry<V>, ttlMs: number): boolean {
+    const { l1 } = this.#options;
     try {
-      return this.#options.l1.set(key, entry, { ttlMs });
+      return l1.set(key, entry, { ttlMs });
     } catch {
+      try {
+        // As of a value that is too large: what was there before is older than what is answered now.
+        l1.delete(key);
+      } catch {
+        // Closed: it gives nothing any more.
+      }
       return false;
     }
   }

@@ -8,6 +8,7 @@ import {
   type GetOrSetOptions,
   type LoadStoreOptions,
   MemoryInvalidationBus,
+  type StoredEntry,
   TieredCache,
   type TieredCacheOptions,
 } from "../src/index.ts";
@@ -289,6 +290,50 @@ describe("a tier that fails although it promised not to", () => {
     l1.close();
     expect(await cache.invalidate("key")).toEqual({ propagated: true, pending: 0 });
     expect(await peer.get("key")).toBe(undefined);
+  });
+});
+
+describe("a value that the first tier throws at, since it cannot be cloned or measured", () => {
+  const refuse = (value: unknown): void => {
+    if (value === "odd") throw new Error("refused");
+  };
+  const setUpRefusing = () => {
+    const clock = new ManualClock();
+    const l1 = new NaiveCache<StoredEntry<unknown>>({ clock });
+    const set = l1.set.bind(l1);
+    l1.set = (key, entry, options) => {
+      refuse(entry.value);
+      return set(key, entry, options);
+    };
+    return { ...setUp({ clock, l1 }), clock, l1 };
+  };
+
+  it("is the answer, and who comes next is not given the older one that it was to replace", async () => {
+    const { cache } = setUpRefusing();
+    await cache.set("key", "old");
+    expect(await cache.getOrSet("key", () => "odd", { forceRefresh: true })).toBe("odd");
+    expect(await cache.get("key")).toBe(undefined);
+    expect(cache.stats()).toMatchObject({ rejectedSets: 1, loadErrors: 0 });
+  });
+
+  it("is so behind a stale one, too, which would be served for as long as its window is", async () => {
+    const { cache, clock } = setUpRefusing();
+    const options = { ttlMs: 10, staleWhileRevalidateMs: 1_000 };
+    await cache.getOrSet("key", () => "old", options);
+    clock.advance(11);
+    expect(await cache.getOrSet("key", () => "odd", options)).toBe("old");
+    await settle();
+    expect(await cache.getOrSet("key", () => "next", options)).toBe("next");
+  });
+
+  it("is the answer when the tier was closed meanwhile", async () => {
+    const { cache, l1 } = setUpRefusing();
+    const load = cache.getOrSet("key", async () => {
+      await settle();
+      return "value";
+    });
+    l1.close();
+    expect(await load).toBe("value");
   });
 });
 
