@@ -70,6 +70,16 @@ describe("what a process knows of invalidations", () => {
     expect(known.isValid(epoch, "another", ["another"])).toBe(isToldApart);
   });
 
+  it("takes a pattern that comes again and again for one", () => {
+    const known = new InvalidationMarks();
+    const { epoch } = known;
+    for (let round = 0; round < 100; round += 1) {
+      const before = known.epoch;
+      known.markPattern("a:*");
+      expect([known.isValid(before, "a:1", []), known.isValid(epoch, "b:1", [])]).toEqual([false, true]);
+    }
+  });
+
   it("goes on telling tags apart that it knows already, however many it knows", () => {
     const known = new InvalidationMarks();
     for (let index = 0; index < 10_000; index += 1) known.markTag(`t${index}`);

@@ -19,7 +19,7 @@ export class InvalidationMarks {
   /** Entries captured before this epoch are dropped whatever their tags. */
   #allAt = 0;
   readonly #tags: Map<string, number> = new Map();
-  readonly #patterns: Array<{ readonly pattern: string; readonly at: number }> = [];
+  #patterns: Array<{ readonly pattern: string; readonly at: number }> = [];
 
   /** Drops everything captured so far. */
   markAll(): void {
@@ -41,6 +41,8 @@ export class InvalidationMarks {
 
   /** Drops entries whose keys match and that were captured so far. */
   markPattern(pattern: string): void {
+    // What it dropped before it drops again: one that comes every minute must not fill the list, and with it drop everything.
+    this.#patterns = this.#patterns.filter((mark) => mark.pattern !== pattern);
     if (this.#patterns.length >= MAX_PATTERNS || pattern.length > MAX_PATTERN_LENGTH) {
       this.markAll();
       return;

@@ -70,7 +70,10 @@ local function larder_now()
 end
 `;
 
-/** `larder_mark(record, kind, subject, seq, tagKey, tagMs, epoch)`: what an invalidation of all, a tag or a pattern leaves in the record. */
+/**
+ * `larder_mark(record, kind, subject, seq, tagKey, tagMs, epoch)`: what an invalidation of all, a tag or a pattern leaves in the record. A pattern
+ * stands there once, by its last place.
+ */
 const MARK = `
 local function larder_mark(record, kind, subject, seq, tagKey, tagMs, epoch)
   if kind == 'all' then
@@ -81,12 +84,13 @@ local function larder_mark(record, kind, subject, seq, tagKey, tagMs, epoch)
     redis.call('SET', tagKey, epoch .. ':' .. seq, 'PX', tagMs)
   elseif kind == 'pattern' then
     local held = redis.call('HGET', record, 'patterns')
-    local patterns = held and cjson.decode(held) or {}
+    local patterns = {}
+    for _, pattern in ipairs(held and cjson.decode(held) or {}) do
+      if pattern[2] ~= subject then patterns[#patterns + 1] = pattern end
+    end
     if #patterns >= 32 then
       redis.call('HSET', record, 'clearedAt', patterns[16][1])
-      local kept = {}
-      for index = 17, #patterns do kept[#kept + 1] = patterns[index] end
-      patterns = kept
+      for _ = 1, 16 do table.remove(patterns, 1) end
     end
     patterns[#patterns + 1] = { tonumber(seq), subject }
     redis.call('HSET', record, 'patterns', cjson.encode(patterns))

@@ -74,6 +74,14 @@ describe("VersionRecord", () => {
     expect(known.judge(at(10), "model:1", [])).toBe("valid");
   });
 
+  it("takes a pattern that comes again and again for one, by its last place", () => {
+    const known = record();
+    for (let seq = 50; seq <= 150; seq += 1) known.apply(seq, { kind: "pattern", pattern: "user:*" });
+    known.apply(49, { kind: "pattern", pattern: "user:*" });
+    expect([known.judge(at(149), "user:1", []), known.judge(at(150), "user:1", [])]).toEqual(["invalid", "valid"]);
+    expect(known.judge(at(10), "model:1", [])).toBe("valid");
+  });
+
   it("forgets no pattern when there are too many, but drops more than was asked", () => {
     const known = record();
     for (let seq = 11; seq <= 60; seq += 1) known.apply(seq, { kind: "pattern", pattern: `p${seq}:*` });

@@ -112,7 +112,8 @@ export class VersionRecord {
 
   #addPattern(seq: number, pattern: string): void {
     // Not by its place alone: whoever may publish can have put another one there before.
-    if (this.#patterns.some((record) => record.seq === seq && record.pattern === pattern)) return;
+    if (this.#patterns.some((record) => record.seq >= seq && record.pattern === pattern)) return;
+    this.#patterns = this.#patterns.filter((record) => record.pattern !== pattern);
     this.#patterns.push({ seq, pattern });
     if (this.#patterns.length <= MAX_PATTERNS) return;
     // Dropping more than asked costs misses only; forgetting a pattern would serve what it dropped.

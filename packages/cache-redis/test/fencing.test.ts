@@ -122,6 +122,20 @@ describe("judgement without a bus", () => {
     expect(await a.getMany(["user:1", "user:2", "model:1"])).toEqual([undefined, undefined, "3"]);
   });
 
+  test("keeps what no pattern matches, however often one comes", async () => {
+    await a.set("model:2", "kept");
+    for (let round = 0; round < 40; round += 1) {
+      await b.invalidate({ kind: "pattern", pattern: "user:?" }, call());
+      if (round === 20) await a.set("user:1", "old");
+      if (round === 30) await a.set("user:2", "old");
+    }
+    expect(await a.getMany(["user:1", "user:2", "model:2"])).toEqual([undefined, undefined, "kept"]);
+    await a.set("user:1", "new");
+    // One more than are told apart: what was there before the older half of them is dropped, and what came after is judged by the others.
+    for (let index = 0; index <= 32; index += 1) await b.invalidate({ kind: "pattern", pattern: `p${index}:*` }, call());
+    expect(await a.getMany(["user:1", "model:2"])).toEqual([undefined, undefined]);
+  });
+
   test("drops everything at once when cleared, and frees it in the background", async () => {
     const stored = await a.setMany(Array.from({ length: 300 }, (_, index) => [`many:${index}`, "x"] as const));
     // On a busy machine some come too late.

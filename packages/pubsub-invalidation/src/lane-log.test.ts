@@ -16,20 +16,19 @@ function append(log: LaneLog, told: InvalidationTarget, limit = 1_000): number {
 }
 
 describe("a lane's log in memory", () => {
-  it("has a record by which no entry is valid that an invalidation of all, a tag or a pattern has dropped, and by which few others are not", () => {
+  it("has a record by which no entry is valid that an invalidation of all, a tag or a pattern has dropped, and every other one is, however often a pattern comes", () => {
     fc.assert(
       fc.property(fc.array(target, { minLength: 1, maxLength: 80, size: "max" }), (targets) => {
         const log = new LaneLog("epoch");
         for (const told of targets) append(log, told);
         const record = new VersionRecord(toVersionState(log.state()));
-        const patterns = targets.filter(({ kind }) => kind === "pattern").length;
         for (let seq = 0; seq <= targets.length; seq += 1) {
           const since = targets.slice(seq);
           for (const key of ["11", "12", "22", "44"]) {
             const isDropped = since.some((told) => told.kind === "all" || (told.kind === "pattern" && matchesGlob(told.pattern, key)));
             const judgement = record.judge({ epoch: "epoch", seq }, key, ["a"]);
             if (isDropped) expect(judgement).toBe("invalid");
-            else if (patterns <= 32) expect(judgement).toBe(since.some(({ kind }) => kind === "tag") ? "unknown" : "valid");
+            else expect(judgement).toBe(since.some(({ kind }) => kind === "tag") ? "unknown" : "valid");
           }
         }
         expect(record.judge({ epoch: "epoch", seq: targets.length }, "11", [])).toBe("valid");

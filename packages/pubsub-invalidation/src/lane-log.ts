@@ -53,6 +53,7 @@ export class LaneLog {
     } else if (kind === "tag") {
       this.#taggedAt = this.#seq;
     } else if (kind === "pattern") {
+      this.#patterns = this.#patterns.filter(({ pattern }) => pattern !== subject);
       if (this.#patterns.length >= MAX_PATTERNS) {
         const given = this.#patterns.splice(0, MAX_PATTERNS / 2);
         this.#clearedAt = Math.max(this.#clearedAt, given.at(-1)?.seq ?? 0);
