@@ -1,4 +1,3 @@
-import { ablated } from "./ablation.ts";
 import { Cancellation } from "./cancellation.ts";
 import type { CacheError } from "./errors.ts";
 import type { StoredEntry } from "./stored-entry.ts";
@@ -8,8 +7,8 @@ const NO_TAGS: readonly string[] = [];
 
 /** Where a flight belongs. */
 export interface FlightHost<V> {
-  /** Whether data captured at an instant may be served now: see `Proof`. */
-  covers(capturedAt: number): boolean;
+  /** Whether a stale entry may be served now: see `Proof`, and what was invalidated by tag, by pattern or with all since. */
+  holds(key: string, stale: StoredEntry<V>): boolean;
   /** Nobody waits for the flight any more. */
   forget(flight: Flight<V>): void;
 }
@@ -77,11 +76,12 @@ export class Flight<V> {
 
   /**
    * A stale entry that the load replaces, while it may be served: not after an invalidation, nor past the staleness bound. A load may run long
-   * while this process is cut off, so it is judged at each look.
+   * while this process is cut off, so it is judged at each look, and so it is after it was detached: by a forced load, or by what was invalidated
+   * under another name.
    */
   get stale(): StoredEntry<V> | undefined {
     const stale = this.#stale;
-    return stale && (ablated.has("stale-bound") || this.#host.covers(stale.capturedAt)) ? stale : undefined;
+    return stale && this.#host.holds(this.key, stale) ? stale : undefined;
   }
 
   set stale(entry: StoredEntry<V> | undefined) {

@@ -45,9 +45,10 @@ export class Flights<V> {
 
   constructor(options: FlightsOptions<V>) {
     this.#options = options;
-    const { proof, clock } = options;
+    const { proof, clock, marks } = options;
     this.#host = {
-      covers: (capturedAt) => proof.covers(capturedAt, clock.now()),
+      holds: (key, { capturedAt, epoch, tags }) =>
+        (ablated.has("stale-bound") || proof.covers(capturedAt, clock.now())) && marks.isValid(epoch, key, tags),
       forget: (flight) => this.#forget(flight),
     };
   }
@@ -109,12 +110,13 @@ export class Flights<V> {
    */
   invalidate(key: string): void {
     this.#detach(key);
+    for (const flight of this.#detached) if (flight.key === key) flight.stale = undefined;
     this.#failures.delete(key);
   }
 
   /** As `invalidate`, of every key. The second tier does not know which leases that ends: their holders do. */
   invalidateAll(): void {
-    for (const key of [...this.#byKey.keys()]) this.#detach(key)?.endLease("not-stored");
+    for (const key of this.#byKey.keys()) this.#detach(key)?.endLease("not-stored");
     this.#failures.clear();
   }
 
@@ -188,7 +190,6 @@ export class Flights<V> {
     const flight = this.#byKey.get(key);
     if (!flight || ablated.has("detach")) return undefined;
     flight.isDetached = true;
-    flight.stale = undefined;
     this.#byKey.delete(key);
     this.#detached.add(flight);
     return flight;

@@ -121,6 +121,40 @@ describe("a key that is asked for while its loader is still in its first step", 
   });
 });
 
+describe("a load that was detached, and then fails", () => {
+  const old = "the old value";
+  const error = "the load's error";
+
+  it.each<[by: string, told: string, detach: (cache: TieredCache<unknown>) => unknown]>([
+    ["a forced load", old, (cache) => void Promise.resolve(cache.getOrSet("key", () => 1, { forceRefresh: true }))],
+    ["an invalidation of a tag that it has not", old, (cache) => cache.invalidateTag("other")],
+    ["an invalidation of a pattern that its key does not match", old, (cache) => cache.invalidateMatching("other:*")],
+    ["an invalidation of its tag", error, (cache) => cache.invalidateTag("tag")],
+    ["an invalidation of a pattern that its key matches", error, (cache) => cache.invalidateMatching("k*")],
+    ["an invalidation of its key", error, (cache) => cache.invalidate("key")],
+    ["an invalidation of everything", error, (cache) => cache.invalidateAll()],
+    [
+      "a forced load, and an invalidation of its key since",
+      error,
+      async (cache) => {
+        await expect(cache.getOrSet("key", () => Promise.reject(new Error("down")), { forceRefresh: true })).rejects.toThrow("down");
+        await cache.invalidate("key");
+      },
+    ],
+  ])("by %s, tells who asked for staleIfErrorMs %s", async (_, told, detach) => {
+    const { cache, clock } = setUp();
+    const options = { ttlMs: 10, staleIfErrorMs: 1_000, tags: ["tag"] };
+    await cache.getOrSet("key", () => old, options);
+    clock.advance(11);
+    let fail: (() => void) | undefined;
+    const loader = () => new Promise((_resolve, reject) => (fail = () => reject(new Error(error))));
+    const load = Promise.resolve(cache.getOrSet("key", loader, options)).catch(({ message }: Error) => message);
+    await detach(cache);
+    fail?.();
+    expect(await load).toBe(told);
+  });
+});
+
 describe("a forced load that replaces a live value", () => {
   const fail = () => Promise.reject(new Error("down"));
 

@@ -44,7 +44,7 @@ interface Flight {
   readonly key: string;
   readonly load: ModelLoad;
   readonly policy: ModelPolicy;
-  readonly stale: Entry | undefined;
+  stale: Entry | undefined;
   readonly tags: Set<string>;
   readonly waiters: Waiter[];
   /** Those who wait, and one for nobody where the load runs behind a stale value. */
@@ -66,6 +66,8 @@ export class ReadThroughModel {
   #timers: Array<{ readonly dueAt: number; readonly act: () => void }> = [];
   readonly #entries: Map<string, Entry> = new Map();
   readonly #flights: Map<string, Flight> = new Map();
+  /** All that ever began, over or not, in flight or detached. */
+  readonly #begun: Flight[] = [];
   readonly #failures: Map<string, { readonly error: string; readonly until: number }> = new Map();
 
   advance(ms: number): void {
@@ -115,6 +117,7 @@ export class ReadThroughModel {
   /** What `invalidate` and `delete` of a key do here. */
   drop(key: string): void {
     this.#detach(key);
+    this.#forgetStale((flown) => flown === key);
     this.#failures.delete(key);
     this.#entries.delete(key);
   }
@@ -122,8 +125,14 @@ export class ReadThroughModel {
   /** What a tag, a pattern or all does: every load is detached, and the entries meant are gone. */
   dropWhere(isMeant: (key: string, tags: readonly string[]) => boolean): void {
     for (const key of [...this.#flights.keys()]) this.#detach(key);
+    this.#forgetStale(isMeant);
     this.#failures.clear();
     for (const [key, { tags }] of [...this.#entries]) if (isMeant(key, tags)) this.#entries.delete(key);
+  }
+
+  /** What was invalidated is no answer of any load any more; what was not may be one, though the load itself is detached. */
+  #forgetStale(isMeant: (key: string, tags: readonly string[]) => boolean): void {
+    for (const flight of this.#begun) if (flight.stale && isMeant(flight.key, flight.stale.tags)) flight.stale = undefined;
   }
 
   #live(key: string): Entry | undefined {
@@ -149,6 +158,7 @@ export class ReadThroughModel {
     const tags = new Set(policy.tags);
     const flight: Flight = { key, load, policy, stale, tags, waiters: [], holders: 0, isDetached: false, isOver: false };
     this.#flights.set(key, flight);
+    this.#begun.push(flight);
     this.counts.loads += 1;
     return flight;
   }
@@ -234,7 +244,7 @@ export class ReadThroughModel {
   }
 
   #takeStale(flight: Flight, waiter: Waiter, windowMs: number): boolean {
-    const stale = flight.isDetached ? undefined : flight.stale;
+    const { stale } = flight;
     if (waiter.isAnswered || !stale || !this.#isWithin(stale, windowMs)) return false;
     waiter.isAnswered = true;
     this.#tellStale(stale, waiter.answer);
