@@ -64,43 +64,36 @@ function check(options: GetOrSetOptions): void {
     refuse("singleFlight", singleFlight, '"fleet" or "process"');
 }
 
-/**
- * A cache's own policy. The defaults of every read-through option are written here and nowhere else.
- * @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range
- */
+/** The defaults of every read-through option: they are written here and nowhere else. 0 stands for "off" inside, where an option cannot be 0 outside. */
+const DEFAULTS: LoadPolicy = {
+  ttlMs: 60_000,
+  staleWhileRevalidateMs: 0,
+  staleIfErrorMs: 0,
+  jitter: 0.1,
+  earlyRefresh: 0,
+  singleFlight: "fleet",
+  negativeTtlMs: 0,
+  errorTtlMs: 0,
+  softTimeoutMs: Infinity,
+  timeoutMs: Infinity,
+  tags: NO_TAGS,
+  forceRefresh: false,
+  signal: undefined,
+};
+
+/** A cache's own policy. @throws {CacheError} ERR_CACHE_INVALID_OPTION naming the option that is out of range */
 export function toDefaultPolicy(options: LoadDefaults): LoadPolicy {
-  check(options);
-  const {
-    ttlMs = 60_000,
-    staleWhileRevalidateMs = 0,
-    staleIfErrorMs = 0,
-    jitter = 0.1,
-    earlyRefresh = 0,
-    singleFlight = "fleet",
-  } = options;
-  // 0 stands for "off" inside, where an option cannot be 0 outside.
-  const { negativeTtlMs = 0, errorTtlMs = 0, softTimeoutMs = Infinity, timeoutMs = Infinity } = options;
-  return {
-    ttlMs,
-    staleWhileRevalidateMs,
-    staleIfErrorMs,
-    jitter,
-    earlyRefresh,
-    singleFlight,
-    negativeTtlMs,
-    errorTtlMs,
-    softTimeoutMs,
-    timeoutMs,
-    tags: NO_TAGS,
-    forceRefresh: false,
-    signal: undefined,
-  };
+  return unite(DEFAULTS, options);
 }
 
 /** One call's policy: what it asks for, over the cache's own. @throws {CacheError} ERR_CACHE_INVALID_OPTION */
 export function toCallPolicy(defaults: LoadPolicy, options: GetOrSetOptions | undefined): LoadPolicy {
   if (options === undefined) return defaults;
   checkOptions(options, CALL_OPTIONS);
+  return unite(defaults, options);
+}
+
+function unite(defaults: LoadPolicy, options: GetOrSetOptions): LoadPolicy {
   check(options);
   return {
     ttlMs: options.ttlMs ?? defaults.ttlMs,

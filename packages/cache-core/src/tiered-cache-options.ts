@@ -73,6 +73,9 @@ export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredC
   const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
   if (l2) checkFunction("l2.reserve", l2.reserve, " of a FencedStore such as RedisCache");
   if (bus) checkFunction("bus.join", bus.join, " of an InvalidationBus");
+  // Names that Date and Math.random have not: those would do until the first load, or the first timeout.
+  checkFunction("clock.wallNow", clock?.wallNow, " of a Clock");
+  checkFunction("random.next", random?.next);
   const namespace = checkName("namespace", options.namespace ?? l2?.namespace ?? "default");
   if (l2 && l2.namespace !== namespace) {
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "namespace must be the one of l2: both name the same cache in Redis");

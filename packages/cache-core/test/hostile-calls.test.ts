@@ -205,7 +205,7 @@ describe("arguments of another kind", () => {
     expect(cache.stats().invalidations).toBe(0);
   });
 
-  it("are refused as tiers and bus by the constructor, which names them", () => {
+  it("are refused as tiers, bus, clock and chance by the constructor, which names them", () => {
     const l1 = new NaiveCache<never>({ clock: new ManualClock() });
     const make = (options: object) => () => new TieredCache(options as TieredCacheOptions<unknown>);
     expect(make({ l1: new Map() })).toThrow("l1.lookup must be a function of a SyncCache such as MemoryCache, got undefined");
@@ -213,6 +213,8 @@ describe("arguments of another kind", () => {
       "l2.reserve must be a function of a FencedStore such as RedisCache, got undefined",
     );
     expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
+    for (const clock of [Date, performance, null]) expect(make({ l1, clock })).toThrow("clock.wallNow must be a function of a Clock");
+    for (const random of [Math.random, null]) expect(make({ l1, random })).toThrow("random.next must be a function");
     for (const bare of [l1.get, 500, null]) expect(make(bare as unknown as object)).toThrow("options must be an object such as");
   });
 });

@@ -43,7 +43,7 @@ export function restorableEntries<V>(dump: CacheDump<V>, now: number): ReadonlyA
   const elapsedMs = Math.max(0, now - dumpedAt);
   const restorable = entries
     .filter((entry) => isDumpedEntry(entry, dumpedAt))
-    .map(({ key, value, remainingMs = Number.POSITIVE_INFINITY, ageMs, uses }) => {
+    .map(({ key, value, remainingMs = Infinity, ageMs, uses }) => {
       return { key, value, ttlMs: remainingMs - elapsedMs, ageMs: ageMs + elapsedMs, uses };
     });
   return restorable.filter(({ ttlMs }) => ttlMs > 0).toSorted((one, other) => one.uses - other.uses);

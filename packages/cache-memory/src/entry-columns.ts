@@ -90,13 +90,13 @@ export class EntryColumns<V> {
   /** Sets a deadline in monotonic milliseconds. */
   setDeadline(slot: number, expiresAt: number): void {
     // Entries that were there before may be marked for care without a deadline, since their values are copied.
-    this.expiresAt ??= new Float64Array(this.keys.length).fill(Number.POSITIVE_INFINITY, 0, this.#used);
+    this.expiresAt ??= new Float64Array(this.keys.length).fill(Infinity, 0, this.#used);
     this.expiresAt[slot] = expiresAt;
   }
 
   /** When the entry's time is over, in monotonic milliseconds; `Infinity` = never. */
   deadlineOf(slot: number): number {
-    return (this.states[slot]! & CARE) === 0 || this.expiresAt === undefined ? Number.POSITIVE_INFINITY : this.expiresAt[slot]!;
+    return (this.states[slot]! & CARE) === 0 || this.expiresAt === undefined ? Infinity : this.expiresAt[slot]!;
   }
 
   /** Whether the entry's time is over. The clock is asked only for one that has a deadline. */

@@ -81,7 +81,7 @@ export class EntryStore<V> {
     columns.stamp(slot, now);
     columns.states[slot] = (columns.states[slot]! & ~CARE) | care;
     this.#counters.sets += 1;
-    if (columns.expiresAt === undefined && ttlMs === Number.POSITIVE_INFINITY) return;
+    if (columns.expiresAt === undefined && ttlMs === Infinity) return;
     columns.setDeadline(slot, now + ttlMs);
     this.#sweepSome();
   }

@@ -42,7 +42,7 @@ export class LiveEntries<V> {
       value: this.valueOf(slot),
       ageMs: Math.max(0, now - this.#columns.storedAt(slot)),
       uses: this.#columns.states[slot]! & COUNT_MASK,
-      ...(remainingMs === Number.POSITIVE_INFINITY ? {} : { remainingMs }),
+      ...(remainingMs === Infinity ? {} : { remainingMs }),
     };
   }
 

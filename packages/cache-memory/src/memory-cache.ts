@@ -267,14 +267,14 @@ export class MemoryCache<V> implements SyncCache<V> {
   #store(key: string, value: V, ttlMs: number): boolean {
     const { values, sizeOf } = this.#options;
     let held = value;
-    let care = ttlMs === Number.POSITIVE_INFINITY ? 0 : CARE;
+    let care = ttlMs === Infinity ? 0 : CARE;
     if (!this.#isShared) {
       const stored = storeValue(value, values);
       held = stored.value;
       if (stored.isCopied) care = CARE;
     }
     const bytes = sizeOf === undefined ? 0 : this.#measure(sizeOf, held, key);
-    if (bytes > this.#maxBytes || bytes === Number.POSITIVE_INFINITY) return this.#refuse(key);
+    if (bytes > this.#maxBytes || bytes === Infinity) return this.#refuse(key);
     this.#entries.put(key, held, bytes, ttlMs, care, this.#hits);
     return true;
   }

@@ -90,9 +90,9 @@ function checkChoice<Choice extends string>(name: string, value: Choice, choices
 export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptions<V> {
   checkOptions(options, OPTIONS);
   const {
-    maxBytes = options.maxEntries === undefined ? 67_108_864 : Number.POSITIVE_INFINITY,
-    maxEntries = options.maxBytes === undefined ? 1000 : Number.POSITIVE_INFINITY,
-    ttlMs = Number.POSITIVE_INFINITY,
+    maxBytes = options.maxEntries === undefined ? 67_108_864 : Infinity,
+    maxEntries = options.maxBytes === undefined ? 1000 : Infinity,
+    ttlMs = Infinity,
     values = "shared",
     keys = "text",
     name = "memory",
@@ -100,11 +100,13 @@ export function resolveOptions<V>(options: MemoryCacheOptions<V>): ResolvedOptio
     sizeOf = (value, key) => bytesOfEntry(key, value),
     onRemoved,
   } = options;
+  // Date has none, and would do until the first dump.
+  checkFunction("clock.wallNow", clock?.wallNow, " of a Clock");
   checkCount("maxEntries", maxEntries);
   checkCount("maxBytes", maxBytes);
-  if (maxEntries === Number.POSITIVE_INFINITY && maxBytes === Number.POSITIVE_INFINITY)
+  if (maxEntries === Infinity && maxBytes === Infinity)
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "maxEntries or maxBytes must be finite: a cache without a bound is a leak");
-  const isCounting = maxBytes !== Number.POSITIVE_INFINITY || options.sizeOf !== undefined;
+  const isCounting = maxBytes !== Infinity || options.sizeOf !== undefined;
   return {
     maxEntries,
     maxBytes,

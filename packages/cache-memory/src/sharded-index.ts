@@ -22,7 +22,7 @@ const MAX_SHARDS = 8_192;
 /** How many shards a cache of so many entries needs. 1: no sharding. */
 export function shardsFor(maxEntries: number): number {
   if (maxEntries <= ENTRIES_OF_ONE) return 1;
-  return maxEntries === Number.POSITIVE_INFINITY ? UNBOUNDED_SHARDS : Math.min(MAX_SHARDS, Math.ceil(maxEntries / ENTRIES_PER_SHARD));
+  return maxEntries === Infinity ? UNBOUNDED_SHARDS : Math.min(MAX_SHARDS, Math.ceil(maxEntries / ENTRIES_PER_SHARD));
 }
 
 /**

@@ -21,6 +21,7 @@ testApi.test.each([
   ["a KeyvStore over a Map, which knows no times to live", () => new KeyvStore(new Map() as never), "cache.lookup"],
   ["a KeyvStore over nothing", () => new KeyvStore(undefined as never), "cache.lookup"],
   ["a CacheOverKeyv over nothing", () => new CacheOverKeyv(undefined as never), "keyv.get"],
+  ["a CacheOverKeyv with a clock that is none", () => new CacheOverKeyv(new Keyv(), { clock: Date as never }), "clock.wallNow"],
 ])("%s is refused", (_, make, naming) => {
   testApi.expect(make).toThrow(`[ERR_CACHE_INVALID_OPTION] ${naming} must be a function of a`);
 });

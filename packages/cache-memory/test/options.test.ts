@@ -1,3 +1,4 @@
+import type { Clock } from "@larder/cache-core";
 import { describe, expect, it } from "vitest";
 import { MemoryCache, type MemoryCacheOptions } from "../src/index.ts";
 
@@ -50,6 +51,8 @@ describe("options", () => {
     ["sizeOf", { maxEntries: 1, sizeOf: 1 as unknown as () => number }],
     ["onRemoved", { onRemoved: {} as () => void }],
     ["name", { name: "" }],
+    ["clock", { clock: Date as unknown as Clock }],
+    ["clock", { clock: null as unknown as Clock }],
   ];
   for (const [name, options] of refused) {
     it(`are refused by name: ${name} in ${JSON.stringify(options)}`, () => {

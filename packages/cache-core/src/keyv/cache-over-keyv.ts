@@ -59,6 +59,7 @@ export class CacheOverKeyv<V> implements Cache<V> {
     const { ttlMs = Number.POSITIVE_INFINITY, name = "keyv", clock = systemClock } = options;
     this.#keyv = keyv;
     this.#ttlMs = checkDurationMs("ttlMs", ttlMs);
+    checkFunction("clock.wallNow", clock?.wallNow, " of a Clock");
     this.#name = name;
     this.#clock = clock;
   }
