@@ -21,6 +21,12 @@ export function bytesOfString(text: string): number {
   return HEADER_BYTES + (Buffer.byteLength(text) === text.length ? text.length : 2 * text.length);
 }
 
+/** Bytes of what is no object beside its own field: a number or a flag is in there, and a large integer is half as long as it is in hexadecimal. */
+function bytesOfPlain(value: unknown): number {
+  if (typeof value === "string") return bytesOfString(value);
+  return typeof value === "bigint" ? HEADER_BYTES + value.toString(16).length / 2 : 0;
+}
+
 /**
  * The default accounting: key, value and overhead of one entry, in bytes. Strings, buffers, typed arrays and blobs are counted exactly by
  * length; objects by a walk over at most 512 nodes and 4096 fields. What is larger is estimated from an even sample of its parts, in no more
@@ -31,8 +37,7 @@ export function bytesOfEntry(key: string, value: unknown): number {
 }
 
 function bytesOfValue(value: unknown): number {
-  if (typeof value === "string") return bytesOfString(value);
-  if (typeof value !== "object" || value === null) return FIELD_BYTES;
+  if (typeof value !== "object" || value === null) return bytesOfPlain(value) || FIELD_BYTES;
   return bytesOfFlat(value) ?? walk(value) ?? Math.ceil(estimate(value, MAX_VISITS, new Set([value])));
 }
 
@@ -62,8 +67,8 @@ function walk(root: object): number | undefined {
     // By index: an iterator would make an object of each number of a vector.
     for (let index = 0; index < fields.length; index += 1) {
       const field = fields[index];
-      if (typeof field === "string") total += bytesOfString(field);
-      else if (typeof field === "object" && field !== null) seen.add(field);
+      if (typeof field !== "object") total += bytesOfPlain(field);
+      else if (field !== null) seen.add(field);
     }
     if (share > 1 || looked > MAX_FIELDS || seen.size > MAX_VISITS) return undefined;
   }
@@ -78,8 +83,8 @@ function estimate(node: object, visits: number, seen: Set<object>): number {
   const nested: object[] = [];
   let bytes = 0;
   for (const field of fields) {
-    if (typeof field === "string") bytes += bytesOfString(field);
-    else if (typeof field === "object" && field !== null && !seen.has(field)) {
+    if (typeof field !== "object") bytes += bytesOfPlain(field);
+    else if (field !== null && !seen.has(field)) {
       seen.add(field);
       nested.push(field);
     }

@@ -108,6 +108,13 @@ describe("bytes of an entry", () => {
     expect(bytesOfEntry("key", [1, 2, 3])).toBe(bytesOfEntry("key", [4, 5, 6]));
   });
 
+  it("count an integer of any length by its digits, in an object too", () => {
+    const integer = 2n ** 80_000n;
+    for (const value of [integer, { integer }, [integer, -integer]])
+      expect(bytesOfEntry("key", value) - bytesOfEntry("key", [])).toBeGreaterThan(9_900);
+    expect(bytesOfEntry("key", 1n) - bytesOfEntry("key", 1)).toBeLessThan(32);
+  });
+
   const many = <T>(length: number, make: (index: number) => T): T[] => Array.from({ length }, (_, index) => make(index));
   const large: ReadonlyArray<readonly [string, unknown, number]> = [
     ["objects in an array", many(4_000, () => ({ text: "x".repeat(100) })), 4_000 * 148],
