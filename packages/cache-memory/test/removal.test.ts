@@ -26,6 +26,24 @@ describe("removals", () => {
     expect(told.slice(3).map((removal) => (removal as unknown[])[2])).toEqual(["size", "explicit", "explicit"]);
   });
 
+  it("tell that an entry's time was over also where another one takes its place, or its own key's next value", () => {
+    const clock = new ManualClock();
+    const told: unknown[] = [];
+    const cache = new MemoryCache<number>({ maxEntries: 1, clock, onRemoved: (...removal) => told.push(removal) });
+    cache.set("a", 1, { ttlMs: 10 });
+    clock.advance(10);
+    cache.set("a", 2, { ttlMs: 10 });
+    clock.advance(10);
+    cache.set("b", 3);
+    cache.set("c", 4);
+    expect(told).toEqual([
+      ["a", 1, "expired"],
+      ["a", 2, "expired"],
+      ["b", 3, "size"],
+    ]);
+    expect(cache.stats()).toMatchObject({ expirations: 2, evictions: 1 });
+  });
+
   it("are published without the value, under the cache's name, while somebody listens", () => {
     const heard: unknown[] = [];
     const listener = (message: unknown): void => {
