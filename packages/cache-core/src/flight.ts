@@ -9,8 +9,8 @@ const NO_TAGS: readonly string[] = [];
 export interface FlightHost<V> {
   /** Whether a stale entry may be served now: see `Proof`, and what was invalidated by tag, by pattern or with all since. */
   holds(key: string, stale: StoredEntry<V>): boolean;
-  /** Nobody waits for the flight any more. */
-  forget(flight: Flight<V>): void;
+  /** Nobody waits for the flight any more, and it is cancelled for that reason. */
+  cancelled(flight: Flight<V>, reason: CacheError): void;
 }
 
 /** Gives a lease back and tells those who wait for it how it ended. */
@@ -44,6 +44,8 @@ export class Flight<V> {
   readonly epoch: number;
   /** Monotonic milliseconds before the load: how old the data may be. */
   readonly capturedAt: number;
+  /** Milliseconds for which its error is held back; 0 = not. */
+  errorTtlMs = 0;
   /** Tags of everyone who joined: the entry must fall with each of them. */
   tags: readonly string[] = NO_TAGS;
   /** Set by an invalidation, or by a forced load that takes the flight's place. */
@@ -100,11 +102,6 @@ export class Flight<V> {
     this.#early?.follow(result);
   }
 
-  /** `cancellation` as a real signal. */
-  get signal(): AbortSignal {
-    return this.cancellation.signal;
-  }
-
   /** Counts a waiter in. @param staleMs milliseconds past its time for which it takes a value of the second tier */
   join(tags: readonly string[], staleMs: number): void {
     this.#waiters += 1;
@@ -116,8 +113,8 @@ export class Flight<V> {
   leave(reason: CacheError): void {
     this.#waiters -= 1;
     if (this.#waiters > 0 || this.isSettled) return;
-    this.#host.forget(this);
-    this.abort(reason);
+    this.#host.cancelled(this, reason);
+    this.cancellation.abort(reason);
   }
 
   /** The load runs under a lease, for which other processes wait. */
@@ -130,10 +127,5 @@ export class Flight<V> {
     const release = this.#releaseLease;
     this.#releaseLease = undefined;
     release?.(outcome);
-  }
-
-  /** Cancels the load. */
-  abort(reason: unknown): void {
-    this.cancellation.abort(reason);
   }
 }

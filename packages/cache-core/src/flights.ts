@@ -49,7 +49,10 @@ export class Flights<V> {
     this.#host = {
       holds: (key, { capturedAt, epoch, tags }) =>
         (ablated.has("stale-bound") || proof.covers(capturedAt, clock.now())) && marks.isValid(epoch, key, tags),
-      forget: (flight) => this.#forget(flight),
+      cancelled: (flight, reason) => {
+        this.#forget(flight);
+        this.#holdBack(flight, reason);
+      },
     };
   }
 
@@ -122,7 +125,7 @@ export class Flights<V> {
 
   /** Cancels every load. */
   abort(reason: unknown): void {
-    for (const flight of [...this.#byKey.values(), ...this.#detached]) flight.abort(reason);
+    for (const flight of [...this.#byKey.values(), ...this.#detached]) flight.cancellation.abort(reason);
     this.#byKey.clear();
   }
 
@@ -151,6 +154,7 @@ export class Flights<V> {
       this.#detach(key)?.endLease("not-stored");
     }
     const flight = new Flight<V>(key, this.capture(key), this.#host);
+    flight.errorTtlMs = policy.errorTtlMs;
     flight.stale = stale;
     this.#byKey.set(key, flight);
     flight.result = this.#fly({ flight, loader, policy, reason });
@@ -160,7 +164,7 @@ export class Flights<V> {
   }
 
   async #fly(request: LoadRequest<V>): Promise<V | undefined> {
-    const { flight, policy } = request;
+    const { flight, loader, policy } = request;
     try {
       const value = await this.#options.run(request);
       // A forced load may get through while the error of one before it is held back.
@@ -169,15 +173,20 @@ export class Flights<V> {
       return value;
     } catch (error) {
       this.#options.counters.misses += flight.uncountedReads;
-      const until = this.#options.clock.now() + policy.errorTtlMs;
-      if (policy.errorTtlMs > 0 && !flight.isDetached && !isCancelled(error)) this.#failures.add(flight.key, error, until);
+      this.#holdBack(flight, error);
       throw error;
     } finally {
       flight.isSettled = true;
       this.#forget(flight);
       const behind = this.#dueBehind.get(flight);
-      if (behind && !flight.isDetached) this.refreshBehind(flight.key, request.loader, policy, "stale", behind);
+      if (behind && !flight.isDetached) this.refreshBehind(flight.key, loader, policy, "stale", behind);
     }
+  }
+
+  /** At once where a load is cancelled: who tries again as soon as it is told must not be the one more than comes between. */
+  #holdBack(flight: Flight<V>, error: unknown): void {
+    const { key, errorTtlMs, isDetached } = flight;
+    if (errorTtlMs > 0 && !isDetached && !isCancelled(error)) this.#failures.add(key, error, this.#options.clock.now() + errorTtlMs);
   }
 
   #forget(flight: Flight<V>): void {

@@ -53,7 +53,7 @@ class RunningLoad<V> implements LoadContext<V> {
   }
 
   get signal(): AbortSignal {
-    return this.#flight.signal;
+    return this.#flight.cancellation.signal;
   }
 
   get cancellation(): AbortSignalLike {

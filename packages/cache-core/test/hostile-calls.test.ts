@@ -121,6 +121,25 @@ describe("a key that is asked for while its loader is still in its first step", 
   });
 });
 
+it("is held back for errorTtlMs when it took too long, also from who tries again as soon as it is told", async () => {
+  const { cache, clock } = setUp({ timeoutMs: 10, errorTtlMs: 1_000 });
+  let loads = 0;
+  const load = async (): Promise<unknown> =>
+    cache.getOrSet("key", () => {
+      loads += 1;
+      return new Promise(() => {});
+    });
+  const retried = expect(load().catch(load)).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+  await clock.advanceAsync(10);
+  await retried;
+  expect(loads).toBe(1);
+  clock.advance(1_000);
+  const again = expect(load()).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+  await clock.advanceAsync(10);
+  await again;
+  expect(loads).toBe(2);
+});
+
 describe("a load that was detached, and then fails", () => {
   const old = "the old value";
   const error = "the load's error";
