@@ -19,7 +19,10 @@ export interface TieredCacheOptions<V> extends LoadDefaults {
   readonly l2?: FencedStore<V>;
   /** Carries invalidations to the caches of the same name in other processes, and theirs here. @default none: staleness is bounded by the time to live alone */
   readonly bus?: InvalidationBus;
-  /** Time to live in milliseconds, > 0, of what is stored without one of its own; `Infinity` keeps entries until they are evicted. @default 60000 (a minute) */
+  /**
+   * Time to live in milliseconds, > 0, of what is stored without one of its own; `Infinity` keeps entries until they are evicted. The tiers' own `ttlMs`
+   * count for nothing here: each entry comes to them with its time. @default 60000 (a minute)
+   */
   readonly ttlMs?: number;
   /** The cache's name on the bus. Must be the second tier's where there is one. @default the second tier's, else "default" */
   readonly namespace?: string;

@@ -43,3 +43,15 @@ describeCache("TieredCache over MemoryCache, an in-process second tier and a bus
   tooLarge,
   testApi,
 });
+
+testApi.it("gives each entry its time: what the first tier would give it by itself counts for nothing, longer or shorter", async () => {
+  for (const ttlMs of [5, 500]) {
+    const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 10, ttlMs });
+    const cache = tiered({ ttlMs: 50 }, { l1 });
+    await cache.set("key", 1);
+    clock.advance(49);
+    testApi.expect(await cache.get("key")).toBe(1);
+    clock.advance(1);
+    testApi.expect(await cache.get("key")).toBe(undefined);
+  }
+});
