@@ -47,8 +47,8 @@ export class Flights<V> {
     this.#options = options;
     const { proof, clock, marks } = options;
     this.#host = {
-      holds: (key, { capturedAt, epoch, tags }) =>
-        (ablated.has("stale-bound") || proof.covers(capturedAt, clock.now())) && marks.isValid(epoch, key, tags),
+      holds: (key, stale) =>
+        (ablated.has("stale-bound") || proof.covers(stale.capturedAt, clock.now())) && marks.isValid(stale.epoch, key, stale.tags),
       cancelled: (flight, reason) => {
         this.#forget(flight);
         this.#holdBack(flight, reason);
@@ -185,8 +185,8 @@ export class Flights<V> {
 
   /** At once where a load is cancelled: who tries again as soon as it is told must not be the one more than comes between. */
   #holdBack(flight: Flight<V>, error: unknown): void {
-    const { key, errorTtlMs, isDetached } = flight;
-    if (errorTtlMs > 0 && !isDetached && !isCancelled(error)) this.#failures.add(key, error, this.#options.clock.now() + errorTtlMs);
+    if (flight.errorTtlMs > 0 && !flight.isDetached && !isCancelled(error))
+      this.#failures.add(flight.key, error, this.#options.clock.now() + flight.errorTtlMs);
   }
 
   #forget(flight: Flight<V>): void {

@@ -51,9 +51,10 @@ export class SieveQueue {
   /** The slot at the hand goes. After `peek`. */
   drop(): void {
     this.#ahead -= 1;
-    if (this.#passed === 0) this.#start = this.#place(this.#gap + 1);
-    else this.#gap += 1;
-    if (this.#passed === 0) this.#gap = 0;
+    this.#gap += 1;
+    if (this.#passed > 0) return;
+    this.#start = this.#place(this.#gap);
+    this.#gap = 0;
   }
 
   /** Keeps the slots that pass, in order. O(length). */

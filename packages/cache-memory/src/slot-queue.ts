@@ -36,9 +36,8 @@ export class SlotQueue {
 
   /** The oldest slot, taken out. The queue is not empty. */
   shift(): number {
-    const slot = this.#ring[this.#head]!;
-    this.#head = this.#head + 1 === this.#ring.length ? 0 : this.#head + 1;
-    this.#length -= 1;
+    const slot = this.oldest;
+    this.drop();
     // A window that held everything before the first eviction, and a tenth of it from then on, would keep its ring for ever.
     if (this.#length < this.#ring.length * LEAST_FULL && this.#length >= FIRST_PLACES) this.#resize();
     return slot;
