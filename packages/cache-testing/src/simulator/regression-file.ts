@@ -14,10 +14,9 @@ export interface RegressionFile {
   readonly plan: SchedulePlan;
 }
 
-/** As JSON, which has no infinity: a time to live of `null` is one. */
+/** As JSON, which has no infinity: it writes `null` for one. Plans have two, a time to live and an outage that does not end. */
 export function encodeRegression(file: RegressionFile): string {
-  const plan = { ...file.plan, ttlMs: file.plan.ttlMs === Infinity ? null : file.plan.ttlMs };
-  return `${JSON.stringify({ format: PLAN_FORMAT, ...file, plan }, undefined, 2)}\n`;
+  return `${JSON.stringify({ format: PLAN_FORMAT, ...file }, undefined, 2)}\n`;
 }
 
 /** What a load of format 3 said of stale values; the rest of its plans means the same today. */
@@ -33,7 +32,12 @@ export function decodeRegression(text: string): RegressionFile {
     throw new TypeError(`expected a kept schedule of plan format ${PLAN_FORMAT} or 3, got format ${String(found?.format)}`);
   }
   const { format, ...file } = found;
-  const plan = { ...file.plan, ttlMs: file.plan.ttlMs ?? Infinity };
+  const { apart } = file.plan;
+  const plan = {
+    ...file.plan,
+    ttlMs: file.plan.ttlMs ?? Infinity,
+    ...(apart && { apart: { ...apart, forMs: apart.forMs ?? Infinity } }),
+  };
   return { ...file, plan: format === 3 ? { ...plan, operations: plan.operations.map(fromFormat3) } : plan };
 }
 

@@ -10,7 +10,8 @@ import { violationKind } from "./violation-kind.ts";
  *
  * Delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", TSE 2002): parts are left out, half of them at
  * first and single ones at last, for as long as a violation of the same kind remains. Left out are operations, faults, processes, keys, and
- * then what makes the rest complicated: repeated and late messages, spread of latencies, a time to live, idle time.
+ * then what makes the rest complicated: further servers, calls that are sent again, repeated and late messages, spread of latencies, a time to
+ * live, idle time.
  *
  * It works because luck is a stream per connection: what is left out of one process does not reshuffle the latencies of the others. What
  * it gives is a local minimum, and its violation need not be the same bug, only the same kind: read it before believing it.
@@ -65,6 +66,9 @@ const SIMPLER: readonly Change[] = [
   withoutSpareKeys,
   withoutIdleEnd,
   (plan) => ({ ...plan, ttlMs: Infinity }),
+  ({ apart: _, ...plan }) => plan,
+  ({ shards: _, ...plan }) => plan,
+  ({ resend: _, ...plan }) => plan,
   (plan) => ({ ...plan, lanes: 1 }),
   (plan) => ({ ...plan, maxEntries: 16 }),
   (plan) => ({ ...plan, weather: { ...plan.weather, duplicate: 0 } }),
