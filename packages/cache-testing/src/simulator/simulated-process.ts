@@ -104,7 +104,7 @@ export class SimulatedProcess {
   readonly asked: Asked = { reads: 0, open: 0, invalidations: 0, loaders: 0 };
   /** By how much its wall clock is off, in milliseconds. */
   wallSkewMs = 0;
-  /** The first token that it drew. Its bus's origin: the messages it sends begin with it. */
+  /** Its bus's, which begins that of the messages it sends; where it has none watched, the first token that it drew, which most make it of. */
   origin = "";
   readonly #world: SharedWorld;
   readonly #clock: Clock;
@@ -218,6 +218,7 @@ export class SimulatedProcess {
       deadlineMs: ablations.noReadDeadline ? NO_DEADLINE_MS : undefined,
       watch: (bus) => {
         this.isWatched = true;
+        this.origin = bus.originId;
         const onProof = (): void => {
           this.proofs += 1;
         };
