@@ -77,6 +77,8 @@ export class CoherenceOracle {
   readonly #open: Map<string, OpenCall[]> = new Map();
   /** By the message's text: what it stands for, where it was published. */
   readonly #published: Map<string, Array<{ readonly channel: string; readonly versions: ReadonlyMap<string, number> }>> = new Map();
+  /** By whom and of what: when it was last told. */
+  readonly #toldAt: Map<string, number> = new Map();
   readonly #durable: Map<string, number> = new Map();
   /** What a second tier on a server of its own has dropped. */
   readonly #stored: Map<string, number> = new Map();
@@ -134,6 +136,7 @@ export class CoherenceOracle {
    * @param lane whose keys it stands for; `undefined` = all
    */
   onPublish(name: string, lane: string | undefined, message: { readonly channel: string; readonly text: string }, now: number): void {
+    this.#toldAt.set(name, now);
     const call = this.#open.get(name)?.[0];
     if (!call) return;
     const versions = this.#within(lane, call.versions);
@@ -210,6 +213,11 @@ export class CoherenceOracle {
       ? Math.max(this.#ownFloor(process, key), this.#servableFloor(key, now))
       : this.#servableFloor(key, now - TRANSIT_MS);
     return version < floor ? { kind: "stale", text: `version ${version} served, at least ${floor} was promised by then` } : undefined;
+  }
+
+  /** Whether an invalidation has been told since an instant, by whom and of what it was called. */
+  wasTold(name: string, since: number): boolean {
+    return (this.#toldAt.get(name) ?? -Infinity) >= since;
   }
 
   /** What every process must have come to when all is healed. */

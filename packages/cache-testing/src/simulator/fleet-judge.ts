@@ -1,10 +1,7 @@
+import { isCalmPlan, SETTLED_AT } from "./calm-plan.ts";
 import type { CalledLoader } from "./load-judge.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 
-/** One way, in virtual milliseconds: faster than this, a subscription is made within the five that the simulated port waits for its connection. */
-const FAST_MS = 2;
-/** When everybody has found the second tier, in virtual milliseconds. */
-const SETTLED_AT = 100;
 /** How long what disturbed a key may go on being felt: a lease given back is still on the wire. */
 const ECHO_MS = 60;
 /** Values that live shorter may be over before those who waited for them have looked. */
@@ -26,9 +23,9 @@ export class FleetJudge {
   #allDisturbedAt = -Infinity;
 
   /** @param maxLoadMs the second tier's own bound of a load, in milliseconds: what a longer one makes is not kept */
-  constructor({ faults, weather, ttlMs, apart }: SchedulePlan, maxLoadMs: number = MAX_LOAD_MS) {
+  constructor(plan: SchedulePlan, maxLoadMs: number = MAX_LOAD_MS) {
     this.#maxLoadMs = maxLoadMs;
-    this.#isCalm = faults.length === 0 && apart === undefined && weather.latencyMs + weather.spreadMs <= FAST_MS && ttlMs >= LASTING_MS;
+    this.#isCalm = isCalmPlan(plan) && plan.ttlMs >= LASTING_MS;
   }
 
   /** Something happens to a key, or to several, for which a lease may give way. */

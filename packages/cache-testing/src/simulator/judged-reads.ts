@@ -1,5 +1,6 @@
 import type { ReadThroughCache } from "@larder/cache-core";
 import type { CoherenceOracle, VersionedValue } from "./coherence-oracle.ts";
+import type { DropJudge } from "./drop-judge.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
@@ -7,7 +8,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 export const keyName = (index: number): string => `k${index}`;
 
 /** How a read is made. */
-export type Read = (cache: ReadThroughCache<unknown>, key: string, index: number) => unknown;
+export type Read = (cache: ReadThroughCache<unknown>, key: string, index: number, process: SimulatedProcess) => unknown;
 
 /** What a read is held to. */
 export interface ReadTerms {
@@ -18,12 +19,15 @@ export interface ReadTerms {
   readonly limitMs: number;
   /** Whether it may fail with an error, after so many milliseconds. */
   readonly mayFail: (error: string, tookMs: number) => boolean;
+  /** What else is wrong with what it gives. @default nothing */
+  readonly isWrong?: (value: unknown, startedAt: number) => string | undefined;
 }
 
 /** What the reads of a schedule share. */
 export interface JudgedReadsContext {
   readonly time: VirtualTime;
   readonly oracle: CoherenceOracle;
+  readonly drops: DropJudge;
   trace(...parts: readonly number[]): void;
 }
 
@@ -38,8 +42,9 @@ export class JudgedReads {
   }
 
   read(process: SimulatedProcess, index: number, terms: ReadTerms, read: Read): void {
-    const { oracle, time, trace } = this.#context;
+    const { oracle, time, trace, drops } = this.#context;
     const ticket = oracle.startRead(process.index, keyName(index), time.now);
+    const droppedAt = drops.floorOf(process, keyName(index));
     this.count += 1;
     process.asked.reads += 1;
     const finish = (value: unknown): void => {
@@ -47,15 +52,20 @@ export class JudgedReads {
       trace(process.index, index, time.now * 1_000, value === undefined ? -1 : ((value as VersionedValue | null)?.version ?? -2));
       this.#judgeTime(process, terms, time.now - ticket.startedAt);
       oracle.finishRead(ticket, value, time.now, terms.what, terms.staleMs);
+      const problem = drops.judge(process, droppedAt, value) ?? terms.isWrong?.(value, ticket.startedAt);
+      if (problem !== undefined) oracle.violations.push(problem);
+      if (terms.what === "get" && value !== undefined) process.asked.found += 1;
     };
     const fail = (error: unknown): void => {
       const tookMs = time.now - ticket.startedAt;
-      if (!process.isAlive || terms.mayFail(String(error), tookMs)) return;
+      if (!process.isAlive) return;
+      this.#judgeTime(process, terms, tookMs);
+      if (terms.mayFail(String(error), tookMs)) return;
       if (process.isClosing && String(error).includes("ERR_CACHE_CLOSED")) return;
       oracle.violations.push(`I7 process ${process.index}: ${terms.what} failed with ${String(error)} after ${tookMs.toFixed(1)} ms`);
     };
     try {
-      const answer = read(process.cache, keyName(index), index);
+      const answer = read(process.cache, keyName(index), index, process);
       if (!(answer instanceof Promise)) finish(answer);
       else if (terms.what === "get") this.#awaitGet(process, answer, finish, fail);
       else answer.then(finish, fail);

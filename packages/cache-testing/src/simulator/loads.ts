@@ -14,6 +14,8 @@ export interface LoadsContext {
   readonly oracle: CoherenceOracle;
   readonly reads: JudgedReads;
   readonly maxStalenessMs: number;
+  /** Milliseconds that the tiers may take before a loader is called. */
+  readonly readLimitMs: number;
   readonly maxLoadMs: number | undefined;
   readonly plan: SchedulePlan;
   /** The tag of the nth key. */
@@ -25,6 +27,18 @@ const PUNCTUAL_MS = 0.001;
 
 /** Why callers abort. Left out, each would be given a `DOMException` of its own. */
 const GIVEN_UP = new Error("the caller gave up");
+
+/** @returns what is wrong with an answer, beside what every read is held to; `undefined` = nothing */
+function wrongAnswer(process: SimulatedProcess, index: number, plan: LoadPlan, value: unknown, startedAt: number): string | undefined {
+  if (!process.isWatched) return undefined;
+  const where = `process ${process.index}: a getOrSet of ${keyName(index)} from ${startedAt.toFixed(3)}`;
+  // Every loader of a schedule gives a value or fails, and whoever waits for it gets the one or the other (I6).
+  if (value === undefined) return `I6 ${where} gave nothing, as no loader did`;
+  const { at = Infinity } = (value ?? {}) as Partial<VersionedValue>;
+  const isStaleTaken = plan.staleIfErrorMs + plan.staleWhileRevalidateMs > 0;
+  if (plan.forceRefresh && !isStaleTaken && at < startedAt) return `forced ${where} gave what was made at ${at.toFixed(3)}`;
+  return undefined;
+}
 
 /** The `getOrSet` calls of a schedule: their options, their loaders, and what both are held to. */
 export class Loads {
@@ -59,7 +73,8 @@ export class Loads {
       what: "getOrSet" as const,
       staleMs: Math.max(staleIfErrorMs, staleWhileRevalidateMs),
       // A design that does not say what it is told knows no timeouts either.
-      limitMs: process.isWatched ? timeoutMs + PUNCTUAL_MS : Infinity,
+      limitMs: process.isWatched ? leavesAfterMs + PUNCTUAL_MS : Infinity,
+      isWrong: (value: unknown, startedAt: number) => wrongAnswer(process, index, plan, value, startedAt),
       // Only its own signal and its own patience end a caller's wait: another's never do (I20). A load may fail for all who share it.
       mayFail: (error: string, tookMs: number) =>
         error.includes("the database failed") ||
@@ -94,9 +109,11 @@ export class Loads {
     const { oracle, time } = this.#context;
     const { process, key } = called;
     process.asked.loaders += 1;
+    if (context.reason === "miss" || context.reason === "forced") process.asked.missed += 1;
     const isLeased = plan.singleFlight === "fleet" && !plan.forceRefresh;
     const problem = this.#judge.begin(called, time.now) ?? (isLeased ? this.#fleetJudge.begin(called, time.now) : undefined);
     if (problem !== undefined) oracle.violations.push(problem);
+    if (!isLeased) this.#judgeDelay(called, context.reason);
     return new Promise((resolve, reject) => {
       time.schedule(plan.readAfterMs, () => {
         const { version } = oracle.read(key, time.now);
@@ -105,11 +122,21 @@ export class Loads {
           this.#fleetJudge.end(called, time.now);
           if (plan.fails) this.#fleetJudge.disturb(key, time.now);
           this.#judgeStale(called, context.stale);
+          if (plan.fails) process.asked.failed += 1;
           if (plan.fails) reject(new Error("the database failed"));
           else resolve({ key, version, at: time.now });
         });
       });
     });
+  }
+
+  /** Whoever waits for a load, and for no other process's, has its loader called as soon as the tiers have had their time (I7). */
+  #judgeDelay({ process, key, askedAt }: CalledLoader, reason: LoadContext<unknown>["reason"]): void {
+    const { oracle, time, readLimitMs } = this.#context;
+    const tookMs = time.now - askedAt;
+    const isAwaited = reason === "miss" || reason === "forced";
+    if (!isAwaited || tookMs <= readLimitMs || !process.isWatched || process.wasPaused) return;
+    oracle.violations.push(`I7 process ${process.index}: a loader of ${key} was called after ${tookMs.toFixed(1)} ms`);
   }
 
   /** The stale value that a loader is given is served like any other, unless nobody wants to know what the loader makes of it. */

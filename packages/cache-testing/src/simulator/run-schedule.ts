@@ -136,6 +136,7 @@ class ScheduleRun {
     this.#settle();
     this.#checkRest("get");
     if (this.#plan.loadsAtRest) this.#checkRest("getOrSet");
+    this.#workload.finish();
     const { violations } = this.#oracle;
     // One process's in each schedule: snapshots of counters cost more than counting.
     const audited = this.#processes[Math.abs(seed) % processes];

@@ -101,7 +101,7 @@ export class SimulatedProcess {
   /** How often that has proved itself. */
   proofs = 0;
   /** What it was asked for. */
-  readonly asked: Asked = { reads: 0, open: 0, invalidations: 0, loaders: 0 };
+  readonly asked: Asked = { reads: 0, open: 0, found: 0, missed: 0, invalidations: 0, loaders: 0, failed: 0 };
   /** By how much its wall clock is off, in milliseconds. */
   wallSkewMs = 0;
   /** Its bus's, which begins that of the messages it sends; where it has none watched, the first token that it drew, which most make it of. */

@@ -32,6 +32,7 @@ function varyLoader(
   load: LoadOf,
   options: GetOrSetOptions | undefined,
   random: RandomSource,
+  onEmpty: () => void,
 ): [load: Loader<unknown>, options: GetOrSetOptions] {
   const asked = varyOptions(options, random);
   const dice = random.next();
@@ -47,7 +48,11 @@ function varyLoader(
   const change = (context: LoadContext<unknown>): MaybePromise<unknown> => {
     if (dice < 0.3) context.setOptions({ ttlMs: 1 + 50 * random.next() });
     else if (dice < 0.35) context.skipStore();
-    return follow(load(context), (value) => (dice > 0.97 ? undefined : value));
+    return follow(load(context), (value) => {
+      if (dice <= 0.97) return value;
+      onEmpty();
+      return undefined;
+    });
   };
   return [change, asked];
 }
@@ -75,9 +80,15 @@ export function varyCalls(cache: ReadThroughCache<unknown>, random: RandomSource
       : follow(cache.setMany([[key, value]], options), ([isStored]) => isStored === true);
   const remove = (key: string): MaybePromise<boolean> =>
     random.next() < 0.5 ? cache.delete(key) : follow(cache.deleteMany([key]), (count) => count > 0);
+  // Of keys for which a loader found that there is no value. For an application that is as when it fails: nobody else may be given nothing.
+  const emptied = new Set<string>();
   const getOrSet = (key: string, load: LoadOf, options?: GetOrSetOptions): MaybePromise<unknown> => {
-    const answer = cache.getOrSet(key, ...varyLoader(load, options, random));
-    return answer instanceof Promise ? answer.catch(toHeldBack) : answer;
+    const toFound = (value: unknown): unknown => {
+      if (value === undefined && emptied.has(key)) throw new Error("the database failed to have it");
+      return value;
+    };
+    const answer = cache.getOrSet(key, ...varyLoader(load, options, random, () => emptied.add(key)));
+    return answer instanceof Promise ? answer.catch(toHeldBack).then(toFound) : toFound(answer);
   };
   const varied: Record<PropertyKey, unknown> = { get, set, delete: remove, getOrSet };
   return new Proxy(cache, {

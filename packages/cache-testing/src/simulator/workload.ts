@@ -1,11 +1,14 @@
 import type { InvalidationTarget, ReadThroughCache } from "@larder/cache-core";
-import type { CoherenceOracle, ReadTicket } from "./coherence-oracle.ts";
+import { isCalmPlan, SETTLED_AT } from "./calm-plan.ts";
+import type { CoherenceOracle, ReadTicket, VersionedValue } from "./coherence-oracle.ts";
+import { DropJudge } from "./drop-judge.ts";
 import { JudgedReads, keyName, type Read, type ReadTerms } from "./judged-reads.ts";
 import { Loads } from "./loads.ts";
 import type { Operation } from "./operation-plan.ts";
 import type { SchedulePlan } from "./schedule-plan.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
+import { WriteJudge } from "./write-judge.ts";
 
 /** What a schedule's operations run on. */
 export interface WorkloadContext {
@@ -37,6 +40,14 @@ interface Lock {
   readonly keptUntil: number;
 }
 
+/** A write that came back, and what it said. */
+interface AnsweredWrite {
+  readonly name: string;
+  readonly begunAt: number;
+  readonly isPropagated: boolean;
+  readonly isSet: boolean;
+}
+
 type Tell = (cache: ReadThroughCache<unknown>, versions: ReadonlyMap<string, number>) => Promise<boolean>;
 
 const TAGS = ["red", "blue"];
@@ -55,6 +66,9 @@ export class Workload {
   readonly #context: WorkloadContext;
   readonly #reads: JudgedReads;
   readonly #loads: Loads;
+  readonly #writes: WriteJudge;
+  readonly #drops: DropJudge;
+  readonly #isCalm: boolean;
   readonly #getTerms: ReadTerms;
   /** Keys that somebody writes: commit and invalidation of one key do not overlap, as under a row lock. */
   readonly #locks: Map<string, Lock> = new Map();
@@ -65,8 +79,11 @@ export class Workload {
   constructor(context: WorkloadContext) {
     this.#context = context;
     const { time, oracle, trace, plan, maxStalenessMs, readLimitMs, maxLoadMs } = context;
-    this.#reads = new JudgedReads({ time, oracle, trace });
-    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, maxLoadMs, plan, tagOf });
+    this.#isCalm = isCalmPlan(plan);
+    this.#drops = new DropJudge(plan);
+    this.#writes = new WriteJudge({ time, limitMs: readLimitMs, violations: oracle.violations });
+    this.#reads = new JudgedReads({ time, oracle, trace, drops: this.#drops });
+    this.#loads = new Loads({ time, oracle, reads: this.#reads, maxStalenessMs, readLimitMs, maxLoadMs, plan, tagOf });
     this.#getTerms = { what: "get", staleMs: 0, limitMs: readLimitMs, mayFail: () => false };
   }
 
@@ -101,15 +118,20 @@ export class Workload {
         break;
       case "delete":
         this.#loads.onDrop(process, keyName(operation.key));
-        this.#ignore(() => process.cache.delete(keyName(operation.key)));
+        this.#drop(process, "a delete", [operation.key], () => process.cache.delete(keyName(operation.key)));
         break;
       case "clear":
         this.#loads.onDrop(process, undefined);
-        this.#ignore(() => process.cache.clear());
+        this.#drop(process, "a clear", this.#allKeys, () => process.cache.clear());
         break;
       default:
         this.#write(process, operation);
     }
+  }
+
+  /** All is over. */
+  finish(): void {
+    this.#writes.finish();
   }
 
   /** Reads every key, as what runs first after a pause does. */
@@ -141,7 +163,13 @@ export class Workload {
     const read: Read =
       what === "get"
         ? (cache, key) => cache.get(key)
-        : (cache, key, index) => cache.getOrSet(key, () => oracle.read(key, this.#context.time.now), { tags: [tagOf(index)] });
+        : (cache, key, index, { asked }) => {
+            const load = (): VersionedValue => {
+              asked.loaders += 1;
+              return oracle.read(key, this.#context.time.now);
+            };
+            return cache.getOrSet(key, load, { tags: [tagOf(index)] });
+          };
     for (const process of processes) {
       if (!process.isServing) continue;
       for (let index = 0; index < plan.keys; index += 1) this.#readAtRest(process, index, what, read);
@@ -155,22 +183,24 @@ export class Workload {
     this.#reads.count += 1;
     process.asked.reads += 1;
     this.#openAtRest += 1;
-    void (async () => read(process.cache, key, index))().then(
+    void (async () => read(process.cache, key, index, process))().then(
       (value) => {
         this.#openAtRest -= 1;
+        if (what === "getOrSet" && value === undefined && process.isWatched)
+          oracle.violations.push(`I6 process ${process.index}: ${what} at rest of ${key} gave nothing, as no loader did`);
         oracle.finishRead(ticket, value, time.now, `${what} at rest`);
       },
       (error: unknown) => {
         this.#openAtRest -= 1;
         // It may have joined a load that began while there were still faults.
         if (/the database failed/.test(String(error))) return;
-        oracle.violations.push(`process ${process.index}: ${what} at rest failed with ${String(error)}`);
+        oracle.violations.push(`I7 process ${process.index}: ${what} at rest failed with ${String(error)}`);
       },
     );
   }
 
   #write(process: SimulatedProcess, operation: Exclude<Operation, { kind: "get" | "load" | "delete" | "clear" }>): void {
-    const all = (): number[] => Array.from({ length: this.#context.plan.keys }, (_, index) => index);
+    const all = this.#allKeys;
     switch (operation.kind) {
       case "set": {
         const key = keyName(operation.key);
@@ -186,18 +216,18 @@ export class Workload {
       }
       case "write-tag": {
         const tag = tagOf(operation.key);
-        const keys = all().filter((index) => tagOf(index) === tag);
+        const keys = all.filter((index) => tagOf(index) === tag);
         this.#commit(process, keys, { kind: "tag", tag }, async (cache) => (await cache.invalidateTag(tag)).propagated);
         break;
       }
       case "write-pattern": {
         const pattern = operation.key === undefined ? "k*" : `${keyName(operation.key)}*`;
-        const keys = operation.key === undefined ? all() : [operation.key];
+        const keys = operation.key === undefined ? all : [operation.key];
         this.#commit(process, keys, { kind: "pattern", pattern }, async (cache) => (await cache.invalidateMatching(pattern)).propagated);
         break;
       }
       case "write-all":
-        this.#commit(process, all(), { kind: "all" }, async (cache) => (await cache.invalidateAll()).propagated);
+        this.#commit(process, all, { kind: "all" }, async (cache) => (await cache.invalidateAll()).propagated);
     }
   }
 
@@ -209,26 +239,38 @@ export class Workload {
     const lock: Lock = { process, keptUntil: isSet ? time.now + SET_DEADLINE_MS : 0 };
     for (const key of keys) this.#locks.set(key, lock);
     const versions = oracle.commit(keys);
+    const begunAt = time.now;
     const name = callName(process.index, target);
     // A second tier that takes it before the bus has told of its version does not know that this is on another server: a limit (docs/failure-modes.md).
     const isProven = plan.apart === undefined || process.proofs >= 2;
     oracle.onCall(name, versions);
     this.#loads.onDrop(process, target.kind === "key" ? target.key : undefined);
     if (!isSet) process.asked.invalidations += 1;
-    tell(process.cache, versions).then(
-      (isPropagated) => {
-        if (!process.isAlive) return;
-        this.#unlock(keys);
-        trace(process.index, time.now * 1_000, isPropagated ? 1 : 2);
-        oracle.onReturn(process.index, name, versions, isPropagated && isProven);
-        if (isProven || !isPropagated) this.#told.push({ process, versions });
-      },
-      (error: unknown) => {
-        if (!process.isAlive) return;
-        this.#unlock(keys);
-        oracle.violations.push(`process ${process.index}: an invalidation rejected with ${String(error)}`);
-      },
-    );
+    this.#writes
+      .follow(process, isSet ? "a set" : "an invalidation", () => tell(process.cache, versions))
+      .then(
+        (isPropagated) => {
+          if (!process.isAlive) return;
+          this.#unlock(keys);
+          trace(process.index, time.now * 1_000, isPropagated ? 1 : 2);
+          this.#judgeAnswer(process, { name, begunAt, isPropagated, isSet });
+          oracle.onReturn(process.index, name, versions, isPropagated && isProven);
+          if (isProven || !isPropagated) this.#told.push({ process, versions });
+        },
+        () => {
+          if (process.isAlive) this.#unlock(keys);
+        },
+      );
+  }
+
+  /** What the caller is told of the others must be so: it may act by it. In good weather they are told. */
+  #judgeAnswer(process: SimulatedProcess, { name, begunAt, isPropagated, isSet }: AnsweredWrite): void {
+    const { oracle, plan } = this.#context;
+    // What is told over a bus that nobody watches, or of a tier on another server, is not known here.
+    if (!process.isWatched || plan.apart !== undefined) return;
+    if (isPropagated && !oracle.wasTold(name, begunAt)) oracle.violations.push(`told process ${name}: propagated, and nobody was told`);
+    // A set may be refused for want of room.
+    if (!isPropagated && !isSet && this.#isCalm && begunAt >= SETTLED_AT) oracle.violations.push(`told process ${name}: not propagated`);
   }
 
   #unlock(keys: readonly string[]): void {
@@ -239,8 +281,18 @@ export class Workload {
     this.#reads.read(process, index, this.#getTerms, (cache, key) => cache.get(key));
   }
 
-  #ignore(run: () => unknown): void {
-    void (async () => run())().catch(() => {});
+  get #allKeys(): number[] {
+    return Array.from({ length: this.#context.plan.keys }, (_, index) => index);
+  }
+
+  /** Drops keys in a process's own tiers. */
+  #drop(process: SimulatedProcess, what: "a delete" | "a clear", indexes: readonly number[], drop: () => unknown): void {
+    const keys = indexes.map(keyName).filter((key) => !this.#locks.has(key));
+    const call = this.#drops.begin(process, keys, this.#context.time.now);
+    this.#writes.follow(process, what, drop).then(
+      () => this.#drops.end(call),
+      () => {},
+    );
   }
 }
 
