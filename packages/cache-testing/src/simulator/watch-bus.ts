@@ -21,6 +21,7 @@ export function watchBus(bus: InvalidationBus, onTold: OnTold, onProof: () => vo
           onProof();
           listener.onProof(provenAt);
         },
+        onProofLost: () => listener.onProofLost?.(),
       }),
     close: () => bus.close(),
   };
