@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeCache, uniquePrefix } from "@larder/cache-testing";
+import { describeCache, describeStore, uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { Redis as Redis6 } from "ioredis-6";
 import * as testApi from "vitest";
@@ -65,3 +65,18 @@ describeCache("RedisCache from a URL, in several lanes, with v8 values", {
   tooLarge,
   testApi,
 });
+
+for (const lanes of [1, 4]) {
+  describeStore(`RedisCache in ${lanes} lanes`, {
+    create: async () => {
+      const shared = { url, namespace: "conformance", ...patient, keyPrefix: uniquePrefix(), lanes, maxValueBytes: 50_000 };
+      const [a, b] = [new RedisCache<unknown>(shared), new RedisCache<unknown>(shared)];
+      await Promise.all([a.ready(), b.ready()]);
+      return { a, b };
+    },
+    advance,
+    ttlResolutionMs,
+    tooLarge,
+    testApi,
+  });
+}

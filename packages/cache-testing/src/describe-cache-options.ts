@@ -11,8 +11,7 @@ export interface MissingCapability {
     | "undefined-refused"
     | "bad-ttl-refused"
     | "bad-names-refused"
-    | "closed-refused"
-    | "tiers-cleared";
+    | "closed-refused";
   /** Why: stands in the title of the skipped test. */
   readonly reason: string;
 }

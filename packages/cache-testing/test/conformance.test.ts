@@ -1,6 +1,7 @@
 import { MemoryInvalidationBus, type StoredEntry, TieredCache } from "@larder/cache-core";
 import * as vitest from "vitest";
 import { describeCache } from "../src/describe-cache.ts";
+import { describeStore } from "../src/describe-store.ts";
 import { ManualClock } from "../src/manual-clock.ts";
 import { NaiveCache } from "../src/naive-cache.ts";
 import { NaiveStore } from "../src/naive-store.ts";
@@ -35,6 +36,16 @@ describeCache("TieredCache over a first tier and a bus", {
 
 describeCache("NaiveStore", {
   create: (options) => new NaiveStore<unknown>({ clock, maxValueLength: 10_000, ...options }),
+  advance,
+  tooLarge: "x".repeat(20_000),
+  testApi: vitest,
+});
+
+describeStore("NaiveStore", {
+  create: () => {
+    const a = new NaiveStore<unknown>({ clock, maxValueLength: 10_000 });
+    return { a, b: new NaiveStore<unknown>({ clock, maxValueLength: 10_000 }, a) };
+  },
   advance,
   tooLarge: "x".repeat(20_000),
   testApi: vitest,
