@@ -22,3 +22,15 @@ it("lets promises settle where there is no setImmediate, as in a browser's envir
     vi.unstubAllGlobals();
   }
 });
+
+it.each([Number.NaN, -1, Infinity, undefined, "5"])("refuses to advance by %s, and fires nothing", async (ms) => {
+  const clock = new ManualClock();
+  const before = clock.now();
+  let fired = 0;
+  clock.setTimer(() => {
+    fired += 1;
+  }, 1_000);
+  expect(() => clock.advance(ms as number)).toThrow(RangeError);
+  await expect(clock.advanceAsync(ms as number)).rejects.toThrow(`not by ${String(ms)}`);
+  expect([clock.now(), fired]).toEqual([before, 0]);
+});

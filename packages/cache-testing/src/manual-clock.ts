@@ -48,16 +48,19 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Lets `ms` milliseconds pass and fires what falls due, without waiting for promises: use `advanceAsync` where they matter. */
+  /**
+   * Lets `ms` milliseconds pass and fires what falls due, without waiting for promises: use `advanceAsync` where they matter.
+   * @throws {RangeError} for what is no number of milliseconds >= 0: a monotonic clock does not go back, and not past all times either
+   */
   advance(ms: number): void {
-    const until = this.#now + ms;
+    const until = this.#after(ms);
     for (let timer = this.#nextDue(until); timer; timer = this.#nextDue(until)) this.#fire(timer);
     this.#now = until;
   }
 
   /** The same, and lets promises settle before, between and after the timers. */
   async advanceAsync(ms: number): Promise<void> {
-    const until = this.#now + ms;
+    const until = this.#after(ms);
     await settle();
     for (let timer = this.#nextDue(until); timer; timer = this.#nextDue(until)) {
       this.#fire(timer);
@@ -70,6 +73,12 @@ export class ManualClock implements Clock {
   /** Moves the wall clock alone, as an administrator or a time server would. */
   jumpWall(ms: number): void {
     this.#wallOffset += ms;
+  }
+
+  #after(ms: number): number {
+    if (!Number.isFinite(ms) || ms < 0)
+      throw new RangeError(`a manual clock advances by a number of milliseconds >= 0, not by ${String(ms)}`);
+    return this.#now + ms;
   }
 
   #fire(timer: Timer): void {
