@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { OutgoingMessage, ServerResponse } from "node:http";
 import { connect } from "node:net";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
 import { chatEvents } from "./support/upstream.ts";
 
@@ -31,14 +31,113 @@ function holdStream(first: number): { open(): void; begun: Promise<void> } {
 }
 
 /** Resolves when so many requests are being answered, and each of them has gone as far as it can. */
-async function untilWaiting(count: number): Promise<void> {
-  for (let inFlight = 0; inFlight < count; ) {
+async function untilWaiting(count: number | ((inFlight: number) => boolean)): Promise<void> {
+  const holds = typeof count === "number" ? (inFlight: number): boolean => inFlight >= count : count;
+  for (let inFlight = -1; inFlight < 0 || !holds(inFlight); ) {
     const stats = (await (await bed.admin("GET", "/admin/cache/stats")).json()) as { requests: { inFlight: number } };
     inFlight = stats.requests.inFlight;
   }
   // The body of the last one may still be on its way.
   await bed.admin("GET", "/admin/cache/stats");
 }
+
+describe("callers for whom a stored answer is too old", () => {
+  const YOUNG = { "cache-control": "max-age=5" };
+  const send = (
+    text: string,
+    { isStream = false, headers = {}, signal }: { isStream?: boolean; headers?: object; signal?: AbortSignal } = {},
+  ) =>
+    fetch(`${bed.url}/v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify(chat(text, { stream: isStream })),
+      headers: { "content-type": "application/json", ...headers },
+      signal: signal ?? null,
+    });
+
+  const now = performance.now.bind(performance);
+  let passedMs = 0;
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+    bed.upstream.behaviour = undefined;
+  });
+
+  /** Stores an answer, lets ten seconds pass, and holds the next one back. */
+  async function storeOld(text: string): Promise<{ readonly before: number; open(): void }> {
+    await (await send(text)).text();
+    passedMs = 10_000;
+    vi.spyOn(performance, "now").mockImplementation(() => now() + passedMs);
+    const held = gate();
+    bed.upstream.behaviour = async () => {
+      await held.opened;
+      return false;
+    };
+    return { before: bed.upstream.calls, open: held.open };
+  }
+
+  it.each([
+    ["whole answers", [false]],
+    ["streams", [true]],
+    ["both", [true, false]],
+  ])("share one upstream call: 12 of %s", async (name, streams) => {
+    const { before, open } = await storeOld(`too old ${name}`);
+    const requests = Array.from({ length: 12 }, (_, index) =>
+      send(`too old ${name}`, { isStream: streams[index % streams.length] as boolean, headers: YOUNG }),
+    );
+    await until(() => bed.upstream.calls > before);
+    await untilWaiting(12);
+    open();
+    const told = await Promise.all(
+      requests.map(async (request) => {
+        const response = await request;
+        await response.text();
+        return response.headers.get("x-larder-cache");
+      }),
+    );
+    expect(bed.upstream.calls - before).toBe(1);
+    expect(told.sort()).toEqual([...Array.from({ length: 11 }, () => "COALESCED"), "REFRESH"]);
+    expect((await send(`too old ${name}`, { headers: YOUNG })).headers.get("x-larder-cache")).toBe("HIT");
+  });
+
+  it("do not lose the call with the one who has begun it; the last to leave ends it", async () => {
+    const { before, open } = await storeOld("left");
+    const leaving = Array.from({ length: 3 }, () => new AbortController());
+    const ask = (by: AbortController | undefined): Promise<string> =>
+      send("left", { headers: YOUNG, signal: (by as AbortController).signal }).then(
+        (response) => response.text(),
+        () => "left",
+      );
+    const first = ask(leaving[0]);
+    await until(() => bed.upstream.calls > before);
+    const call = bed.upstream.seen.at(-1);
+    const others = [ask(leaving[1]), ask(leaving[2])];
+    await untilWaiting(3);
+    for (const [index, controller] of leaving.entries()) {
+      expect(call?.wasAborted).toBe(false);
+      controller.abort();
+      if (index < 2) await untilWaiting((inFlight) => inFlight <= 2 - index);
+    }
+    await until(() => call?.wasAborted === true);
+    expect(await Promise.all([first, ...others])).toEqual(["left", "left", "left"]);
+    open();
+    expect(bed.upstream.calls - before).toBe(1);
+  });
+
+  it("make a call of their own where the other one is of before an invalidation, or began too long ago", async () => {
+    const { before, open } = await storeOld("own");
+    const asked = [send("own", { headers: YOUNG })];
+    await until(() => bed.upstream.calls === before + 1);
+    // It is another's, and all calls under way are detached.
+    await bed.admin("POST", "/admin/cache/invalidate", { tag: "other" });
+    asked.push(send("own", { headers: YOUNG }));
+    await until(() => bed.upstream.calls === before + 2);
+    passedMs += 6_000;
+    asked.push(send("own", { headers: YOUNG }));
+    await until(() => bed.upstream.calls === before + 3);
+    open();
+    expect((await Promise.all(asked)).map(({ headers }) => headers.get("x-larder-cache"))).toEqual(["REFRESH", "REFRESH", "REFRESH"]);
+  });
+});
 
 describe("identical requests in flight", () => {
   it.each([

@@ -15,6 +15,7 @@ import { MemoryCache } from "@larder/cache-memory";
 import { isRetryableStatus, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { LiveStream } from "./live-stream.ts";
 import { PurgeWatch } from "./purge-watch.ts";
+import { Refreshes } from "./refreshes.ts";
 import { RenderedForms } from "./rendered-forms.ts";
 import { StoredAnswer } from "./stored-answer.ts";
 
@@ -93,6 +94,8 @@ export type OnLive = (live: LiveStream, isJoinedLate: boolean) => void;
  */
 export class AnswerCache {
   readonly forms: RenderedForms;
+  /** Calls that replace answers which are too old for who asks. */
+  readonly refreshes: Refreshes = new Refreshes((key) => this.#cache.loading(key));
   readonly #l1: MemoryCache<StoredEntry<StoredAnswer>>;
   readonly #cache: TieredCache<StoredAnswer>;
   readonly #live = new WeakMap<AbortSignalLike, LiveStream>();

@@ -1,5 +1,5 @@
 import type { AbortSignalLike, GetOrSetOptions } from "@larder/cache-core";
-import type { Departure } from "../http/departure.ts";
+import { Departure } from "../http/departure.ts";
 
 /** What one request says of its read. */
 export interface ReadSettings {
@@ -28,9 +28,10 @@ export class ReadOptions implements GetOrSetOptions {
   readonly tags: readonly string[];
   readonly singleFlight: "fleet" | "process";
   readonly forceRefresh: boolean;
-  readonly #departure: Departure;
+  readonly #signal: AbortSignalLike;
 
-  constructor(settings: ReadSettings, departure: Departure) {
+  /** @param signal the caller's departure, which is watched from when it is asked for; or what ends a call that several share */
+  constructor(settings: ReadSettings, signal: AbortSignalLike) {
     this.ttlMs = settings.ttlMs;
     this.staleWhileRevalidateMs = settings.staleWhileRevalidateMs;
     this.staleIfErrorMs = settings.staleIfErrorMs;
@@ -38,10 +39,10 @@ export class ReadOptions implements GetOrSetOptions {
     // Waiting for another process would cost a stream its first token.
     this.singleFlight = settings.isStream ? "process" : "fleet";
     this.forceRefresh = settings.isForced;
-    this.#departure = departure;
+    this.#signal = signal;
   }
 
   get signal(): AbortSignalLike {
-    return this.#departure.watched();
+    return this.#signal instanceof Departure ? this.#signal.watched() : this.#signal;
   }
 }

@@ -1,6 +1,7 @@
-import { CacheError } from "@larder/cache-core";
+import { type AbortSignalLike, CacheError, type MaybePromise } from "@larder/cache-core";
 import type { Endpoint } from "@larder/cache-core/keys";
 import type { AnswerFamily } from "../answers/family.ts";
+import type { AnswerLoad } from "../caching/answer-cache.ts";
 import { type CacheControls, readControls } from "../caching/cache-controls.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import type { EventBatch, LiveStream } from "../caching/live-stream.ts";
@@ -152,20 +153,29 @@ export class AnswerEndpoint {
 
   #attempt(active: Active, target: PlannedTarget, isForced: boolean): Attempt | Promise<Attempt> {
     const { answers } = this.#parts;
-    const request = this.#request(active);
+    const { controls, departure } = active;
+    // What others add to their answers is no part of ours.
+    if (isForced && controls.isRead && controls.maxAgeMs !== undefined && controls.tags.length === 0) {
+      const start = async (signal: AbortSignalLike) => this.#getOrLoad(active, target, true, signal);
+      const { answer, isJoined } = answers.refreshes.join(target.key, controls.maxAgeMs, departure, start);
+      return this.#await(active, target, answer, true, isJoined);
+    }
     const wasLoading = !isForced && answers.isLoading(target.key);
-    const answer = answers.getOrLoad(
-      target.key,
-      async (load) => {
-        active.isLeader = true;
-        active.made = await loadAnswer(this.#parts, request, target, load);
-        active.isOvertaken = !answers.isCurrent(target.key, load);
-        return active.made;
-      },
-      this.#options(active, target, isForced),
-    );
+    const answer = this.#getOrLoad(active, target, isForced, departure);
     if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer, isForced);
     return this.#await(active, target, answer, isForced, wasLoading);
+  }
+
+  #getOrLoad(active: Active, target: PlannedTarget, isForced: boolean, signal: AbortSignalLike): MaybePromise<StoredAnswer | undefined> {
+    const { answers } = this.#parts;
+    const request = this.#request(active);
+    const load = async (load: AnswerLoad): Promise<StoredAnswer> => {
+      active.isLeader = true;
+      active.made = await loadAnswer(this.#parts, request, target, load);
+      active.isOvertaken = !answers.isCurrent(target.key, load);
+      return active.made;
+    };
+    return answers.getOrLoad(target.key, load, this.#options(active, target, isForced, signal));
   }
 
   async #await(
@@ -189,7 +199,7 @@ export class AnswerEndpoint {
       const value = await answer;
       if (streamed) this.#countStream(verdict, await streamed, undefined);
       else if (value !== undefined && active.made === value) return this.#tellMade(active, target, value, isForced ? "REFRESH" : "MISS");
-      else if (wasLoading && value !== undefined && isOwnedBy(value, active) && !value.isPastItsTime)
+      else if (wasLoading && value !== undefined && isOwnedBy(value, active) && isYoungEnough(value, active))
         return this.#tellMade(active, target, value, "COALESCED");
       else {
         // Another attempt attaches by itself, and one caller must not be told a stream twice.
@@ -331,8 +341,8 @@ export class AnswerEndpoint {
     return controls.ttlMs ?? plan.route?.ttl ?? this.#parts.settings.cacheTtl;
   }
 
-  #options(active: Active, target: PlannedTarget, isForced: boolean): ReadOptions {
-    const { controls, plan, departure } = active;
+  #options(active: Active, target: PlannedTarget, isForced: boolean, signal: AbortSignalLike): ReadOptions {
+    const { controls, plan } = active;
     const { settings } = this.#parts;
     return new ReadOptions(
       {
@@ -343,7 +353,7 @@ export class AnswerEndpoint {
         isStream: plan.isStream,
         isForced,
       },
-      departure,
+      signal,
     );
   }
 }
@@ -355,6 +365,11 @@ function forgetCall(active: Active): void {
   active.upstreamHeaders = undefined;
   active.refusal = undefined;
   active.isOvertaken = false;
+}
+
+/** Whether an answer that a shared call has brought is that call's, and not an old one that has stood in for it. */
+function isYoungEnough(answer: StoredAnswer, { controls }: Active): boolean {
+  return !answer.isPastItsTime && answer.ageMs <= (controls.maxAgeMs ?? Number.POSITIVE_INFINITY);
 }
 
 function isOwnedBy(answer: StoredAnswer, active: Active): boolean {
