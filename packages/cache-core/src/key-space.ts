@@ -14,11 +14,8 @@ export interface KeySpaceOptions {
 
 function checkPart(name: string, value: unknown): string {
   const part = checkName(name, value);
-  if (/[{}]/.test(part) || !isWellFormed(part))
-    throw new CacheError(
-      "ERR_CACHE_INVALID_OPTION",
-      `${name} must have neither lone surrogates nor braces, which Redis Cluster would read as a hash tag`,
-    );
+  if (/[{}\p{Cs}]/u.test(part))
+    throw new CacheError("ERR_CACHE_INVALID_OPTION", `${name} must have no braces (a hash tag in Redis Cluster) and no lone surrogates`);
   return part;
 }
 
