@@ -149,7 +149,8 @@ export class SimulatedScripts {
 
   #addPattern(record: string, seq: number, subject: string): void {
     const redis = this.#redis;
-    let patterns = JSON.parse(redis.hashGet(record, "patterns") ?? "[]") as Array<[number, string]>;
+    const held = JSON.parse(redis.hashGet(record, "patterns") ?? "[]") as Array<[number, string]>;
+    let patterns = held.filter(([, pattern]) => pattern !== subject);
     if (patterns.length >= 32) {
       redis.hashSet(record, { clearedAt: String((patterns[15] as [number, string])[0]) });
       patterns = patterns.slice(16);
