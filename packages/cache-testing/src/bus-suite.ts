@@ -1,7 +1,7 @@
 import { type BackendCall, Budget, type InvalidationChannel, type InvalidationTarget, systemClock } from "@larder/cache-core";
 import { BusRecorder } from "./bus-recorder.ts";
 import type { BusPair, DescribeBusOptions, MissingBusCapability } from "./describe-bus-options.ts";
-import { resolveTestApi, type TestApi } from "./test-api.ts";
+import { Suite } from "./suite.ts";
 import { uniquePrefix } from "./unique-key.ts";
 
 /** The target of one key. */
@@ -17,20 +17,7 @@ export interface BusWorld extends BusPair {
 }
 
 /** What the parts of the bus suite are written with. Parts take its members out of it. */
-export class BusSuite {
-  readonly options: DescribeBusOptions;
-  readonly describe: TestApi["describe"];
-  readonly it: TestApi["it"];
-  readonly expect: TestApi["expect"];
-
-  constructor(options: DescribeBusOptions) {
-    const { describe, it, expect } = resolveTestApi(options.testApi);
-    this.options = options;
-    this.describe = describe;
-    this.it = it;
-    this.expect = expect;
-  }
-
+export class BusSuite extends Suite<DescribeBusOptions> {
   /** The terms of one invalidation. */
   readonly call = (): BackendCall => ({ budget: new Budget(this.options.callMs ?? 2_000, systemClock) });
 

@@ -1,27 +1,14 @@
 import { type Cache, systemClock } from "@larder/cache-core";
 import { CountedCache } from "./counted-cache.ts";
 import type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
-import { resolveTestApi, type TestApi } from "./test-api.ts";
+import { Suite } from "./suite.ts";
 
 /** The longest step that a test of times is repeated in, as a multiple of the first. */
 const LONGEST_STEP = 16;
 const TOO_LATE: Error = new Error("the machine was too busy to tell");
 
 /** What the parts of the cache suite are written with: the test functions, and caches that are held to their counters. */
-export class CacheSuite {
-  readonly options: DescribeCacheOptions;
-  readonly describe: TestApi["describe"];
-  readonly it: TestApi["it"];
-  readonly expect: TestApi["expect"];
-
-  constructor(options: DescribeCacheOptions) {
-    const { describe, it, expect } = resolveTestApi(options.testApi);
-    this.options = options;
-    this.describe = describe;
-    this.it = it;
-    this.expect = expect;
-  }
-
+export class CacheSuite extends Suite<DescribeCacheOptions> {
   /** Runs the test, or reports it as skipped under the declared reason. Parts take it out of the suite. */
   readonly when = (capability: MissingCapability["capability"], title: string, run: () => Promise<void>): void => {
     const missing = this.options.lacks?.find((lack) => lack.capability === capability);

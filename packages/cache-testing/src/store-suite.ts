@@ -8,23 +8,10 @@ import {
   systemClock,
 } from "@larder/cache-core";
 import type { DescribeStoreOptions, StorePair } from "./describe-store-options.ts";
-import { resolveTestApi, type TestApi } from "./test-api.ts";
+import { Suite } from "./suite.ts";
 
 /** What the parts of the suite of shared stores are written with. Parts take its members out of it. */
-export class StoreSuite {
-  readonly options: DescribeStoreOptions;
-  readonly describe: TestApi["describe"];
-  readonly it: TestApi["it"];
-  readonly expect: TestApi["expect"];
-
-  constructor(options: DescribeStoreOptions) {
-    const { describe, it, expect } = resolveTestApi(options.testApi);
-    this.options = options;
-    this.describe = describe;
-    this.it = it;
-    this.expect = expect;
-  }
-
+export class StoreSuite extends Suite<DescribeStoreOptions> {
   /** The terms of one call. */
   readonly call = (): BackendCall => ({ budget: new Budget(this.options.callMs ?? 2_000, systemClock) });
 
