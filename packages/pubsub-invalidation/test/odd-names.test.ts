@@ -3,7 +3,7 @@ import { MemoryCache } from "@larder/cache-memory";
 import { RedisCache } from "@larder/cache-redis";
 import { type RedisServer, startRedisServer, waitUntil } from "@larder/cache-testing";
 import fc from "fast-check";
-import { afterAll, beforeAll, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { type CoherentCache, createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 
 /*
@@ -138,3 +138,21 @@ it("what is set and dropped under names of any kind is so for all, with and with
     { numRuns: RUNS, endOnFailure: true },
   );
 });
+
+// A text cut in the middle of an emoji makes such keys. The second tier spelt them otherwise than the bus, and had them in another lane: the entry stayed.
+it.each([1, 16])(
+  "a process without a second tier drops keys with half a character from that of its peers, with %d lanes",
+  async (lanes) => {
+    const settings = { namespace: "spelt", keyPrefix: `lanes-${lanes}`, lanes };
+    const [reader, writer] = [await open(settings, true), await open(settings, false)];
+    const keys = Array.from({ length: 20 }, (_, index) => `${"hello \u{1f600}".slice(0, 7)}${index}`);
+    for (const [index, key] of keys.entries()) {
+      await reader.cache.set(key, index);
+      await writer.cache.invalidate(key);
+    }
+    await waitUntil("none is held", async () => (await reader.cache.getMany(keys)).every((value) => value === undefined));
+    const anew = await open(settings, true);
+    expect(await anew.cache.getMany(keys)).toEqual(keys.map(() => undefined));
+    await Promise.all([reader, writer, anew].map((member) => member.close()));
+  },
+);
