@@ -123,7 +123,7 @@ describe("callers for whom a stored answer is too old", () => {
     expect(bed.upstream.calls - before).toBe(1);
   });
 
-  it("make a call of their own where the other one is of before an invalidation, or began too long ago", async () => {
+  it("make a call of their own where the other one is of before an invalidation, began too long ago, or lacks their tags", async () => {
     const { before, open } = await storeOld("own");
     const asked = [send("own", { headers: YOUNG })];
     await until(() => bed.upstream.calls === before + 1);
@@ -134,8 +134,10 @@ describe("callers for whom a stored answer is too old", () => {
     passedMs += 6_000;
     asked.push(send("own", { headers: YOUNG }));
     await until(() => bed.upstream.calls === before + 3);
+    asked.push(send("own", { headers: { ...YOUNG, "x-larder-cache-tags": "mine" } }));
+    await until(() => bed.upstream.calls === before + 4);
     open();
-    expect((await Promise.all(asked)).map(({ headers }) => headers.get("x-larder-cache"))).toEqual(["REFRESH", "REFRESH", "REFRESH"]);
+    expect((await Promise.all(asked)).map(({ headers }) => headers.get("x-larder-cache"))).toEqual(asked.map(() => "REFRESH"));
   });
 });
 
