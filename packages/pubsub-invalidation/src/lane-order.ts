@@ -17,6 +17,8 @@ export class LaneOrder {
   /** How often counting began anew. */
   baselines = 0;
   record: VersionRecord | undefined;
+  /** Whether the record knows of what was invalidated last before the baseline. */
+  isRecalled = true;
   /** Why nothing known counts any more until there is a new baseline. */
   baselineDue: ResetReason | undefined = "epoch-changed";
   /** Places told ahead of a hole. */
@@ -38,6 +40,7 @@ export class LaneOrder {
     this.epoch = state.epoch;
     this.seq = this.verified = state.seq;
     this.record = new VersionRecord(state);
+    this.isRecalled = state.seq === 0;
     this.ahead.clear();
     for (const { epoch, seq, target } of this.#early.splice(0)) {
       if (epoch !== this.epoch || seq <= this.seq) continue;

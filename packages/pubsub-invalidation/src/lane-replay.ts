@@ -9,6 +9,8 @@ import { replay } from "./scripts.ts";
 const PAGE = 500;
 /** Pages of one replay; a longer gap costs more than loading what is asked for anew. */
 const MAX_PAGES = 20;
+/** Log entries read at a baseline: as many as the version record keeps keys. */
+const RECALLED = 1_000;
 
 /**
  * Reads a lane's log from the first place in doubt: what was heard since may have stood at a place that was not its own.
@@ -57,4 +59,24 @@ function takeEntry(context: LaneContext, order: LaneOrder, raw: unknown): boolea
   count(context, learnt);
   order.advance(seq);
   return true;
+}
+
+/**
+ * Puts the keys and tags that were invalidated last before a baseline into its record: a check tells how many places there were, and not of what.
+ * Nothing is told to the cache, which begins anew. What the log has let go, or nobody can read, is left to the server that serves the value.
+ * @throws whatever the port throws
+ */
+export async function recallPlaces(context: LaneContext, order: LaneOrder): Promise<void> {
+  const { baselines, record, seq } = order;
+  const from = Math.max(1, seq - RECALLED + 1);
+  const page = parseLogPage(await context.port.run(replay, order.keys, [String(from), String(RECALLED)], context.timeoutMs));
+  if (order.baselines !== baselines || page?.epoch !== order.epoch || page.seq < seq) return;
+  for (const raw of page.entries) {
+    const entry = parseLogEntry(raw);
+    const decoded = entry && decodeBody(entry.body);
+    // Patterns, and an invalidation of all, stand in the record that the check has read.
+    const isNews = decoded?.target.kind === "key" || decoded?.target.kind === "tag";
+    if (entry && decoded && isNews && isGenuine(context, decoded)) record?.apply(entry.seq, decoded.target);
+  }
+  order.isRecalled = true;
 }

@@ -12,7 +12,7 @@ import { countError } from "./bus-stats.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { LaneOrder } from "./lane-order.ts";
 import { type Beat, LaneProof } from "./lane-proof.ts";
-import { replayLog } from "./lane-replay.ts";
+import { recallPlaces, replayLog } from "./lane-replay.ts";
 import { count, isGenuine, tell } from "./lane-teller.ts";
 import { parseHeartbeat } from "./parse-reply.ts";
 import { check } from "./scripts.ts";
@@ -47,6 +47,11 @@ import { check } from "./scripts.ts";
  * seq and is found missing if it is not heard. The first check of all is such a baseline, so the order of SUBSCRIBE and check cannot hurt.
  * A state that the server has left behind once (`EpochTrail`) is no baseline: who was cut off meanwhile cannot see that it came back, and
  * would go on with it. The next heartbeat puts a new epoch in its place, which everyone finds.
+ *
+ * What a baseline does not tell. The check gives the count of places, and by name only what was invalidated by pattern. That is enough for what is
+ * read from the server that counts. But a second tier may still be connected to a master that was demoted, which follows one that lacks the last
+ * writes and has an old entry again; who had heard of its key refuses it, who joined after that would serve it. So the last keys and tags
+ * are read from the log at each baseline, and until they are known the tier asks the server that it reads from, which refuses when it follows another.
  *
  * Interleavings that this survives, each a test: messages lost with the connection; heartbeat overtaking nothing but arriving before its
  * own check's reply; an epoch moving between two pages of a replay; a log trimmed under a replay; old replies after a reconnect; a
@@ -88,6 +93,7 @@ export class Lane {
   #foreignBefore = 0;
   #failures = 0;
   #isReplaying = false;
+  #isRecalling = false;
   #isAsking = false;
   #isClosed = false;
 
@@ -105,11 +111,13 @@ export class Lane {
    * - a message of another epoch says that what is known is of a past one: values judged by it would be served though they are void;
    * - something before the last message is missing. The record's `seq` then names a place up to which it does not know everything, and a
    *   second tier that relies on it would forget what this process invalidated itself: the echo of its own tag was lost with a connection,
-   *   the next message came over the new one, and the old value was served, and kept, until its time to live was over.
-   * Both were found by the simulator.
+   *   the next message came over the new one, and the old value was served, and kept, until its time to live was over;
+   * - it is not known which keys were invalidated last before the baseline: see the essay.
+   * All were found by the simulator.
    */
   get record(): VersionRecord | undefined {
-    return this.#isForeign || this.#order.baselineDue !== undefined || this.#order.ahead.size > 0 ? undefined : this.#order.record;
+    const { baselineDue, ahead, isRecalled, record } = this.#order;
+    return this.#isForeign || baselineDue !== undefined || ahead.size > 0 || !isRecalled ? undefined : record;
   }
 
   /** Whether checks are answered and their nonces do not come: the subscription is dead, whatever its socket says. */
@@ -263,6 +271,7 @@ export class Lane {
     }
     if (state.epoch !== this.#order.epoch || this.#isBackwards(state, beat)) this.#order.baselineDue ??= "epoch-changed";
     if (this.#order.baselineDue !== undefined) this.#takeBaseline(state, this.#order.baselineDue);
+    void this.#recall();
     this.#settle();
   }
 
@@ -270,6 +279,18 @@ export class Lane {
     if (this.#order.baselines > 0) this.#context.counters.resets += 1;
     this.#context.onReset(reason);
     this.#order.begin(state);
+  }
+
+  /** Never rejects: what fails is tried again with the next heartbeat that is answered. */
+  async #recall(): Promise<void> {
+    if (this.#order.isRecalled || this.#isRecalling) return;
+    this.#isRecalling = true;
+    try {
+      await recallPlaces(this.#context, this.#order);
+    } catch (error) {
+      countError(this.#context.counters, error);
+    }
+    this.#isRecalling = false;
   }
 
   /** Counts the newest heartbeat as proof when everything before it is known; else goes to find out. */
