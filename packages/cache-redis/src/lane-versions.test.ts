@@ -44,6 +44,19 @@ describe("the versions of a lane", () => {
     expect(versions.isOnChannel).toBe(false);
   });
 
+  test("are heard by the channel once it has told so, and not before", () => {
+    const { versions, channel } = create();
+    const record = channel.record;
+    channel.record = undefined as never;
+    expect([versions.isOnChannel, versions.isHeard]).toEqual([true, false]);
+    channel.record = record;
+    expect(versions.isHeard).toBe(true);
+    channel.record = undefined as never;
+    expect(versions.isHeard).toBe(true);
+    versions.see({ epoch: "e2", seq: 0 }, versions.known);
+    expect(versions.isHeard).toBe(false);
+  });
+
   test("are those of nothing where the channel has seen the record's epoch go", () => {
     const { versions } = create();
     const reply = (epoch: string) => [epoch, "5", "0", "0", ""];

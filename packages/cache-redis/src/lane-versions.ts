@@ -88,6 +88,11 @@ export class LaneVersions {
     return this.#lane < laneCount && (this.#heardEpoch === "" || this.epoch === "" || this.#heardEpoch === this.epoch);
   }
 
+  /** Whether the channel is known to hear what the server publishes: before it has told of an epoch, nobody knows where it is. */
+  get isHeard(): boolean {
+    return this.isOnChannel && this.#heardEpoch === this.epoch;
+  }
+
   /** Whether there is a channel whose proof is too old. */
   isBlind(now: number): boolean {
     return this.#channel !== undefined && now > this.#channel.lastProofAt + this.#maxStalenessMs;

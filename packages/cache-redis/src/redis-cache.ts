@@ -273,8 +273,8 @@ export class RedisCache<V> implements FencedStore<V> {
   }
 
   /**
-   * Tells a channel that does not hear what the scripts publish: one within this process or this machine, or on another server. Those on it follow
-   * at once; it proves nothing all the same where it can be seen to be apart (`isOnChannel`).
+   * Tells a channel that does not hear what the scripts publish, or of which that is not known yet: one within this process or this machine, or on
+   * another server. Those on it follow at once; it proves nothing all the same where it can be seen to be apart (`isOnChannel`).
    */
   async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
     const channel = call.channel ?? this.#parts.writer.channel;
@@ -283,7 +283,7 @@ export class RedisCache<V> implements FencedStore<V> {
     // Asked at each write, so of its own lane alone: there may be hundreds. Also of one that has been closed since: it took what others are not
     // told of (found by the simulator: a read beside it had timed out).
     const concerned = target.kind === "key" ? [lanes.locate(target.key).lane] : lanes.all;
-    const isHeard = concerned.every(({ versions }) => versions.isOnChannel);
+    const isHeard = concerned.every(({ versions }) => versions.isHeard);
     if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
   }
 

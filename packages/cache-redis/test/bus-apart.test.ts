@@ -32,11 +32,12 @@ class HoldingPort extends IoredisPort {
 function createChannelApart() {
   const told: InvalidationTarget[] = [];
   const record = new VersionRecord({ epoch: "f".repeat(32), seq: 0, clearedAt: 0, taggedAt: 0, patterns: [] });
+  const state = { isKnown: true };
   const channel: InvalidationChannel = {
     get lastProofAt() {
       return systemClock.now();
     },
-    version: () => record,
+    version: () => (state.isKnown ? record : undefined),
     encodeBody: () => "body",
     ready: async () => {},
     invalidate: async (target) => {
@@ -45,8 +46,22 @@ function createChannelApart() {
     },
     leave: () => {},
   };
-  return { channel, told };
+  return { channel, told, state };
 }
+
+// Regression (simulator, calls, servers and faults of every kind, seed 955213): a process that had just begun wrote before its bus, on another server, had told
+// of an epoch, took it for the tier's, and told nobody. A process whose tier was away meanwhile served the old value for as long as it lived.
+test("a bus of which nobody knows yet whether it hears the tier is told of writes (I2)", async () => {
+  const cache = await openCache<string>({ client });
+  const { channel, told, state } = createChannelApart();
+  state.isKnown = false;
+  cache.attach(channel, 1_000);
+  const [written, invalidated] = [{ kind: "key", key: "written" }, { kind: "all" }] as const;
+  await cache.replace("written", "value", { ttlMs: 60_000, tags: [], staleMs: 0 }, call());
+  await cache.invalidate(invalidated, call());
+  expect(told).toEqual([written, invalidated]);
+  await cache.close();
+});
 
 // Regression (simulator, calls of every kind over servers apart, seed 2417): the tier had taken the invalidation, a read beside it had timed out and closed
 // the lane before the answer came, and nobody on the bus was told: others served the old value for `maxStalenessMs`.
