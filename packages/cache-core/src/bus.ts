@@ -34,6 +34,11 @@ export interface InvalidationChannel extends Invalidator {
   readonly laneCount?: number;
   /** What is known of the lane's version as of the last proof; `undefined` before the first. A second tier judges its values by it. */
   version(lane: number): VersionRecord | undefined;
+  /**
+   * The epoch of which the lane's server told last, proved or not; empty before its first answer. By it a second tier sees whether the bus hears what goes
+   * through its server. Absent: that of `version`.
+   */
+  epochOf?(lane: number): string;
   /** Whether the lane's record has left an epoch: a second tier that finds it judges nothing by it. Absent: nobody knows. */
   hasLeft?(lane: number, epoch: string): boolean;
   /**

@@ -48,7 +48,7 @@ describe("the versions of a lane", () => {
     const { versions, channel } = create();
     const record = channel.record;
     channel.record = undefined as never;
-    expect([versions.isOnChannel, versions.isHeard]).toEqual([true, false]);
+    expect([versions.isOnChannel, versions.isHeard]).toEqual([true, undefined]);
     channel.record = record;
     expect(versions.isHeard).toBe(true);
     channel.record = undefined as never;

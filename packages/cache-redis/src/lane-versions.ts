@@ -83,14 +83,15 @@ export class LaneVersions {
   get isOnChannel(): boolean {
     if (this.#channel === undefined) return true;
     const { laneCount = Infinity } = this.#channel;
-    const record = this.#channel.version(this.#lane);
-    if (record) this.#heardEpoch = record.epoch;
+    const epoch = this.#channel.epochOf?.(this.#lane) ?? this.#channel.version(this.#lane)?.epoch;
+    if (epoch) this.#heardEpoch = epoch;
     return this.#lane < laneCount && (this.#heardEpoch === "" || this.epoch === "" || this.#heardEpoch === this.epoch);
   }
 
-  /** Whether the channel is known to hear what the server publishes: before it has told of an epoch, nobody knows where it is. */
-  get isHeard(): boolean {
-    return this.isOnChannel && this.#heardEpoch === this.epoch;
+  /** Whether the channel hears what the server publishes; `undefined` before it has told of an epoch: nobody knows where it is. */
+  get isHeard(): boolean | undefined {
+    const { isOnChannel } = this;
+    return this.#heardEpoch === "" ? undefined : isOnChannel;
   }
 
   /** Whether there is a channel whose proof is too old. */

@@ -31,6 +31,7 @@ import type { RedisCacheOptions } from "./options.ts";
 import { publishRedisEvent } from "./redis-events.ts";
 import { assembleParts, type RedisParts } from "./redis-parts.ts";
 import type { RedisCacheStats } from "./redis-stats.ts";
+import { tellApart } from "./tell-apart.ts";
 
 /** How much of a call's budget its read may take. The rest is for the reservation: without one it loads what another process is loading, and stores nothing. */
 const READ_SHARE = 0.8;
@@ -272,19 +273,13 @@ export class RedisCache<V> implements FencedStore<V> {
     return this.#parts.writer.hasReached(target, this.#parts.lanes.locate(key).lane);
   }
 
-  /**
-   * Tells a channel that does not hear what the scripts publish, or of which that is not known yet: one within this process or this machine, or on
-   * another server. Those on it follow at once; it proves nothing all the same where it can be seen to be apart (`isOnChannel`).
-   */
   async #tellApart(target: InvalidationTarget, call: BackendCall): Promise<void> {
-    const channel = call.channel ?? this.#parts.writer.channel;
+    const { writer, lanes, settings } = this.#parts;
+    const channel = call.channel ?? writer.channel;
     if (!channel) return;
-    const { lanes } = this.#parts;
-    // Asked at each write, so of its own lane alone: there may be hundreds. Also of one that has been closed since: it took what others are not
-    // told of (found by the simulator: a read beside it had timed out).
+    // Asked at each write, so of its own lane alone: there may be hundreds.
     const concerned = target.kind === "key" ? [lanes.locate(target.key).lane] : lanes.all;
-    const isHeard = concerned.every(({ versions }) => versions.isHeard);
-    if (channel.lastProofAt === Infinity || !isHeard) await channel.invalidate(target, call);
+    await tellApart({ channel, lanes: concerned, target, call, clock: settings.clock, timeoutMs: settings.writeTimeoutMs });
   }
 
   /** Finds an entry and answers with what `pick` makes of it. @param hitAboveMs time that a hit has left; `undefined` = not counted */

@@ -67,6 +67,10 @@ export class BusChannel implements InvalidationChannel {
     return this.#lastProofAt === -Infinity ? undefined : this.lanes[lane]?.record;
   }
 
+  epochOf(lane: number): string {
+    return this.lanes[lane]?.known.epoch ?? "";
+  }
+
   hasLeft(lane: number, epoch: string): boolean {
     return this.lanes[lane]?.trail.hasLeft(epoch) === true;
   }

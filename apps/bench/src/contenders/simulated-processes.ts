@@ -22,7 +22,7 @@ import { createSimulatedWorkerBus, WORKER_FAULTS } from "./simulated-worker-bus.
 import { sumStats } from "./sum-stats.ts";
 
 /** What the simulator is run over, and within which plans. */
-export interface SimulatedContender extends Pick<ScheduleOptions, "create" | "maxLoadMs" | "namespaceOf" | "isOrderly"> {
+export interface SimulatedContender extends Pick<ScheduleOptions, "create" | "maxLoadMs" | "mayRefuse" | "namespaceOf" | "isOrderly"> {
   readonly limits?: PlanLimits;
 }
 
@@ -111,15 +111,16 @@ const createWorkerWithStore: CreateProcess = (context) => {
   return createTiered(context, { bus, l2 });
 };
 
+const narrow = { create: createVaried, maxLoadMs: NARROW_LOAD_MS, mayRefuse: true };
+
 /** By the name in the table. */
 export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = {
   "larder: memory, Redis, bus": { create: createThreeParts },
   "larder: memory, bus": { create: createWithoutStore },
   "larder: the bus on a server of its own": { create: createThreeParts, limits: { isApart: true } },
-  "larder: calls of every kind, narrow bounds": { create: createVaried, maxLoadMs: NARROW_LOAD_MS },
+  "larder: calls of every kind, narrow bounds": { ...narrow },
   "larder: calls of every kind, the bus on a server of its own": {
-    create: createVaried,
-    maxLoadMs: NARROW_LOAD_MS,
+    ...narrow,
     limits: { isApart: true },
   },
   "larder: two namespaces on a bus": { create: createTwoNamespaces, namespaceOf },
@@ -131,7 +132,7 @@ export const simulatedProcesses: Readonly<Record<string, SimulatedContender>> = 
   "larder: some with a second tier, some without": { create: createMixed },
   "larder: many tags and patterns": { create: createThreeParts, limits: { operations: 60, broad: 0.4, longestMs: 2_200 } },
   "larder: servers and faults of every kind": { create: createThreeParts, limits: { isDrawn: true } },
-  "larder: calls, servers and faults of every kind": { create: createVaried, maxLoadMs: NARROW_LOAD_MS, limits: { isDrawn: true } },
+  "larder: calls, servers and faults of every kind": { ...narrow, limits: { isDrawn: true } },
   "larder: clients that send again": { create: createThreeParts, limits: { resends: true } },
   "larder: processes that close before they end": { create: createOrderly, isOrderly: true },
   "larder: two caches of a process, a bus within it": { create: createPair, limits: { processes: 1 } },

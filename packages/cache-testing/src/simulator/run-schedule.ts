@@ -22,6 +22,8 @@ export interface ScheduleOptions {
   readonly readLimitMs: number;
   /** The second tier's own bound of a load, in milliseconds. @default that of `RedisCache`, ten minutes */
   readonly maxLoadMs?: number | undefined;
+  /** Whether a cache may refuse what is too much for it at one time, though nothing is wrong: its bound of calls in flight is narrow. @default false */
+  readonly mayRefuse?: boolean | undefined;
   /** Which of a process's caches keeps a key, by its namespace, where it has several over one bus. @default all keys are kept by one */
   readonly namespaceOf?: NamespaceOf | undefined;
   /** Whether a process that ends closes its cache before, and waits for that; else it is gone without a word. @default false */
@@ -99,7 +101,7 @@ class ScheduleRun {
     const shards = this.#stores.map(({ master }) => master.redis);
     for (const shard of shards) shard.peers = shards.filter((other) => other !== shard);
     this.#buses = plan.apart ? [this.#createAddress(options)] : this.#stores;
-    const { maxStalenessMs, readLimitMs, maxLoadMs, namespaceOf, isOrderly = false } = options;
+    const { maxStalenessMs, readLimitMs, maxLoadMs, mayRefuse = false, namespaceOf, isOrderly = false } = options;
     this.#lanes = new LaneNames(plan.lanes ?? 1, namespaceOf);
     this.#isOrderly = isOrderly;
     this.#oracle = new CoherenceOracle({
@@ -116,6 +118,7 @@ class ScheduleRun {
       maxStalenessMs,
       readLimitMs,
       maxLoadMs,
+      mayRefuse,
       trace: (...parts) => this.#trace(parts),
     });
     this.#world = this.#createWorld(options);

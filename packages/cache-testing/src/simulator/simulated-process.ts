@@ -98,8 +98,6 @@ export class SimulatedProcess {
   wasPaused = false;
   /** Whether it has its bus watched. */
   isWatched = false;
-  /** How often that has proved itself. */
-  proofs = 0;
   /** What it was asked for. */
   readonly asked: Asked = { reads: 0, open: 0, found: 0, missed: 0, invalidations: 0, loaders: 0, failed: 0 };
   /** By how much its wall clock is off, in milliseconds. */
@@ -219,10 +217,7 @@ export class SimulatedProcess {
       watch: (bus) => {
         this.isWatched = true;
         this.origin = bus.originId;
-        const onProof = (): void => {
-          this.proofs += 1;
-        };
-        return watchBus(bus, (key) => this.isAlive && onTold(this, key), onProof);
+        return watchBus(bus, (key) => this.isAlive && onTold(this, key));
       },
     };
   }

@@ -3,8 +3,8 @@ import type { InvalidationBus } from "@larder/cache-core";
 /** Told when a cache is: `undefined` stands for more than one key. */
 export type OnTold = (key: string | undefined) => unknown;
 
-/** The same bus, with somebody who learns what it makes its caches drop, and when it proves itself. */
-export function watchBus(bus: InvalidationBus, onTold: OnTold, onProof: () => void): InvalidationBus {
+/** The same bus, with somebody who learns what it makes its caches drop. */
+export function watchBus(bus: InvalidationBus, onTold: OnTold): InvalidationBus {
   return {
     originId: bus.originId,
     join: (namespace, listener) =>
@@ -17,10 +17,7 @@ export function watchBus(bus: InvalidationBus, onTold: OnTold, onProof: () => vo
           onTold(undefined);
           listener.onReset(reason);
         },
-        onProof: (provenAt) => {
-          onProof();
-          listener.onProof(provenAt);
-        },
+        onProof: (provenAt) => listener.onProof(provenAt),
         onProofLost: () => listener.onProofLost?.(),
       }),
     close: () => bus.close(),

@@ -23,6 +23,7 @@ export interface WorkloadContext {
   readonly readLimitMs: number;
   /** The second tier's own bound of a load, in milliseconds. */
   readonly maxLoadMs: number | undefined;
+  readonly mayRefuse: boolean;
   /** What happened, as numbers: the same for the same seed. */
   trace(...parts: readonly number[]): void;
 }
@@ -233,7 +234,7 @@ export class Workload {
 
   /** Commits, then lets the cache know, as an application does. */
   #commit(process: SimulatedProcess, indexes: readonly number[], target: InvalidationTarget, tell: Tell, isSet = false): void {
-    const { oracle, time, trace, plan } = this.#context;
+    const { oracle, time, trace } = this.#context;
     const keys = indexes.map(keyName);
     if (keys.some((key) => this.#locks.has(key))) return;
     const lock: Lock = { process, keptUntil: isSet ? time.now + SET_DEADLINE_MS : 0 };
@@ -241,8 +242,6 @@ export class Workload {
     const versions = oracle.commit(keys);
     const begunAt = time.now;
     const name = callName(process.index, target);
-    // A second tier that takes it before the bus has told of its version does not know that this is on another server: a limit (docs/failure-modes.md).
-    const isProven = plan.apart === undefined || process.proofs >= 2;
     oracle.onCall(name, versions);
     this.#loads.onDrop(process, target.kind === "key" ? target.key : undefined);
     if (!isSet) process.asked.invalidations += 1;
@@ -254,8 +253,8 @@ export class Workload {
           this.#unlock(keys);
           trace(process.index, time.now * 1_000, isPropagated ? 1 : 2);
           this.#judgeAnswer(process, { name, begunAt, isPropagated, isSet });
-          oracle.onReturn(process.index, name, versions, isPropagated && isProven);
-          if (isProven || !isPropagated) this.#told.push({ process, versions });
+          oracle.onReturn(process.index, name, versions, isPropagated);
+          this.#told.push({ process, versions });
         },
         () => {
           if (process.isAlive) this.#unlock(keys);
@@ -265,12 +264,13 @@ export class Workload {
 
   /** What the caller is told of the others must be so: it may act by it. In good weather they are told. */
   #judgeAnswer(process: SimulatedProcess, { name, begunAt, isPropagated, isSet }: AnsweredWrite): void {
-    const { oracle, plan } = this.#context;
+    const { oracle, plan, mayRefuse } = this.#context;
     // What is told over a bus that nobody watches, or of a tier on another server, is not known here.
     if (!process.isWatched || plan.apart !== undefined) return;
     if (isPropagated && !oracle.wasTold(name, begunAt)) oracle.violations.push(`told process ${name}: propagated, and nobody was told`);
-    // A set may be refused for want of room.
-    if (!isPropagated && !isSet && this.#isCalm && begunAt >= SETTLED_AT) oracle.violations.push(`told process ${name}: not propagated`);
+    // A set may be refused for want of room, and all where so little may be in flight that a burst is too much.
+    const isPromised = this.#isCalm && !mayRefuse && !isSet;
+    if (!isPropagated && isPromised && begunAt >= SETTLED_AT) oracle.violations.push(`told process ${name}: not propagated`);
   }
 
   #unlock(keys: readonly string[]): void {
