@@ -57,6 +57,12 @@ describe("the versions of a lane", () => {
     expect(versions.isHeard).toBe(false);
   });
 
+  test("are not heard where the channel follows fewer lanes", () => {
+    const versions = new LaneVersions(1);
+    versions.attach({ lastProofAt: -Infinity, laneCount: 1, version: () => undefined } as never, 50);
+    expect(versions.isHeard).toBe(false);
+  });
+
   test("are those of nothing where the channel has seen the record's epoch go", () => {
     const { versions } = create();
     const reply = (epoch: string) => [epoch, "5", "0", "0", ""];

@@ -91,7 +91,7 @@ export class LaneVersions {
   /** Whether the channel hears what the server publishes; `undefined` before it has told of an epoch: nobody knows where it is. */
   get isHeard(): boolean | undefined {
     const { isOnChannel } = this;
-    return this.#heardEpoch === "" ? undefined : isOnChannel;
+    return isOnChannel && this.#heardEpoch === "" ? undefined : isOnChannel;
   }
 
   /** Whether there is a channel whose proof is too old. */

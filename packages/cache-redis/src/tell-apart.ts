@@ -27,7 +27,8 @@ export interface ApartMessage {
  * A lane that has been closed since counts as well: it took what others are not told of (found by the simulator: a read beside it had timed out).
  */
 export async function tellApart({ channel, lanes, target, call, clock, timeoutMs }: ApartMessage): Promise<void> {
-  const isUnknown = (): boolean => lanes.some(({ versions }) => versions.isHeard === undefined);
+  // One that has proved itself and tells of no epoch never will.
+  const isUnknown = (): boolean => channel.lastProofAt === -Infinity && lanes.some(({ versions }) => versions.isHeard === undefined);
   if (isUnknown()) {
     const giveUpAt = clock.now() + Math.min(timeoutMs, call.budget.leftMs);
     await call.budget.spend(async () => {
