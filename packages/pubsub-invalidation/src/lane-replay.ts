@@ -11,6 +11,8 @@ const PAGE = 500;
 const MAX_PAGES = 20;
 /** Log entries read at a baseline: as many as the version record keeps keys. */
 const RECALLED = 1_000;
+/** How many of them at once: at every start and in each lane, so that neither the server nor a heartbeat behind them waits for long. */
+const RECALLED_AT_ONCE = 100;
 
 /**
  * Reads a lane's log from the first place in doubt: what was heard since may have stood at a place that was not its own.
@@ -68,15 +70,17 @@ function takeEntry(context: LaneContext, order: LaneOrder, raw: unknown): boolea
  */
 export async function recallPlaces(context: LaneContext, order: LaneOrder): Promise<void> {
   const { baselines, record, seq } = order;
-  const from = Math.max(1, seq - RECALLED + 1);
-  const page = parseLogPage(await context.port.run(replay, order.keys, [String(from), String(RECALLED)], context.timeoutMs));
-  if (order.baselines !== baselines || page?.epoch !== order.epoch || page.seq < seq) return;
-  for (const raw of page.entries) {
-    const entry = parseLogEntry(raw);
-    const decoded = entry && decodeBody(entry.body);
-    // Patterns, and an invalidation of all, stand in the record that the check has read.
-    const isNews = decoded?.target.kind === "key" || decoded?.target.kind === "tag";
-    if (entry && decoded && isNews && isGenuine(context, decoded)) record?.apply(entry.seq, decoded.target);
+  for (let from = Math.max(1, seq - RECALLED + 1); from <= seq; from += RECALLED_AT_ONCE) {
+    const args = [String(from), String(RECALLED_AT_ONCE)];
+    const page = parseLogPage(await context.port.run(replay, order.keys, args, context.timeoutMs));
+    if (order.baselines !== baselines || page?.epoch !== order.epoch || page.seq < seq) return;
+    for (const raw of page.entries) {
+      const entry = parseLogEntry(raw);
+      const decoded = entry && decodeBody(entry.body);
+      // Patterns, and an invalidation of all, stand in the record that the check has read.
+      const isNews = decoded?.target.kind === "key" || decoded?.target.kind === "tag";
+      if (entry && decoded && isNews && isGenuine(context, decoded)) record?.apply(entry.seq, decoded.target);
+    }
   }
   order.isRecalled = true;
 }

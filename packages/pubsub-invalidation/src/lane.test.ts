@@ -217,6 +217,23 @@ describe("what was invalidated before a lane's baseline", () => {
     expect(rig.lane.record?.judge({ epoch: "epoch2", seq: 0 }, "k2", [])).toBe("invalid");
   });
 
+  it("is asked for little by little, so that no answer outlasts the time of a call", async () => {
+    const rig = new LaneRig();
+    for (let index = 0; index < 1_200; index += 1) rig.invalidate(`k${index}`);
+    rig.messages.length = 0;
+    const { page } = rig.server;
+    const asked: number[] = [];
+    rig.server.page = (from, count) => {
+      asked.push(count);
+      return page.call(rig.server, from, count);
+    };
+    await rig.heartbeat();
+    expect(Math.max(...asked)).toBeLessThanOrEqual(100);
+    const older = { epoch: "epoch1", seq: 100 };
+    for (const [key, judgement] of Object.entries({ k199: "valid", k200: "invalid", k700: "invalid", k1199: "invalid" }))
+      expect(rig.lane.record?.judge(older, key, []), key).toBe(judgement);
+  });
+
   it("is not taken from a server that counts less far", async () => {
     const rig = await joined();
     await rig.answer(true);
