@@ -1,3 +1,4 @@
+import { checkSimulation } from "./check-simulation.ts";
 import type { PlanLimits } from "./plan-limits.ts";
 import { runInTurn } from "./run-in-turn.ts";
 import { runSchedule, type ScheduleOptions, type ScheduleResult } from "./run-schedule.ts";
@@ -19,7 +20,9 @@ export interface SimulationReport {
 
 /** Which schedules are run, and how. */
 export interface SimulationOptions extends ScheduleOptions {
+  /** An integer. */
   readonly firstSeed: number;
+  /** Integer >= 1. */
   readonly schedules: number;
   /** What the plans are drawn within. @default everything */
   readonly limits?: PlanLimits;
@@ -29,8 +32,12 @@ export interface SimulationOptions extends ScheduleOptions {
   readonly onProgress?: (done: number) => void;
 }
 
-/** Runs the schedules of a range of seeds, each in a turn of the event loop that it does not leave. */
+/**
+ * Runs the schedules of a range of seeds, each in a turn of the event loop that it does not leave.
+ * @throws {CacheError} ERR_CACHE_INVALID_OPTION when an option is out of range: a run of no schedules, or one without a bound, finds nothing wrong
+ */
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
+  checkSimulation(options);
   const { firstSeed, schedules, limits, keepFailures = 1 } = options;
   const failures: ScheduleResult[] = [];
   let steps = 0;
