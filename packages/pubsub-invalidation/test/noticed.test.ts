@@ -83,6 +83,18 @@ const BROKEN: ReadonlyArray<readonly [what: string, create: CreateProcess, shows
     CALM,
   ],
   [
+    "a cache that keeps nothing",
+    loading((load, options) => [
+      (context) => {
+        context.skipStore();
+        return load(context);
+      },
+      options,
+    ]),
+    /^kept nothing of \d+ values/,
+    CALM,
+  ],
+  [
     "a load whose value its callers do not get",
     changed((cache) => ({
       getOrSet: async (key: string, load: Load, options: GetOrSetOptions) => void (await cache.getOrSet(key, load, options)),

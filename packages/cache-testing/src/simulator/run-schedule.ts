@@ -137,8 +137,12 @@ class ScheduleRun {
     this.#advance(busyMs);
     faults.heal();
     this.#settle();
-    this.#checkRest("get");
-    if (this.#plan.loadsAtRest) this.#checkRest("getOrSet");
+    this.#checkRest("get", () => this.#workload.readAtRest("get"));
+    if (this.#plan.loadsAtRest) {
+      this.#checkRest("getOrSet", () => this.#workload.readAtRest("getOrSet"));
+      this.#checkRest("a second get", () => this.#workload.readKept());
+      this.#workload.judgeKept();
+    }
     this.#workload.finish();
     const { violations } = this.#oracle;
     // One process's in each schedule: snapshots of counters cost more than counting.
@@ -267,8 +271,8 @@ class ScheduleRun {
     return this.#isOrderly && this.#processes.some((process) => process.isAlive && process.isClosing);
   }
 
-  #checkRest(what: "get" | "getOrSet"): void {
-    this.#workload.readAtRest(what);
+  #checkRest(what: string, begin: () => void): void {
+    begin();
     drainMicrotasks();
     const until = this.#time.now + REST_MS;
     while (this.#workload.openAtRest > 0 && this.#time.runNext(until)) drainMicrotasks();

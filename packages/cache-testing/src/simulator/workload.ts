@@ -76,6 +76,9 @@ export class Workload {
   /** What has not been seen to take effect. */
   #told: Told[] = [];
   #openAtRest = 0;
+  /** Who has loaded what at rest, and how much of it was there when it was asked for again. */
+  readonly #loadedAtRest: Array<{ readonly process: SimulatedProcess; readonly index: number }> = [];
+  #keptAtRest = 0;
 
   constructor(context: WorkloadContext) {
     this.#context = context;
@@ -177,6 +180,22 @@ export class Workload {
     }
   }
 
+  /**
+   * What was loaded at rest is asked for again, where nothing has gone wrong: a cache that has nothing of all of it keeps nothing. (Of one of them a caller
+   * may have asked that it is not kept.)
+   */
+  readKept(): void {
+    if (!this.#isCalm) return;
+    for (const { process, index } of this.#loadedAtRest) this.#readAtRest(process, index, "a second get", (cache, key) => cache.get(key));
+  }
+
+  /** All that was asked for again has been answered. */
+  judgeKept(): void {
+    const count = this.#loadedAtRest.length;
+    if (this.#isCalm && count > 0 && this.#keptAtRest === 0)
+      this.#context.oracle.violations.push(`kept nothing of ${count} values that were loaded at rest`);
+  }
+
   #readAtRest(process: SimulatedProcess, index: number, what: string, read: Read): void {
     const { oracle, time } = this.#context;
     const key = keyName(index);
@@ -189,6 +208,8 @@ export class Workload {
         this.#openAtRest -= 1;
         if (what === "getOrSet" && value === undefined && process.isWatched)
           oracle.violations.push(`I6 process ${process.index}: ${what} at rest of ${key} gave nothing, as no loader did`);
+        if (what === "getOrSet" && process.isWatched) this.#loadedAtRest.push({ process, index });
+        if (what === "a second get" && value !== undefined) this.#keptAtRest += 1;
         oracle.finishRead(ticket, value, time.now, `${what} at rest`);
       },
       (error: unknown) => {
