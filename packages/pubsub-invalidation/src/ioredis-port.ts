@@ -92,8 +92,9 @@ class IoredisPort implements BusPort {
     const subscriber = this.#subscriber;
     if (channels.length === 0 || subscriber?.status !== "ready") return;
     for (const group of this.#groups(channels)) {
-      const left = this.#isSharded ? subscriber.sunsubscribe(...group) : subscriber.unsubscribe(...group);
-      left.catch((error: unknown) => this.#events?.onError(error));
+      // Where nobody serves the slot, ioredis throws at once.
+      const leave = async (): Promise<unknown> => (this.#isSharded ? subscriber.sunsubscribe(...group) : subscriber.unsubscribe(...group));
+      leave().catch((error: unknown) => this.#events?.onError(error));
     }
   }
 

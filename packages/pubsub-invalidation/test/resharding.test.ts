@@ -85,3 +85,29 @@ it.each([
   client.disconnect();
   for (const shard of shards) expect(() => shard?.emit("error", new Error("Command queue state error"))).not.toThrow();
 });
+
+/*
+ * Regression: ioredis looks up whose slot a channel is in, finds nobody, and throws at once instead of giving a promise that rejects: the `close` of a cache
+ * rejected with its TypeError, and whoever shuts down by it did not end.
+ */
+it.each([
+  ["5", Cluster5],
+  ["6", Cluster6 as unknown as typeof Cluster5],
+])("can be left where nobody serves its lane's slot: ioredis %s", async (_, Cluster) => {
+  await using holey = await startRedisCluster(3, { settings: { "cluster-require-full-coverage": "no" } });
+  const namespace = uniquePrefix();
+  const slot = String(await holey.servers[0]?.command("CLUSTER", "KEYSLOT", new KeySpace({ namespace }).record(0)));
+  for (const server of holey.servers) await server.command("CLUSTER", "DELSLOTS", slot);
+  const client = new Cluster([...holey.nodes]);
+  client.on("error", () => {});
+  const bus = new RedisInvalidationBus({ client, lanes: 1, heartbeatMs: 50 });
+  // The connection to subscribe by is made anew after each attempt: not all of them are left while there is none.
+  const channels = Array.from({ length: 8 }, () => bus.join(namespace, new BusRecorder()));
+  for (const channel of channels) {
+    const { errors } = bus.stats();
+    await waitUntil("it was tried again", () => bus.stats().errors > errors);
+    expect(() => channel.leave()).not.toThrow();
+  }
+  bus.close();
+  client.disconnect();
+});
