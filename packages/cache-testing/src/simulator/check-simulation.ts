@@ -7,6 +7,7 @@ const OPTIONS: OptionNames<SimulationOptions> = {
   maxStalenessMs: true,
   readLimitMs: true,
   maxLoadMs: true,
+  mayRefuse: true,
   namespaceOf: true,
   isOrderly: true,
   ablations: true,
