@@ -3,6 +3,8 @@ import type { Division } from "./windowed-sieve.ts";
 
 /** Entries of each simulated cache at most. More make the choice steadier and dearer; the sampling error is one over the root of it. */
 const MAX_SIMULATED = 512;
+/** By what factor the entries held may differ from those simulated for: beyond, what does best there says nothing about here. */
+const MAX_CHANGE = 4;
 /** What is simulated. The first is where a cache starts. */
 const DIVISIONS: readonly Division[] = [
   { share: 0.1, promotes: false },
@@ -73,9 +75,9 @@ export class DivisionTuner {
     return DIVISIONS[this.#chosen]!;
   }
 
-  /** Whether accesses are wanted now. */
-  get isRecording(): boolean {
-    return this.#isRecording;
+  /** Whether what is simulated is still about as large as the cache: one that is bounded by bytes may come to hold far more entries, or far fewer. */
+  standsFor(entries: number): boolean {
+    return entries <= MAX_CHANGE * this.#capacity && this.#capacity <= MAX_CHANGE * entries;
   }
 
   /** Whether accesses of this key are to be recorded. Not the high bits, which choose the block of counters, nor the lowest. */
@@ -83,8 +85,14 @@ export class DivisionTuner {
     return ((hash >>> 4) & this.#mask) === 0;
   }
 
-  /** Takes in an access of a sampled key. */
-  record(hash: number): void {
+  /** Takes in an access, where accesses are wanted now and the key is sampled. @returns whether that is so */
+  takes(hash: number): boolean {
+    const isTaken = this.#isRecording && this.isSampled(hash);
+    if (isTaken) this.#record(hash);
+    return isTaken;
+  }
+
+  #record(hash: number): void {
     for (const simulation of this.#simulations) simulation.access(hash);
     if (this.#recordsToWarm > 0) {
       this.#recordsToWarm -= 1;

@@ -30,7 +30,8 @@ import { type Division, type PolicyHost, WindowedSieve } from "./windowed-sieve.
 // very code that runs the cache [6]: windows of 1, 10, 40 and 90 %, and one of 85 % that promotes as S3-FIFO [5] does. The division with the
 // most hits lately, by more than chance explains, is approached by a fifth of the entries per turnover: a choice that is taken back soon has done little harm.
 // Hill climbing on the cache's own hit ratio [2] was the alternative; it cannot tell its own step from a change of the workload, and stays on
-// the wrong hill. A cache too small for sampling learns first and then simulates in bursts, a hundredth of the time.
+// the wrong hill. A cache too small for sampling learns first and then simulates in bursts, a hundredth of the time. One that is bounded by bytes, and comes to
+// hold four times as many entries, or a quarter, since they have another size now, begins anew.
 //
 // What it survives: scans, loops, drifts, bursts, and mixes that change, each with a test in `test/policy.test.ts`. What it does not: a
 // pattern whose winner alternates faster than the reviews (a scan that turns round at its ends: 25 % of hits where LRU has 29 %), and keys chosen so that their
@@ -72,15 +73,12 @@ export class EvictionPolicy implements PolicyHost {
     if (tuner === undefined) return 1;
     const hash = this.#index.hash(key);
     const count = this.#regions.count(hash);
-    if (!tuner.isRecording || !tuner.isSampled(hash)) return count;
-    tuner.record(hash);
-    return count | SAMPLED;
+    return tuner.takes(hash) ? count | SAMPLED : count;
   }
 
-  /** A sampled entry was asked for. While nobody records, the mark goes, so that its next hits take the short path. */
+  /** A sampled entry was asked for. While nobody records, or where the sample is another one by now, the mark goes, so that its next hits take the short path. */
   sampled(slot: number): void {
-    if (this.#tuner?.isRecording) this.#tuner.record(this.hashOf(slot));
-    else this.#columns.states[slot]! &= ~SAMPLED;
+    if (!this.#tuner?.takes(this.hashOf(slot))) this.#columns.states[slot]! &= ~SAMPLED;
   }
 
   /** A new entry is in the slot. */
@@ -103,7 +101,7 @@ export class EvictionPolicy implements PolicyHost {
   #tune(hits: number, accesses: number): void {
     this.#untilTuning = EVICTIONS_PER_TUNING;
     let tuner = this.#tuner;
-    if (!tuner) {
+    if (!tuner?.standsFor(this.#regions.length)) {
       tuner = new DivisionTuner(this.#regions.length);
       this.#tuner = tuner;
       this.#unmarked = this.#columns.used;

@@ -91,6 +91,20 @@ describe("the eviction policy", () => {
     ).toBeGreaterThan(120);
   });
 
+  it.each([10, 40_000])(
+    "learns anew what goes first when entries of another size come: after such of %d bytes as well as from the start",
+    (firstBytes) => {
+      const cache = new MemoryCache<number>({ maxBytes: 400_000, sizeOf: (bytes) => bytes });
+      for (const key of repeat(100_000, (index) => `first:${index}`)) cache.set(key, firstBytes);
+      const before = cache.stats();
+      // Each key is asked for three times, 200 keys apart. A window of 10 % of the 400 entries never meets it again: that of the start, and of a cache
+      // that judges by what was best for 40,000 entries, or for ten.
+      for (const key of repeat(120_000, (index) => `burst:${Math.floor(index / 3) - (index % 3) * 100}`))
+        if (cache.get(key) === undefined) cache.set(key, 1_000);
+      expect((cache.stats().hits - before.hits) / 120_000).toBeGreaterThan(0.5);
+    },
+  );
+
   it("does as well behind a Map, behind shards and behind a digest index", () => {
     const ratio = (cache: MemoryCache<number>): number => {
       const hits = play(
