@@ -1,5 +1,5 @@
 import { MemoryInvalidationBus, type StoredEntry, TieredCache, type TieredCacheOptions } from "@larder/cache-core";
-import { describeCache, ManualClock, NaiveStore } from "@larder/cache-testing";
+import { describeCache, describeReadThroughCache, ManualClock, NaiveStore } from "@larder/cache-testing";
 import * as testApi from "vitest";
 import { MemoryCache } from "../src/index.ts";
 
@@ -43,6 +43,20 @@ describeCache("TieredCache over MemoryCache, an in-process second tier and a bus
   tooLarge,
   testApi,
 });
+
+for (const values of ["shared", "frozen", "cloned"] as const) {
+  describeReadThroughCache(`TieredCache over MemoryCache with ${values} values, an in-process second tier and a bus`, {
+    create: () => {
+      const bus = new MemoryInvalidationBus();
+      const l2 = new NaiveStore<unknown>({ clock });
+      const make = (store: NaiveStore<unknown>): TieredCache<unknown> =>
+        tiered({}, { l1: new MemoryCache<StoredEntry<unknown>>({ clock, maxBytes: 200_000, values }), l2: store, bus });
+      return { a: make(l2), b: make(new NaiveStore<unknown>({ clock }, l2)), dispose: () => bus.close() };
+    },
+    advance,
+    testApi,
+  });
+}
 
 testApi.it("gives each entry its time: what the first tier would give it by itself counts for nothing, longer or shorter", async () => {
   for (const ttlMs of [5, 500]) {

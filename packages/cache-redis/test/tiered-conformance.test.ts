@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type StoredEntry, systemClock, TieredCache } from "@larder/cache-core";
-import { describeCache, NaiveCache, uniquePrefix } from "@larder/cache-testing";
+import { MemoryInvalidationBus, type StoredEntry, systemClock, TieredCache } from "@larder/cache-core";
+import { describeCache, describeReadThroughCache, NaiveCache, uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import * as testApi from "vitest";
 import { RedisCache } from "../src/index.ts";
@@ -21,8 +21,8 @@ class ForgetfulCache<V> extends NaiveCache<V> {
   }
 }
 
-async function openTier(): Promise<RedisCache<unknown>> {
-  const tier = new RedisCache<unknown>({ client, namespace: "conformance", ...patient, keyPrefix: uniquePrefix() });
+async function openTier(keyPrefix = uniquePrefix()): Promise<RedisCache<unknown>> {
+  const tier = new RedisCache<unknown>({ client, namespace: "conformance", ...patient, keyPrefix });
   tiers.push(tier);
   await tier.ready();
   return tier;
@@ -32,6 +32,21 @@ const firstTiers = {
   "a first tier": () => new NaiveCache<StoredEntry<unknown>>({ clock: systemClock }),
   "nothing kept in memory": () => new ForgetfulCache<StoredEntry<unknown>>({ clock: systemClock }),
 };
+
+describeReadThroughCache("TieredCache over RedisCache, with a first tier and a bus", {
+  create: async () => {
+    const bus = new MemoryInvalidationBus();
+    const keyPrefix = uniquePrefix();
+    const make = async (): Promise<TieredCache<unknown>> =>
+      new TieredCache<unknown>({ l1: firstTiers["a first tier"](), l2: await openTier(keyPrefix), bus, backendBudgetMs: 2_000 });
+    return { a: await make(), b: await make(), dispose: () => bus.close() };
+  },
+  advance: async (ms) => {
+    await sleep(ms);
+  },
+  ttlResolutionMs: 3,
+  testApi,
+});
 
 for (const [name, createFirst] of Object.entries(firstTiers)) {
   describeCache(`TieredCache over RedisCache, with ${name}`, {

@@ -5,6 +5,8 @@ export { describeBus } from "./describe-bus.ts";
 export type { BusPair, DescribeBusOptions, MissingBusCapability } from "./describe-bus-options.ts";
 export { describeCache } from "./describe-cache.ts";
 export type { DescribeCacheOptions, MissingCapability } from "./describe-cache-options.ts";
+export { describeReadThroughCache } from "./describe-read-through.ts";
+export type { DescribeReadThroughCacheOptions, ReadThroughPair } from "./describe-read-through-options.ts";
 export { describeStore } from "./describe-store.ts";
 export type { DescribeStoreOptions, StorePair } from "./describe-store-options.ts";
 // Servers and faults.

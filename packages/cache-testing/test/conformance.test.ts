@@ -1,6 +1,7 @@
 import { MemoryInvalidationBus, type StoredEntry, TieredCache } from "@larder/cache-core";
 import * as vitest from "vitest";
 import { describeCache } from "../src/describe-cache.ts";
+import { describeReadThroughCache } from "../src/describe-read-through.ts";
 import { describeStore } from "../src/describe-store.ts";
 import { ManualClock } from "../src/manual-clock.ts";
 import { NaiveCache } from "../src/naive-cache.ts";
@@ -23,8 +24,10 @@ describeCache("NaiveCache, on Jest's functions", {
 
 describeCache("NaiveCache", { create: (options) => new NaiveCache({ clock, ...options }), advance, testApi: vitest });
 
-const createTiered = (options: { readonly ttlMs?: number }, extra: { readonly bus?: MemoryInvalidationBus } = {}) =>
-  new TieredCache<unknown>({ l1: new NaiveCache<StoredEntry<unknown>>({ clock }), clock, ...options, ...extra });
+const createTiered = (
+  options: { readonly ttlMs?: number },
+  extra: { readonly bus?: MemoryInvalidationBus; readonly l2?: NaiveStore<unknown> } = {},
+) => new TieredCache<unknown>({ l1: new NaiveCache<StoredEntry<unknown>>({ clock }), clock, ...options, ...extra });
 
 describeCache("TieredCache over a first tier", { create: (options) => createTiered(options), advance, testApi: vitest });
 
@@ -48,5 +51,30 @@ describeStore("NaiveStore", {
   },
   advance,
   tooLarge: "x".repeat(20_000),
+  testApi: vitest,
+});
+
+describeReadThroughCache("TieredCache over a first tier", { create: () => ({ a: createTiered({}) }), advance, testApi: vitest });
+
+describeReadThroughCache("TieredCache over a first tier and a bus", {
+  create: () => {
+    const bus = new MemoryInvalidationBus();
+    return { a: createTiered({}, { bus }), b: createTiered({}, { bus }), dispose: () => bus.close() };
+  },
+  advance,
+  testApi: vitest,
+});
+
+describeReadThroughCache("TieredCache over two tiers and a bus", {
+  create: () => {
+    const bus = new MemoryInvalidationBus();
+    const l2 = new NaiveStore<unknown>({ clock });
+    return {
+      a: createTiered({}, { bus, l2 }),
+      b: createTiered({}, { bus, l2: new NaiveStore<unknown>({ clock }, l2) }),
+      dispose: () => bus.close(),
+    };
+  },
+  advance,
   testApi: vitest,
 });

@@ -1,11 +1,20 @@
 import { MessageChannel } from "node:worker_threads";
-import { MemoryInvalidationBus } from "@larder/cache-core";
-import { describeBus, startFaultProxy, startRedisCluster, startRedisServer, uniquePrefix } from "@larder/cache-testing";
+import { MemoryInvalidationBus, type StoredEntry } from "@larder/cache-core";
+import { MemoryCache } from "@larder/cache-memory";
+import {
+  describeBus,
+  describeReadThroughCache,
+  ManualClock,
+  startFaultProxy,
+  startRedisCluster,
+  startRedisServer,
+  uniquePrefix,
+} from "@larder/cache-testing";
 import { Cluster, Redis } from "ioredis";
 import { Redis as Redis6 } from "ioredis-6";
 import * as testApi from "vitest";
 import { afterAll, beforeAll } from "vitest";
-import { type IoredisClient, RedisInvalidationBus } from "../src/index.ts";
+import { type CoherentCache, createCoherentCache, type IoredisClient, RedisInvalidationBus } from "../src/index.ts";
 import { threadLink, WorkerBusHub, WorkerInvalidationBus, type WorkerLink } from "../src/worker.ts";
 
 const url = process.env.REDIS_URL as string;
@@ -23,6 +32,34 @@ describeBus("MemoryInvalidationBus", {
 });
 
 const heartbeatMs = 50;
+
+const clock = new ManualClock();
+
+describeReadThroughCache("CoherentCache over MemoryCache and RedisInvalidationBus", {
+  testApi,
+  create: async () => {
+    const keyPrefix = uniquePrefix();
+    const buses = [
+      new RedisInvalidationBus({ url, keyPrefix, heartbeatMs }),
+      new RedisInvalidationBus({ url, keyPrefix, heartbeatMs }),
+    ] as const;
+    // The caches' time is turned by hand, the bus's is the machine's: what it proves has no end, or each would be judged by the other's time.
+    const make = async (bus: RedisInvalidationBus): Promise<CoherentCache<unknown>> => {
+      const l1 = new MemoryCache<StoredEntry<unknown>>({ clock, maxEntries: 100 });
+      const cache = createCoherentCache<unknown>({ l1, bus, clock, maxStalenessMs: Infinity, backendBudgetMs: 2_000 });
+      await cache.ready();
+      return cache;
+    };
+    return {
+      a: await make(buses[0]),
+      b: await make(buses[1]),
+      dispose: async () => {
+        for (const bus of buses) await bus.close();
+      },
+    };
+  },
+  advance: (ms) => clock.advance(ms),
+});
 
 describeBus("RedisInvalidationBus", {
   testApi,
