@@ -75,7 +75,8 @@ export function resolveTieredOptions<V>(options: TieredCacheOptions<V>): TieredC
   const { l1, l2, bus, clock = systemClock, random = systemRandom } = options;
   const { maxStalenessMs = 1_000, backendBudgetMs = 50, maxPendingInvalidations = 10_000 } = options;
   if (l2) checkFunction("l2.reserve", l2.reserve, " of a FencedStore such as RedisCache");
-  if (bus) checkFunction("bus.join", bus.join, " of an InvalidationBus");
+  // An array of buses has a join, too: of strings.
+  if (bus) checkFunction("bus.join", bus.originId && bus.join, " of an InvalidationBus");
   // Names that Date and Math.random have not: those would do until the first load, or the first timeout.
   checkFunction("clock.wallNow", clock?.wallNow, " of a Clock");
   checkFunction("random.next", random?.next);

@@ -232,6 +232,7 @@ describe("arguments of another kind", () => {
       "l2.reserve must be a function of a FencedStore such as RedisCache, got undefined",
     );
     expect(make({ l1, bus: {} })).toThrow("bus.join must be a function");
+    expect(make({ l1, bus: [new MemoryInvalidationBus()] })).toThrow("bus.join must be a function");
     for (const clock of [Date, performance, null]) expect(make({ l1, clock })).toThrow("clock.wallNow must be a function of a Clock");
     for (const random of [Math.random, null]) expect(make({ l1, random })).toThrow("random.next must be a function");
     for (const bare of [l1.get, 500, null]) expect(make(bare as unknown as object)).toThrow("options must be an object such as");
