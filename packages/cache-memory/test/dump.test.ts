@@ -1,8 +1,30 @@
+import type { LookupHit } from "@larder/cache-core";
 import { ManualClock } from "@larder/cache-testing";
 import { describe, expect, it } from "vitest";
 import { type CacheDump, MemoryCache } from "../src/index.ts";
 
 describe("dump and restore", () => {
+  it("tell ages from before the cache was made, also where its own fill the range in which they are kept", () => {
+    const clock = new ManualClock(0, 10_000_000);
+    const cache = new MemoryCache<string>({ clock });
+    cache.set("first", "value");
+    // Ages are kept in 16 bits.
+    clock.advance(2 ** 16 - 1);
+    cache.set("latest", "value");
+    const entries = [{ key: "old", value: "value", ageMs: 1_000_000, uses: 0 }];
+    expect(cache.restore({ format: 1, dumpedAt: clock.wallNow(), entries })).toBe(1);
+    const ageOf = (key: string): number => (cache.lookup(key) as LookupHit<string>).ageMs;
+    // To a 32,768th of the cache's age, which reaches back twice as far as it had to.
+    for (const [key, ageMs] of [
+      ["old", 1_000_000],
+      ["first", 2 ** 16 - 1],
+      ["latest", 0],
+    ] as const) {
+      expect(ageOf(key)).toBeGreaterThanOrEqual(ageMs);
+      expect(ageOf(key)).toBeLessThan(ageMs + 100);
+    }
+  });
+
   it("carry entries over to another cache through JSON, with ages and remaining times", () => {
     const before = new ManualClock();
     const first = new MemoryCache<unknown>({ clock: before });

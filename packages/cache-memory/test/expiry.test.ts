@@ -14,6 +14,34 @@ describe("time to live", () => {
     expect(cache.stats()).toMatchObject({ expirations: 1, evictions: 0, entries: 0 });
   });
 
+  it("ends for every entry by and by while others are written, wherever it was stored", () => {
+    for (let place = 0; place < 4; place += 1) {
+      const clock = new ManualClock();
+      const cache = new MemoryCache<number>({ clock, maxEntries: 4 });
+      for (let index = 0; index < 4; index += 1) cache.set(`${index}`, index, index === place ? { ttlMs: 10 } : {});
+      clock.advance(10);
+      for (let round = 0; round < 4; round += 1) cache.set(`${(place + 1) % 4}`, round);
+      expect([place, cache.stats().entries]).toEqual([place, 3]);
+    }
+  });
+
+  it("is over also where the next value of the key is too large to take its place", () => {
+    const clock = new ManualClock();
+    const causes: string[] = [];
+    const cache = new MemoryCache<number>({
+      clock,
+      maxBytes: 100,
+      sizeOf: (bytes) => bytes,
+      onRemoved: (key, _, cause) => causes.push(`${key} ${cause}`),
+    });
+    cache.set("other", 60);
+    cache.set("key", 20, { ttlMs: 10 });
+    clock.advance(10);
+    cache.set("key", 50);
+    expect(causes).toEqual(["key expired", "other size"]);
+    expect(cache.stats()).toMatchObject({ expirations: 1, evictions: 1, entries: 1, bytes: 50 });
+  });
+
   it("is not moved by jumps of the wall clock, forwards or back", () => {
     const clock = new ManualClock();
     const cache = new MemoryCache<string>({ clock, ttlMs: 1_000 });

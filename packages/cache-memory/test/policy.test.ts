@@ -35,6 +35,15 @@ describe("the eviction policy", () => {
     ).toBeGreaterThan(120);
   });
 
+  it("counts a new value for a key as one more time that it was asked for", () => {
+    const cache = new MemoryCache<number>({ maxEntries: 100 });
+    for (const key of repeat(100, (index) => `${index % 2 === 0 ? "once" : "again"}:${index}`)) cache.set(key, 1);
+    for (let round = 0; round < 5; round += 1) for (const key of repeat(50, (index) => `again:${2 * index + 1}`)) cache.set(key, round);
+    // Forty that are asked for, and that take the place of others.
+    for (const key of repeat(400, (index) => `new:${index % 40}`)) if (cache.get(key) === undefined) cache.set(key, 1);
+    expect([...cache.keys()].filter((key) => key.startsWith("again:")).length).toBeGreaterThan(45);
+  });
+
   it("holds a part of a loop that is larger than the cache, where LRU would hold none of it", () => {
     const cache = new MemoryCache<number>({ maxEntries: 100 });
     const accesses = 50 * 300;
