@@ -417,6 +417,20 @@ describe("an OpenAI-compatible server", () => {
     expect(models?.[0]?.contextTokens).toBe(32_768);
   });
 
+  it("tells Gemini's models by the names that the other sources have for them, and finds them under its own as well", async () => {
+    const { models } = await read(openAiCompatible({ provider: "google", baseUrl: "https://host/v1beta/openai" }), {
+      object: "list",
+      data: [
+        { id: "models/gemini-2.5-pro", object: "model", owned_by: "google" },
+        { id: "models/own-7b", object: "model", owned_by: "vllm" },
+      ],
+    });
+    expect(models).toMatchObject([
+      { model: "gemini-2.5-pro", name: "gemini-2.5-pro", sourceId: "models/gemini-2.5-pro", aliases: ["models/gemini-2.5-pro"] },
+      { model: "models/own-7b", name: "models/own-7b" },
+    ]);
+  });
+
   it("finds the list whatever the base URL ends in", async () => {
     const asked = async (baseUrl: string): Promise<string> => {
       let url = "";

@@ -57,12 +57,22 @@ function contextOf(raw: z.output<typeof model>): number | undefined {
   return told.map(tokenCount).find((count) => count !== undefined);
 }
 
+/**
+ * The name without the kind of resource that Gemini puts before it: its API takes both, and the other sources, whose prices it is to have, tell the bare one.
+ * With other servers the prefix is a folder, and the name is none without it.
+ */
+function namesOf({ id, owned_by: owner }: z.output<typeof model>): Pick<ModelListing, "model" | "sourceId" | "aliases"> {
+  const bare = owner === "google" ? /^models\/([^/]+)$/.exec(id)?.[1] : undefined;
+  return bare === undefined ? { model: id } : { model: bare, sourceId: id, aliases: [id] };
+}
+
 function toListing(raw: z.output<typeof model>, provider: string): ModelListing {
   const { shutdown_date: shutdown } = raw;
+  const names = namesOf(raw);
   return compact({
     provider,
-    model: raw.id,
-    name: text(raw.name) ?? raw.id,
+    ...names,
+    name: text(raw.name) ?? names.model,
     author: text(raw.owned_by)?.toLowerCase(),
     kind: "other",
     usdPerMillion: {},
