@@ -152,6 +152,11 @@ describe("OpenRouter's providers", () => {
         { id: "acme", name: "Acme", statusPageUrl: "https://s", headquarters: "US", trainsOnData: true },
       ]);
   });
+
+  it("are the same whatever the order of their data centers", async () => {
+    const told = async (datacenters: string[]) => (await read(openRouterProviders(), [{ ...raw, datacenters }])).providers;
+    expect(await told(["US", "DE", "FR"])).toEqual(await told(["FR", "US", "DE"]));
+  });
 });
 
 describe("OpenRouter's endpoints", () => {

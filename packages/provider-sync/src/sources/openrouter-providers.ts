@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ProviderRecord } from "../model-listing.ts";
-import { compact, looseFlag, looseText, looseTexts, text } from "../normalize.ts";
+import { compact, looseFlag, looseText, looseTexts, sortedUnique, text } from "../normalize.ts";
 import { entriesById, parseItems, parseShape, wholeList } from "../parse-items.ts";
 import type { Source } from "../source.ts";
 import { addressOf, authorization, UPSTREAM_OPTIONS, type UpstreamOptions } from "./upstream-options.ts";
@@ -31,8 +31,8 @@ function toProvider(raw: z.output<typeof provider>): ProviderRecord {
     termsUrl: text(raw.terms_of_service_url),
     statusPageUrl: text(raw.status_page_url),
     headquarters: text(raw.headquarters),
-    // `null` and [] both mean that nobody told.
-    datacenters: raw.datacenters?.length ? raw.datacenters : undefined,
+    // `null` and [] both mean that nobody told. In one order: the same places told in another are no new version.
+    datacenters: raw.datacenters?.length ? sortedUnique(raw.datacenters) : undefined,
     trainsOnData: raw.dataPolicy?.training ?? undefined,
   }) as ProviderRecord;
 }
