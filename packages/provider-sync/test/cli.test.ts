@@ -182,6 +182,24 @@ describe("larder-sync", () => {
     expect(missing.out).toContain("ENOENT");
   });
 
+  it.each(["sqlite", "postgres"] as const)("leaves an empty database of %s as it is, but for a run", async (dialect) => {
+    const testDatabase = await createTestDatabase(dialect);
+    onTestFinished(() => testDatabase.remove());
+    const database = await testDatabase.openDatabase();
+    const tables =
+      dialect === "postgres" ? "SELECT tablename FROM pg_tables WHERE tablename LIKE 'larder%'" : "SELECT name FROM sqlite_master";
+    await database.query("CREATE TABLE other (id INTEGER)");
+    const before = await database.query(tables);
+    const target = ["--database", testDatabase.address];
+    const dry = await cli(["--source", `openrouter=${writeModels(120)}`, ...target, "--dry-run"]);
+    expect(dry.out).toMatch(/dry-run - version 0, 120 models/);
+    const history = await cli(["history", ...target]);
+    expect(history).toMatchObject({ code: 1, out: "" });
+    expect(history.error).toContain("no catalog in this database");
+    expect(await database.query(tables)).toEqual(before);
+    await database.close();
+  });
+
   it("takes any OpenAI-compatible list under a name of its own", async () => {
     const path = join(folder, "own.json");
     writeFileSync(path, JSON.stringify({ object: "list", data: [{ id: "local-7b", object: "model", max_model_len: 4096 }] }));

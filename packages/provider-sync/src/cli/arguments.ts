@@ -38,7 +38,7 @@ Options
   --json                    print JSON
   --help                    this text
 
-A run makes the SQLite file where there is none; the other commands, and a dry run, do not.
+A run makes the SQLite file, and the tables, where there are none; the other commands, and a dry run, do not.
 
 Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage.
 `;

@@ -1,14 +1,13 @@
-import { existsSync } from "node:fs";
 import { CacheError } from "@larder/cache-core";
 import { acceptQuarantined, rollBack } from "../change-by-hand.ts";
 import { comparePrices, compareSources } from "../compare-prices.ts";
 import type { Mirror } from "../mirror.ts";
 import type { SnapshotStore } from "../snapshot-store.ts";
 import type { Source } from "../source.ts";
-import { sqlitePath } from "../sql/sqlite-path.ts";
 import { syncOnce } from "../sync.ts";
 import { type CliArguments, helpText, parseCliArguments } from "./arguments.ts";
 import { openSources } from "./open-sources.ts";
+import { openStore } from "./open-store.ts";
 import { formatQuarantine, formatReport } from "./print-report.ts";
 import { formatInstant, formatRest, formatTable } from "./print-table.ts";
 import { printable, printableJson } from "./printable.ts";
@@ -25,16 +24,6 @@ interface Opened {
   readonly store: SnapshotStore;
   readonly mirror?: Mirror;
   close(): Promise<void>;
-}
-
-async function openStore({ database, command, isDryRun }: CliArguments): Promise<SnapshotStore> {
-  if (/^postgres(ql)?:/.test(database)) return (await import("../postgres.ts")).createPostgresStore({ url: database });
-  const { createSqliteStore } = await import("../sqlite.ts");
-  const path = sqlitePath(database);
-  // SQLite makes what it does not find: a mistyped path would be an empty catalog, and a dry run would leave a file.
-  if (path === ":memory:" || existsSync(path)) return createSqliteStore({ path });
-  if (command !== "sync") throw new Error("there is no such SQLite file: see --database; larder-sync alone makes one");
-  return createSqliteStore({ path: isDryRun ? ":memory:" : path });
 }
 
 async function openMirror(url: string): Promise<{ readonly mirror: Mirror; disconnect(): void }> {
