@@ -142,6 +142,12 @@ describe("imported lines", () => {
     expect(await importOne({ ...changes, body: Buffer.alloc(length) })).toMatchObject({ refused: 1 });
   });
 
+  it("are taken back as an export tells them, with the longest name of a model and the tags of ten callers who shared a load", async () => {
+    const model = "m".repeat(512);
+    const tags = [`model:${model}`, ...Array.from({ length: 200 }, (_, tag) => `${tag}`.padEnd(128, "t"))];
+    expect(await importOne({ meta: { model }, line: { tags } })).toMatchObject({ imported: 1, refused: 0 });
+  });
+
   it("are dropped with their tenant and model, whatever tags they came with", async () => {
     expect(await importOne({ line: { tags: [] } })).toMatchObject({ imported: 1 });
     expect((await bed.post("/v1/chat/completions", chat("imported"))).headers.get("x-larder-cache")).toBe("HIT");

@@ -9,9 +9,12 @@ import type { PurgeWatch } from "../caching/purge-watch.ts";
 import { StoredAnswer } from "../caching/stored-answer.ts";
 import type { Survey } from "../worker-survey.ts";
 
+/** Characters of a tag at most: the longest that an export tells is of a model whose name has 512. */
+const MAX_TAG = 1_024;
 const lineSchema = z.object({
   key: z.string().regex(/^1:[0-9a-f]{16}:[a-z]+:.{1,200}:[0-9a-f]{64}$/),
-  tags: z.array(z.string().max(512)).max(64),
+  /** As many as there are: callers who share a load have the entry carry the tags of all of them. */
+  tags: z.array(z.string().max(MAX_TAG)),
   /** Epoch milliseconds. */
   expiresAt: z.number(),
   /** Meta and body as the shared tier keeps them, in base64. */
