@@ -1,6 +1,7 @@
 import { type Peers, PeerUnavailable } from "../peers.ts";
 import type { ScenarioContext, UnavailableContender } from "../scenario.ts";
 import { leftOutOfQuick } from "./left-out-of-quick.ts";
+import { peerPackages } from "./peer-packages.ts";
 import type { ReadThroughContender } from "./read-through.ts";
 import { larder, larderWithoutL2 } from "./read-through-larder.ts";
 import { readThroughPeers } from "./read-through-peers.ts";
@@ -28,6 +29,13 @@ export async function installForRun(
   return { installed, unavailable: [...unavailable, ...leftOut] };
 }
 
+/** The version of a peer that is there as a whole: one that cannot be imported would end the scenario when its turn comes. */
+async function importedVersion(name: string, peers: Peers): Promise<string> {
+  const peer = await peers.load(name);
+  for (const each of [name, ...Object.keys(peerPackages[name]?.beside ?? {})]) await peer.import(each);
+  return peer.version;
+}
+
 /** Installs the peers of the contenders. @returns those that are there, and why the others are not */
 export async function installContenders(
   contenders: readonly ReadThroughContender[],
@@ -37,8 +45,7 @@ export async function installContenders(
   const unavailable: UnavailableContender[] = [];
   for (const contender of contenders) {
     try {
-      const version = contender.peer ? (await peers.load(contender.peer)).version : undefined;
-      installed.push({ contender, version });
+      installed.push({ contender, version: contender.peer ? await importedVersion(contender.peer, peers) : undefined });
     } catch (error) {
       if (!(error instanceof PeerUnavailable)) throw error;
       unavailable.push({ contender: contender.name, why: error.message, install: error.install });
