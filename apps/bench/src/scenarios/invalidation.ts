@@ -62,13 +62,16 @@ async function watch(cache: ReadThroughCache, input: MemberInput, round: number,
   if (!input.isWatching) return;
   const giveUpAt = nowMs() + GIVE_UP_MS;
   let goneAt: number | undefined;
+  let knownAt: number | undefined;
   while (goneAt === undefined && nowMs() < giveUpAt) {
     await new Promise((resolve) => setImmediate(resolve));
     // Of the first poll that misses the call counts: what a miss costs, a library's second tier included, is another matter.
     const askedAt = nowMs();
-    if (await hasLost(cache, key)) goneAt = askedAt;
+    if (!(await hasLost(cache, key))) continue;
+    goneAt = askedAt;
+    knownAt = nowMs();
   }
-  task.send({ kind: "gone", round, goneAt: goneAt ?? null });
+  task.send({ kind: "gone", round, goneAt: goneAt ?? null, knownAt: knownAt ?? null });
 }
 
 /** Whether the next read no longer gives the old value. */
@@ -122,9 +125,19 @@ interface Rounds {
   readonly goneMs: number[];
   readonly ackMs: number[];
   never: number;
+  /** Rounds in which the value was gone before anybody dropped it. */
+  early: number;
 }
 
-type Report = { kind: string; round?: number; goneAt?: number | null; calledAt?: number; pingMs?: number; ackMs?: number };
+type Report = {
+  kind: string;
+  round?: number;
+  goneAt?: number | null;
+  knownAt?: number | null;
+  calledAt?: number;
+  pingMs?: number;
+  ackMs?: number;
+};
 
 /** Holds at the `count`-th message of that kind. */
 function countTo(count: number, kind: string): (message: Report) => boolean {
@@ -143,7 +156,7 @@ async function measureRounds(
   rounds: number,
   onRound: (round: number) => void,
 ): Promise<Rounds> {
-  const measured: Rounds = { pingMs: [], goneMs: [], ackMs: [], never: 0 };
+  const measured: Rounds = { pingMs: [], goneMs: [], ackMs: [], never: 0, early: 0 };
   let report: (from: number, message: Report) => void = () => {};
   const tasks = Array.from({ length: listeners + 1 }, (_, index) =>
     context.runTask<null>(index === 0 ? "issuer" : "listener", { ...input, isWatching: index === 1 } satisfies MemberInput, {
@@ -180,20 +193,36 @@ async function playRound(
   measured: Rounds,
 ): Promise<void> {
   let calledAt: number | undefined;
-  let goneAt: number | null | undefined;
+  let gone: Gone | undefined;
   const over = until((message) => {
-    if (message.kind === "gone") goneAt = message.goneAt ?? null;
+    if (message.kind === "gone") gone = { goneAt: message.goneAt ?? null, knownAt: message.knownAt ?? null };
     if (message.kind === "issued") {
       calledAt = message.calledAt;
       measured.pingMs.push(message.pingMs!);
       measured.ackMs.push(message.ackMs!);
     }
-    return goneAt !== undefined && calledAt !== undefined;
+    return gone !== undefined && calledAt !== undefined;
   });
   issuing.send({ round });
   await over;
-  if (goneAt === null || goneAt === undefined || calledAt === undefined) measured.never += 1;
-  else measured.goneMs.push(Math.max(0, goneAt - calledAt));
+  const delay = gone === undefined || calledAt === undefined ? "never" : deliveryOf(gone, calledAt);
+  if (typeof delay === "number") measured.goneMs.push(delay);
+  else measured[delay] += 1;
+}
+
+/** When the poll that found the value gone was asked, and when it was answered; `null`: none did. */
+interface Gone {
+  readonly goneAt: number | null;
+  readonly knownAt: number | null;
+}
+
+/**
+ * Milliseconds from the call to the first poll that missed. A poll may have been asked just before the call and still miss by it; one that was answered before it missed for another reason,
+ * and would count as the fastest delivery of all.
+ */
+export function deliveryOf({ goneAt, knownAt }: Gone, calledAt: number): number | "never" | "early" {
+  if (goneAt === null || knownAt === null) return "never";
+  return knownAt < calledAt ? "early" : Math.max(0, goneAt - calledAt);
 }
 
 const GROUPS = 5;
@@ -206,9 +235,16 @@ function inGroups(samples: readonly number[], share: number): number[] {
   );
 }
 
+/** What the quantiles leave out. */
+function remarkOn({ never, early, goneMs }: Rounds): string {
+  const late = never > 0 ? `${never} of ${never + goneMs.length} deliveries took over ${GIVE_UP_MS} ms` : "";
+  const lost = early > 0 ? `in ${early} rounds the value was gone before the call, and they do not count` : "";
+  return [late, lost].filter(Boolean).join("; ");
+}
+
 function toRow(name: string, role: Row["role"], version: string | undefined, rounds: Rounds, listeners: number): Row {
   if (rounds.goneMs.length === 0) {
-    const why = "peers keep the old value until its time to live is over: it has no bus";
+    const why = rounds.early > 0 ? remarkOn(rounds) : "peers keep the old value until its time to live is over: it has no bus";
     return {
       contender: name,
       role,
@@ -226,8 +262,7 @@ function toRow(name: string, role: Row["role"], version: string | undefined, rou
     );
     return ours!.cell;
   };
-  const late =
-    rounds.never > 0 ? { note: `${rounds.never} of ${rounds.never + rounds.goneMs.length} deliveries took over ${GIVE_UP_MS} ms` } : {};
+  const told = remarkOn(rounds);
   const ack = toMeasurements([{ contender: { name, role }, samples: inGroups(rounds.ackMs, 0.5) }], undefined)[0]!.cell;
   const pingCell = (share: number): Cell =>
     toMeasurements([{ contender: { name, role }, samples: inGroups(rounds.pingMs, share) }], undefined)[0]!.cell;
@@ -236,7 +271,7 @@ function toRow(name: string, role: Row["role"], version: string | undefined, rou
     role,
     ...(version ? { version } : {}),
     cells: { p50: cellOf(0.5), p99: cellOf(0.99), ack, ping: pingCell(0.5), "ping-p99": pingCell(0.99) },
-    ...(listeners > 0 ? late : {}),
+    ...(listeners > 0 && told !== "" ? { note: told } : {}),
   };
 }
 
