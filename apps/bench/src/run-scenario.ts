@@ -1,6 +1,14 @@
 import { RedisPool } from "./redis-pool.ts";
 import type { Outcome, ScenarioReport } from "./run-report.ts";
-import { type Scenario, type ScenarioContext, type ScenarioResult, ScenarioUnavailable } from "./scenario.ts";
+import {
+  type Cell,
+  type Row,
+  type Scenario,
+  type ScenarioContext,
+  type ScenarioResult,
+  ScenarioUnavailable,
+  type Table,
+} from "./scenario.ts";
 import { TaskRunner } from "./task-runner.ts";
 
 /** What was asked of every scenario of a run. Plain data: it is handed to the process that a scenario has to itself. */
@@ -50,7 +58,7 @@ async function runSafely(scenario: Scenario, options: ScenarioOptions): Promise<
     const context: ScenarioContext = { ...asked, signal, peers, progress, redis, runTask };
     const result = scenario.run(context);
     running = result;
-    return { status: "measured", result: await untilAborted(result, signal) };
+    return { status: "measured", result: withoutEmptyCells(await untilAborted(result, signal)) };
   } catch (error) {
     if (error instanceof ScenarioUnavailable) return { status: "unavailable", why: error.message, install: error.install };
     throw error;
@@ -60,6 +68,18 @@ async function runSafely(scenario: Scenario, options: ScenarioOptions): Promise<
     // An interrupted scenario, whose tasks and servers are gone now, removes what it made itself.
     await settledWithin(running, LAST_STEPS_MS);
   }
+}
+
+/**
+ * The result with cells that are missing where nothing was measured: a median of no samples is no number, and would be `null` behind JSON, which reads
+ * and compares as a figure.
+ */
+function withoutEmptyCells({ tables, ...rest }: ScenarioResult): ScenarioResult {
+  const filled = (cell: Cell): Cell =>
+    cell.kind === "measured" && Number.isNaN(cell.median) ? { kind: "missing", why: "no sample of it was taken" } : cell;
+  const rowsOf = ({ rows }: Table): Row[] =>
+    rows.map((row) => ({ ...row, cells: Object.fromEntries(Object.entries(row.cells).map(([id, cell]) => [id, filled(cell)])) }));
+  return { ...rest, tables: tables.map((table) => ({ ...table, rows: rowsOf(table) })) };
 }
 
 const LAST_STEPS_MS = 1_000;

@@ -13,6 +13,7 @@ import { runScenario } from "../src/run-scenario.ts";
 import { runScenarios } from "../src/run-scenarios.ts";
 import { type Scenario, ScenarioUnavailable } from "../src/scenario.ts";
 import { scenarioLoaders } from "../src/scenarios/index.ts";
+import { spreadOf } from "../src/statistics.ts";
 
 /** As offline: no peer can be installed. */
 const offline: Peers = {
@@ -111,6 +112,26 @@ describe("a run of the bench", () => {
     const report = await run({ tiny: async () => tiny });
     expect(Object.keys(report.machine)).toEqual(["cores", "node"]);
     expect(renderMarkdownReport(report)).toContain(`Node ${process.version}`);
+  });
+
+  it("has no figure where nothing was measured, in the report and in its file: JSON has no word for it, and it was read back as endless", async () => {
+    const columns = [{ id: "p99", title: "p99", unit: "ms", better: "lower" as const }];
+    const empty: Scenario = {
+      ...tiny,
+      run: async () => ({
+        tables: [
+          {
+            id: "t",
+            title: "T",
+            columns,
+            rows: [{ contender: "ours", role: "ours", cells: { p99: { kind: "measured", ...spreadOf([]) } } }],
+          },
+        ],
+      }),
+    };
+    const report = await run({ empty: async () => empty });
+    expect(findTable(report, "empty", "t")?.rows[0]?.cells.p99).toEqual({ kind: "missing", why: "no sample of it was taken" });
+    expect(renderMarkdownReport(parseRunReport(JSON.stringify(report), "result.json"))).not.toContain("∞");
   });
 
   it("goes on after a scenario that cannot run and one that fails, and tells them apart", async () => {

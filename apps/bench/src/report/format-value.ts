@@ -19,7 +19,8 @@ function significant(value: number): string {
 
 /** A figure as a person reads it: `12.4M`, `0.231`, `57.3`. Units that are not counts a second keep their thousands. */
 export function formatValue(value: number, unit: string): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "n/a" : "∞";
+  // Files of earlier releases hold `null` for a figure that was none.
+  if (!Number.isFinite(value)) return value === Number.POSITIVE_INFINITY ? "∞" : "n/a";
   const isRate = unit.endsWith("/s") || unit === "";
   const magnitude = isRate
     ? MAGNITUDES.find(([from]) => Math.abs(value) >= from * 10 || (from >= 1e6 && Math.abs(value) >= from))
