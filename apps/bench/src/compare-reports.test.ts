@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { reportOf } from "../test/support/report-of.ts";
 import { compareReports } from "./compare-reports.ts";
 import type { RunReport } from "./run-report.ts";
 import type { Cell, Column, Role } from "./scenario.ts";
@@ -7,23 +8,13 @@ const rate: Column = { id: "rate", title: "rate", unit: "ops/s", better: "higher
 const latency: Column = { id: "p50", title: "p50", unit: "ms", better: "lower" };
 const promise: Column = { id: "i1", title: "I1", unit: "", better: "none" };
 
-function reportOf(column: Column, cell: Cell): RunReport {
-  const table = {
+const runOf = (column: Column, cell: Cell): RunReport =>
+  reportOf({
     id: "table",
     title: "Table",
     columns: [column],
-    rows: [{ contender: "larder", role: "ours" as const, cells: { [column.id]: cell } }],
-  };
-  return {
-    format: 1,
-    startedAt: "2026-01-01T00:00:00.000Z",
-    durationMs: 1,
-    quick: true,
-    seed: 1,
-    machine: { cores: 2, node: "v20.19.0" },
-    scenarios: [{ name: "one", title: "One", describe: "", durationMs: 1, outcome: { status: "measured", result: { tables: [table] } } }],
-  };
-}
+    rows: [{ contender: "larder", role: "ours", cells: { [column.id]: cell } }],
+  });
 
 const measured = (median: number, spread = 0.02, ratio?: number, samples = 60): Cell => ({
   kind: "measured",
@@ -34,8 +25,7 @@ const measured = (median: number, spread = 0.02, ratio?: number, samples = 60): 
   ...(ratio === undefined ? {} : { ratio }),
 });
 
-const movementOf = (column: Column, before: Cell, after: Cell) =>
-  compareReports(reportOf(column, before), reportOf(column, after))[0]?.movement;
+const movementOf = (column: Column, before: Cell, after: Cell) => compareReports(runOf(column, before), runOf(column, after))[0]?.movement;
 
 describe("compareReports", () => {
   it("calls more operations a second better and fewer worse", () => {
@@ -80,7 +70,7 @@ describe("compareReports", () => {
 
   it("is not misled by a baseline that became faster itself: that one is better, and the others are as they were", () => {
     const run = (baseline: number): RunReport => {
-      const whole = reportOf(rate, measured(100));
+      const whole = runOf(rate, measured(100));
       const row = (contender: string, role: Role, median: number) => ({
         contender,
         role,
@@ -103,7 +93,7 @@ describe("compareReports", () => {
   });
 
   it("tells what only one of the runs measured", () => {
-    const changes = compareReports(reportOf(rate, measured(1)), reportOf(latency, measured(1)));
+    const changes = compareReports(runOf(rate, measured(1)), runOf(latency, measured(1)));
     expect(changes.map(({ movement }) => movement).sort()).toEqual(["added", "removed"]);
   });
 });

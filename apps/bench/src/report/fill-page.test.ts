@@ -1,38 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { RunReport } from "../run-report.ts";
+import { reportOf } from "../../test/support/report-of.ts";
 import { fillPage } from "./fill-page.ts";
 
-const report: RunReport = {
-  format: 1,
-  startedAt: "2026-01-02T03:04:05.000Z",
-  durationMs: 1,
-  quick: false,
-  seed: 7,
-  machine: { cores: 2, node: "v20.19.0" },
-  scenarios: [
-    {
-      name: "one",
-      title: "One",
-      describe: "",
-      durationMs: 1,
-      outcome: {
-        status: "measured",
-        result: {
-          tables: [
-            {
-              id: "hits",
-              title: "Hits",
-              columns: [{ id: "hit", title: "hit", unit: "ops/s", better: "higher" }],
-              rows: [
-                { contender: "larder", role: "ours", cells: { hit: { kind: "measured", median: 12, low: 12, high: 12, samples: 1 } } },
-              ],
-            },
-          ],
-        },
-      },
-    },
-  ],
-};
+const report = reportOf({
+  id: "hits",
+  title: "Hits",
+  columns: [{ id: "hit", title: "hit", unit: "ops/s", better: "higher" }],
+  rows: [{ contender: "larder", role: "ours", cells: { hit: { kind: "measured", median: 12, low: 12, high: 12, samples: 1 } } }],
+});
 
 describe("fillPage", () => {
   it("puts the table between its markers, says when it was measured, and is stable when run again", () => {

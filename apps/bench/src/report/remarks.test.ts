@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RunReport } from "../run-report.ts";
+import { reportOf } from "../../test/support/report-of.ts";
 import type { Table } from "../scenario.ts";
 import { renderHtmlReport } from "./html-report.ts";
 import { renderMarkdownTable } from "./markdown-report.ts";
@@ -18,20 +18,10 @@ const table: Table = {
   ],
 };
 
-const report: RunReport = {
-  format: 1,
-  startedAt: "2026-01-02T03:04:05.000Z",
-  durationMs: 1,
-  quick: false,
-  seed: 7,
-  machine: { cores: 2, node: "v20.19.0" },
-  scenarios: [{ name: "one", title: "One", describe: "", durationMs: 1, outcome: { status: "measured", result: { tables: [table] } } }],
-};
-
 describe("a remark on one figure", () => {
   it("stands under the table on the terminal, in Markdown and on the page: nobody hovers on paper, and one load that served nobody is no feat", async () => {
     expect(renderTextTable(table, createTerminalStyle({}))).toContain(LINE);
     expect(renderMarkdownTable(table)).toContain(`- ${LINE}.`);
-    expect(await renderHtmlReport(report)).toContain(`>${LINE}<`);
+    expect(await renderHtmlReport(reportOf(table))).toContain(`>${LINE}<`);
   });
 });

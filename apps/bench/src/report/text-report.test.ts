@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { reportOf } from "../../test/support/report-of.ts";
 import type { RunReport } from "../run-report.ts";
 import { createTerminalStyle } from "./terminal-style.ts";
 import { renderSummary } from "./text-report.ts";
@@ -10,18 +11,7 @@ function runWith(noisy: number): RunReport {
     role: "peer" as const,
     cells: { a: { kind: "measured" as const, median: 100, low: index < noisy ? 50 : 98, high: index < noisy ? 150 : 102, samples: 9 } },
   }));
-  const tables = [
-    { id: "t", title: "Hits", columns: [{ id: "a", title: "small", unit: "ops/s" as const, better: "higher" as const }], rows },
-  ];
-  return {
-    format: 1,
-    startedAt: "2026-11-22T00:00:00.000Z",
-    durationMs: 1_000,
-    quick: true,
-    seed: 1,
-    machine: { cores: 2, node: "v20.20.2" },
-    scenarios: [{ name: "memory", title: "Memory", describe: "", durationMs: 1_000, outcome: { status: "measured", result: { tables } } }],
-  };
+  return reportOf({ id: "t", title: "Hits", columns: [{ id: "a", title: "small", unit: "ops/s", better: "higher" }], rows });
 }
 
 describe("renderSummary", () => {
