@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
+  CatalogView,
   litellmPrices,
   modelsDev,
   openAiCompatible,
@@ -9,6 +10,7 @@ import {
   openRouterModels,
   openRouterProviders,
   type Source,
+  type SourceLayer,
   type SourceReading,
   vercelGateway,
 } from "../src/index.ts";
@@ -52,12 +54,39 @@ describe("OpenRouter's models", () => {
         inputModalities: ["image", "text"],
         outputModalities: ["text"],
         supportedParameters: ["reasoning", "tools"],
-        aliases: ["acme/super-1-20260101"],
+        aliases: ["acme/super-1-20260101:free"],
         releasedAt: 1_778_613_011_000,
         retiresAt: Date.parse("2027-01-31"),
         isModerated: true,
       },
     ]);
+  });
+
+  it("answer to their slug as the variant that they are: a free one shares the slug of the paid one, whose price it does not have", async () => {
+    const priced = (id: string, slug: string, price: string) => ({
+      id,
+      canonical_slug: slug,
+      pricing: { prompt: price, completion: price },
+    });
+    const { models = [] } = await read(openRouterModels(), {
+      data: [
+        priced("acme/one:free", "acme/one-2026", "0"),
+        priced("acme/two:free", "acme/two-2026", "0"),
+        priced("acme/two", "acme/two-2026", "0.000001"),
+        priced("acme/two-2026:thinking", "acme/two-2026", "0.000002"),
+      ],
+    });
+    const layer = (vanished: string): SourceLayer => ({
+      source: "openrouter",
+      models: models.map((listing) => ({ listing, firstSeenAt: 0, ...(listing.model === vanished && { vanishedAt: 1 }) })),
+      providers: [],
+      endpoints: [],
+    });
+    const found = (name: string, vanished = "") =>
+      new CatalogView(1, { layers: [layer(vanished)], quarantine: [], acceptances: [] }).find(name, "openrouter")?.model;
+    expect([found("acme/one"), found("acme/one-2026"), found("acme/one-2026:free")]).toEqual([undefined, undefined, "acme/one:free"]);
+    expect([found("acme/two-2026"), found("acme/two-2026", "acme/two")]).toEqual(["acme/two", "acme/two"]);
+    expect(found("acme/two-2026:thinking")).toBe("acme/two-2026:thinking");
   });
 
   it('have no price where OpenRouter says "-1", and an unreadable one where it says garbage', async () => {

@@ -146,9 +146,16 @@ function kindOf(outputs: readonly string[]): ModelKind {
   return outputs.includes("audio") ? "audio" : outputs.includes("video") ? "video" : "other";
 }
 
+/** The slug as a name of this model alone: variants (`:free`, `:thinking`) share that of the one without, and not its price. */
+function ownSlug({ id, canonical_slug: told }: z.output<typeof model>): string | undefined {
+  const slug = text(told);
+  const variant = /:[^:/]+$/.exec(id)?.[0] ?? "";
+  return slug === undefined || slug.endsWith(variant) ? slug : slug + variant;
+}
+
 function toListing(raw: z.output<typeof model>): ModelListing {
   const outputModalities = raw.architecture?.output_modalities ?? [];
-  const slug = text(raw.canonical_slug);
+  const slug = ownSlug(raw);
   const priceTiers = tiersOf(raw.pricing);
   const author = raw.id.includes("/") ? raw.id.split("/")[0]?.replace(/^~/, "").toLowerCase() : undefined;
   return compact({
