@@ -102,7 +102,10 @@ async function readEndpoints(
   return { endpoints, rejected };
 }
 
-/** The hosts of each OpenRouter model, with their own limits and prices. Hundreds of requests: run it less often than the lists. */
+/**
+ * The hosts of each OpenRouter model, with their own limits and prices. Hundreds of requests: give it to every tenth run or so, together with all the lists. In a run of
+ * its own the other sources would count as configured no longer; between its runs what it told stays.
+ */
 export function openRouterEndpoints(options: OpenRouterEndpointsOptions = {}): Source {
   const url = addressOf(options, "https://openrouter.ai/api/v1/models", OPTIONS);
   checkCount("concurrency", options.concurrency ?? 8);
