@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { CacheError } from "@larder/cache-core";
 import type { SnapshotStore } from "../snapshot-store.ts";
 import type { SqlDatabase } from "../sql/sql-database.ts";
 import { sqlitePath } from "../sql/sqlite-path.ts";
@@ -6,7 +7,7 @@ import type { CliArguments } from "./arguments.ts";
 
 type Asked = Pick<CliArguments, "database" | "command" | "isDryRun">;
 
-/** Whether the store's tables are there; its databases make them where they are not. A database that does not answer says so when it is opened. */
+/** Whether the store's tables are there; it makes them where they are not. What else goes wrong here says so when the store is opened, but for no answer: that is not waited for twice. */
 async function hasTables(database: SqlDatabase): Promise<boolean> {
   const statement =
     database.dialect === "postgres"
@@ -14,7 +15,8 @@ async function hasTables(database: SqlDatabase): Promise<boolean> {
       : "SELECT 1 AS there FROM sqlite_master WHERE name = 'larder_sync_meta'";
   try {
     return (await database.query(statement)).length > 0;
-  } catch {
+  } catch (error) {
+    if (CacheError.is(error)) throw error;
     return true;
   } finally {
     await database.close();
