@@ -8,7 +8,6 @@ import { type ExplainedRequest, withSearch } from "../caching/request-plan.ts";
 import type { Settings } from "../config/schema.ts";
 import { isUncertain } from "../endpoints/is-uncertain.ts";
 import { narrowControls } from "../endpoints/narrow-controls.ts";
-import { readItems } from "../endpoints/read-items.ts";
 import { HttpError } from "../http/http-error.ts";
 import { memberOf } from "../upstream/rewrite-body.ts";
 import type { AdminParts } from "./admin-parts.ts";
@@ -65,7 +64,6 @@ export function explainRoutes(admin: AdminParts): Hono {
       const table = await directory.table();
       const known = await recentOfAll();
       const { itemKeys, judged, ...told } = planner.explain(endpoint, tenant, namespace, headers, bytes, table, known);
-      if (endpoint === "embedding") readItems(parseObject(bytes.toString("utf8"))?.input);
       const explained = { ...told, cache: partOf(endpoint, controls, judged, settings) };
       if (endpoint !== "embedding") return context.json({ ...explained, entry: await entryOf(answers, explained.key) });
       const items = await Promise.all(itemKeys.map(async (key) => ({ key, entry: await entryOf(answers, key) })));

@@ -28,6 +28,11 @@ it("remembers nothing of a body that comes once: most do, and what is kept of ea
   expect(plan({ model: "m", input: "again" })).toBe(twice);
 });
 
+it("refuses a batch of more items than one may have before a key is made of each: a million of them took seconds", () => {
+  expect(() => plan(batch(2_049))).toThrow("The input has more than 2048 items.");
+  expect(plan(batch(2_048)).targets[0]?.itemKeys).toHaveLength(2_048);
+});
+
 it("refuses a model's name that is longer than any is: it would be kept with every answer", () => {
   expect(() => plan({ model: "m".repeat(513), input: "a" })).toThrow("The model's name is longer than 512 characters.");
   expect(plan({ model: "m".repeat(512), input: "a" }).model).toHaveLength(512);

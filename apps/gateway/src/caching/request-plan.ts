@@ -20,6 +20,7 @@ import type { Identity } from "../security/authenticator.ts";
 import { digestOf } from "../security/digest.ts";
 import type { ProviderTable, RoutedTarget, Routing } from "../upstream/provider-table.ts";
 import type { CacheControls } from "./cache-controls.ts";
+import { readItems } from "./read-items.ts";
 import { nearestRequest, type RecentRequest, RecentRequests } from "./recent-requests.ts";
 import { Sightings } from "./sightings.ts";
 
@@ -176,6 +177,8 @@ export class RequestPlanner {
     const { model } = request;
     if (model === "" && scope.endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
     if (model.length > MAX_MODEL) throw badRequest(`The model's name is longer than ${MAX_MODEL} characters.`, "model");
+    // Before a key is made of each: a million of them held up everyone else for seconds.
+    if (scope.endpoint === "embedding") readItems(request.get("input"));
     const kind = scope.endpoint === "messages" ? "anthropic" : "openai";
     const routing = table.route(model, kind, (route) => drawOf(scope, keyedBy(route)));
     return { routing, keyed: keyedBy(routing.route) };

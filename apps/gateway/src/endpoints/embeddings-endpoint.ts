@@ -3,6 +3,7 @@ import type { PassedFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import { readControls } from "../caching/cache-controls.ts";
 import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
+import { readItems } from "../caching/read-items.ts";
 import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
@@ -17,7 +18,6 @@ import { EMBEDDINGS_PATH, type EmbeddingsRequest } from "./compute-embeddings.ts
 import { givesWay } from "./gives-way.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
-import { readItems } from "./read-items.ts";
 
 /** Embeddings that go past the cache are not looked into. */
 const PASSED: PassedFamily = { kind: "embedding", refusalToStore: () => undefined };

@@ -11,7 +11,8 @@ import { readBytes, readParsed } from "./read-source.ts";
  * - Everything else says something and is kept apart: the order of arrays, `1` and `"1"`, an absent property and one that is `null`,
  *   composed and decomposed Unicode (NFC, NFD), each lone surrogate, `__proto__` like any other name, every digit of every number.
  * - What has no one reading is refused: bytes that are not UTF-8 and names that occur twice (decoders and parsers differ on them, and
- *   most fold several bodies into one), a byte order mark, nesting deeper than 256, more than 100,000 properties in one object.
+ *   most fold several bodies into one), a byte order mark, nesting deeper than 256, more than 100,000 properties in one object,
+ *   more than a million values.
  *
  * The form is JSON itself: no white space, names sorted by UTF-16 units, strings as `JSON.stringify` writes them, numbers laid out as
  * ECMAScript does. For every value made of doubles it is the output of RFC 8785 (JSON Canonicalization Scheme), byte for byte. Beyond that
@@ -31,7 +32,8 @@ import { readBytes, readParsed } from "./read-source.ts";
 /**
  * The canonical JSON text of a value, or of the JSON in a `Uint8Array`. Equal for two requests that mean the same, different for all others.
  * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when the bytes are not UTF-8, not JSON, ambiguous (a name twice), nested deeper than
- * 256, or an object of more than 100,000 properties; or when the value holds what JSON cannot write (NaN, a bigint, a class instance)
+ * 256, has an object of more than 100,000 properties, or more than a million values; or when the value holds what JSON cannot write (NaN, a
+ * bigint, a class instance)
  */
 export function canonicalJson(source: unknown): string {
   const reader = types.isUint8Array(source) ? readBytes(source) : readParsed(source);

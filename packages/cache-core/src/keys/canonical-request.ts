@@ -131,7 +131,7 @@ export function readNormalized(endpoint: Endpoint, source: RequestSource, normal
 /**
  * Reads a request body for its key. One pass over the bytes; the body itself is parsed only when `body` is asked for.
  * @throws {CacheError} ERR_CACHE_INVALID_REQUEST when the body is not an object in valid JSON and UTF-8, has a name twice in one object,
- * is nested deeper than 256, or has an object of more than 100,000 properties: answer it with 400
+ * is nested deeper than 256, has an object of more than 100,000 properties, or more than a million values: answer it with 400
  */
 export function readRequest(endpoint: Endpoint, source: RequestSource): CanonicalRequest {
   return readNormalized(endpoint, source, []);

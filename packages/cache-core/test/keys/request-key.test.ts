@@ -199,6 +199,13 @@ describe("refused with ERR_CACHE_INVALID_REQUEST", () => {
     expect(keyOf(bytesOf(object(20_000)))).toMatch(/[0-9a-f]{64}$/);
   });
 
+  test("more values than can be read without holding up everyone else", () => {
+    const list = (value: string, count: number) => `{"messages":[${Array.from({ length: count }, () => value).join(",")}]}`;
+    for (const value of ["[]", " 1"]) expect(refused(list(value, 1_000_000))).toContain("more than 1000000 values");
+    expect(refused(list("[[[]]]", 400_000))).toContain("more than 1000000 values");
+    expect(keyOf(bytesOf(list("1", 999_999)))).toMatch(/[0-9a-f]{64}$/);
+  });
+
   test("values that JSON cannot write down", () => {
     const cyclic: Record<string, unknown> = {};
     cyclic.self = { cyclic };
