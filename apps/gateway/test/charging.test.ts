@@ -138,6 +138,23 @@ describe("token limits", () => {
     },
   );
 
+  it("charge the input, by estimate, of a response that is made in the background", async () => {
+    bed.upstream.behaviour = (_seen, response) => {
+      const queued = { id: "resp_1", object: "response", status: "queued", output: [], usage: null };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(queued));
+      return true;
+    };
+    const statuses = async (more: object): Promise<number[]> => {
+      const key = await makeKey(100);
+      const send = async () => (await bed.post("/v1/responses", { model: "m", input: "some words ".repeat(40), ...more }, key)).status;
+      return [await send(), await send()];
+    };
+    expect([await statuses({ background: true }), await statuses({ store: true })]).toEqual([
+      [200, 429],
+      [200, 200],
+    ]);
+  });
+
   it("count what other requests of the API cost, and not what is read of earlier ones", async () => {
     const key = await makeKey(10);
     bed.upstream.behaviour = (_seen, response) => {

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type { AbortSignalLike } from "@larder/cache-core";
+import type { TokenUsage } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import { cacheStatus } from "../caching/cache-status.ts";
@@ -12,6 +13,7 @@ import type { CallTrace } from "../telemetry/telemetry.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
+import { memberOf } from "../upstream/rewrite-body.ts";
 import { mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
@@ -102,7 +104,7 @@ interface Passing {
 
 /** Passes an answer's bytes on as fast as the caller takes them, and charges what it cost. @returns whether the caller got all of it */
 async function pipe(parts: GatewayParts, passing: Passing): Promise<boolean> {
-  const { exchange, answer, provider, identity, body, options, trace } = passing;
+  const { exchange, answer, provider, identity, options, trace } = passing;
   const secrets = credentialsOf(provider, identity.upstreamKey);
   const passed = new PassedAnswer(answer, secrets, passing.expected);
   exchange.begin(answer.status, [
@@ -138,13 +140,19 @@ async function pipe(parts: GatewayParts, passing: Passing): Promise<boolean> {
   }
   if (options.signal.aborted) trace?.failed(undefined);
   // What is read from a provider, such as a batch of yesterday, tells what that has cost.
-  if (exchange.method === "POST") settle(parts, identity, passed, body);
+  if (exchange.method === "POST") settle(parts, passing, passed);
   return isWhole;
 }
 
-function settle(parts: GatewayParts, identity: AnswerRequest["identity"], passed: PassedAnswer, body: Buffer | undefined): void {
+function settle(parts: GatewayParts, { identity, body, options }: Passing, passed: PassedAnswer): void {
   if (passed.usage) countSpent(parts, identity, passed.usage);
-  else chargeEstimate(parts, identity, passed.estimate(body));
+  else chargeEstimate(parts, identity, passed.estimate(body) ?? estimateForLater(options.endpoint, body));
+}
+
+/** What a response in the background costs is told to whoever reads it later, and reading costs nothing: its input is charged when it is asked for. */
+function estimateForLater(endpoint: string, body: Buffer | undefined): TokenUsage | undefined {
+  const isInBackground = endpoint === "responses" && body && memberOf(body, "background")?.toString().trim() === "true";
+  return isInBackground ? estimateUsage(body, NOTHING_CAME) : undefined;
 }
 
 /** Headers of a request that are about the connection to us, or ours alone. */
