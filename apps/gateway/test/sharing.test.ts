@@ -3,7 +3,7 @@ import { OutgoingMessage, ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Bed, chat, gate, startBed, until } from "./support/start.ts";
-import { chatEvents } from "./support/upstream.ts";
+import { chatEvents, vectorOf } from "./support/upstream.ts";
 
 let bed: Bed;
 beforeAll(async () => {
@@ -97,6 +97,36 @@ describe("callers for whom a stored answer is too old", () => {
     expect(bed.upstream.calls - before).toBe(1);
     expect(told.sort()).toEqual([...Array.from({ length: 11 }, () => "COALESCED"), "REFRESH"]);
     expect((await send(`too old ${name}`, { headers: YOUNG })).headers.get("x-larder-cache")).toBe("HIT");
+  });
+
+  it("share the call for each item of their embeddings", async () => {
+    const embed = async (input: string[], headers: Record<string, string> = {}) => {
+      const response = await bed.post("/v1/embeddings", { model: "fixture-embedding", input }, headers);
+      const { data } = (await response.json()) as { data: Array<{ embedding: number[] }> };
+      return [response.headers.get("x-larder-cache"), data.map(({ embedding }) => embedding)];
+    };
+    await embed(["a", "b"]);
+    const { before, open } = await storeOld("beside embeddings");
+    const first = embed(["a", "b"], YOUNG);
+    await until(() => bed.upstream.calls > before);
+    const others = [embed(["b", "a"], YOUNG), embed(["a"], YOUNG), embed(["c", "b"], YOUNG)];
+    await until(() => bed.upstream.calls > before + 1);
+    await untilWaiting(4);
+    open();
+    const [a, b, c] = ["a", "b", "c"].map(vectorOf);
+    expect(await Promise.all([first, ...others])).toEqual([
+      ...[
+        ["REFRESH", [a, b]],
+        ["COALESCED", [b, a]],
+      ],
+      ...[
+        ["COALESCED", [a]],
+        ["MISS", [c, b]],
+      ],
+    ]);
+    expect(bed.upstream.seen.slice(-2).map(({ body }) => body.input)).toEqual([["a", "b"], ["c"]]);
+    expect(bed.upstream.calls - before).toBe(2);
+    expect(await embed(["a", "b", "c"], YOUNG)).toEqual(["HIT", [a, b, c]]);
   });
 
   it("do not lose the call with the one who has begun it; the last to leave ends it", async () => {

@@ -82,9 +82,10 @@ class StoringCollection {
   /** @param isRefused whether what is stored has been found to be somebody else's */
   async #item(key: string, position: number, decide: () => void, isRefused = false): Promise<Item> {
     const { answers } = this.#parts;
-    const { controls, identity } = this.#request;
-    const isForced = isRefused || !controls.isRead || (controls.maxAgeMs !== undefined && (await this.#isOlder(key, controls.maxAgeMs)));
-    const wasLoading = !isForced && answers.isLoading(key);
+    const { controls, identity, departure } = this.#request;
+    const { maxAgeMs } = controls;
+    const isTooOld = !isRefused && controls.isRead && maxAgeMs !== undefined && (await this.#isOlder(key, maxAgeMs));
+    const isForced = isRefused || !controls.isRead || isTooOld;
     let computed: StoredAnswer | undefined;
     const load = async ({ context }: AnswerLoad): Promise<StoredAnswer> => {
       const wanted = this.#batch.want(position, context.cancellation);
@@ -93,7 +94,12 @@ class StoringCollection {
       if (this.#isPartial) context.skipStore();
       return computed;
     };
-    const read = answers.getOrLoad(key, load, this.#options(isForced));
+    const start = async (signal: AbortSignalLike) => answers.getOrLoad(key, load, this.#options(isForced, signal));
+    // What others add to their answers is no part of ours.
+    const isShared = isTooOld && controls.tags.length === 0;
+    const refresh = isShared ? answers.refreshes.join(key, maxAgeMs, departure, start) : undefined;
+    const wasLoading = refresh ? refresh.isJoined : !isForced && answers.isLoading(key);
+    const read = refresh?.answer ?? answers.getOrLoad(key, load, this.#options(isForced, departure));
     // Somebody else is computing it: nothing of ours has to wait for that.
     if (wasLoading || !(read instanceof Promise)) decide();
     const answer = await (wasLoading && read instanceof Promise ? read.catch((error) => orOwn(error)) : read);
@@ -114,8 +120,8 @@ class StoringCollection {
     return found.status !== "miss" && found.value.ageMs > maxAgeMs;
   }
 
-  #options(isForced: boolean): ReadOptions {
-    const { plan, controls, ttlMs, departure } = this.#request;
+  #options(isForced: boolean, signal: AbortSignalLike): ReadOptions {
+    const { plan, controls, ttlMs } = this.#request;
     const { settings } = this.#parts;
     return new ReadOptions(
       {
@@ -126,7 +132,7 @@ class StoringCollection {
         isStream: false,
         isForced,
       },
-      departure,
+      signal,
     );
   }
 }
