@@ -26,6 +26,11 @@ beforeAll(async () => {
         targets: [{ provider: "openai" }, { provider: "backup" }],
         normalizers: { trailingWhitespace: true },
       },
+      {
+        model: "backup/by-route-*",
+        targets: [{ provider: "backup" }],
+        fallbacks: [{ provider: "openai" }],
+      },
       { model: "stale", ttl: "1ms", staleIfError: "1h" },
       { model: "normalized", normalizers: { toolCallIds: true, trailingWhitespace: true } },
     ],
@@ -80,6 +85,16 @@ describe("routing", () => {
       expect((await ask("routed", model)).headers.get("x-larder-provider")).toBe("backup");
       expect([second.seen.at(-1)?.body.model, second.seen.at(-1)?.headers.authorization]).toEqual([sent, "Bearer sk-backup"]);
     }
+  });
+
+  it("sends provider/model without the provider's name to that provider where a route names it as well, and whole to another", async () => {
+    second.behaviour = (_seen, response) => {
+      response.writeHead(503).end();
+      return true;
+    };
+    expect((await ask("by a route", "backup/by-route-1")).headers.get("x-larder-provider")).toBe("openai");
+    second.behaviour = undefined;
+    expect([second.seen.at(-1)?.body.model, bed.upstream.seen.at(-1)?.body.model]).toEqual(["by-route-1", "backup/by-route-1"]);
   });
 
   it("sends a provider's header in place of the caller's, however it is spelled", async () => {

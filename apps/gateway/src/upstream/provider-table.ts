@@ -103,8 +103,8 @@ export class ProviderTable {
   /** @param single where the name leads by itself: a route that has fallbacks alone says nothing else of it */
   #targetsOf(route: RouteSettings, name: string, single: RoutedTarget, draw: (route: RouteSettings) => number): RoutedTarget[] {
     const isBySelf = route.targets.length === 0 && this.isUsable(single.provider);
-    const known = isBySelf ? [{ ...single, weight: 1 }] : route.targets.flatMap((target) => this.#toTarget(target, name));
-    const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name));
+    const known = isBySelf ? [{ ...single, weight: 1 }] : route.targets.flatMap((target) => this.#toTarget(target, name, single));
+    const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name, single));
     const first = known.length > 1 ? pickByWeight(known, draw(route)) : known[0];
     const rest = known.filter((target) => target !== first);
     const others = fallbacks.length === 0 ? rest : fallbacks;
@@ -112,9 +112,11 @@ export class ProviderTable {
     return all.filter((target) => target === all[0] || this.#isFallbackOf(all[0] as RoutedTarget, target));
   }
 
-  #toTarget(target: RouteSettings["targets"][number], name: string): Array<RoutedTarget & { weight: number }> {
+  /** A name that leads to the target's provider by itself, such as `provider/model`, is for that provider what it is without a route. */
+  #toTarget(target: RouteSettings["targets"][number], name: string, single: RoutedTarget): Array<RoutedTarget & { weight: number }> {
     const provider = this.providers.get(target.provider);
-    return provider && this.isUsable(provider) ? [{ provider, model: target.model ?? name, weight: target.weight }] : [];
+    if (!provider || !this.isUsable(provider)) return [];
+    return [{ provider, model: target.model ?? (provider === single.provider ? single.model : name), weight: target.weight }];
   }
 
   /** A caller's key is for one of the environment's two upstreams: when that one fails, the other must not be shown it. */
