@@ -159,6 +159,24 @@ describe("chat completions", () => {
   it.each([
     ["/v1/messages", "paused", { id: "m", type: "message", role: "assistant", model: "m", content: [], stop_reason: "pause_turn" }],
     [
+      "/v1/messages",
+      "paused",
+      {
+        ...{ id: "m", type: "message", role: "assistant", model: "m", stop_reason: "tool_use" },
+        container: { id: "container_1", expires_at: "2026-01-15T14:30:00Z" },
+        content: [
+          {
+            type: "server_tool_use",
+            id: "srvtoolu_1",
+            name: "code_execution",
+            input: { code: "await query()" },
+            caller: { type: "direct" },
+          },
+          { type: "tool_use", id: "toolu_1", name: "query", input: {}, caller: { type: "code_execution_20260120", tool_id: "srvtoolu_1" } },
+        ],
+      },
+    ],
+    [
       "/v1/responses",
       "unfinished",
       { id: "r", object: "response", status: "incomplete", incomplete_details: { reason: "content_filter" }, output: [] },

@@ -11,7 +11,7 @@ export const messagesFamily: AnswerFamily = {
     if (answer.type === "error" || isObject(answer.error)) return "error-body";
     if (!Array.isArray(answer.content)) return "no-content";
     // A paused turn is meant to be continued by the caller: its answer depends on when it was asked.
-    if (answer.stop_reason === "pause_turn") return "paused";
+    if (answer.stop_reason === "pause_turn" || objectsOf(answer.content).some(isCalledByCode)) return "paused";
     // The input of a tool that broke off, at `max_tokens` say, is no more than a text.
     if (objectsOf(answer.content).some(({ input }) => typeof input === "string")) return "unfinished";
     return typeof answer.stop_reason === "string" ? undefined : "unfinished";
@@ -23,6 +23,11 @@ export const messagesFamily: AnswerFamily = {
   isUsageEvent: () => false,
   mayTellUsage: () => false,
 };
+
+/** Whether the call of a caller's tool came from code that waits for its result, in a container that is for one conversation and gone after minutes. */
+function isCalledByCode({ type, caller }: JsonObject): boolean {
+  return type === "tool_use" && isObject(caller) && String(caller.type).startsWith("code_execution");
+}
 
 class MessagesAssembler implements StreamAssembler {
   #message: JsonObject | undefined;
