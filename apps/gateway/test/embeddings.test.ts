@@ -185,6 +185,7 @@ describe("embeddings of a route", () => {
       staleIfError: "1h",
       routes: [
         { model: "read-only", cache: "read-only", ttl: "1h", targets: [{ provider: "openai" }] },
+        { model: "spread", ttl: "1h", targets: [{ provider: "openai" }, { provider: "openai", model: "by-half" }] },
         { model: "lazy", staleWhileRevalidate: "1h", targets: [{ provider: "openai" }] },
       ],
     });
@@ -196,6 +197,41 @@ describe("embeddings of a route", () => {
   it("that only reads stores nothing", async () => {
     expect(await verdictOf(embed("read-only", "a"))).toBe("MISS");
     expect(await verdictOf(embed("read-only", "a"))).toBe("MISS");
+  });
+
+  it("of several targets meet what any batch has stored of them, and keep their order", async () => {
+    const texts = Array.from({ length: 12 }, (_, index) => `drawn ${index}`);
+    const itself = await embed("spread", texts);
+    const first = (await itself.json()) as Answer;
+    expect([itself.headers.get("x-larder-cache"), itself.headers.get("cache-status")]).toEqual(["MISS", expect.stringContaining("stored")]);
+    expect(first.data.map(({ embedding }) => embedding)).toEqual(texts.map(vectorOf));
+    expect(first.usage.prompt_tokens).toBe(texts.join("").length);
+    const asked = routed.upstream.seen.slice(-2).map(({ body }) => body.model);
+    expect(asked.sort()).toEqual(["by-half", "spread"]);
+
+    const before = routed.upstream.calls;
+    for (const input of [[...texts].reverse(), texts.slice(3, 9), ...texts]) expect(await verdictOf(embed("spread", input))).toBe("HIT");
+    expect(routed.upstream.calls).toBe(before);
+    const told = await routed.admin("POST", "/admin/cache/explain", {
+      endpoint: "/v1/embeddings",
+      body: { model: "spread", input: texts },
+    });
+    const { items } = (await told.json()) as { items: Array<{ entry: { status: string } }> };
+    expect(items.map(({ entry }) => entry.status)).toEqual(texts.map(() => "hit"));
+  });
+
+  it("of several targets fail with the one that cannot compute its part", async () => {
+    routed.upstream.behaviour = ({ body }, response) => {
+      if (body.model !== "by-half") return false;
+      response.writeHead(400, { "content-type": "application/json" }).end('{"error":{"message":"too long"}}');
+      return true;
+    };
+    const failed = await embed(
+      "spread",
+      Array.from({ length: 12 }, (_, index) => `refused ${index}`),
+    );
+    expect([failed.status, await failed.json()]).toEqual([400, { error: { message: "too long" } }]);
+    routed.upstream.behaviour = undefined;
   });
 
   it("are served past their time while one call refreshes them behind", async () => {

@@ -34,6 +34,14 @@ export interface PlannedTarget extends RoutedTarget {
   readonly tags: readonly string[];
 }
 
+/** Items of an embeddings request that go to one place. */
+export interface PlannedBatch {
+  /** Where the items stand in the request's input. */
+  readonly positions: readonly number[];
+  /** As those of a plan, with the keys of these items alone. */
+  readonly targets: readonly PlannedTarget[];
+}
+
 /** Everything worked out about a request's bytes. Kept by their digest once they have come twice, so that further identical requests need not be read. */
 export interface RequestPlan {
   readonly model: string;
@@ -48,6 +56,8 @@ export interface RequestPlan {
   readonly encodingFormat: "float" | "base64";
   /** The target chosen by weight, then the fallbacks. Never empty. */
   readonly targets: readonly PlannedTarget[];
+  /** Of embeddings whose items are drawn to several places, those of each: an item is cached by itself, so each meets its equals. Absent otherwise. */
+  readonly batches?: readonly PlannedBatch[] | undefined;
   readonly route: RouteSettings | undefined;
   /** Why the cache takes no part, whatever the caller says; `undefined` when it does. */
   readonly bypass: string | undefined;
@@ -144,12 +154,16 @@ export class RequestPlanner {
   ): ExplainedRequest {
     const scope = this.#scopes.of({ endpoint, tenant, namespace, headers });
     const request = readBody(endpoint, body);
-    const { routing, keyed } = this.#route(scope, request, table);
+    const { routings, keyed } = this.#route(scope, request, table);
+    const [routing] = routings;
     const target = routing.targets[0] as RoutedTarget;
-    const route = { baseUrl: target.provider.baseUrl, model: target.model };
+    const route = routeOf(target);
     const explained = explainRequest(body, { scope, route, normalizers: this.#normalizersOf(routing.route) });
     const { canonicalJson, fields, statefulFields, changes, skippedNormalizers } = explained;
     const itemKeys = endpoint === "embedding" ? embeddingItemKeys(scope, keyed, route) : [];
+    const toTarget = (each: RoutedTarget): PlannedTarget => planTarget(scope, keyed, each, []);
+    for (const { positions, targets } of partBatch(routings, toTarget) ?? [])
+      for (const [index, position] of positions.entries()) itemKeys[position] = targets[0]?.itemKeys[index] ?? "";
     const key = itemKeys[0] ?? explained.key;
     return {
       key,
@@ -167,12 +181,15 @@ export class RequestPlanner {
     };
   }
 
-  /** Where a request goes, and as what it is keyed there. @throws {HttpError} 400 without a model. The draw goes by that too: what a route's normalizers make equal meets at one target. */
+  /**
+   * Where a request goes, and as what it is keyed there. The draw goes by that too: what a route's normalizers make equal meets at one target. Each item of
+   * embeddings has one of its own, where there is one. @throws {HttpError} 400 without a model
+   */
   #route(
     scope: KeyScope,
     request: CanonicalRequest,
     table: ProviderTable,
-  ): { readonly routing: Routing; readonly keyed: CanonicalRequest } {
+  ): { readonly routings: readonly [Routing, ...Routing[]]; readonly keyed: CanonicalRequest } {
     const keyedBy = (route: RouteSettings | undefined): CanonicalRequest => normalizeRequest(request, this.#normalizersOf(route)).request;
     const { model } = request;
     if (model === "" && scope.endpoint !== "image") throw badRequest("The request has no model: name one in the field `model`.", "model");
@@ -180,8 +197,13 @@ export class RequestPlanner {
     // Before a key is made of each: a million of them held up everyone else for seconds.
     if (scope.endpoint === "embedding") readItems(request.get("input"));
     const kind = scope.endpoint === "messages" ? "anthropic" : "openai";
-    const routing = table.route(model, kind, (route) => drawOf(scope, keyedBy(route)));
-    return { routing, keyed: keyedBy(routing.route) };
+    let others: readonly number[] = [];
+    const routing = table.route(model, kind, (route) => {
+      const [first = 0, ...rest] = drawsOf(scope, keyedBy(route));
+      others = rest;
+      return first;
+    });
+    return { routings: [routing, ...others.map((draw) => table.route(model, kind, () => draw))], keyed: keyedBy(routing.route) };
   }
 
   #normalizersOf(route: RouteSettings | undefined): readonly Normalizer[] {
@@ -201,10 +223,11 @@ export class RequestPlanner {
   #make(endpoint: Endpoint, scope: KeyScope, identity: Identity, body: Buffer, table: ProviderTable): RequestPlan {
     const request = readBody(endpoint, body);
     const { model } = request;
-    const { routing, keyed } = this.#route(scope, request, table);
-    const targets = routing.targets.map((target) =>
-      planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, routing.name, target.model)),
-    );
+    const { routings, keyed } = this.#route(scope, request, table);
+    const [routing] = routings;
+    const toTarget = (target: RoutedTarget): PlannedTarget =>
+      planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, routing.name, target.model));
+    const targets = routing.targets.map(toTarget);
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     const streamOptions = request.get("stream_options");
     return {
@@ -215,6 +238,7 @@ export class RequestPlanner {
       labels: labelsOf(request),
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
       targets,
+      batches: partBatch(routings, toTarget),
       route: routing.route,
       bypass: bypassReason(endpoint, request, routing.route),
       isDeterministic: isDeterministic(request),
@@ -262,11 +286,40 @@ class TagSet {
   }
 }
 
+function routeOf({ provider, model }: RoutedTarget): { readonly baseUrl: string; readonly model: string } {
+  return { baseUrl: provider.baseUrl, model };
+}
+
 function planTarget(scope: KeyScope, request: CanonicalRequest, target: RoutedTarget, tags: readonly string[]): PlannedTarget {
-  const route = { baseUrl: target.provider.baseUrl, model: target.model };
+  const route = routeOf(target);
   const { provider, model } = target;
   if (scope.endpoint !== "embedding") return { provider, model, key: requestKey(scope, request, route), itemKeys: NO_ITEMS, tags };
   return { provider, model, key: "", itemKeys: embeddingItemKeys(scope, request, route), tags };
+}
+
+/** Parts items by the place that each is drawn to. @returns `undefined` when that is one place */
+function partBatch(routings: readonly Routing[], toTarget: (target: RoutedTarget) => PlannedTarget): PlannedBatch[] | undefined {
+  const nameOf = ({ provider, model }: RoutedTarget): string => `${provider.id}\n${model}`;
+  const parts = new Map<string, number[]>();
+  for (const [position, { targets }] of routings.entries()) {
+    const name = nameOf(targets[0] as RoutedTarget);
+    const part = parts.get(name);
+    if (part) part.push(position);
+    else parts.set(name, [position]);
+  }
+  if (parts.size < 2) return undefined;
+  // Each has a key for every item, whichever part it is of.
+  const planned = new Map<string, PlannedTarget>();
+  const planOnce = (target: RoutedTarget): PlannedTarget => {
+    const known = planned.get(nameOf(target)) ?? toTarget(target);
+    planned.set(nameOf(target), known);
+    return known;
+  };
+  return [...parts.values()].map((positions) => {
+    const { targets } = routings[positions[0] as number] as Routing;
+    const ofPart = (target: PlannedTarget) => ({ ...target, itemKeys: positions.map((position) => target.itemKeys[position] as string) });
+    return { positions, targets: targets.map((target) => ofPart(planOnce(target))) };
+  });
 }
 
 /** Reads a body. @throws {HttpError} 400 telling what is wrong with it, without quoting it */
@@ -283,9 +336,10 @@ function badRequest(message: string, param?: string): HttpError {
   return new HttpError(400, message, { code: "invalid_request", ...(param ? { param } : {}) });
 }
 
-/** A number in [0, 1) that equal requests share: the first 32 bits of a key that leaves the route out. */
-function drawOf(scope: KeyScope, request: CanonicalRequest): number {
-  return Number.parseInt(requestKey(scope, request).slice(-64, -56), 16) / 2 ** 32;
+/** Numbers in [0, 1) that equal requests share, or equal items of embeddings: the first 32 bits of a key that leaves the route out. */
+function drawsOf(scope: KeyScope, request: CanonicalRequest): number[] {
+  const keys = scope.endpoint === "embedding" ? embeddingItemKeys(scope, request) : [requestKey(scope, request)];
+  return keys.map((key) => Number.parseInt(key.slice(-64, -56), 16) / 2 ** 32);
 }
 
 /** A query beyond this length is kept by its digest: scopes are remembered. */

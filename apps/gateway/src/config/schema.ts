@@ -91,15 +91,10 @@ const normalizers = z
 const target = z
   .object({
     provider: name,
-    model: z
-      .string()
-      .min(1)
-      .max(256)
-      .optional()
-      .meta({
-        description:
-          "The upstream's name of the model; default: the one asked for, without the provider's own name before it (`provider/model`).",
-      }),
+    model: z.string().min(1).max(256).optional().meta({
+      description:
+        "The upstream's name of the model; default: the one asked for, without the provider's own name before it (`provider/model`).",
+    }),
     weight: z.number().positive().max(1_000_000).default(1),
   })
   .strict();

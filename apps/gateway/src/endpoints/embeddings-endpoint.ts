@@ -4,7 +4,7 @@ import { parseObject } from "../answers/json.ts";
 import { readControls } from "../caching/cache-controls.ts";
 import { type CacheVerdict, cacheStatus } from "../caching/cache-status.ts";
 import { readItems } from "../caching/read-items.ts";
-import type { PlannedTarget } from "../caching/request-plan.ts";
+import type { PlannedBatch, PlannedTarget } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
@@ -26,6 +26,19 @@ interface Active extends EmbeddingsRequest {
   readonly startedAt: number;
   /** Headers of the provider's answer, where this request made the call. */
   upstreamHeaders: readonly string[];
+}
+
+/** An item, and what its answer tells of where it is from. */
+interface ToldItem extends Item {
+  readonly key: string;
+  readonly target: PlannedTarget;
+}
+
+/** What came of a batch: its items under the target that had or made them, or why the last one that was asked has not. */
+interface Collected {
+  readonly target: PlannedTarget;
+  readonly items: readonly Item[];
+  readonly failure?: UpstreamFailure;
 }
 
 /**
@@ -78,26 +91,48 @@ export class EmbeddingsEndpoint {
   }
 
   async #answer(active: Active): Promise<void> {
-    const { targets } = active.plan;
+    const { plan } = active;
+    const batches = plan.batches ?? [{ positions: [...active.items.keys()], targets: plan.targets }];
+    const made = await Promise.all(batches.map((batch) => this.#collect(active, batch)));
+    if (active.departure.aborted) return;
+    const told: ToldItem[] = [];
+    for (const [index, { target, items, failure }] of made.entries()) {
+      if (failure) return this.#fail(active, target, failure);
+      const { positions } = batches[index] as PlannedBatch;
+      for (const [at, position] of positions.entries())
+        told[position] = { ...(items[at] as Item), key: target.itemKeys[at] as string, target };
+    }
+    this.#tell(active, told);
+  }
+
+  /** What a batch's targets, in their order, have or make of its items. */
+  async #collect(active: Active, { positions, targets }: PlannedBatch): Promise<Collected> {
+    const request = { ...active, items: positions.map((position) => active.items[position]) };
     for (const [position, target] of targets.entries()) {
       try {
-        return this.#tell(active, target, await collectEmbeddings(this.#parts, active, target));
+        return { target, items: await collectEmbeddings(this.#parts, request, target) };
       } catch (error) {
-        if (active.departure.aborted) return;
+        const isLast = position === targets.length - 1;
+        if (active.departure.aborted) break;
         // From the cache alone, a fallback's will do as well.
-        if (isNotStored(error) && position < targets.length - 1) continue;
+        if (isNotStored(error) && !isLast) continue;
         if (!(error instanceof UpstreamFailure)) throw error;
         // What it has said is not said of what the next one has.
         active.upstreamHeaders = [];
-        if (givesWay(this.#parts, target, active.identity, error) && position < targets.length - 1) continue;
-        this.#parts.meter.failed("embedding", error.status);
-        return sendFailure(active.exchange, error, "openai", credentialsOf(target.provider, active.identity.upstreamKey));
+        if (isLast || !givesWay(this.#parts, target, active.identity, error)) return { target, items: [], failure: error };
       }
     }
+    return { target: targets[0] as PlannedTarget, items: [] };
   }
 
-  #tell(active: Active, target: PlannedTarget, items: readonly Item[]): void {
+  #fail({ exchange, identity }: Active, target: PlannedTarget, failure: UpstreamFailure): void {
+    this.#parts.meter.failed("embedding", failure.status);
+    sendFailure(exchange, failure, "openai", credentialsOf(target.provider, identity.upstreamKey));
+  }
+
+  #tell(active: Active, items: readonly ToldItem[]): void {
     const { exchange, plan, controls } = active;
+    const { key, target } = items[0] as ToldItem;
     const hits = items.filter(isHit);
     const verdict = verdictOf(active, items);
     const saved = tokensOf(hits);
@@ -112,12 +147,10 @@ export class EmbeddingsEndpoint {
     const ttlMs = Math.min(...items.map(({ answer }) => answer.meta.ttlMs - answer.ageMs));
     const { answers } = this.#parts;
     const detail = hits.length > 0 && answers.isDegraded ? "degraded" : undefined;
-    const isStored =
-      controls.isWrite &&
-      items.some(({ origin, answer }, index) => origin === "computed" && answers.keeps(target.itemKeys[index] ?? "", answer));
+    const isStored = controls.isWrite && items.some((item) => item.origin === "computed" && answers.keeps(item.key, item.answer));
     exchange.begin(200, [
       ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
-      ...["cache-status", cacheStatus(verdict, { key: target.itemKeys[0], ttlMs, isStored, detail }), "x-larder-cache", verdict],
+      ...["cache-status", cacheStatus(verdict, { key, ttlMs, isStored, detail }), "x-larder-cache", verdict],
       ...["x-larder-cache-items", `${hits.length}/${items.length}`, "x-larder-provider", target.provider.id],
       ...(verdict === "HIT" || verdict === "STALE" ? ["age", String(Math.floor(ageMs / 1000))] : []),
       ...(controls.usage === "headers" && hits.length > 0 ? savedHeaders({ inputTokens: saved, outputTokens: 0 }) : []),
