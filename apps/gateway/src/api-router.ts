@@ -6,10 +6,10 @@ import { imageFamily } from "./answers/image.ts";
 import { messagesFamily } from "./answers/messages.ts";
 import { responsesFamily } from "./answers/responses.ts";
 import { AnswerEndpoint } from "./endpoints/answer-endpoint.ts";
-import { countTokens } from "./endpoints/count-tokens.ts";
 import { EmbeddingsEndpoint } from "./endpoints/embeddings-endpoint.ts";
 import { type ModelCatalog, ModelsEndpoint } from "./endpoints/models-endpoint.ts";
 import { isAmbiguous, OpenPaths } from "./endpoints/open-paths.ts";
+import { ASKED_BESIDE, passByModel } from "./endpoints/pass-by-model.ts";
 import { proxy } from "./endpoints/pass-through.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import type { Exchange } from "./http/exchange.ts";
@@ -58,7 +58,8 @@ export class ApiRouter {
     }
     const embeddings = new EmbeddingsEndpoint(parts);
     handlers.set("POST /v1/embeddings", (exchange, identity) => embeddings.handle(exchange, identity));
-    handlers.set("POST /v1/messages/count_tokens", (exchange, identity) => countTokens(parts, exchange, identity));
+    for (const asked of ASKED_BESIDE)
+      handlers.set(`POST ${asked.path}`, (exchange, identity) => passByModel(parts, asked, exchange, identity));
     this.#handlers = handlers;
   }
 

@@ -1,3 +1,4 @@
+import OpenAI from "openai-7";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Bed, chat, startBed, until } from "./support/start.ts";
 import { FixtureUpstream } from "./support/upstream.ts";
@@ -510,6 +511,35 @@ it("counts the tokens of a message where the message would go, by the model's na
     const refused = await count(model);
     expect([refused.status, await refused.json()]).toMatchObject([400, { type: "error", error: { type: "invalid_request_error" } }]);
   }
+  await routed.close();
+  await upstream.close();
+});
+
+it("counts the tokens of a response, and compacts a conversation, where the response would be made, also for virtual keys", async () => {
+  const upstream = await FixtureUpstream.start();
+  const routed = await startBed({
+    auth: "keys",
+    providers: { local: { baseUrl: upstream.url, apiKey: "sk-local", models: ["large"] } },
+    aliases: { fast: "large" },
+  });
+  const told = { object: "response.compaction", output: [], usage: { input_tokens: 9, output_tokens: 9, total_tokens: 18 } };
+  for (const provider of [upstream, routed.upstream])
+    provider.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(told));
+      return true;
+    };
+  const made = await routed.admin("POST", "/admin/keys", { tenant: "t", limits: { tokensPerMinute: 40 } });
+  const client = new OpenAI({ baseURL: `${routed.url}/v1`, apiKey: ((await made.json()) as { key: string }).key, maxRetries: 0 });
+  expect(await client.responses.compact({ model: "fast", input: "long" })).toMatchObject(told);
+  expect(await client.responses.inputTokens.count({ model: "fast", input: "long" })).toMatchObject(told);
+  expect(upstream.seen.map(({ path, body, headers }) => [path, body.model, headers.authorization])).toEqual([
+    ["/v1/responses/compact", "large", "Bearer sk-local"],
+    ["/v1/responses/input_tokens", "large", "Bearer sk-local"],
+  ]);
+  // Without a model it is for the default upstream; and what it costs is charged.
+  expect(await client.responses.inputTokens.count({ input: "long" })).toMatchObject(told);
+  expect(routed.upstream.seen.at(-1)?.body).toEqual({ input: "long" });
+  await expect(client.responses.compact({ model: "fast", input: "long" })).rejects.toMatchObject({ status: 429 });
   await routed.close();
   await upstream.close();
 });
