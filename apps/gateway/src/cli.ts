@@ -32,8 +32,8 @@ export async function main(args: readonly string[]): Promise<void> {
     return;
   }
   try {
+    if (isWorker()) return await runWorker();
     const settings = readSettings();
-    if (isWorker()) return await runWorker(settings);
     for (const { variable, meant } of misspeltVariables(process.env, settingVariables))
       complain(`${variable} is no setting and does nothing: is ${meant} meant?`);
     const running = workerCount(settings) > 1 ? await startWorkers(settings) : await startGateway(settings);

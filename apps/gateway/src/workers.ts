@@ -41,6 +41,9 @@ const STOP = "larder:stop";
 /** The same with a grace for load balancers. */
 const DRAIN = "larder:drain";
 const LISTENING = "larder:listening";
+/** A worker asks what it is to be. */
+const ASKED = "larder:asked";
+const ASSIGNED = "larder:assigned";
 /** Milliseconds between the death of a worker and its successor: one that dies at once must not take the machine with it. */
 const RESPAWN_AFTER_MS = 1_000;
 
@@ -57,11 +60,25 @@ export function isWorker(): boolean {
   return cluster.isWorker && process.send !== undefined;
 }
 
+/** What the primary makes of a worker. */
+interface Assignment {
+  /** As the primary has read them: read again by the successor of a worker that died, a file that was changed meanwhile would make another gateway of it. */
+  readonly settings: Settings;
+  /** Its place among the workers, from 1 on, which its successor takes over: a name that is new each time would be a new series of every metric. */
+  readonly place: number;
+}
+
+/** The primary's end of the channel, as a worker sees it. */
+interface PrimaryEnd {
+  send(message: object): void;
+  listen(onMessage: (message: unknown) => void): void;
+}
+
 /**
  * Runs a worker: without Redis its invalidations go to the other workers through the primary, so that all of them stay coherent, and limits per minute are counted
  * there; requests at a time in any case. Signals are the primary's to hear: a terminal sends them to the whole group, and only one may decide.
  */
-export async function runWorker(settings: Settings): Promise<void> {
+export async function runWorker(): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
   // Listened for before anything else listens: the bus does too, and what comes while the gateway starts would reach the bus alone.
   const stop = (end: (gateway: RunningGateway) => Promise<void> = (gateway) => gateway.close()): void => {
@@ -76,23 +93,36 @@ export async function runWorker(settings: Settings): Promise<void> {
   });
   // The primary is gone: nobody would tell us to stop any more.
   process.on("disconnect", () => stop());
-  const primary = {
+  const primary: PrimaryEnd = {
     send: (message: object) => void process.send?.(message, undefined, undefined, () => undefined),
     listen: (onMessage: (message: unknown) => void) => void process.on("message", onMessage),
   };
   answerPulse(primary);
-  const survey = new WorkerSurvey(primary);
-  const started: Promise<RunningGateway> = startGateway(settings, {
-    survey,
-    counter: new WorkerCounter(
-      primary,
-      settings.redisUrl === undefined ? ["requestsPerMinute", "tokensPerMinute", "concurrency"] : ["concurrency"],
-    ),
-    worker: String(cluster.worker?.id ?? process.pid),
-    ...(settings.redisUrl === undefined ? { shared: openWorkerTier() } : {}),
-  });
+  const started = startWorker(primary);
   const { url, adminTokenFile, newAdminToken } = await started;
   process.send?.({ type: LISTENING, announcement: { url, adminTokenFile, newAdminToken } satisfies Announcement });
+}
+
+async function startWorker(primary: PrimaryEnd): Promise<RunningGateway> {
+  const { settings, place } = await askForAssignment(primary);
+  const isAlone = settings.redisUrl === undefined;
+  return startGateway(settings, {
+    survey: new WorkerSurvey(primary),
+    counter: new WorkerCounter(primary, isAlone ? ["requestsPerMinute", "tokensPerMinute", "concurrency"] : ["concurrency"]),
+    worker: String(place),
+    ...(isAlone ? { shared: openWorkerTier() } : {}),
+  });
+}
+
+/** Asked for, since what the primary sends by itself may come before anybody listens. */
+function askForAssignment(primary: PrimaryEnd): Promise<Assignment> {
+  return new Promise((resolve) => {
+    primary.listen((message) => {
+      const told = message as WorkerMessage | null;
+      if (told?.type === ASSIGNED) resolve(told.assignment);
+    });
+    primary.send({ type: ASKED });
+  });
 }
 
 function openWorkerTier(): SharedTier {
@@ -111,8 +141,10 @@ function endOf(worker: Worker): { send(message: object): void; listen(onMessage:
   };
 }
 
-/** What a worker tells of its start. */
+/** What a worker tells of its start, and what it is told for it. */
 type WorkerMessage =
+  | { readonly type: typeof ASKED }
+  | { readonly type: typeof ASSIGNED; readonly assignment: Assignment }
   | { readonly type: typeof LISTENING; readonly announcement: Announcement }
   | { readonly type: typeof FAILED; readonly message: string; readonly exitCode: number }
   | undefined;
@@ -122,12 +154,14 @@ export class WorkerFleet {
   readonly #hub = new WorkerBusHub();
   readonly #survey = new SurveyHub();
   readonly #counter = new CounterHub();
-  readonly #settings: Pick<Settings, "drain" | "drainGrace">;
+  readonly #settings: Settings;
   readonly #complain: (message: string) => void;
+  /** By the worker's id. */
+  readonly #places = new Map<number, number>();
   #isStopping = false;
 
   /** @param complain told what becomes of workers while they are up: which have died, could not start, stood still, or had to be killed */
-  constructor(settings: Pick<Settings, "drain" | "drainGrace">, complain: (message: string) => void) {
+  constructor(settings: Settings, complain: (message: string) => void) {
     this.#settings = settings;
     this.#complain = complain;
   }
@@ -144,6 +178,7 @@ export class WorkerFleet {
       let isUp = false;
       let failure: WorkerStartError | undefined;
       cluster.on("message", (worker: Worker, message: WorkerMessage) => {
+        if (message?.type === ASKED) this.#assign(worker);
         if (message?.type === FAILED && isUp) this.#complain(message.message);
         if (message?.type === FAILED) failure ??= new WorkerStartError(message.message, message.exitCode);
         if (message?.type !== LISTENING) return;
@@ -163,8 +198,20 @@ export class WorkerFleet {
         else if (worker.isConnected()) worker.once("disconnect", () => giveUp(code));
         else giveUp(code);
       });
-      for (let index = 0; index < count; index += 1) cluster.fork();
+      for (let place = 1; place <= count; place += 1) this.#fork(place);
     });
+  }
+
+  #fork(place: number): void {
+    this.#places.set(cluster.fork().id, place);
+  }
+
+  #assign(worker: Worker): void {
+    endOf(worker).send({ type: ASSIGNED, assignment: { settings: this.#settings, place: this.#placeOf(worker) } satisfies Assignment });
+  }
+
+  #placeOf({ id }: Worker): number {
+    return this.#places.get(id) as number;
   }
 
   #include(worker: Worker): void {
@@ -178,14 +225,16 @@ export class WorkerFleet {
   /** Whoever ends is waited for elsewhere, and what has ended is replaced. */
   #giveUp(worker: Worker): void {
     if (this.#isStopping) return;
-    this.#complain(`worker ${worker.id} has not answered for ${PATIENCE_MS / 1_000} seconds and is killed`);
+    this.#complain(`worker ${this.#placeOf(worker)} has not answered for ${PATIENCE_MS / 1_000} seconds and is killed`);
     worker.process.kill("SIGKILL");
   }
 
   /** When all workers have died together, nothing but the timer keeps this process. */
   #replace(worker: Worker, how: string): void {
-    this.#complain(`worker ${worker.id} has ended (${how}); another one takes its place`);
-    setTimeout(() => this.#isStopping || cluster.fork(), RESPAWN_AFTER_MS);
+    const place = this.#placeOf(worker);
+    this.#places.delete(worker.id);
+    this.#complain(`worker ${place} has ended (${how}); another one takes its place`);
+    setTimeout(() => this.#isStopping || this.#fork(place), RESPAWN_AFTER_MS);
   }
 
   /** Has every worker drain, and resolves when all have ended; rejects when one had to be killed, which was not done in time. Calling it or `close` again kills them. */

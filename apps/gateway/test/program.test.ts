@@ -231,6 +231,34 @@ describe("larder-gateway", () => {
   });
 
   it.runIf(existsSync(childrenOf(process.pid)))(
+    "has the successor of a worker do as the others do, whatever became of the file meanwhile, and count under its predecessor's name",
+    async () => {
+      const config = `${path}.respawn.json`;
+      writeFileSync(config, JSON.stringify({ aliases: { fast: "fixture-model" } }));
+      const program = start({ LARDER_WORKERS: "2", LARDER_CONFIG: config, PORT: String(await freePort()), ...SECRETS });
+      const url = await program.listening();
+      const workers = (): string[] => readFileSync(childrenOf(program.child.pid), "utf8").trim().split(" ");
+      const labels = async (): Promise<string[]> => {
+        const told = await (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
+        return [...told.matchAll(/^larder_requests_in_flight\{worker="(\d+)"\}/gm)].map(([, label = ""]) => label).sort();
+      };
+      const areUp = { timeout: 15_000, interval: 50 };
+      await vi.waitFor(async () => expect(await labels()).toEqual(["1", "2"]), areUp);
+      // What an operator writes for the next start, or begins to write.
+      writeFileSync(config, JSON.stringify({ auth: "keys" }));
+      const [killed = ""] = workers();
+      process.kill(Number(killed), "SIGKILL");
+      await vi.waitUntil(() => workers().length === 2 && !workers().includes(killed), areUp);
+      await vi.waitFor(async () => expect(await labels()).toEqual(["1", "2"]), areUp);
+      rmSync(config);
+      const told = await Promise.all(
+        Array.from({ length: 8 }, () => ask(url, { ...chat("settled"), model: "fast" }, { connection: "close" })),
+      );
+      expect(told.map((answer) => answer.status)).toEqual(new Array(8).fill(200));
+    },
+  );
+
+  it.runIf(existsSync(childrenOf(process.pid)))(
     "gives up a connection that was handed to a worker which has died before it took it",
     async () => {
       const program = start({ LARDER_WORKERS: "2", PORT: String(await freePort()), ...SECRETS });
