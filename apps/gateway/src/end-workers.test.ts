@@ -34,3 +34,16 @@ it("kills the workers that have not ended in time, and no others", async () => {
   const sound = new FakeWorker(false);
   expect([await endWorkers([sound], "end", 20), sound.heard]).toEqual([0, ["end"]]);
 });
+
+it("outlives a worker that has died a moment ago, and waits for the others", async () => {
+  const dead = new FakeWorker(false);
+  // As Node's: who takes no callback is told by an event, which throws where nobody listens.
+  dead.send = (_message: string, _handle?: undefined, callback?: (error: Error) => void) => {
+    const error = Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
+    if (callback) callback(error);
+    else dead.emit("error", error);
+    setImmediate(() => dead.emit("exit"));
+  };
+  const sound = new FakeWorker(false);
+  expect([await endWorkers([dead, sound], "end", 1_000), sound.heard]).toEqual([0, ["end"]]);
+});

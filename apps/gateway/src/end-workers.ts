@@ -2,7 +2,7 @@
 export interface EndableWorker {
   readonly process: { kill(signal: "SIGKILL"): unknown };
   isConnected(): boolean;
-  send(message: string): unknown;
+  send(message: string, handle: undefined, callback: () => void): unknown;
   once(event: "exit", listener: () => void): unknown;
 }
 
@@ -25,7 +25,8 @@ export async function endWorkers(workers: readonly EndableWorker[], message: str
             remaining.delete(worker);
             resolve();
           });
-          if (worker.isConnected()) worker.send(message);
+          // One that has just died still counts as connected: without a callback its channel's error would end this process, and the others with it.
+          if (worker.isConnected()) worker.send(message, undefined, () => undefined);
         }),
     ),
   );
