@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { uniquePrefix } from "@larder/cache-testing";
 import { Redis } from "ioredis";
-import { afterEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { keyIdOf, Sealer } from "../src/security/sealer.ts";
 import { GatewayStore, type StoredProvider } from "../src/storage/gateway-store.ts";
 import { type Bed, chat, startBed, until } from "./support/start.ts";
@@ -90,10 +90,28 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     const { store } = await saveWith(former);
     const { sealedKey } = await rowOf(store);
     const saved = new Sealer(Buffer.from(former, "hex")).seal("sk-saved-meanwhile", "provider:rotated");
-    await store.putProvider({ ...(await rowOf(store)), sealedKey: saved });
+    const row = await rowOf(store);
+    expect(await store.putProvider({ ...row, sealedKey: saved }, row)).toBe(true);
     expect(await store.resealProvider("rotated", sealedKey as string, "v1.stale")).toBe(false);
     expect((await rowOf(store)).sealedKey).toBe(saved);
     expect(await store.resealProvider("rotated", saved, "v1.fresh")).toBe(true);
+  });
+
+  it("a provider's key that is saved while another save leaves it out stays, also where that one is written later", async () => {
+    const { bed } = await saveWith(newKey());
+    const peer = keep(await bed.peer());
+    const save = (gateway: Bed, input: object): Promise<Response> =>
+      gateway.admin("PUT", "/admin/providers/rotated", { baseUrl: bed.upstream.url, models: ["rotated-model"], ...input });
+    const write = GatewayStore.prototype.putProvider;
+    const writing = vi.spyOn(GatewayStore.prototype, "putProvider").mockImplementationOnce(async function (this: GatewayStore, ...told) {
+      expect((await save(peer, { apiKey: "sk-saved-in-between" })).status).toBe(200);
+      return write.apply(this, told);
+    });
+    onTestFinished(() => writing.mockRestore());
+    expect((await save(bed, { displayName: "renamed" })).status).toBe(200);
+    expect((await ask(bed, "with both changes")).status).toBe(200);
+    expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-saved-in-between");
+    expect(await (await bed.admin("GET", "/admin/providers/rotated")).json()).toMatchObject({ displayName: "renamed" });
   });
 
   it("what is given as previous must be keys", async () => {

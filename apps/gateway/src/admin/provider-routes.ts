@@ -12,6 +12,9 @@ const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Ids that mean something else in a route or in the configuration. */
 const TAKEN: ReadonlySet<string> = new Set(["constructor", "prototype", "sandbox"]);
 
+/** What a save leaves out is kept: of what another save has put there meanwhile, not of what was read before it. Each attempt fails for another that came through. */
+const ATTEMPTS = 20;
+
 /** `GET|PUT|DELETE /admin/providers[/{id}]`. Credentials go in and never come out. */
 export function providerRoutes(admin: AdminParts): Hono {
   const app = new Hono();
@@ -56,13 +59,17 @@ async function saveProvider(admin: AdminParts, context: Context, id: string): Pr
   if (TAKEN.has(id.toLowerCase())) return refuse(context, 400, "The id is reserved for something else: take another.", "id");
   const read = await readJson(context, providerInputSchema);
   if ("response" in read) return read.response;
-  const judged = await judgeProvider(admin, read.value, await findProvider(admin, id));
-  if ("problem" in judged) return refuse(context, 400, judged.problem, judged.field);
-  const saved = toRow(admin, id, judged);
-  await admin.store.putProvider(saved);
-  const { propagated } = await admin.directory.invalidate();
-  await audit(admin, context, "provider.save", { id, keyChanged: read.value.apiKey !== undefined, propagated });
-  return context.json({ ...show(saved), propagated });
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const known = await findProvider(admin, id);
+    const judged = await judgeProvider(admin, read.value, known);
+    if ("problem" in judged) return refuse(context, 400, judged.problem, judged.field);
+    const saved = toRow(admin, id, judged);
+    if (!(await admin.store.putProvider(saved, known))) continue;
+    const { propagated } = await admin.directory.invalidate();
+    await audit(admin, context, "provider.save", { id, keyChanged: read.value.apiKey !== undefined, propagated });
+    return context.json({ ...show(saved), propagated });
+  }
+  return refuse(context, 409, "The provider is being changed by others: try again.");
 }
 
 async function findProvider({ store }: AdminParts, id: string): Promise<StoredProvider | undefined> {

@@ -85,12 +85,20 @@ export class GatewayStore {
     return (await this.#run("SELECT id, settings, sealed_key, updated_at FROM gateway_providers ORDER BY id")).map(toProvider);
   }
 
-  async putProvider(provider: StoredProvider): Promise<void> {
-    await this.#run(
-      `INSERT INTO gateway_providers (id, settings, sealed_key, updated_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET settings = excluded.settings, sealed_key = excluded.sealed_key, updated_at = excluded.updated_at`,
-      [provider.id, provider.settings, provider.sealedKey, provider.updatedAt],
-    );
+  /** Saves a provider in the place of what was known of it, if anything was. @returns whether that was still so: another save meanwhile wins */
+  async putProvider({ id, settings, sealedKey, updatedAt }: StoredProvider, known: StoredProvider | undefined): Promise<boolean> {
+    const rows = known
+      ? await this.#run(
+          `UPDATE gateway_providers SET settings = ?, sealed_key = ?, updated_at = ?
+           WHERE id = ? AND settings = ? AND COALESCE(sealed_key, '') = ? RETURNING id`,
+          [settings, sealedKey, updatedAt, id, known.settings, known.sealedKey ?? ""],
+        )
+      : await this.#run(
+          `INSERT INTO gateway_providers (id, settings, sealed_key, updated_at) VALUES (?, ?, ?, ?)
+           ON CONFLICT (id) DO NOTHING RETURNING id`,
+          [id, settings, sealedKey, updatedAt],
+        );
+    return rows.length > 0;
   }
 
   /** Puts a credential's new envelope in the place of an old one. @returns whether it was still that one: a save meanwhile wins */
