@@ -87,6 +87,14 @@ describe("a PostgreSQL that was away", () => {
   });
 });
 
+it("a PostgreSQL whose tables other processes make at the same time is there, and nobody is told otherwise", async () => {
+  postgres.isRacing = true;
+  const told: boolean[] = [];
+  const store = new GatewayStore(await postgres.listen(), directory, (isUp) => void told.push(isUp));
+  expect([await store.check(), told]).toEqual([true, []]);
+  await store.close();
+});
+
 describe("an SQLite file in which somebody else writes", () => {
   it("is written to when that is done, and stops nothing meanwhile", async () => {
     const store = new GatewayStore("file:shared.db", directory);

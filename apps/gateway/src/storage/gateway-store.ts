@@ -218,7 +218,8 @@ export class GatewayStore {
     if (this.#isClosed) throw new Error("the store is closed");
     const sql = await openSql(this.#databaseUrl, this.#directory);
     try {
-      for (const statement of SCHEMA) await sql.run(statement);
+      // Of several processes that make the same at a time PostgreSQL refuses all but one, `IF NOT EXISTS` or not, once that one has made it.
+      for (const statement of SCHEMA) await sql.run(statement).catch(() => sql.run(statement));
       return sql;
     } catch (error) {
       await sql.close().catch(() => undefined);

@@ -17,10 +17,16 @@ function message(type: string, body: Buffer = Buffer.alloc(0)): Buffer {
   return Buffer.concat([head, body]);
 }
 
+/** What PostgreSQL says to one of two who make the same table at a time, `IF NOT EXISTS` or not. */
+const MADE_BY_ANOTHER = [message("E", Buffer.from("SERROR\0C23505\0Mduplicate key value\0\0")), message("Z", Buffer.from("I"))];
+
 /** A PostgreSQL whose tables are all empty, and which falls silent when it is told to: no real one can be frozen from within a test. */
 export class FakePostgres {
   /** Takes what comes and says nothing. */
   isFrozen = false;
+  /** Has each table made by somebody else at the same time. */
+  isRacing = false;
+  readonly #made = new Set<string>();
   readonly connections = new Set<Socket>();
   readonly #server: Server = createServer((socket) => this.#serve(socket));
 
@@ -36,6 +42,12 @@ export class FakePostgres {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  #isMadeByAnother(statement: string): boolean {
+    if (!this.isRacing || !statement.startsWith("CREATE") || this.#made.has(statement)) return false;
+    this.#made.add(statement);
+    return true;
+  }
+
   #serve(socket: Socket): void {
     this.connections.add(socket);
     let come = Buffer.alloc(0);
@@ -49,9 +61,11 @@ export class FakePostgres {
         const end = head + come.readInt32BE(head);
         if (come.length < end) return;
         const type = isGreeted ? come.toString("latin1", 0, 1) : undefined;
+        const statement = come.toString("latin1", head + 4, end);
         come = come.subarray(end);
         isGreeted = true;
         if (type === "X") socket.end();
+        else if (this.#isMadeByAnother(statement)) socket.write(Buffer.concat(MADE_BY_ANOTHER));
         else
           socket.write(
             Buffer.concat(type === undefined ? [message("R", Buffer.alloc(4)), message("Z", Buffer.from("I"))] : (ANSWERS[type] ?? [])),
