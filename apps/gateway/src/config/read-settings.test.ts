@@ -82,6 +82,9 @@ describe("readSettings", () => {
     [{ LARDER_DRAIN_GRACE: "soon" }, "LARDER_DRAIN_GRACE must be a duration with a unit"],
     [{ LARDER_WORKERS: "max" }, "LARDER_WORKERS must be auto or a whole number from 1 to 256"],
     [{ DATABASE_URL: "file:" }, "DATABASE_URL must be file:PATH or postgres://host/database"],
+    // Half a byte is none: nothing was cached, and every body was too large.
+    [{ LARDER_CACHE_MAX_BYTES: "0.5b" }, "LARDER_CACHE_MAX_BYTES must be a size such as 512kb"],
+    [{ LARDER_MAX_BODY: "0.0005kb" }, "LARDER_MAX_BODY must be a size such as 512kb"],
     // Each of these started, and each request then went astray.
     [{ OPENAI_BASE_URL: "https://host/v1?api-version=1" }, "OPENAI_BASE_URL must be an http or https URL without"],
     [{ OPENAI_BASE_URL: "https://host/v1/chat/completions" }, "OPENAI_BASE_URL must end where the paths of the API begin"],

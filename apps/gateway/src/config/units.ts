@@ -19,5 +19,5 @@ export function readDurationMs(text: string): number | undefined {
 export function readBytes(text: string): number | undefined {
   if (/^[1-9]\d*$/.test(text.trim())) return Number(text);
   const bytes = readQuantity(text, SIZE_UNITS);
-  return bytes === undefined ? undefined : Math.floor(bytes);
+  return bytes === undefined || bytes < 1 ? undefined : Math.floor(bytes);
 }

@@ -39,6 +39,8 @@ export function openSources(names: readonly string[] = DEFAULTS): Source[] {
     // An address that came out empty, as of a variable that is not set, is no wish for the public list.
     if (factory && place === "" && at >= 0)
       throw new SettingsError([`LARDER_SYNC_SOURCES has an empty address: give one, as in ${name}=https://host/path, or the name alone`]);
+    if (url !== "" && !URL.canParse(url))
+      throw new SettingsError([`LARDER_SYNC_SOURCES has an address that cannot be read: give one as in ${name}=https://host/path`]);
     if (factory) return factory(url === "" ? {} : { url });
     if (url === "") throw new SettingsError([`LARDER_SYNC_SOURCES names an unknown source; known are ${[...FACTORIES.keys()].join(", ")}`]);
     return openAiCompatible({ provider: name, baseUrl: url, role: "primary" });
