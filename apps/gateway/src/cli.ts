@@ -2,6 +2,7 @@ import { misspeltVariables } from "./config/misspelt-variables.ts";
 import { readSettings, SettingsError, settingVariables } from "./config/read-settings.ts";
 import type { Settings } from "./config/schema.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
+import { isInMemory } from "./storage/sql.ts";
 import { type Announcement, failWorker, isWorker, runWorker, WorkerFleet, WorkerStartError, workerCount } from "./workers.ts";
 
 const HELP = `larder-gateway: an OpenAI-compatible caching gateway for LLM providers
@@ -54,6 +55,10 @@ function complain(message: string): void {
 }
 
 async function startWorkers(settings: Settings): Promise<Announcement & Pick<RunningGateway, "drain" | "close">> {
+  if (isInMemory(settings.databaseUrl))
+    throw new SettingsError([
+      "DATABASE_URL must be a file with LARDER_WORKERS: in memory each worker has a database of its own, and knows no other's keys",
+    ]);
   const fleet = new WorkerFleet(settings, complain);
   return { ...(await fleet.start(workerCount(settings))), drain: () => fleet.drain(), close: () => fleet.close() };
 }

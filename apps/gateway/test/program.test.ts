@@ -53,6 +53,12 @@ describe("larder-gateway", () => {
     expect([program.output.includes("LARDER_MASTER_KEY"), program.output.includes("canary")]).toEqual([true, false]);
   });
 
+  it("does not start workers with a database in memory: each would know its own keys alone", async () => {
+    const program = start({ ...SECRETS, DATABASE_URL: "file::memory:", LARDER_WORKERS: "2" });
+    expect(await Promise.race([program.exited, program.listening()])).toBe(2);
+    expect(program.output).toContain("DATABASE_URL must be a file with LARDER_WORKERS");
+  });
+
   it("starts beside a misspelt setting and tells it, without its value", async () => {
     const program = start({ ...SECRETS, DATABASE_URL: "file::memory:", LARDER_ATUH: "canary" });
     await program.listening();

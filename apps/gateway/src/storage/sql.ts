@@ -14,10 +14,18 @@ export interface Sql {
   close(): Promise<void>;
 }
 
+/** SQLite's name for a database that is no file. */
+const IN_MEMORY = ":memory:";
+
 /** The file of a `file:` URL, as larder-sync finds it: `file:///` begins a URL, in which spaces and the like are escaped; behind `file:` alone stands a path as it is. */
 export function sqlitePath(databaseUrl: string, directory: string): string {
   const path = databaseUrl.startsWith("file:///") ? unescaped(databaseUrl.slice("file://".length)) : databaseUrl.slice("file:".length);
-  return path === ":memory:" ? path : resolve(directory, path);
+  return path === IN_MEMORY ? path : resolve(directory, path);
+}
+
+/** Whether a URL names no file but a database of the process alone, which ends with it. */
+export function isInMemory(databaseUrl: string): boolean {
+  return databaseUrl.startsWith("file:") && sqlitePath(databaseUrl, "") === IN_MEMORY;
 }
 
 /** What is no escaped text was written as it is. */
