@@ -30,9 +30,10 @@ export class GatewayHealth {
     this.#sources = sources;
   }
 
-  /** Whether the database, and where they are used Redis and the bus, work, by name. */
+  /** Whether the database, and where they are used Redis and the bus, work, by name. Whoever asks has the database looked at for who asks next. */
   get backends(): Readonly<Record<string, boolean>> {
     const { store, shared, answers } = this.#sources;
+    store.lookBehind();
     const redis = shared.isUp();
     return { database: store.isUp, ...(redis === undefined ? {} : { redis, bus: !answers.isDegraded }) };
   }
@@ -46,11 +47,9 @@ export class GatewayHealth {
     return { isDegraded: this.#sources.answers.isDegraded, isDraining: this.isDraining, backends: this.backends };
   }
 
-  /** Without any key that it could know, every request would be refused. Whoever asks has it looked for again: until then nobody else may. */
+  /** Without any key that it could know, every request would be refused. */
   #canIdentify(): boolean {
     const { settings, store } = this.#sources;
-    if (authModeOf(settings) !== "keys" || store.hasBeenUp) return true;
-    void store.check();
-    return false;
+    return authModeOf(settings) !== "keys" || store.hasBeenUp;
   }
 }

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startFaultProxy, uniquePrefix } from "@larder/cache-testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { FakePostgres } from "./support/fake-postgres.ts";
 import { type Bed, chat, startBed } from "./support/start.ts";
 
 describe("a database that is away when the gateway starts", () => {
@@ -23,6 +24,26 @@ describe("a database that is away when the gateway starts", () => {
     await vi.waitUntil(async () => (await fetch(`${keyed.url}/readyz`)).status === 200, { timeout: 10_000, interval: 50 });
     expect((await keyed.admin("POST", "/admin/keys", { tenant: "t" })).status).toBe(201);
     for (const bed of [open, keyed, home]) await bed.close();
+  });
+});
+
+describe("a database that goes and comes back", () => {
+  it("is told as away and as there again although nobody asks for anything", async () => {
+    let postgres = new FakePostgres();
+    const databaseUrl = await postgres.listen();
+    const bed = await startBed({ databaseUrl, masterKey: "ab".repeat(32) });
+    const isThere = async (): Promise<boolean> =>
+      ((await (await fetch(`${bed.url}/readyz`)).json()) as { backends: { database: boolean } }).backends.database;
+    const gauge = async (): Promise<string | undefined> =>
+      /^larder_backend_up\{backend="database"\} (\d)$/m.exec(await (await fetch(`${bed.url}/metrics`)).text())?.[1];
+    expect([await isThere(), await gauge()]).toEqual([true, "1"]);
+    await postgres.close();
+    await vi.waitUntil(async () => !(await isThere()), { timeout: 15_000, interval: 50 });
+    postgres = new FakePostgres();
+    await postgres.listen(Number(new URL(databaseUrl).port));
+    await vi.waitUntil(async () => (await gauge()) === "1", { timeout: 30_000, interval: 50 });
+    await bed.close();
+    await postgres.close();
   });
 });
 

@@ -45,6 +45,8 @@ const SCHEMA = [
 ];
 /** Milliseconds after a failed attempt to open the database until the next one. */
 const REOPEN_AFTER_MS = 2_000;
+/** Milliseconds for which the outcome of a use tells whether the database works. */
+const KNOWN_FOR_MS = 2_000;
 
 /**
  * The gateway's database of record: providers, virtual keys, audit trail. It may be away when the gateway starts and whenever it likes: it is
@@ -62,6 +64,7 @@ export class GatewayStore {
   #isClosed = false;
   #retryAt = 0;
   #isUp: boolean | undefined;
+  #knownAt = 0;
   #hasBeenUp = false;
 
   /** @param onChange told whenever it begins or ceases to work, with the driver's code for the reason: its texts may quote what is secret */
@@ -71,7 +74,7 @@ export class GatewayStore {
     this.#onChange = onChange;
   }
 
-  /** Whether the last use worked. */
+  /** Whether the last use worked; `lookBehind` sees to it that there was one. */
   get isUp(): boolean {
     return this.#isUp ?? false;
   }
@@ -160,6 +163,13 @@ export class GatewayStore {
     return this.isUp;
   }
 
+  /** Has it looked, behind whoever asks, whether the database works, unless somebody has used it a moment ago: what was true then need not be any more. */
+  lookBehind(): void {
+    if (performance.now() - this.#knownAt < KNOWN_FOR_MS) return;
+    this.#knownAt = performance.now();
+    void this.check();
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#opening?.catch(() => undefined);
@@ -181,6 +191,7 @@ export class GatewayStore {
   #tell(isUp: boolean, code?: unknown): void {
     const wasUp = this.#isUp;
     this.#isUp = isUp;
+    this.#knownAt = performance.now();
     this.#hasBeenUp ||= isUp;
     // That it works from the beginning is nothing to tell.
     if (wasUp !== isUp && (wasUp !== undefined || !isUp)) this.#onChange(isUp, code);
