@@ -114,6 +114,19 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     expect(await (await bed.admin("GET", "/admin/providers/rotated")).json()).toMatchObject({ displayName: "renamed" });
   });
 
+  it("a provider whose settings cannot be read is saved anew with all that belongs to it", async () => {
+    const { bed, store } = await saveWith(newKey());
+    const row = await rowOf(store);
+    // As after the way back from a release that knows more kinds.
+    expect(await store.putProvider({ ...row, settings: JSON.stringify({ baseUrl: bed.upstream.url, kind: "another" }) }, row)).toBe(true);
+    const save = (input: object): Promise<Response> =>
+      bed.admin("PUT", "/admin/providers/rotated", { baseUrl: bed.upstream.url, models: ["rotated-model"], ...input });
+    expect((await save({})).status).toBe(400);
+    expect((await save({ apiKey: "sk-saved-anew", headers: {} })).status).toBe(200);
+    expect((await ask(bed, "saved anew")).status).toBe(200);
+    expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-saved-anew");
+  });
+
   it("what is given as previous must be keys", async () => {
     await expect(startBed({ masterKey: newKey(), previousMasterKeys: ["canary"] })).rejects.toThrow(
       /LARDER_MASTER_KEY_PREVIOUS(?!.*canary)/s,

@@ -110,7 +110,11 @@ function keptSecrets(sealer: AdminParts["sealer"], known: StoredProvider | undef
   }
 }
 
+/** `undefined` also where the settings cannot be read, as a later release may have left them: then nothing is kept, and a save sends all. */
 function originOf({ settings }: StoredProvider): string | undefined {
-  const { baseUrl } = storedSettingsSchema.parse(JSON.parse(settings));
-  return URL.canParse(baseUrl) ? new URL(baseUrl).origin : undefined;
+  try {
+    return new URL(storedSettingsSchema.parse(JSON.parse(settings)).baseUrl).origin;
+  } catch {
+    return undefined;
+  }
 }
