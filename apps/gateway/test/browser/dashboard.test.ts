@@ -108,6 +108,21 @@ describe.skipIf(!isWanted)("the dashboard in Chromium", () => {
     await crowded.close();
   });
 
+  it("keeps all columns in sight, however long a provider's name, address and models are", async () => {
+    const named = await startBed({ allowedPrivateHosts: ["127.0.0.1"] });
+    const provider = { baseUrl: `${named.upstream.url}/${"a".repeat(300)}`, displayName: "W".repeat(200), models: ["m".repeat(256)] };
+    expect((await named.admin("PUT", "/admin/providers/named", provider)).status).toBe(200);
+    const page = await browser.newPage({ viewport: { width: 1280, height: 740 } });
+    await page.goto(named.url);
+    await enter(page);
+    await page.locator("#providers tr", { hasText: "WWW" }).waitFor();
+    expect(
+      await page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('#providers').parentNode)"),
+    ).toBe(0);
+    await page.close();
+    await named.close();
+  });
+
   it("is readable on a phone and in the dark", async () => {
     const page = await open({ viewport: { width: 360, height: 740 }, colorScheme: "dark" });
     await enter(page);
