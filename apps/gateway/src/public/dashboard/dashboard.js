@@ -179,7 +179,7 @@
             ["Last run", sync.lastReport ? `${sync.lastReport.outcome}, ${when(sync.lastReport.finishedAt)}` : "not yet"],
             ["Next run", when(sync.nextRunAt)],
           ]
-        : [["State", "off: no upstream is configured, or LARDER_SYNC_SOURCES is none"]],
+        : [["State", "off: LARDER_SYNC_SOURCES is none, or is not set and no provider stands in environment or file"]],
     );
   }
 
