@@ -90,8 +90,7 @@ export class LaneVersions {
 
   /** Whether the channel hears what the server publishes; `undefined` before it has told of an epoch: nobody knows where it is. */
   get isHeard(): boolean | undefined {
-    const { isOnChannel } = this;
-    return isOnChannel && this.#heardEpoch === "" ? undefined : isOnChannel;
+    return this.isOnChannel && (this.#heardEpoch !== "" || undefined);
   }
 
   /** Whether there is a channel whose proof is too old. */

@@ -279,7 +279,7 @@ export class RedisCache<V> implements FencedStore<V> {
     if (!channel) return;
     // Asked at each write, so of its own lane alone: there may be hundreds.
     const concerned = target.kind === "key" ? [lanes.locate(target.key).lane] : lanes.all;
-    await tellApart({ channel, lanes: concerned, target, call, clock: settings.clock, timeoutMs: settings.writeTimeoutMs });
+    await tellApart({ channel, lanes: concerned, target, call, settings });
   }
 
   /** Finds an entry and answers with what `pick` makes of it. @param hitAboveMs time that a hit has left; `undefined` = not counted */

@@ -11,9 +11,11 @@ export interface ApartMessage {
   readonly lanes: readonly Lane[];
   readonly target: InvalidationTarget;
   readonly call: BackendCall;
-  readonly clock: Clock;
-  /** Milliseconds >= 0 for which a channel that has told of nothing so far is waited for, at most. */
-  readonly timeoutMs: number;
+  readonly settings: {
+    readonly clock: Clock;
+    /** Milliseconds >= 0 for which a channel that has told of nothing so far is waited for, at most. */
+    readonly writeTimeoutMs: number;
+  };
 }
 
 /**
@@ -26,11 +28,12 @@ export interface ApartMessage {
  *
  * A lane that has been closed since counts as well: it took what others are not told of (found by the simulator: a read beside it had timed out).
  */
-export async function tellApart({ channel, lanes, target, call, clock, timeoutMs }: ApartMessage): Promise<void> {
+export async function tellApart({ channel, lanes, target, call, settings }: ApartMessage): Promise<void> {
   // One that has proved itself and tells of no epoch never will.
   const isUnknown = (): boolean => channel.lastProofAt === -Infinity && lanes.some(({ versions }) => versions.isHeard === undefined);
   if (isUnknown()) {
-    const giveUpAt = clock.now() + Math.min(timeoutMs, call.budget.leftMs);
+    const { clock, writeTimeoutMs } = settings;
+    const giveUpAt = clock.now() + Math.min(writeTimeoutMs, call.budget.leftMs);
     await call.budget.spend(async () => {
       while (isUnknown() && clock.now() < giveUpAt) await new Promise<void>((resolve) => clock.setTimer(resolve, LOOK_AGAIN_MS));
     });
