@@ -1,6 +1,7 @@
-import type { Attributes, Histogram, Meter as OtelMeter } from "@opentelemetry/api";
+import type { Attributes, Meter as OtelMeter } from "@opentelemetry/api";
 import type { TokenUsage } from "../answers/family.ts";
 import type { AnswerCache } from "../caching/answer-cache.ts";
+import { BoundedHistogram } from "./bounded-histogram.ts";
 import { LATENCY_BOUNDS_MS, type Meter } from "./meter.ts";
 
 /** Where the numbers come from that nobody has to tell. */
@@ -18,14 +19,14 @@ const TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_
  * read from the counters that the gateway keeps anyway.
  */
 export class OtlpInstruments {
-  readonly #requestDuration: Histogram;
-  readonly #operationDuration: Histogram;
-  readonly #firstChunk: Histogram;
-  readonly #tokens: Histogram;
+  readonly #requestDuration: BoundedHistogram;
+  readonly #operationDuration: BoundedHistogram;
+  readonly #firstChunk: BoundedHistogram;
+  readonly #tokens: BoundedHistogram;
 
   constructor(otel: OtelMeter, sources: () => InstrumentSources) {
-    const histogram = (name: string, description: string, unit: string, bounds: readonly number[]): Histogram =>
-      otel.createHistogram(name, { description, unit, advice: { explicitBucketBoundaries: [...bounds] } });
+    const histogram = (name: string, description: string, unit: string, bounds: readonly number[]): BoundedHistogram =>
+      new BoundedHistogram(otel.createHistogram(name, { description, unit, advice: { explicitBucketBoundaries: [...bounds] } }));
     const requestBounds = LATENCY_BOUNDS_MS.map((ms) => ms / 1000);
     this.#requestDuration = histogram("http.server.request.duration", "Duration of HTTP server requests.", "s", requestBounds);
     this.#operationDuration = histogram("gen_ai.client.operation.duration", "GenAI operation duration.", "s", OPERATION_BOUNDS);

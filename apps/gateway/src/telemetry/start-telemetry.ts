@@ -4,6 +4,7 @@ import type { ExportResult } from "@opentelemetry/core";
 import type { Resource } from "@opentelemetry/resources";
 import type { PushMetricExporter } from "@opentelemetry/sdk-metrics";
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
+import { MAX_SERIES } from "./bounded-histogram.ts";
 import type { Log } from "./log.ts";
 import { type InstrumentSources, OtlpInstruments } from "./otlp-instruments.ts";
 import { type OtelApi, OtlpTelemetry } from "./otlp-telemetry.ts";
@@ -13,8 +14,6 @@ import type { TelemetryProtocol, TelemetrySettings } from "./telemetry-settings.
 const SCOPE = "@larder/gateway";
 /** Milliseconds that the last sending may hold up the end of the process. */
 const SHUTDOWN_TIMEOUT_MS = 5_000;
-/** Series per instrument at most: model names are the callers' choice. What is beyond is counted as one. */
-const MAX_SERIES = 500;
 
 /** One signal's provider, as far as it must be ended. */
 interface Sender {
