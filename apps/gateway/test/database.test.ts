@@ -95,6 +95,15 @@ it("a PostgreSQL whose tables other processes make at the same time is there, an
   await store.close();
 });
 
+// It was away for ever: nobody with a virtual key was let in.
+it("a PostgreSQL that lets nobody make tables, since it is a standby or the role may not, is used where they are there", async () => {
+  postgres.mayMakeTables = false;
+  const told: boolean[] = [];
+  const store = new GatewayStore(await postgres.listen(), directory, (isUp) => void told.push(isUp));
+  expect([await store.check(), await store.listKeys(), told]).toEqual([true, [], []]);
+  await store.close();
+});
+
 describe("an SQLite file in which somebody else writes", () => {
   it("is written to when that is done, and stops nothing meanwhile", async () => {
     const store = new GatewayStore("file:shared.db", directory);

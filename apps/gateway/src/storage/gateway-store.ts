@@ -43,6 +43,8 @@ const SCHEMA = [
   "CREATE TABLE IF NOT EXISTS gateway_audit (at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, detail TEXT NOT NULL)",
   "CREATE INDEX IF NOT EXISTS gateway_audit_at ON gateway_audit (at)",
 ];
+/** Works where the tables are there. */
+const TABLES_ARE_THERE = "SELECT 1 FROM gateway_providers, gateway_keys, gateway_audit LIMIT 0";
 /** Milliseconds after a failed attempt to open the database until the next one. */
 const REOPEN_AFTER_MS = 2_000;
 /** Milliseconds for which the outcome of a use tells whether the database works. */
@@ -229,13 +231,24 @@ export class GatewayStore {
     if (this.#isClosed) throw new Error("the store is closed");
     const sql = await openSql(this.#databaseUrl, this.#directory);
     try {
-      // Of several processes that make the same at a time PostgreSQL refuses all but one, `IF NOT EXISTS` or not, once that one has made it.
-      for (const statement of SCHEMA) await sql.run(statement).catch(() => sql.run(statement));
+      await makeTables(sql);
       return sql;
     } catch (error) {
       await sql.close().catch(() => undefined);
       throw error;
     }
+  }
+}
+
+/** PostgreSQL refuses to make what is there, `IF NOT EXISTS` or not: a role that may make nothing, and all on a standby or a database that is read alone. */
+async function makeTables(sql: Sql): Promise<void> {
+  try {
+    // And of several processes that make the same at a time all but one, once that one has made it.
+    for (const statement of SCHEMA) await sql.run(statement).catch(() => sql.run(statement));
+  } catch (error) {
+    await sql.run(TABLES_ARE_THERE).catch(() => {
+      throw error;
+    });
   }
 }
 

@@ -18,7 +18,13 @@ function message(type: string, body: Buffer = Buffer.alloc(0)): Buffer {
 }
 
 /** What PostgreSQL says to one of two who make the same table at a time, `IF NOT EXISTS` or not. */
-const MADE_BY_ANOTHER = [message("E", Buffer.from("SERROR\0C23505\0Mduplicate key value\0\0")), message("Z", Buffer.from("I"))];
+const MADE_BY_ANOTHER = refusal("23505", "duplicate key value");
+/** What it says to a role that may not make tables, whether they are there or not; a standby's words differ by their code alone. */
+const NOT_ALLOWED = refusal("42501", "permission denied for schema public");
+
+function refusal(code: string, text: string): Buffer {
+  return Buffer.concat([message("E", Buffer.from(`SERROR\0C${code}\0M${text}\0\0`)), message("Z", Buffer.from("I"))]);
+}
 
 /** A PostgreSQL whose tables are all empty, and which falls silent when it is told to: no real one can be frozen from within a test. */
 export class FakePostgres {
@@ -26,6 +32,8 @@ export class FakePostgres {
   isFrozen = false;
   /** Has each table made by somebody else at the same time. */
   isRacing = false;
+  /** Whether whoever comes may make tables. */
+  mayMakeTables = true;
   readonly #made = new Set<string>();
   readonly connections = new Set<Socket>();
   readonly #server: Server = createServer((socket) => this.#serve(socket));
@@ -40,6 +48,11 @@ export class FakePostgres {
   async close(): Promise<void> {
     for (const connection of this.connections) connection.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #refusalOf(statement: string): Buffer | undefined {
+    if (!this.mayMakeTables && statement.startsWith("CREATE")) return NOT_ALLOWED;
+    return this.#isMadeByAnother(statement) ? MADE_BY_ANOTHER : undefined;
   }
 
   #isMadeByAnother(statement: string): boolean {
@@ -64,8 +77,9 @@ export class FakePostgres {
         const statement = come.toString("latin1", head + 4, end);
         come = come.subarray(end);
         isGreeted = true;
+        const refused = this.#refusalOf(statement);
         if (type === "X") socket.end();
-        else if (this.#isMadeByAnother(statement)) socket.write(Buffer.concat(MADE_BY_ANOTHER));
+        else if (refused) socket.write(refused);
         else
           socket.write(
             Buffer.concat(type === undefined ? [message("R", Buffer.alloc(4)), message("Z", Buffer.from("I"))] : (ANSWERS[type] ?? [])),
