@@ -127,6 +127,39 @@ describe("a new LARDER_MASTER_KEY beside the previous one", () => {
     expect(bed.upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-saved-anew");
   });
 
+  // Its models, and all that is asked for under its id, went to the default upstream: prompts to somebody for whom they were not, in the name of another.
+  it("a provider whose settings cannot be read keeps its models, is told in the list, and nobody else is asked in its place", async () => {
+    const { bed, store } = await saveWith(newKey());
+    const row = await rowOf(store);
+    const later = { baseUrl: bed.upstream.url, kind: "another", models: ["rotated-model", { name: "one" }], displayName: "Later" };
+    expect(await store.putProvider({ ...row, settings: JSON.stringify(later) }, row)).toBe(true);
+    const peer = keep(await bed.peer());
+    const { calls } = bed.upstream;
+    for (const model of ["rotated-model", "rotated/anything"]) {
+      const refused = await peer.post("/v1/chat/completions", chat(model, { model }));
+      expect([refused.status, await refused.text(), bed.upstream.calls]).toEqual([
+        503,
+        expect.stringContaining("settings cannot be read"),
+        calls,
+      ]);
+    }
+    const { providers } = (await (await peer.admin("GET", "/admin/providers")).json()) as { providers: Array<Record<string, unknown>> };
+    const told = { id: "rotated", displayName: "Later", models: ["rotated-model"], isUnreadable: true };
+    expect(providers.find(({ id }) => id === "rotated")).toMatchObject(told);
+    const single = await peer.admin("GET", "/admin/providers/rotated");
+    expect([single.status, await single.json()]).toEqual([200, expect.objectContaining(told)]);
+    expect((await peer.post("/v1/chat/completions", chat("others go on"))).status).toBe(200);
+  });
+
+  it("of a provider whose settings are no JSON the id is kept", async () => {
+    const { bed, store } = await saveWith(newKey());
+    const row = await rowOf(store);
+    expect(await store.putProvider({ ...row, settings: "{" }, row)).toBe(true);
+    const peer = keep(await bed.peer());
+    expect((await peer.post("/v1/chat/completions", chat("x", { model: "rotated/anything" }))).status).toBe(503);
+    expect(await (await peer.admin("GET", "/admin/providers/rotated")).json()).toMatchObject({ models: [], isUnreadable: true });
+  });
+
   it("what is given as previous must be keys", async () => {
     await expect(startBed({ masterKey: newKey(), previousMasterKeys: ["canary"] })).rejects.toThrow(
       /LARDER_MASTER_KEY_PREVIOUS(?!.*canary)/s,

@@ -28,9 +28,9 @@ export function providerRoutes(admin: AdminParts): Hono {
   app.get("/:id", async (context) => {
     const id = context.req.param("id");
     const row = await findProvider(admin, id);
-    if (row) return context.json(show(row));
-    const configured = (await admin.directory.table()).providers.get(id);
-    return configured ? context.json(describe(admin, configured)) : refuse(context, 404, "There is no such provider.");
+    if (row && isReadable(row)) return context.json(show(row));
+    const routed = (await admin.directory.table()).providers.get(id);
+    return routed ? context.json(describe(admin, routed)) : refuse(context, 404, "There is no such provider.");
   });
 
   app.put("/:id", (context) => saveProvider(admin, context, context.req.param("id")));
@@ -89,6 +89,7 @@ function describe(admin: AdminParts, provider: Provider): Record<string, unknown
     ...(provider.passthrough ? { passthrough: provider.passthrough } : {}),
     isBreakerOpen: admin.parts.caller.isOpen(provider),
     ...(provider.isSealed ? { isSealed: true } : {}),
+    ...(provider.isUnreadable ? { isUnreadable: true } : {}),
   };
 }
 
@@ -98,7 +99,15 @@ function toRow({ sealer }: AdminParts, id: string, { settings, secrets }: Judged
   return { id, settings: JSON.stringify(told), sealedKey: text === null ? null : sealer.seal(text, slotOf(id)), updatedAt: Date.now() };
 }
 
-/** A saved provider without what is secret. */
+function isReadable({ settings }: StoredProvider): boolean {
+  try {
+    return storedSettingsSchema.safeParse(JSON.parse(settings)).success;
+  } catch {
+    return false;
+  }
+}
+
+/** A saved provider without what is secret. @throws when its settings cannot be read */
 function show({ id, settings, sealedKey, updatedAt }: StoredProvider): Record<string, unknown> {
   const { headers, headerNames, hasApiKey = sealedKey !== null, ...told } = storedSettingsSchema.parse(JSON.parse(settings));
   const names = [...Object.keys(headers), ...headerNames];

@@ -11,7 +11,8 @@ import { type OperatorProviders, operatorProviders } from "./operator-providers.
 import { lowerCased, type Provider } from "./provider.ts";
 import { openSecrets, type ProviderSecrets, secretsToText, slotOf } from "./provider-secrets.ts";
 import { ProviderTable, type RoutingSettings } from "./provider-table.ts";
-import { sealedUpstream } from "./sealed-upstream.ts";
+import { refusingUpstream } from "./refusing-upstream.ts";
+import { salvageSettings } from "./salvage-settings.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Settings of a provider saved through the admin API, as they are stored. */
@@ -41,6 +42,8 @@ export interface ProviderDirectoryOptions {
   readonly log: Log;
 }
 
+const SEALED = refusingUpstream("The provider's stored credential does not open with this gateway's master key.");
+const UNREADABLE = refusingUpstream("The provider's stored settings cannot be read by this gateway.");
 const ALL = "all";
 /** Milliseconds after which providers are read again that could not be read. */
 const RETRY_AFTER_MS = 2_000;
@@ -100,8 +103,8 @@ export class ProviderDirectory {
       context.setOptions({ ttlMs: Math.min(RETRY_AFTER_MS, this.#options.settings.providerConfigTtlMs) });
       return this.#lastKnown ?? new ProviderTable(this.#routing, providers, fallback, anthropic);
     }
-    const usable = stored.flatMap((row) => this.#open(row));
-    this.#lastKnown = new ProviderTable(this.#routing, [...providers, ...usable], fallback, anthropic);
+    const saved = stored.map((row) => this.#open(row));
+    this.#lastKnown = new ProviderTable(this.#routing, [...providers, ...saved], fallback, anthropic);
     return this.#lastKnown;
   }
 
@@ -117,26 +120,21 @@ export class ProviderDirectory {
     } catch {}
   }
 
-  #open(row: StoredProvider): Provider[] {
+  #open(row: StoredProvider): Provider {
     const { guarded, settings, log } = this.#options;
+    const common = { id: row.id, timeoutMs: settings.upstreamTimeout, source: "database", savedAt: row.updatedAt } as const;
     try {
       const parsed = storedSettingsSchema.parse(JSON.parse(row.settings));
       const secrets = this.#openSecrets(row);
       const { displayName, baseUrl, kind, models, passthrough } = parsed;
       const apiKey = secrets?.apiKey === undefined ? undefined : new Secret(secrets.apiKey);
       const headers = lowerCased({ ...parsed.headers, ...secrets?.headers });
-      const upstream = secrets ? guarded : sealedUpstream;
-      const common = {
-        timeoutMs: settings.upstreamTimeout,
-        source: "database",
-        upstream,
-        savedAt: row.updatedAt,
-        isSealed: !secrets,
-      } as const;
-      return [{ id: row.id, displayName, baseUrl, kind, models, passthrough, apiKey, headers, ...common }];
+      const told = { displayName, baseUrl, kind, models, passthrough };
+      return { ...common, ...told, apiKey, headers, upstream: secrets ? guarded : SEALED, isSealed: !secrets };
     } catch {
       log.error({ providerId: row.id }, "a stored provider cannot be used: its stored settings cannot be read");
-      return [];
+      const { passthrough, ...told } = salvageSettings(row.settings);
+      return { ...common, ...told, passthrough, kind: "openai", apiKey: undefined, headers: {}, upstream: UNREADABLE, isUnreadable: true };
     }
   }
 

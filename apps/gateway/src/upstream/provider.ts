@@ -33,6 +33,8 @@ export interface Provider {
   readonly savedAt?: number;
   /** Whether its credential does not open, so that it cannot be called. @default false */
   readonly isSealed?: boolean;
+  /** Whether its stored settings cannot be read, so that it cannot be called and only some of what is said here is known. @default false */
+  readonly isUnreadable?: boolean;
 }
 
 /** The URL of an endpoint at a provider: base URLs by convention end in `/v1` for OpenAI's API and do not for Anthropic's. */

@@ -153,6 +153,12 @@
     if (!byId("board").hidden) drawChart();
   }
 
+  function stateOf(provider) {
+    if (provider.isUnreadable) return "its settings cannot be read";
+    if (provider.isSealed) return "its key does not open";
+    return provider.isBreakerOpen ? "failing, not called for a while" : "in use";
+  }
+
   async function showSlowThings() {
     const mine = showing;
     const [{ providers }, sync] = await Promise.all([read("/admin/providers"), read("/admin/sync")]);
@@ -166,7 +172,7 @@
           ? provider.models.slice(0, 4).join(", ") + (provider.models.length > 4 ? ` and ${provider.models.length - 4} more` : "")
           : "any",
         provider.hasApiKey ? "kept" : "none",
-        provider.isSealed ? "its key does not open" : provider.isBreakerOpen ? "failing, not called for a while" : "in use",
+        stateOf(provider),
       ]),
     );
     const when = (at) => (at ? new Date(at).toLocaleTimeString() : "not yet");
