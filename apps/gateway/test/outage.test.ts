@@ -84,4 +84,19 @@ describe("a Redis that goes bad under load", () => {
     expect((await bed.post("/v1/chat/completions", chat("dropped in the dark"))).headers.get("x-larder-cache")).toBe("MISS");
     await proxy.set({ kind: "pass" });
   });
+
+  it("a virtual key that is withdrawn says whether peers know", async () => {
+    const make = async (): Promise<string> =>
+      ((await (await bed.admin("POST", "/admin/keys", { tenant: "t" })).json()) as { id: string }).id;
+    const withdraw = async (id: string): Promise<unknown> => (await bed.admin("DELETE", `/admin/keys/${id}`)).json();
+    await vi.waitFor(async () => expect(await withdraw(await make())).toMatchObject({ deleted: true, propagated: true }), {
+      timeout: 10_000,
+    });
+    const id = await make();
+    await proxy.set({ kind: "refuse" });
+    expect(await withdraw(id)).toMatchObject({ deleted: true, propagated: false });
+    const { entries } = (await (await bed.admin("GET", "/admin/audit")).json()) as { entries: Array<{ action: string; detail: string }> };
+    expect(JSON.parse(entries.find(({ action }) => action === "key.delete")?.detail ?? "{}")).toMatchObject({ id, propagated: false });
+    await proxy.set({ kind: "pass" });
+  });
 });

@@ -59,9 +59,9 @@ export function keyRoutes(admin: AdminParts): Hono {
     const id = context.req.param("id");
     const deleted = UUID.test(id) ? await admin.store.deleteKey(id) : undefined;
     if (!deleted) return refuse(context, 404, "There is no such key.");
-    await admin.authenticator.invalidate(deleted.hash);
-    await audit(admin, context, "key.delete", { id: deleted.id, tenant: deleted.tenant });
-    return context.json({ id: deleted.id, deleted: true });
+    const { propagated } = await admin.authenticator.invalidate(deleted.hash);
+    await audit(admin, context, "key.delete", { id: deleted.id, tenant: deleted.tenant, propagated });
+    return context.json({ id: deleted.id, deleted: true, propagated });
   });
 
   return app;

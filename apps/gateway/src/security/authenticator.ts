@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { type InvalidationBus, type MaybePromise, TieredCache } from "@larder/cache-core";
+import { type InvalidationBus, type InvalidationResult, type MaybePromise, TieredCache } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
 import { SettingsError } from "../config/read-settings.ts";
 import type { KeyLimits, Settings } from "../config/schema.ts";
@@ -96,8 +96,8 @@ export class Authenticator {
   }
 
   /** A key was made or revoked: nothing older is used here from now on, nor on peers within one delivery. */
-  async invalidate(hash: string): Promise<void> {
-    await this.#keys.invalidate(hash);
+  invalidate(hash: string): Promise<InvalidationResult> {
+    return this.#keys.invalidate(hash);
   }
 
   close(): Promise<void> {
