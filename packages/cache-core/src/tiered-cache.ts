@@ -268,7 +268,7 @@ export class TieredCache<V> implements ReadThroughCache<V> {
   }
 
   /**
-   * Waits for invalidations on their way, sends what is pending once more, cancels loads in flight, leaves the bus. The tiers and the bus
+   * Cancels loads in flight, waits for writes and invalidations on their way, sends what is pending once more, leaves the bus. The tiers and the bus
    * stay open: they were handed in.
    */
   close(): Promise<void> {
@@ -332,9 +332,10 @@ export class TieredCache<V> implements ReadThroughCache<V> {
 
   async #shutDown(): Promise<void> {
     this.#proof.stop();
-    await this.#writes.settled();
-    await this.#desk.drain();
+    // First: who waits for a load must not wait for a backend that hangs, and what ends with it gives its lease back, which is a write like the others.
     this.#flights.abort(new CacheError("ERR_CACHE_CLOSED", "the cache was closed while the load ran"));
+    await this.#desk.drain();
+    await this.#writes.settled();
     this.#desk.leave();
   }
 

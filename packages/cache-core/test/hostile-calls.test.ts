@@ -430,6 +430,44 @@ it("has who closes it again wait for the end of the first close, too", async () 
   expect(await invalidated).toMatchObject({ propagated: true });
 });
 
+describe("a load that runs when the cache is closed", () => {
+  /** A cache whose second tier answers everything at once but one operation, and a load in it that never ends by itself. */
+  const setUpLoad = async (operation: string) => {
+    const clock = new ManualClock();
+    let arrive: (() => void) | undefined;
+    const travel = (_leg: string, asked: string): Promise<void> =>
+      asked === operation ? new Promise((resolve) => (arrive = resolve)) : Promise.resolve();
+    const { cache } = setUp({ clock, l2: new NaiveStore({ clock, travel }) });
+    await cache.getOrSet("stored", () => "value");
+    const ended = expect(cache.getOrSet("key", () => new Promise(() => {}))).rejects.toMatchObject({ code: "ERR_CACHE_CLOSED" });
+    await settle();
+    return { cache, ended, arrive: () => arrive?.() };
+  };
+
+  it("ends at once, and does not wait for a second tier that hangs", async () => {
+    const { cache, ended, arrive } = await setUpLoad("fill");
+    const closed = cache.close();
+    expect(await Promise.race([ended.then(() => "ended"), settle().then(() => "waits")])).toBe("ended");
+    arrive();
+    await settle();
+    arrive();
+    await closed;
+  });
+
+  it("has given its lease back by the end of it: who closes the backend then would leave the other processes to wait for one that is gone", async () => {
+    const { cache, ended, arrive } = await setUpLoad("release");
+    const closed: string[] = [];
+    const closing = cache.close().then(() => closed.push("closed"));
+    await ended;
+    await settle();
+    expect(closed).toEqual([]);
+    arrive();
+    await settle();
+    arrive();
+    await closing;
+  });
+});
+
 it.each<[by: string, detach: (cache: TieredCache<unknown>) => unknown]>([
   ["an invalidation of its key", (cache) => cache.invalidate("key")],
   ["an invalidation of a tag", (cache) => cache.invalidateTag("tag")],
