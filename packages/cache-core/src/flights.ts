@@ -52,6 +52,8 @@ export class Flights<V> {
       cancelled: (flight, reason) => {
         this.#forget(flight);
         this.#holdBack(flight, reason);
+        // Once: by the time that the second tier lets go of it, the key may have been invalidated, or loaded anew.
+        flight.errorTtlMs = 0;
       },
     };
   }

@@ -140,6 +140,20 @@ it("is held back for errorTtlMs when it took too long, also from who tries again
   expect(loads).toBe(2);
 });
 
+it("is held back no more once its key was invalidated, though the second tier lets go of it later than its last caller", async () => {
+  const clock = new ManualClock();
+  const travel = (): Promise<void> => new Promise((resolve) => void clock.setTimer(resolve, 20));
+  const { cache } = setUp({ clock, l2: new NaiveStore({ clock, travel }), errorTtlMs: 1_000 });
+  const hurried = expect(cache.getOrSet("key", () => "late", { timeoutMs: 10 })).rejects.toMatchObject({ code: "ERR_CACHE_TIMEOUT" });
+  await clock.advanceAsync(10);
+  await hurried;
+  void cache.invalidate("key");
+  await clock.advanceAsync(200);
+  const next = cache.getOrSet("key", () => "new");
+  await clock.advanceAsync(200);
+  expect(await next).toBe("new");
+});
+
 describe("a load that was detached, and then fails", () => {
   const old = "the old value";
   const error = "the load's error";
