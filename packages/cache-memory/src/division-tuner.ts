@@ -29,9 +29,9 @@ const BURST = 12;
 const WARM_UP = 2;
 /** At most one access in so many is simulated in the long run: what keeps simulating cheaper than a few nanoseconds an access. */
 const ACCESSES_PER_RECORD = 128;
-/** A change of the hit ratio by so much ends a pause: the workload is another one. */
+/** A change of the balance by so much an access ends a pause: the workload is another one. */
 const RATIO_CHANGE = 0.05;
-/** Accesses per entry over which the hit ratio is taken. */
+/** Accesses per entry over which that is taken. */
 const ACCESSES_PER_RATIO = 16;
 
 /**
@@ -51,7 +51,7 @@ export class DivisionTuner {
   #recordsToWarm = 0;
   #isRecording = true;
   #resumeAt = 0;
-  #ratioFrom = { accesses: 0, hits: 0 };
+  #ratioFrom = { accesses: 0, balance: 0 };
   #ratio: number | undefined;
 
   constructor(capacity: number) {
@@ -113,13 +113,16 @@ export class DivisionTuner {
     this.#forgetHits();
   }
 
-  /** Called now and then with the cache's counts so far. @returns whether a pause is over, so that the sample is to be marked anew */
-  resumes(hits: number, accesses: number): boolean {
+  /**
+   * Called now and then with the cache's counts so far. @param balance of hits and of what might have been some
+   * @returns whether a pause is over, so that the sample is to be marked anew
+   */
+  resumes(balance: number, accesses: number): boolean {
     if (this.#isRecording) {
-      if (this.#recordsToPause <= 0) this.#pause(hits, accesses);
+      if (this.#recordsToPause <= 0) this.#pause(balance, accesses);
       return false;
     }
-    if (accesses < this.#resumeAt && !this.#hasChanged(hits, accesses)) return false;
+    if (accesses < this.#resumeAt && !this.#hasChanged(balance, accesses)) return false;
     this.#isRecording = true;
     this.#recordsToWarm = WARM_UP * this.#simulated;
     this.#recordsToReview = this.#reviewAfter;
@@ -128,23 +131,23 @@ export class DivisionTuner {
   }
 
   /** Not where so few keys are sampled that there is nothing to save. */
-  #pause(hits: number, accesses: number): void {
+  #pause(balance: number, accesses: number): void {
     const records = (BURST + WARM_UP) * this.#simulated;
     this.#recordsToPause = BURST * this.#simulated;
     const pause = records * (ACCESSES_PER_RECORD - 1 - this.#mask);
     if (pause <= 0) return;
     this.#isRecording = false;
     this.#resumeAt = accesses + pause;
-    this.#ratioFrom = { accesses, hits };
+    this.#ratioFrom = { accesses, balance };
     this.#ratio = undefined;
   }
 
-  /** Compares the hit ratio of each stretch of the pause with that of the first. */
-  #hasChanged(hits: number, accesses: number): boolean {
+  /** Compares the balance of each stretch of the pause with that of the first. */
+  #hasChanged(balance: number, accesses: number): boolean {
     const passed = accesses - this.#ratioFrom.accesses;
     if (passed < ACCESSES_PER_RATIO * this.#capacity) return false;
-    const ratio = (hits - this.#ratioFrom.hits) / passed;
-    this.#ratioFrom = { accesses, hits };
+    const ratio = (balance - this.#ratioFrom.balance) / passed;
+    this.#ratioFrom = { accesses, balance };
     this.#ratio ??= ratio;
     return Math.abs(ratio - this.#ratio) > RATIO_CHANGE;
   }

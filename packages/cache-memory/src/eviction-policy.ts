@@ -30,8 +30,9 @@ import { type Division, type PolicyHost, WindowedSieve } from "./windowed-sieve.
 // very code that runs the cache [6]: windows of 1, 10, 40 and 90 %, and one of 85 % that promotes as S3-FIFO [5] does. The division with the
 // most hits lately, by more than chance explains, is approached by a fifth of the entries per turnover: a choice that is taken back soon has done little harm.
 // Hill climbing on the cache's own hit ratio [2] was the alternative; it cannot tell its own step from a change of the workload, and stays on
-// the wrong hill. A cache too small for sampling learns first and then simulates in bursts, a hundredth of the time. One that is bounded by bytes, and comes to
-// hold four times as many entries, or a quarter, since they have another size now, begins anew.
+// the wrong hill. A cache too small for sampling learns first and then simulates in bursts, a hundredth of the time, and whenever the ratio of its hits
+// changes, or that of its misses of keys that the sketch knows. One that is bounded by bytes, and comes to hold four times as many entries, or a quarter,
+// since they have another size now, begins anew.
 //
 // What it survives: scans, loops, drifts, bursts, and mixes that change, each with a test in `test/policy.test.ts`. What it does not: a
 // pattern whose winner alternates faster than the reviews (a scan that turns round at its ends: 25 % of hits where LRU has 29 %), and keys chosen so that their
@@ -60,6 +61,8 @@ export class EvictionPolicy implements PolicyHost {
   #unmarked = 0;
   #share = DivisionTuner.first.share;
   #untilTuning = 0;
+  /** Misses of keys that the sketch knows: another division might have held them. */
+  #missed = 0;
 
   constructor(columns: EntryColumns<unknown>, index: KeyIndex) {
     this.#columns = columns;
@@ -73,6 +76,7 @@ export class EvictionPolicy implements PolicyHost {
     if (tuner === undefined) return 1;
     const hash = this.#index.hash(key);
     const count = this.#regions.count(hash);
+    if (count > 1) this.#missed += 1;
     return tuner.takes(hash) ? count | SAMPLED : count;
   }
 
@@ -105,7 +109,9 @@ export class EvictionPolicy implements PolicyHost {
       tuner = new DivisionTuner(this.#regions.length);
       this.#tuner = tuner;
       this.#unmarked = this.#columns.used;
-    } else if (tuner.resumes(hits, accesses)) {
+      // In bursts that come after a scan a window that is too small has no hits, as in the scan itself; but their keys are asked for again. Twice: counted once,
+      // new keys that turn into hits and misses of known ones alike would leave the sum where it was.
+    } else if (tuner.resumes(hits - 2 * this.#missed, accesses)) {
       this.#unmarked = this.#columns.used;
     }
     if (this.#unmarked > 0) this.#mark(tuner);

@@ -80,6 +80,20 @@ describe("the eviction policy", () => {
     expect(hits / (hits + misses)).toBeGreaterThan(0.5);
   });
 
+  it.each([50, 200, 400, 512])(
+    "does so in %d entries after a long scan too, which has as few hits as a small window then has",
+    (maxEntries) => {
+      const cache = new MemoryCache<number>({ maxEntries });
+      play(
+        cache,
+        repeat(100_000, (index) => `scan:${index}`),
+      );
+      const apart = maxEntries / 4;
+      const bursts = repeat(50_000, (index) => `burst:${Math.floor(index / 3) - (index % 3) * Math.floor(apart)}`);
+      expect(play(cache, bursts) / 50_000).toBeGreaterThan(0.5);
+    },
+  );
+
   it("evicts in a cache bounded by bytes alone as well as in one bounded by entries", () => {
     const cache = new MemoryCache<number>({ maxBytes: 2_000, sizeOf: () => 10 });
     for (let round = 0; round < 20; round += 1)
