@@ -24,8 +24,12 @@ function common(random: RandomSource): Record<string, unknown> {
     sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
     lazyConnect: false,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
     enableAutoPipelining: false,
     showFriendlyErrorStack: false,
+    // A cluster's slots as text are compared as text: for most of them no subscriber would be made.
+    stringNumbers: false,
     retryStrategy,
     // The caller's may give up for good.
     sentinelRetryStrategy: retryStrategy,
@@ -42,9 +46,7 @@ export function dataOptions(timeoutMs: number, random: RandomSource): Record<str
     ...common(random),
     commandTimeout: callTimeoutMs,
     socketTimeout: callTimeoutMs,
-    enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
     // A master that has become a replica: connect anew, which Sentinel answers with the new master.
     reconnectOnError: (error: Error) => error.message.includes("READONLY"),
   };
@@ -59,9 +61,7 @@ export function subscriberOptions(random: RandomSource): Record<string, unknown>
   return {
     ...common(random),
     autoResubscribe: false,
-    enableOfflineQueue: false,
     maxRetriesPerRequest: null,
-    autoResendUnfulfilledCommands: false,
     commandTimeout: undefined,
     socketTimeout: CONNECT_TIMEOUT_MS,
   };
