@@ -8,6 +8,8 @@ const MAX_IN_FLIGHT = 1_024;
 /** Checks and replays that find room beside so many. */
 const MAX_EXTRA = 1_024;
 
+/** The shortest timer: by the time it fires, messages have been read once. */
+const ONE_TURN_MS = 1;
 /** Milliseconds after which an unanswered subscription is asked for again. */
 const RETRY_MS = 250;
 
@@ -46,6 +48,10 @@ export class WorkerPort implements BusPort {
     );
   }
 
+  /**
+   * What is due is given one more turn of the event loop, in which answers are read that lay in the channel while this process was busy: timers run
+   * before messages.
+   */
   run(script: BusScript, keys: readonly string[], args: readonly string[], timeoutMs: number): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new CacheError("ERR_CACHE_BACKEND", "the channel to the primary process is closed"));
     const limit = script.name === "append" ? MAX_IN_FLIGHT : MAX_IN_FLIGHT + MAX_EXTRA;
@@ -55,11 +61,14 @@ export class WorkerPort implements BusPort {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      const cancel = this.#clock.setTimer(() => {
+      const refuse = (): void => {
         this.#calls.delete(id);
         reject(new CacheError("ERR_CACHE_TIMEOUT", `the primary process did not answer within ${timeoutMs} ms`));
+      };
+      let cancel = this.#clock.setTimer(() => {
+        cancel = this.#clock.setTimer(refuse, ONE_TURN_MS);
       }, timeoutMs);
-      this.#calls.set(id, { resolve, cancel });
+      this.#calls.set(id, { resolve, cancel: () => cancel() });
       this.#link.send({ larder: 1, kind: "run", from: this.#portId, id, script: script.name, keys, args });
     });
   }

@@ -1,5 +1,5 @@
 import { Budget, systemClock } from "@larder/cache-core";
-import { BusRecorder, settle, waitUntil } from "@larder/cache-testing";
+import { BusRecorder, ManualClock, settle, waitUntil } from "@larder/cache-testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { WorkerBusHub, WorkerInvalidationBus, type WorkerLink } from "../src/worker.ts";
 import { linkPair } from "../src/worker-link.ts";
@@ -46,6 +46,26 @@ function join(bus: WorkerInvalidationBus, heard = new BusRecorder()) {
 }
 
 describe("WorkerBusHub", () => {
+  // Regression: timers run before messages are read, and everything that a worker had asked for before it was busy counted as unanswered.
+  it("takes an answer that lay in the channel while its worker was busy for one that came in time", async () => {
+    const clock = new ManualClock();
+    const hub = new WorkerBusHub(clock);
+    opened.push(() => hub.close());
+    const { primaryEnd, workerEnd, waiting, stop, goOn } = stoppable();
+    hub.connect(primaryEnd);
+    const { channel } = join(new WorkerInvalidationBus({ link: workerEnd, heartbeatMs: 5_000, clock }));
+    await channel.ready();
+    const told = channel.invalidate({ kind: "key", key: "k" }, { budget: new Budget(50, clock) });
+    stop();
+    await settle();
+    expect(waiting.map(({ kind }) => kind)).toContain("reply");
+    clock.advance(50);
+    goOn();
+    await settle();
+    clock.advance(50);
+    await expect(told).resolves.toMatchObject({ seq: 1 });
+  });
+
   // Regression: a primary that made a bus for each of its caches in turn kept a place for every one, and looked through them at each message.
   it("forgets a bus of its own process that was closed, and tells one that is open when it closes itself", async () => {
     const hub = new WorkerBusHub();
