@@ -67,6 +67,8 @@ describe("larder-sync", () => {
     [["--source", "nope"], "nope=https://host/v1"],
     [["--source", "nope="], "nope=https://host/v1"],
     [["--source", "litellm="], "litellm has an empty address"],
+    [["--source", "litellm=ftp://secret.example/prices"], "url must be a URL such as https"],
+    [["--source", "mine=HTTPS://user:secret@mine.example/v1"], "baseUrl must not hold a user"],
     [["--redis", ""], "--redis needs the URL"],
     [["--database", ""], "path"],
     [["--source", "litellm", "--source", "litellm", "--database", ":memory:"], "different names"],

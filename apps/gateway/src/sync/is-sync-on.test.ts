@@ -13,6 +13,8 @@ it.each<[isOn: boolean, settings: Parameters<typeof createSettings>[0]]>([
   [true, { providers: { one: { baseUrl } } }],
   [false, { providers: { one: { baseUrl } }, syncSources: ["none"] }],
   [true, { syncSources: ["openrouter"] }],
+  // A contradiction, which the sources refuse: sync was off, and nobody said so.
+  [true, { syncSources: ["none", "openrouter"] }],
 ])("is %s with %j", (isOn, settings) => {
   expect(isSyncOn(createSettings(settings))).toBe(isOn);
 });

@@ -9,7 +9,7 @@ type SyncSettings = Pick<Settings, "syncSources" | "providers" | "openaiBaseUrl"
  */
 export function isSyncOn(settings: SyncSettings): boolean {
   const { syncSources, providers, openaiBaseUrl, openaiApiKey, anthropicBaseUrl, anthropicApiKey } = settings;
-  if (syncSources !== undefined) return syncSources[0] !== "none";
+  if (syncSources !== undefined) return syncSources.length !== 1 || syncSources[0] !== "none";
   const upstreams = [openaiBaseUrl, openaiApiKey, anthropicBaseUrl, anthropicApiKey];
   return upstreams.some((told) => told !== undefined) || Object.keys(providers).length > 0;
 }

@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
+import { SettingsError } from "../config/read-settings.ts";
 import { openSources } from "./sources.ts";
 
 test("opens what is named, at the addresses that are given", () => {
   expect(openSources(["litellm", "mine=https://mine.example/v1"]).map(({ name }) => name)).toEqual(["litellm", "models:mine"]);
+});
+
+test("reads an address in any case of its scheme as one, not as a file's name", () => {
+  expect(openSources(["mine=HTTPS://mine.example/v1"])[0]).toMatchObject({ name: "models:mine" });
+  expect(() => openSources(["litellm=HTTP://user@mine.example/"])).toThrow("user");
 });
 
 test.each([
@@ -10,7 +16,13 @@ test.each([
   ["an empty address", ["litellm="]],
   ["an address that cannot be read", ["litellm=https://"]],
   ["an address that cannot be read", ["mine=http://mine.example:port/v1"]],
+  ["a source that cannot be asked: url must be a URL such as https", ["openrouter=ftp://canary.example/models"]],
+  ["a source that cannot be asked: url must not hold a user", ["litellm=https://user:canary@mine.example/prices"]],
+  ["a source that cannot be asked: provider must be a short name", ["canary/b=https://mine.example/v1"]],
+  ["none, which switches sync off, beside sources", ["none", "openrouter"]],
   ["the source litellm twice", ["litellm", "litellm=https://mine.example/prices"]],
 ])("refuses %s, by the setting's name", (what, names) => {
   expect(() => openSources(names)).toThrow(new RegExp(`LARDER_SYNC_SOURCES .*${what}`));
+  expect(() => openSources(names)).not.toThrow("canary");
+  expect(() => openSources(names)).toThrow(SettingsError);
 });

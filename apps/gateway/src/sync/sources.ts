@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { CacheError } from "@larder/cache-core";
 import {
   litellmPrices,
   modelsDev,
@@ -24,28 +25,52 @@ const FACTORIES: ReadonlyMap<string, (options: UpstreamOptions) => Source> = new
 /** All sources, but for one request per model. */
 const DEFAULTS: readonly string[] = ["openrouter", "openrouter-providers", "vercel", "models.dev", "litellm"];
 
+/** What is named in `LARDER_SYNC_SOURCES`, and how it is asked. */
+interface NamedSource {
+  readonly name: string;
+  readonly url?: string;
+}
+
 /**
  * The sources of `LARDER_SYNC_SOURCES`: names, each with an address of its own where wanted (`openrouter=https://host/models`); an unknown
- * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address, an empty
- * address, and a name given twice
+ * name with an address is an OpenAI-compatible list. @throws {SettingsError} for an unknown name without address, an address that is none, and a name given twice
  */
 export function openSources(names: readonly string[] = DEFAULTS): Source[] {
-  const sources = names.map((text) => {
-    const at = text.indexOf("=");
-    const name = at < 0 ? text : text.slice(0, at);
-    const place = at < 0 ? "" : text.slice(at + 1);
-    const url = place === "" || /^(https?|file):/.test(place) ? place : pathToFileURL(resolve(place)).href;
-    const factory = FACTORIES.get(name);
-    // An address that came out empty, as of a variable that is not set, is no wish for the public list.
-    if (factory && place === "" && at >= 0)
-      throw new SettingsError([`LARDER_SYNC_SOURCES has an empty address: give one, as in ${name}=https://host/path, or the name alone`]);
-    if (url !== "" && !URL.canParse(url))
-      throw new SettingsError([`LARDER_SYNC_SOURCES has an address that cannot be read: give one as in ${name}=https://host/path`]);
-    if (factory) return factory(url === "" ? {} : { url });
-    if (url === "") throw new SettingsError([`LARDER_SYNC_SOURCES names an unknown source; known are ${[...FACTORIES.keys()].join(", ")}`]);
-    return openAiCompatible({ provider: name, baseUrl: url, role: "primary" });
-  });
+  const sources = names.map((text) => open(readName(text)));
   const twice = sources.find(({ name }, index) => sources.findIndex((source) => source.name === name) !== index);
   if (twice) throw new SettingsError([`LARDER_SYNC_SOURCES names the source ${twice.name} twice`]);
   return sources;
+}
+
+function readName(text: string): NamedSource {
+  const at = text.indexOf("=");
+  const name = at < 0 ? text : text.slice(0, at);
+  if (at < 0) return { name };
+  const place = text.slice(at + 1);
+  // An address that came out empty, as of a variable that is not set, is no wish for the public list.
+  if (place === "" && FACTORIES.has(name))
+    throw new SettingsError([`LARDER_SYNC_SOURCES has an empty address: give one, as in ${name}=https://host/path, or the name alone`]);
+  // What begins as another protocol's address does is no file.
+  const url = place === "" || /^(?:(?:https?|file):|[a-z][a-z0-9+.-]*:\/\/)/i.test(place) ? place : pathToFileURL(resolve(place)).href;
+  return { name, ...(url !== "" && { url }) };
+}
+
+function open({ name, url }: NamedSource): Source {
+  const factory = FACTORIES.get(name);
+  if (name === "none")
+    throw new SettingsError(["LARDER_SYNC_SOURCES has none, which switches sync off, beside sources: give one or the other"]);
+  if (!factory && url === undefined)
+    throw new SettingsError([`LARDER_SYNC_SOURCES names an unknown source; known are ${[...FACTORIES.keys()].join(", ")}`]);
+  if (url !== undefined && !URL.canParse(url))
+    throw new SettingsError([
+      `LARDER_SYNC_SOURCES has an address that cannot be read: give one as in ${factory ? name : "name"}=https://host/path`,
+    ]);
+  try {
+    if (factory) return factory({ ...(url !== undefined && { url }) });
+    return openAiCompatible({ provider: name, baseUrl: url as string, role: "primary" });
+  } catch (error) {
+    if (!CacheError.is(error)) throw error;
+    // It tells what is wrong and quotes neither name nor address, which may hold a key.
+    throw new SettingsError([`LARDER_SYNC_SOURCES has a source that cannot be asked: ${error.message.replace(/^\[\w+] /, "")}`]);
+  }
 }

@@ -21,8 +21,9 @@ const factories: Readonly<Record<string, (options: UpstreamOptions) => Source>> 
 
 const defaults = ["openrouter", "openrouter-providers", "vercel", "models.dev", "litellm"];
 
+/** What begins as another protocol's address does is no file, and is refused by the source. */
 function toUrl(place: string): string {
-  return /^(https?|file):/.test(place) ? place : pathToFileURL(resolve(place)).href;
+  return /^(?:(?:https?|file):|[a-z][a-z0-9+.-]*:\/\/)/i.test(place) ? place : pathToFileURL(resolve(place)).href;
 }
 
 function keyOf(name: string, environment: NodeJS.ProcessEnv): string | undefined {
