@@ -14,6 +14,7 @@ With nothing set it listens on http://127.0.0.1:8787 and answers from a built-in
 
 Environment:
 ${settingVariables.map((name) => `  ${name}`).join("\n")}
+  LARDER_SYNC_KEY_<NAME>   the key of a source of LARDER_SYNC_SOURCES that needs one
 
 The meaning of each stands in the package's README; the file's JSON schema is served at /larder.config.schema.json.
 `;

@@ -26,3 +26,26 @@ test.each([
   expect(() => openSources(names)).not.toThrow("canary");
   expect(() => openSources(names)).toThrow(SettingsError);
 });
+
+const askedBy = async (sources: ReturnType<typeof openSources>): Promise<Array<Readonly<Record<string, string>> | undefined>> => {
+  const asked: Array<Readonly<Record<string, string>> | undefined> = [];
+  const getJson = async (_url: string, request?: { readonly headers?: Readonly<Record<string, string>> }): Promise<unknown> => {
+    asked.push(request?.headers);
+    return { data: [] };
+  };
+  for (const source of sources) await source.read({ primaries: new Map(), signal: new AbortController().signal, getJson });
+  return asked;
+};
+
+test("gives a list the key that its own variable holds, and no other's", async () => {
+  const environment = { LARDER_SYNC_KEY_MY_SERVER: " key-of-mine ", LARDER_SYNC_KEY_OPENROUTER: "key-of-theirs" };
+  const sources = openSources(["my.server=https://mine.example/v1", "openrouter", "vercel"], environment);
+  expect(await askedBy(sources)).toEqual([{ authorization: "Bearer key-of-mine" }, { authorization: "Bearer key-of-theirs" }, {}]);
+});
+
+test.each(["", " ", '"canary"', "two canaries"])("refuses %j for a key, by its variable's name and without repeating it", (text) => {
+  const open = () => openSources(["mine=https://mine.example/v1"], { LARDER_SYNC_KEY_MINE: text });
+  expect(open).toThrow("LARDER_SYNC_KEY_MINE must hold a source's key");
+  expect(open).not.toThrow("canar");
+  expect(() => openSources(["litellm"], { LARDER_SYNC_KEY_MINE: text }), "a source that is not named").not.toThrow();
+});
