@@ -139,46 +139,51 @@ type Report = {
   ackMs?: number;
 };
 
-/** Holds at the `count`-th message of that kind. */
-function countTo(count: number, kind: string): (message: Report) => boolean {
-  let seen = 0;
-  return (message) => {
-    if (message.kind === kind) seen += 1;
-    return seen === count;
-  };
-}
+/** How many of them are of that kind. */
+const countOf = (heard: readonly Report[], kind: string): number => heard.filter((message) => message.kind === kind).length;
+
+/** Resolves when what has been heard is enough. */
+type Until = (isEnough: (heard: readonly Report[]) => boolean) => Promise<void>;
 
 /** Runs the rounds over one issuer and its listeners. A round starts when all listeners hold the key. */
-async function measureRounds(
-  context: ScenarioContext,
+export async function measureRounds(
+  context: Pick<ScenarioContext, "runTask" | "signal">,
   input: Omit<MemberInput, "isWatching">,
   listeners: number,
   rounds: number,
   onRound: (round: number) => void,
 ): Promise<Rounds> {
   const measured: Rounds = { pingMs: [], goneMs: [], ackMs: [], never: 0, early: 0 };
-  let report: (from: number, message: Report) => void = () => {};
+  // All of them: a value that is lost while other listeners still load it is told before anybody waits for that.
+  const heard: Report[] = [];
+  let look = (): void => {};
+  const onMessage = (message: unknown): void => {
+    heard.push(message as Report);
+    look();
+  };
   const tasks = Array.from({ length: listeners + 1 }, (_, index) =>
     context.runTask<null>(index === 0 ? "issuer" : "listener", { ...input, isWatching: index === 1 } satisfies MemberInput, {
       timeoutMs: 120_000,
-      onMessage: (message) => report(index, message as Report),
+      onMessage,
     }),
   );
   const failed = Promise.race(tasks.map(({ result }) => result.then(() => new Promise<never>(() => {}))));
-  const until = (done: (message: Report) => boolean): Promise<void> =>
-    Promise.race([
-      failed,
-      new Promise<void>((resolve) => {
-        report = (_, message) => void (done(message) && resolve());
-      }),
-    ]);
-  await until(countTo(tasks.length, "ready"));
+  const until: Until = (isEnough) => {
+    const enough = new Promise<void>((resolve) => {
+      look = () => void (isEnough(heard) && resolve());
+    });
+    look();
+    return Promise.race([failed, enough]);
+  };
+  await until((messages) => countOf(messages, "ready") === tasks.length);
   for (let round = 0; round < rounds; round += 1) {
     context.signal.throwIfAborted();
-    const holds = until(countTo(listeners, "holds"));
+    heard.length = 0;
     for (const task of tasks.slice(1)) task.send({ round });
-    await holds;
-    await playRound(tasks[0]!, round, until, measured);
+    await until((messages) => countOf(messages, "holds") === listeners);
+    tasks[0]!.send({ round });
+    await until((messages) => countOf(messages, "gone") > 0 && countOf(messages, "issued") > 0);
+    noteRound(heard, measured);
     onRound(round);
   }
   for (const task of tasks) task.send({ round: -1 });
@@ -186,26 +191,12 @@ async function measureRounds(
   return measured;
 }
 
-async function playRound(
-  issuing: { send(message: unknown): void },
-  round: number,
-  until: (done: (message: Report) => boolean) => Promise<void>,
-  measured: Rounds,
-): Promise<void> {
-  let calledAt: number | undefined;
-  let gone: Gone | undefined;
-  const over = until((message) => {
-    if (message.kind === "gone") gone = { goneAt: message.goneAt ?? null, knownAt: message.knownAt ?? null };
-    if (message.kind === "issued") {
-      calledAt = message.calledAt;
-      measured.pingMs.push(message.pingMs!);
-      measured.ackMs.push(message.ackMs!);
-    }
-    return gone !== undefined && calledAt !== undefined;
-  });
-  issuing.send({ round });
-  await over;
-  const delay = gone === undefined || calledAt === undefined ? "never" : deliveryOf(gone, calledAt);
+function noteRound(heard: readonly Report[], measured: Rounds): void {
+  const { goneAt = null, knownAt = null } = heard.find(({ kind }) => kind === "gone") as Report;
+  const { calledAt, pingMs, ackMs } = heard.find(({ kind }) => kind === "issued") as Report;
+  measured.pingMs.push(pingMs!);
+  measured.ackMs.push(ackMs!);
+  const delay = deliveryOf({ goneAt, knownAt }, calledAt!);
   if (typeof delay === "number") measured.goneMs.push(delay);
   else measured[delay] += 1;
 }
