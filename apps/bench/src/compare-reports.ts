@@ -13,7 +13,10 @@ export interface CellChange {
   readonly before: Cell | undefined;
   readonly after: Cell | undefined;
   readonly movement: Movement;
-  /** After over before, of the ratio to the limit where both have one, else of the median. */
+  /**
+   * After over before, of the ratio to the limit where both have one, else of the median; `undefined` where that tells nothing: one of them is 0, or they lie
+   * to either side of it.
+   */
   readonly factor: number | undefined;
   /** The smallest relative change that would have been told from noise. */
   readonly noise: number | undefined;
@@ -111,10 +114,10 @@ function compareMeasured(
   const hasRatios = ratios.before !== undefined && ratios.after !== undefined;
   const [from, to] = hasRatios ? [ratios.before ?? 0, ratios.after ?? 0] : [before.median, after.median];
   if (from === to) return { movement: "level", factor: 1, noise: 0 };
-  const factor = to / from;
   const noise = noiseOf(before, after, column);
   // Where one is nothing, or they lie to either side of it (growth of a heap, a difference of two times), no factor tells how far apart they are.
-  const isNoise = factor > 0 && Number.isFinite(factor) ? Math.abs(Math.log(factor)) <= Math.log1p(noise) : isNearNothing(from, to, column);
+  const factor = to / from > 0 && Number.isFinite(to / from) ? to / from : undefined;
+  const isNoise = factor === undefined ? isNearNothing(from, to, column) : Math.abs(Math.log(factor)) <= Math.log1p(noise);
   if (isNoise) return { movement: "level", factor, noise };
   if (column.better === "none") return { movement: "changed", factor, noise };
   return { movement: to > from === (column.better === "higher") ? "better" : "worse", factor, noise };

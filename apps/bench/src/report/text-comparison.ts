@@ -19,9 +19,9 @@ function describeChange(change: CellChange): string {
   return `  ${place}: ${values} (${percent}, noise ±${(noise * 100).toFixed(0)}%)`;
 }
 
-/** Larder's own rows first, then by size of the change. */
-function byWeight(left: CellChange, right: CellChange): number {
-  return Math.abs(Math.log(right.factor ?? 1)) - Math.abs(Math.log(left.factor ?? 1));
+/** What no factor measures is more than any that one does: a promise broken, failures where there were none. */
+function weightOf({ factor }: CellChange): number {
+  return factor === undefined ? Number.MAX_VALUE : Math.abs(Math.log(factor));
 }
 
 /** What changed between two runs beyond noise, in text. */
@@ -30,7 +30,7 @@ export function renderComparison(before: RunReport, after: RunReport, style: Ter
   const lines = [`before: ${describeRun(before)}`, `after:  ${describeRun(after)}`];
   if (before.quick !== after.quick) lines.push(style.bad("One run is quick and the other is not: sizes differ, so figures may too."));
   for (const [movement, title] of SHOWN) {
-    const found = changes.filter((change) => change.movement === movement).sort(byWeight);
+    const found = changes.filter((change) => change.movement === movement).sort((left, right) => weightOf(right) - weightOf(left));
     if (found.length === 0) continue;
     const paint = movement === "worse" ? style.bad : movement === "better" ? style.good : style.bold;
     lines.push("", paint(`${title} (${found.length})`), ...found.map(describeChange));
