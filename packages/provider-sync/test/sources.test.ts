@@ -321,6 +321,18 @@ describe("models.dev", () => {
     expect(providers).toEqual([{ id: "acme", name: "Acme", apiUrl: "https://a/v1", environment: ["ACME_KEY"] }]);
   });
 
+  it("reads the price of cached tokens under the other names that its files have for it, the usual one before them", async () => {
+    const pricesBy = async (cost: Record<string, unknown>) => {
+      const { models } = await read(modelsDev(), { acme: { id: "acme", models: { super: { ...model, cost } } } });
+      return models?.[0]?.usdPerMillion;
+    };
+    const cost = { input: 0.3, output: 1.2 };
+    const { cacheRead, cacheWrite } = { cacheRead: 0.03, cacheWrite: 0.375 };
+    expect(await pricesBy({ ...cost, cached_input: 0.03, cached_write: 0.375 })).toEqual({ ...cost, cacheRead, cacheWrite });
+    expect(await pricesBy({ ...cost, cache_input: 0.03 })).toEqual({ ...cost, cacheRead });
+    expect(await pricesBy({ ...cost, cache_read: 0.03, cached_input: 9 })).toEqual({ ...cost, cacheRead });
+  });
+
   it("has the prices of sound in tiers as well", async () => {
     const tiers = [{ tier: { type: "context", size: 32_000 }, input: 1, output: 4, input_audio: 8, output_audio: 16 }];
     const cost = { input: 0.5, output: 2, input_audio: 6, output_audio: 12, tiers };

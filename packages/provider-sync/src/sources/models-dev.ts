@@ -33,6 +33,10 @@ const prices = {
   reasoning: loosePrice,
   cache_read: loosePrice,
   cache_write: loosePrice,
+  // The files are written by hand, and some twenty have other names for the same.
+  cached_input: loosePrice,
+  cache_input: loosePrice,
+  cached_write: loosePrice,
   input_audio: loosePrice,
   output_audio: loosePrice,
 };
@@ -73,8 +77,8 @@ function tokenPrices(raw: Pick<Cost, keyof typeof prices>): ModelListing["usdPer
     input: fromUsd(raw.input),
     output: fromUsd(raw.output),
     reasoning: fromUsd(raw.reasoning),
-    cacheRead: fromUsd(raw.cache_read),
-    cacheWrite: fromUsd(raw.cache_write),
+    cacheRead: fromUsd(raw.cache_read ?? raw.cached_input ?? raw.cache_input),
+    cacheWrite: fromUsd(raw.cache_write ?? raw.cached_write),
     inputAudio: fromUsd(raw.input_audio),
     outputAudio: fromUsd(raw.output_audio),
   });
