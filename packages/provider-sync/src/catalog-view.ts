@@ -17,7 +17,7 @@ export interface ModelPrice {
 
 /** How names are resolved. */
 export interface CatalogViewOptions {
-  /** Providers asked first when a name without provider is sold by several, in this order; others follow by name. @default `defaultPreferredProviders`: those who make models, then those who sell them on */
+  /** Providers asked first when a name without provider is sold by several, in this order; others follow by name, those who take money for it first. @default `defaultPreferredProviders`: those who make models, then those who sell them on */
   readonly preferredProviders?: readonly string[];
   /** Names of providers that stand for several: asked for the virtual one, the catalog answers with its members. @default none */
   readonly virtualProviders?: Readonly<Record<string, readonly string[]>>;
@@ -158,7 +158,8 @@ export class CatalogView {
 
   *#indexNames(preferredProviders: readonly string[]): Sliced<void> {
     const rank = new Map(preferredProviders.map((provider, index) => [provider.toLowerCase(), index]));
-    const rankOf = (model: CatalogModel): number => (model.status === "vanished" ? 1000 : 0) + (rank.get(model.provider) ?? 500);
+    const rankOf = (model: CatalogModel): number =>
+      (model.status === "vanished" ? 1000 : 0) + (rank.get(model.provider) ?? (takesMoney(model) ? 500 : 501));
     const ranked = this.#models.map((model) => [rankOf(model), model] as const).sort(([a], [b]) => a - b);
     yield* stopAfter(ranked.length);
     const claim = (name: string, model: CatalogModel): void => {
@@ -173,6 +174,11 @@ export class CatalogView {
       }
     });
   }
+}
+
+/** Plans and free tiers list models at 0, and by name many come before those whose price the model has. */
+function takesMoney({ usdPerMillion, usdPerUnit = {} }: CatalogModel): boolean {
+  return [...Object.values(usdPerMillion), ...Object.values(usdPerUnit)].some((price) => price > 0);
 }
 
 function toPrice(model: CatalogModel): ModelPrice | undefined {

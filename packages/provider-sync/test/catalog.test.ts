@@ -423,6 +423,22 @@ describe("CatalogView", () => {
     expect(new CatalogView(1, content([sold("b", "m"), sold("a", "m")]), { preferredProviders: ["B"] }).find("m")?.provider).toBe("b");
   });
 
+  it("takes for a bare name's price that of who sells it, not the 0 of a plan or the silence of a list whose name comes before", () => {
+    const offered = (provider: string, usdPerMillion: ModelListing["usdPerMillion"]): ListedModel =>
+      listed(listing("m", usdPerMillion, { provider }));
+    const [plan, untold, seller] = [
+      offered("a-plan", { input: 0, output: 0 }),
+      offered("b-list", {}),
+      offered("c-seller", { input: 2, output: 4 }),
+    ];
+    const view = new CatalogView(1, content([plan, untold, seller]));
+    expect(view.price("m")?.usdPerMillion).toEqual({ input: 2, output: 4 });
+    expect(view.price("m", "a-plan")?.usdPerMillion, "asked for by name").toEqual({ input: 0, output: 0 });
+    // The order that was asked for stands, and who gives it away is the answer where nobody takes anything.
+    expect(new CatalogView(1, content([plan, seller]), { preferredProviders: ["a-plan"] }).find("m")?.provider).toBe("a-plan");
+    expect(new CatalogView(1, content([plan, untold])).find("m")?.provider).toBe("a-plan");
+  });
+
   it.each(["__proto__", "constructor", "toString", "hasOwnProperty"])("is not confused by a model called %s", (name) => {
     const empty = new CatalogView(1, content([]));
     expect([empty.find(name), empty.price(name), empty.provider(name), empty.modelsOf(name)]).toEqual([
