@@ -3,6 +3,7 @@ import { ApiRouter } from "./api-router.ts";
 import { AnswerCache } from "./caching/answer-cache.ts";
 import { defaultControls } from "./caching/cache-controls.ts";
 import { RequestPlanner } from "./caching/request-plan.ts";
+import { ResponseBook, type SharedNotes } from "./caching/response-book.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { ModelCatalog } from "./endpoints/models-endpoint.ts";
@@ -34,6 +35,8 @@ export interface GatewayCoreOptions {
   readonly prices?: PriceBook;
   /** Where answers are shared with other processes. @default none: memory alone */
   readonly l2?: FencedStore<StoredAnswer> | undefined;
+  /** Where it is shared who has made which response. @default none: each process knows of its own */
+  readonly notes?: SharedNotes | undefined;
   /** Carries invalidations to and from other processes. @default none: nobody is told */
   readonly bus?: InvalidationBus | undefined;
   /** Count for several processes what is limited. @default none: each process counts its own */
@@ -60,6 +63,7 @@ export function createGatewayCore(options: GatewayCoreOptions): GatewayCore {
     hasTenants: options.hasTenants ?? false,
     answers,
     planner: new RequestPlanner(settings),
+    responses: new ResponseBook(options.notes),
     directory: options.directory,
     caller: new ProviderCaller(settings.upstreamRetries, options.faultsToOpen, logBreakers(options.log)),
     limiter: new RateLimiter(options.counters),

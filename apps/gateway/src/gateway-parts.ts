@@ -2,6 +2,7 @@ import type { MaybePromise } from "@larder/cache-core";
 import type { AnswerCache } from "./caching/answer-cache.ts";
 import type { CacheControls } from "./caching/cache-controls.ts";
 import type { RequestPlanner } from "./caching/request-plan.ts";
+import type { ResponseBook } from "./caching/response-book.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import type { Identity } from "./security/authenticator.ts";
@@ -27,6 +28,8 @@ export interface GatewayParts {
   readonly hasTenants: boolean;
   readonly answers: AnswerCache;
   readonly planner: RequestPlanner;
+  /** Who has made which response. */
+  readonly responses: ResponseBook;
   /** The providers that a caller's requests may go to. */
   readonly directory: { table(identity: Identity): MaybePromise<ProviderTable> };
   readonly caller: ProviderCaller;

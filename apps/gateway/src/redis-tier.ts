@@ -3,6 +3,7 @@ import { createSealing, type SealingKey } from "@larder/cache-redis/sealing";
 import { RedisInvalidationBus } from "@larder/pubsub-invalidation";
 import { type BodySigner, createBodySigner } from "@larder/pubsub-invalidation/signer";
 import { ANSWERS_NAMESPACE, MAX_SHARED_BYTES } from "./caching/answer-cache.ts";
+import { NOTES_TTL_MS } from "./caching/response-book.ts";
 import { StoredAnswer } from "./caching/stored-answer.ts";
 import type { Settings } from "./config/schema.ts";
 import { deriveKey } from "./security/derive-key.ts";
@@ -39,11 +40,13 @@ export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: 
     maxValueBytes: MAX_SHARED_BYTES,
     ...sealing,
   });
+  const notes = new RedisCache<string>({ ...place, namespace: "responses", ttlMs: NOTES_TTL_MS, ...sealing });
   const bus = new RedisInvalidationBus({ ...place, ...signer });
   logRedis(client, l2, log);
   return {
     l2,
     bus,
+    notes,
     counter: createSharedCounter(client, keyPrefix),
     openMirror: async () => {
       const { createRedisMirror } = await import("@larder/provider-sync/redis-mirror");
@@ -56,7 +59,7 @@ export function openRedisTier(settings: Settings, redisUrl: string, masterKeys: 
     // Connected is not enough: the cache looks at who answers before it trusts what is stored there.
     isUp: () => client.status === "ready" && !l2.stats().isDegraded,
     close: async () => {
-      await Promise.allSettled([l2.close(), bus.close()]);
+      await Promise.allSettled([l2.close(), notes.close(), bus.close()]);
       client.disconnect();
     },
   };

@@ -1,6 +1,7 @@
 import type { FencedStore, InvalidationBus } from "@larder/cache-core";
 import type { Mirror } from "@larder/provider-sync";
 import type { WatcherPort } from "@larder/pubsub-invalidation/watcher";
+import type { SharedNotes } from "./caching/response-book.ts";
 import type { StoredAnswer } from "./caching/stored-answer.ts";
 import type { SharedCounter } from "./security/rate-limiter.ts";
 
@@ -9,6 +10,8 @@ export interface SharedTier {
   /** Absent without Redis: workers of one machine share invalidations alone. */
   readonly l2: FencedStore<StoredAnswer> | undefined;
   readonly bus: InvalidationBus | undefined;
+  /** What is known of responses; absent without Redis. */
+  readonly notes?: SharedNotes;
   /** Absent without Redis: limits are each process's own, or each machine's where its workers' primary counts. */
   readonly counter: SharedCounter | undefined;
   /** Opens the catalog's mirror; absent where there is no Redis. */

@@ -158,7 +158,7 @@ interface Services {
 
 async function openServices(ground: Ground, teardown: Teardown): Promise<Services> {
   const { settings, shared, counters, store, guard, sealer, log } = ground;
-  const { l2, bus } = shared;
+  const { l2, bus, notes } = shared;
   const { upstreamConnections: connections } = settings;
   const trusted = teardown.add(new PooledUpstream({ connections }));
   const guarded = teardown.add(new PooledUpstream({ connections, guard }));
@@ -168,7 +168,7 @@ async function openServices(ground: Ground, teardown: Teardown): Promise<Service
   const sync = teardown.add(await startSync(ground));
   const { catalog, prices } = sync;
   const hasTenants = authModeOf(settings) === "keys";
-  const parts = { settings, hasTenants, authenticator, directory: providers, log, catalog, prices, l2, bus, counters };
+  const parts = { settings, hasTenants, authenticator, directory: providers, log, catalog, prices, l2, bus, notes, counters };
   const core = await openWatchedCore(parts, teardown);
   return { providers, authenticator, sync, core };
 }

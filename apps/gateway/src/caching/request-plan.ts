@@ -22,6 +22,7 @@ import type { ProviderTable, RoutedTarget, Routing } from "../upstream/provider-
 import type { CacheControls } from "./cache-controls.ts";
 import { readItems } from "./read-items.ts";
 import { nearestRequest, type RecentRequest, RecentRequests } from "./recent-requests.ts";
+import { type Continued, continuedBy } from "./response-book.ts";
 import { Sightings } from "./sightings.ts";
 
 /** One place where a request may be answered. */
@@ -58,6 +59,10 @@ export interface RequestPlan {
   readonly targets: readonly PlannedTarget[];
   /** Of embeddings whose items are drawn to several places, those of each: an item is cached by itself, so each meets its equals. Absent otherwise. */
   readonly batches?: readonly PlannedBatch[] | undefined;
+  /** Of responses that may be made at several places, all of these; empty otherwise. */
+  readonly candidates: readonly PlannedTarget[];
+  /** What is gone on from that one of several candidates keeps. */
+  readonly continued: Continued | undefined;
   readonly route: RouteSettings | undefined;
   /** Why the cache takes no part, whatever the caller says; `undefined` when it does. */
   readonly bypass: string | undefined;
@@ -228,6 +233,7 @@ export class RequestPlanner {
     const toTarget = (target: RoutedTarget): PlannedTarget =>
       planTarget(scope, keyed, target, this.#tagsOf(identity.tenant, model, routing.name, target.model));
     const targets = routing.targets.map(toTarget);
+    const isOneOfSeveral = endpoint === "responses" && routing.candidates.length > 1;
     this.recent.add(scope, keyed, targets[0]?.key || (targets[0]?.itemKeys[0] ?? ""));
     const streamOptions = request.get("stream_options");
     return {
@@ -239,6 +245,8 @@ export class RequestPlanner {
       encodingFormat: request.get("encoding_format") === "base64" ? "base64" : "float",
       targets,
       batches: partBatch(routings, toTarget),
+      candidates: isOneOfSeveral ? routing.candidates.map(toTarget) : NO_TARGETS,
+      continued: isOneOfSeveral ? continuedOf(request) : undefined,
       route: routing.route,
       bypass: bypassReason(endpoint, request, routing.route),
       isDeterministic: isDeterministic(request),
@@ -247,11 +255,19 @@ export class RequestPlanner {
   }
 }
 
+function continuedOf(request: CanonicalRequest): Continued | undefined {
+  const [previous_response_id, conversation] = ["previous_response_id", "conversation"].map((name) => request.get(name));
+  // Long texts are not parsed for nothing.
+  const namesItems = request.form("input")?.includes('"id"');
+  return continuedBy({ previous_response_id, conversation, input: namesItems ? request.get("input") : undefined });
+}
+
 function isDeterministic(request: CanonicalRequest): boolean {
   return Number(request.get("temperature") ?? 1) === 0 || typeof request.get("seed") === "number";
 }
 
 const NO_ITEMS: readonly string[] = [];
+const NO_TARGETS: readonly PlannedTarget[] = [];
 const NO_NORMALIZERS: readonly Normalizer[] = [];
 
 function createNormalizers(settings: NormalizerSettings): readonly Normalizer[] {

@@ -24,6 +24,7 @@ import { loadAnswer } from "./load-answer.ts";
 import { narrowControls } from "./narrow-controls.ts";
 import { passThrough } from "./pass-through.ts";
 import { LongStream } from "./read-stream.ts";
+import { goOn } from "./response-makers.ts";
 
 /** A request while it is being answered. */
 interface Active {
@@ -78,7 +79,8 @@ export class AnswerEndpoint {
     const body = await exchange.readBody(parts.settings.maxBody);
     const found = parts.directory.table(identity);
     const table = found instanceof Promise ? await found : found;
-    const plan = parts.planner.plan(this.#endpoint, exchange, identity, controls, body, table);
+    const drawn = parts.planner.plan(this.#endpoint, exchange, identity, controls, body, table);
+    const plan = drawn.continued ? await goOn(parts, drawn, identity) : drawn;
     const active: Active = {
       exchange,
       identity,

@@ -15,6 +15,7 @@ import { askProvider, MAX_ANSWER_BYTES, PARTIAL_CONTENT, startCall } from "./ask
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { LongStream, StreamReading, type WholeAnswer } from "./read-stream.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
+import { noteMaker } from "./response-makers.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 import { isUsageRefusal, rememberUsageRefusal, upstreamBody } from "./upstream-body.ts";
 
@@ -45,6 +46,7 @@ export async function loadAnswer(
       load.context.skipStore();
       request.onRefused?.(stored.refusal);
     } else if (!load.hasRoomFor(stored.answer)) request.onRefused?.("too-large");
+    if (request.family.kind === "responses") noteMaker(parts, request.plan, request.identity, target.provider, whole.answer);
     const { usage } = stored.answer.meta;
     parts.meter.called(target.provider.id, "success");
     charge(parts, request, usage, stream);

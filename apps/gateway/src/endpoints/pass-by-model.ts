@@ -2,14 +2,16 @@ import type { AnswerFamily } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import { messagesFamily } from "../answers/messages.ts";
 import { responsesFamily } from "../answers/responses.ts";
-import type { RequestPlan } from "../caching/request-plan.ts";
+import type { PlannedTarget, RequestPlan } from "../caching/request-plan.ts";
+import { continuedBy } from "../caching/response-book.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Identity } from "../security/authenticator.ts";
-import type { ProviderTable, Routing } from "../upstream/provider-table.ts";
+import type { ProviderTable, RoutedTarget, Routing } from "../upstream/provider-table.ts";
 import { passThrough } from "./pass-through.ts";
+import { goOn } from "./response-makers.ts";
 
 /** What is asked about a conversation beside its next answer. */
 export interface AskedBeside {
@@ -35,25 +37,30 @@ export const ASKED_BESIDE: readonly AskedBeside[] = [
 export async function passByModel(parts: GatewayParts, asked: AskedBeside, exchange: Exchange, identity: Identity): Promise<void> {
   const { path, name, family } = asked;
   const body = await exchange.readBody(parts.settings.maxBody);
-  const told = parseObject(body.toString("utf8"))?.model;
-  const model = typeof told === "string" ? told : "";
+  const fields = parseObject(body.toString("utf8")) ?? {};
+  const model = typeof fields.model === "string" ? fields.model : "";
   if (model === "" && asked.needsModel)
     throw new HttpError(400, "The request has no model: name one in the field `model`.", { code: "invalid_request", param: "model" });
   const table = await parts.directory.table(identity);
-  const { targets, route } = routingOf(table, asked, model);
-  const plan: RequestPlan = {
+  const { targets, candidates, route } = routingOf(table, asked, model);
+  const { previous_response_id, conversation, input } = fields;
+  const isOneOfSeveral = family.kind === "responses" && candidates.length > 1;
+  const drawn: RequestPlan = {
     model,
     isStream: false,
     includeUsage: false,
     hasStreamOptions: false,
     labels: "",
     encodingFormat: "float",
-    targets: targets.map((target) => ({ ...target, key: "", itemKeys: [], tags: [] })),
+    targets: targets.map(unkeyed),
+    candidates: isOneOfSeveral ? candidates.map(unkeyed) : [],
+    continued: isOneOfSeveral ? continuedBy({ previous_response_id, conversation, input }) : undefined,
     route,
     bypass: "uncached",
     isDeterministic: false,
     table,
   };
+  const plan = await goOn(parts, drawn, identity);
   const { search, requestId, trace } = exchange;
   const request = { family, path, search, headers: exchange.headers(), identity, plan, body, requestId, trace };
   const departure = new Departure(exchange, () => {
@@ -64,7 +71,12 @@ export async function passByModel(parts: GatewayParts, asked: AskedBeside, excha
   if (await passThrough(parts, request, exchange, options)) parts.meter.passedOn(name);
 }
 
-function routingOf(table: ProviderTable, { family }: AskedBeside, model: string): Pick<Routing, "targets" | "route"> {
-  if (model === "") return { targets: [{ provider: table.fallback, model }], route: undefined };
+function unkeyed({ provider, model }: RoutedTarget): PlannedTarget {
+  return { provider, model, key: "", itemKeys: [], tags: [] };
+}
+
+function routingOf(table: ProviderTable, { family }: AskedBeside, model: string): Pick<Routing, "targets" | "candidates" | "route"> {
+  const single = { targets: [{ provider: table.fallback, model }], candidates: [], route: undefined };
+  if (model === "") return single;
   return table.route(model, family.kind === "messages" ? "anthropic" : "openai", () => 0);
 }

@@ -24,6 +24,7 @@ import { PassedAnswer } from "./passed-answer.ts";
 import { passedEndpoint } from "./passed-endpoint.ts";
 import { passedHeaders } from "./passed-headers.ts";
 import { refuseNoAnswer } from "./refuse-no-answer.ts";
+import { makerOf, noteMaker, responseIn } from "./response-makers.ts";
 import { estimateUsage, NOTHING_CAME } from "./token-estimate.ts";
 import { upstreamBody } from "./upstream-body.ts";
 
@@ -55,6 +56,7 @@ export async function passThrough(parts: GatewayParts, request: PassedRequest, e
         provider: target.provider,
         identity: request.identity,
         body: request.body,
+        ...(request.family.kind === "responses" ? { plan: request.plan } : {}),
         expected: request.plan.isStream ? "stream" : "json",
         options,
         trace,
@@ -96,6 +98,8 @@ interface Passing {
   readonly identity: AnswerRequest["identity"];
   /** The request's body, where it has been read. */
   readonly body: Buffer | undefined;
+  /** The plan of a request for a response. */
+  readonly plan?: AnswerRequest["plan"];
   /** What it is where it does not say; `undefined`: anything. */
   readonly expected?: "stream" | "json";
   readonly options: PassOptions;
@@ -139,6 +143,7 @@ async function pipe(parts: GatewayParts, passing: Passing): Promise<boolean> {
     exchange.destroy();
   }
   if (options.signal.aborted) trace?.failed(undefined);
+  if (passing.plan && passed.response) noteMaker(parts, passing.plan, identity, provider, passed.response);
   // What is read from a provider, such as a batch of yesterday, tells what that has cost.
   if (exchange.method === "POST") settle(parts, passing, passed);
   return isWhole;
@@ -181,7 +186,9 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
   const endpoint = passedEndpoint(exchange.path);
   const shape: ErrorShape = ANTHROPIC_PATH.test(exchange.path) ? "anthropic" : "openai";
   const table = await parts.directory.table(identity);
-  const provider = shape === "anthropic" ? table.anthropic : table.fallback;
+  const responseId = responseIn(exchange.path);
+  const maker = responseId === undefined ? undefined : await makerOf(parts, identity, responseId, table);
+  const provider = maker ?? (shape === "anthropic" ? table.anthropic : table.fallback);
   const body = exchange.bodyStream();
   const headers = headersToPassOn(exchange, body !== undefined);
   if (provider.kind === "anthropic") headers["anthropic-version"] ??= "2023-06-01";

@@ -1,5 +1,5 @@
 import type { TokenUsage } from "../answers/family.ts";
-import { parseObject } from "../answers/json.ts";
+import { isObject, type JsonObject, parseObject } from "../answers/json.ts";
 import { scrubError } from "../security/scrub-error.ts";
 import type { Secret } from "../security/secret.ts";
 import { readSseEvent, SseSplitter } from "../sse/splitter.ts";
@@ -27,6 +27,7 @@ export class PassedAnswer {
   #bytes = 0;
   #events = 0;
   #usage: TokenUsage | undefined;
+  #response: JsonObject | undefined;
   #hasEnded = false;
 
   /** @param expected what the request has it be, where the answer does not say; `undefined`: anything, which goes on untouched */
@@ -55,7 +56,9 @@ export class PassedAnswer {
   end(): readonly Buffer[] {
     this.#hasEnded = true;
     if (this.#kind === "stream") return this.#splitter.rest ? [this.#passEvent(this.#splitter.rest)] : [];
-    this.#usage = this.#read?.read();
+    const whole = this.#read?.whole();
+    this.#response = whole;
+    this.#usage = this.#read?.read(whole);
     const held = this.#held;
     this.#held = undefined;
     return held && held.length > 0 ? [scrubError(Buffer.concat(held), this.#secrets)] : [];
@@ -64,6 +67,11 @@ export class PassedAnswer {
   /** What it cost, when it has come whole and the provider has told. */
   get usage(): TokenUsage | undefined {
     return this.#hasEnded ? this.#usage : undefined;
+  }
+
+  /** The response that it is or that its events tell, as it was told last; of another API's answer, whatever that is. `undefined` of one too long to be looked at. */
+  get response(): JsonObject | undefined {
+    return this.#response;
   }
 
   /**
@@ -88,6 +96,7 @@ export class PassedAnswer {
   /** Messages tell their input at the beginning and their output, so far, again and again. */
   #readUsage(event: Buffer): void {
     const told = parseObject(readSseEvent(event).data ?? "");
+    if (isObject(told?.response)) this.#response = told.response;
     // Of an event that comes in pieces, the last tells it.
     const usage = told ? usageIn(told) : lastUsageIn(event);
     if (!usage) return;

@@ -34,10 +34,16 @@ export class UnkeptUsage {
     }
   }
 
-  /** What the whole answer tells. */
-  read(): TokenUsage | undefined {
+  /** The whole answer, where it tells a usage, be it `null`; `undefined` of one that is too long. */
+  whole(): JsonObject | undefined {
     const kept = Buffer.concat(this.#kept);
-    if (!this.#beginning) return kept.indexOf(USAGE) < 0 ? undefined : usageIn(parseObject(kept.toString("utf8")));
+    return this.#beginning || kept.indexOf(USAGE) < 0 ? undefined : parseObject(kept.toString("utf8"));
+  }
+
+  /** What the whole answer tells. */
+  read(whole = this.whole()): TokenUsage | undefined {
+    if (!this.#beginning) return usageIn(whole);
+    const kept = Buffer.concat(this.#kept);
     return most(lastUsageIn(kept), readAt(this.#beginning, this.#beginning.indexOf(USAGE)));
   }
 }

@@ -20,6 +20,8 @@ export interface RoutingSettings extends Pick<Settings, "aliases" | "routes"> {
 export interface Routing {
   /** The target chosen by weight, then the fallbacks. Never empty. */
   readonly targets: readonly RoutedTarget[];
+  /** Every place that such requests may go to, whichever was drawn. Never empty. */
+  readonly candidates: readonly RoutedTarget[];
   /** The settings of the route that matched, if one did. */
   readonly route: RouteSettings | undefined;
   /** What was asked for, or what that stands for where it is an alias. */
@@ -80,9 +82,10 @@ export class ProviderTable {
     const name = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] as string) : asked;
     const route = this.#routeOf(asked, name);
     const single = this.#single(name, kind);
-    const chosen = route ? this.#targetsOf(route, name, single, draw) : [];
-    if (chosen.length > 0) return { targets: chosen, route, name };
-    if (this.isUsable(single.provider)) return { targets: [single], route, name };
+    const { known, fallbacks } = route ? this.#knownOf(route, name, single) : NOWHERE;
+    const chosen = route ? this.#targetsOf(known, fallbacks, () => draw(route)) : [];
+    if (chosen.length > 0) return { targets: chosen, candidates: [...known, ...fallbacks], route, name };
+    if (this.isUsable(single.provider)) return { targets: [single], candidates: [single], route, name };
     throw new HttpError(403, `The provider ${single.provider.id} is not called for callers with keys of their own.`, {
       code: "provider_not_in_passthrough",
       param: "model",
@@ -101,11 +104,14 @@ export class ProviderTable {
   }
 
   /** @param single where the name leads by itself: a route that has fallbacks alone says nothing else of it */
-  #targetsOf(route: RouteSettings, name: string, single: RoutedTarget, draw: (route: RouteSettings) => number): RoutedTarget[] {
+  #knownOf(route: RouteSettings, name: string, single: RoutedTarget): KnownTargets {
     const isBySelf = route.targets.length === 0 && this.isUsable(single.provider);
     const known = isBySelf ? [{ ...single, weight: 1 }] : route.targets.flatMap((target) => this.#toTarget(target, name, single));
-    const fallbacks = route.fallbacks.flatMap((target) => this.#toTarget(target, name, single));
-    const first = known.length > 1 ? pickByWeight(known, draw(route)) : known[0];
+    return { known, fallbacks: route.fallbacks.flatMap((target) => this.#toTarget(target, name, single)) };
+  }
+
+  #targetsOf(known: KnownTargets["known"], fallbacks: KnownTargets["fallbacks"], draw: () => number): RoutedTarget[] {
+    const first = known.length > 1 ? pickByWeight(known, draw()) : known[0];
     const rest = known.filter((target) => target !== first);
     const others = fallbacks.length === 0 ? rest : fallbacks;
     const all = first ? [first, ...others] : others;
@@ -134,6 +140,11 @@ export class ProviderTable {
     return { provider: kind === "anthropic" ? (this.#anthropic ?? this.#fallback) : this.#fallback, model: name };
   }
 }
+
+/** A route's targets and fallbacks, but for those that there are not. */
+type KnownTargets = Readonly<Record<"known" | "fallbacks", ReadonlyArray<RoutedTarget & { readonly weight: number }>>>;
+
+const NOWHERE: KnownTargets = { known: [], fallbacks: [] };
 
 function pickByWeight<T extends { readonly weight: number }>(targets: readonly T[], draw: number): T | undefined {
   let left = draw * targets.reduce((sum, target) => sum + target.weight, 0);
