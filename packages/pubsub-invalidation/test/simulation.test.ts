@@ -76,6 +76,10 @@ describe("random schedules over the product's own code", () => {
     expect(report.failures[0]?.violations[0]).toMatch(problem);
   });
 
+  it.each([60_905_135, 61_920_149])("hold against no cache that what it kept was over while a long load ran (seed %i)", async (seed) => {
+    expect((await simulate({ ...options, firstSeed: seed, schedules: 1 })).failures).toEqual([]);
+  });
+
   // They count as they should, and drop nothing that anybody has.
   it.each([
     ["tag", "invalidateTag"],
