@@ -183,13 +183,10 @@ export const settingsSchema = z
       )
       .default([]),
     syncInterval: waitMs.default(600_000),
-    syncSources: z
-      .array(z.string().min(1))
-      .optional()
-      .meta({
-        description:
-          "Names of sources, each with an address of its own where wanted (name=URL); a key stands in LARDER_SYNC_KEY_<NAME>; none switches sync off.",
-      }),
+    syncSources: z.array(z.string().min(1)).optional().meta({
+      description:
+        "Names of sources, each with an address of its own where wanted (name=URL); a key stands in LARDER_SYNC_KEY_<NAME>; none switches sync off.",
+    }),
     metricsToken: secret.optional(),
     maxBody: bytes.default(20_971_520),
     bodyTimeout: waitMs.default(30_000).meta({ description: "In which time a request body must have come; slower ones are 408." }),
