@@ -19,24 +19,28 @@ interface Connection {
 
 type ConnectionClass = new (path: string) => Connection;
 
-/** The specifiers are variables so that no bundler or older Node resolves a module that may not be there. */
-const NODE_SQLITE = "node:sqlite";
+/** A variable, so that no bundler resolves a package that may not be there. */
 const LIBSQL = "libsql";
 
 async function loadConnectionClass(): Promise<ConnectionClass> {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 13)) {
-    const { DatabaseSync } = (await import(NODE_SQLITE)) as { DatabaseSync: ConnectionClass };
-    return DatabaseSync;
-  }
+  // Not `import()`: that of a name that a bundler does not know finds nothing in webpack's bundle, and Jest refuses it in CommonJS.
+  const builtIn = process.getBuiltinModule("node:sqlite") as { DatabaseSync: ConnectionClass } | undefined;
+  if (builtIn) return builtIn.DatabaseSync;
   try {
-    const loaded = (await import(LIBSQL)) as { default: ConnectionClass };
+    const loaded = (await import(/* webpackIgnore: true */ LIBSQL)) as { default: ConnectionClass };
     return loaded.default;
-  } catch {
-    throw new CacheError("ERR_CACHE_BACKEND", "no SQLite driver: install the package libsql, or run Node 22.13 or later", {
-      retryable: false,
-    });
+  } catch (error) {
+    throw new CacheError("ERR_CACHE_BACKEND", whyNoDriver(error), { retryable: false, cause: error });
   }
+}
+
+/** Who has libsql, and an environment that does not let it be imported, is not told to install it. */
+function whyNoDriver(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  const isMissing = code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
+  return isMissing
+    ? "no SQLite driver: install the package libsql, or run Node 22.13 or later"
+    : "no SQLite driver: libsql could not be imported here (Jest refuses import() in CommonJS): run Node 22.13 or later";
 }
 
 class ConnectionDriver implements SqliteDriver {
