@@ -47,7 +47,9 @@ function canInvalidate(cache: object): cache is Invalidates {
 }
 
 function then<T, R>(value: MaybePromise<T>, next: (value: T) => R): MaybePromise<R> {
-  return value instanceof Promise ? value.then(next) : next(value);
+  // Not `instanceof`: zone.js and bluebird put another class in the place of `Promise`, and an async function's promise is none of it.
+  const isPromise = typeof (value as Partial<Promise<T>> | null | undefined)?.then === "function";
+  return isPromise ? (value as Promise<T>).then(next) : next(value as T);
 }
 
 /**

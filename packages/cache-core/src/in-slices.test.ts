@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { inSlices } from "./in-slices.ts";
 
 const items = Array.from({ length: 1_000 }, (_, index) => index);
@@ -23,6 +23,12 @@ it("has 256 under way at most, and keeps the order", async () => {
 
 it("takes answers of both kinds, from wherever they begin to take a while", async () => {
   expect(await inSlices(items, (item) => (item > 300 && item % 2 === 0 ? Promise.resolve(item) : item))).toEqual(items);
+});
+
+it("waits for the promises of async functions where another class stands in the place of Promise, as with zone.js and bluebird", async () => {
+  vi.stubGlobal("Promise", class OtherPromise<T> extends Promise<T> {});
+  onTestFinished(() => void vi.unstubAllGlobals());
+  expect(await inSlices(items, async (item) => item)).toEqual(items);
 });
 
 it("fails with what failed, at once or not, and leaves nothing unhandled behind", async () => {

@@ -16,7 +16,7 @@ export function inSlices<T, R>(items: readonly T[], call: (item: T) => MaybeProm
   const answers: R[] = [];
   for (let from = 0; from < items.length; from += SLICE) {
     const told = forEach(items.slice(from, from + SLICE), call);
-    if (told instanceof Promise) return goOn(answers, told, items.slice(from + SLICE), call);
+    if (!Array.isArray(told)) return goOn(answers, told, items.slice(from + SLICE), call);
     for (const answer of told) answers.push(answer);
   }
   return answers;
@@ -40,5 +40,8 @@ function forEach<T, R>(items: readonly T[], call: (item: T) => MaybePromise<R>):
     void Promise.allSettled(answers);
     throw error;
   }
-  return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as R[]);
+  // Not `instanceof`: zone.js and bluebird put another class in the place of `Promise`, and an async function's promise is none of it.
+  return answers.some((answer) => typeof (answer as Partial<Promise<R>> | null | undefined)?.then === "function")
+    ? Promise.all(answers)
+    : (answers as R[]);
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Cache, createCounters, type SyncCache, snapshotStats } from "../src/index.ts";
 import { ExactCache } from "../src/keys.ts";
 
@@ -154,6 +154,16 @@ describe("ExactCache (seed S3)", () => {
     expect(await cache.get(request)).toBe("answer");
     expect(await cache.invalidate(request)).toBe(true);
     expect(await cache.stats()).toEqual({ hits: 1, misses: 1, size: 0, total: 2, hitRate: 0.5 });
+  });
+
+  test("waits for a store's async functions where another class stands in the place of Promise, as with zone.js and bluebird", async () => {
+    vi.stubGlobal("Promise", class OtherPromise<T> extends Promise<T> {});
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const store = createStore<string>();
+    const later: Cache<string> = { ...store, get: async (key) => store.get(key), size: async () => store.size() };
+    const cache = new ExactCache<string>(later);
+    expect(await cache.get(request)).toBeUndefined();
+    expect(await cache.stats()).toEqual({ hits: 0, misses: 1, size: 0, total: 1, hitRate: 0 });
   });
 
   test("puts neither prompt nor tenant into its keys", () => {
