@@ -15,6 +15,7 @@ import type { GatewayParts } from "./gateway-parts.ts";
 import type { Exchange } from "./http/exchange.ts";
 import { type ErrorShape, HttpError } from "./http/http-error.ts";
 import { sendError, sendFailure } from "./http/respond.ts";
+import { isPromise } from "./is-promise.ts";
 import type { Authenticator, Identity } from "./security/authenticator.ts";
 import { UpstreamFailure } from "./upstream/upstream-failure.ts";
 
@@ -80,9 +81,9 @@ export class ApiRouter {
       if (this.#limitsAddresses) leaveAddress = await this.#enterAddress(came);
       // Whoever embeds the API knows the exchange that came, not the one that is watched.
       const found = this.#authenticator.identify(came);
-      const identity = found instanceof Promise ? await found : found;
+      const identity = isPromise(found) ? await found : found;
       const entered = this.#parts.limiter.enter(identity);
-      leave = entered instanceof Promise ? await entered : entered;
+      leave = isPromise(entered) ? await entered : entered;
       await this.#handlerOf(exchange)(exchange, identity);
     } catch (error) {
       this.#fail(exchange, error, shape);

@@ -1,5 +1,5 @@
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createCachedFetch, createGatewayHandler } from "../src/index.ts";
 import { chat, gate } from "./support/start.ts";
 import { FixtureUpstream } from "./support/upstream.ts";
@@ -35,6 +35,20 @@ describe("createCachedFetch", () => {
     for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
       text += chunk.choices[0]?.delta.content ?? "";
     expect([text, upstream.calls]).toEqual([first.choices[0]?.message.content, 1]);
+    await cached.close();
+  });
+
+  it("answers where the application has put another class in the place of Promise, as zone.js and bluebird do", async () => {
+    vi.stubGlobal("Promise", class OtherPromise<T> extends Promise<T> {});
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const cached = createCachedFetch();
+    const ask = async (): Promise<string | null> => {
+      const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chat("replaced")) };
+      const answer = await cached(`${upstream.url}/chat/completions`, init);
+      expect(await answer.json()).toMatchObject({ object: "chat.completion" });
+      return answer.headers.get("x-larder-cache");
+    };
+    expect([await ask(), await ask()]).toEqual(["MISS", "HIT"]);
     await cached.close();
   });
 

@@ -12,6 +12,7 @@ import {
   TieredCache,
 } from "@larder/cache-core";
 import { MemoryCache } from "@larder/cache-memory";
+import { isPromise } from "../is-promise.ts";
 import { isRetryableStatus, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { LiveStream } from "./live-stream.ts";
 import { PurgeWatch } from "./purge-watch.ts";
@@ -141,7 +142,7 @@ export class AnswerCache {
       });
     if (!options.staleIfErrorMs) return this.#cache.getOrSet(key, run, options);
     const answer = this.#cache.getOrSet(key, (context) => run(context).catch((error: unknown) => refuseOrThrow(error, context)), options);
-    return answer instanceof Promise ? answer.then(orThrowRefusal) : answer;
+    return isPromise(answer) ? answer.then(orThrowRefusal) : answer;
   }
 
   /** Reads along with the load that a `getOrLoad` of this key has just joined or begun. @returns a function that stops waiting */
@@ -204,7 +205,7 @@ export class AnswerCache {
       if (!value) continue;
       const live = this.#cache.get(key);
       // A second tier may be asked for what memory no longer vouches for; an export does not wait for it.
-      if (live instanceof Promise) live.catch(() => undefined);
+      if (isPromise(live)) live.catch(() => undefined);
       else if (live === value.value) yield { key, answer: live, tags: value.tags };
     }
   }

@@ -13,6 +13,7 @@ import { Departure } from "../http/departure.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { type ErrorShape, HttpError } from "../http/http-error.ts";
 import { beginLiveStream, sendAnswer, sendFailure, type Telling } from "../http/respond.ts";
+import { isPromise } from "../is-promise.ts";
 import type { Identity } from "../security/authenticator.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
@@ -78,7 +79,7 @@ export class AnswerEndpoint {
     const controls = readControls(exchange, parts.controls);
     const body = await exchange.readBody(parts.settings.maxBody);
     const found = parts.directory.table(identity);
-    const table = found instanceof Promise ? await found : found;
+    const table = isPromise(found) ? await found : found;
     const drawn = parts.planner.plan(this.#endpoint, exchange, identity, controls, body, table);
     const plan = drawn.continued ? await goOn(parts, drawn, identity) : drawn;
     const active: Active = {
@@ -142,7 +143,7 @@ export class AnswerEndpoint {
     const { targets } = active.plan;
     for (const [position, target] of targets.entries()) {
       const attempt = this.#attempt(active, target, isForced);
-      const ended = attempt instanceof Promise ? await attempt : attempt;
+      const ended = isPromise(attempt) ? await attempt : attempt;
       if (ended === "answered") return;
       if (!givesWay(this.#parts, target, active.identity, ended) || position === targets.length - 1 || active.exchange.hasBegun) {
         const secrets = credentialsOf(target.provider, active.identity.upstreamKey);
@@ -164,7 +165,7 @@ export class AnswerEndpoint {
     }
     const wasLoading = !isForced && answers.isLoading(target.key);
     const answer = this.#getOrLoad(active, target, isForced, departure);
-    if (!(answer instanceof Promise)) return this.#tellStored(active, target, answer, isForced);
+    if (!isPromise(answer)) return this.#tellStored(active, target, answer, isForced);
     return this.#await(active, target, answer, isForced, wasLoading);
   }
 

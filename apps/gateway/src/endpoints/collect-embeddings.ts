@@ -5,6 +5,7 @@ import type { PlannedTarget } from "../caching/request-plan.ts";
 import type { StoredAnswer } from "../caching/stored-answer.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
 import { HttpError } from "../http/http-error.ts";
+import { isPromise } from "../is-promise.ts";
 import { UpstreamFailure } from "../upstream/upstream-failure.ts";
 import { computeEmbeddings, type EmbeddingsRequest } from "./compute-embeddings.ts";
 import { ItemBatch } from "./item-batch.ts";
@@ -101,8 +102,8 @@ class StoringCollection {
     const wasLoading = refresh ? refresh.isJoined : !isForced && answers.isLoading(key);
     const read = refresh?.answer ?? answers.getOrLoad(key, load, this.#options(isForced, departure));
     // Somebody else is computing it: nothing of ours has to wait for that.
-    if (wasLoading || !(read instanceof Promise)) decide();
-    const answer = await (wasLoading && read instanceof Promise ? read.catch((error) => orOwn(error)) : read);
+    if (wasLoading || !isPromise(read)) decide();
+    const answer = await (wasLoading && isPromise(read) ? read.catch((error) => orOwn(error)) : read);
     decide();
     if (answer === "own") return this.#item(key, position, decide, isRefused);
     if (answer?.meta.owner !== identity.tenant) {
@@ -112,7 +113,7 @@ class StoringCollection {
     }
     if (answer === computed) return { answer, origin: "computed", isRefreshed: isForced };
     if (answer.isPastItsTime) return { answer, origin: "stale", isRefreshed: false };
-    return { answer, origin: wasLoading && read instanceof Promise ? "shared" : "stored", isRefreshed: false };
+    return { answer, origin: wasLoading && isPromise(read) ? "shared" : "stored", isRefreshed: false };
   }
 
   async #isOlder(key: string, maxAgeMs: number): Promise<boolean> {

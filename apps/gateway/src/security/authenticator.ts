@@ -7,6 +7,7 @@ import type { KeyLimits, Settings } from "../config/schema.ts";
 import { AllowedOrigins, ANY_ORIGIN } from "../http/allowed-origins.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
+import { isPromise } from "../is-promise.ts";
 import type { GatewayStore } from "../storage/gateway-store.ts";
 import { ProxyTrust } from "./proxy-trust.ts";
 import { CallersKey } from "./secret.ts";
@@ -92,7 +93,7 @@ export class Authenticator {
         upstreamKey: new CallersKey(token, bearer !== undefined),
       };
     const found = this.#keys.getOrSet(hashKey(token), ({ key }) => this.#load(key));
-    return found instanceof Promise ? found.then(orRefuse, refuseForTrouble) : orRefuse(found);
+    return isPromise(found) ? found.then(orRefuse, refuseForTrouble) : orRefuse(found);
   }
 
   /** A key was made or revoked: nothing older is used here from now on, nor on peers within one delivery. */
