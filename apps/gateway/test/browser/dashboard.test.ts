@@ -64,6 +64,32 @@ describe.skipIf(!isWanted)("the dashboard in Chromium", () => {
     await page.close();
   });
 
+  it.each(["pasted\u200b-with-something-invisible", "typographic-\u2026", "two words"])(
+    "refuses %j, which no header carries, as a token",
+    async (token) => {
+      const page = await open();
+      await page.getByRole("textbox", { name: "Token" }).fill(token);
+      await page.keyboard.press("Enter");
+      await page.getByText("The token is not right.").waitFor({ timeout: 3000 });
+      expect([await page.locator("#state").textContent(), await page.evaluate("sessionStorage.length")]).toEqual(["Not connected", 0]);
+      await page.close();
+    },
+  );
+
+  it("tells the day of runs, which may be one of last week", async () => {
+    const page = await open();
+    const [finishedAt, nextRunAt] = [Date.UTC(2031, 2, 5, 12), Date.UTC(2031, 2, 19, 12)];
+    const json = { isEnabled: true, catalog: { models: 1 }, lastReport: { outcome: "failed", finishedAt }, nextRunAt };
+    await page.route("**/admin/sync", (route) => route.fulfill({ json }));
+    await enter(page);
+    await page.locator("#sync", { hasText: "Last run" }).waitFor();
+    expect(await page.locator("#sync dd").allTextContents()).toEqual([
+      ...["current", "1"],
+      ...[expect.stringMatching(/^failed, .*2031/), expect.stringMatching(/19.*2031/)],
+    ]);
+    await page.close();
+  });
+
   it("keeps the token in its tab alone", async () => {
     const page = await open();
     await enter(page);

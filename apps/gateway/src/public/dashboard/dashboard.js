@@ -5,6 +5,7 @@
   const PATIENCE_MS = 10_000;
   const POINTS = 300;
   const TOKEN = "larder-admin-token";
+  const REFUSED = "The token is not right.";
   const byId = (id) => document.getElementById(id);
   const series = { at: [], hits: [], others: [] };
   let chart;
@@ -19,7 +20,7 @@
   async function read(path) {
     const headers = { authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` };
     const response = await fetch(path, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
-    if (response.status === 401) throw Object.assign(new Error("The token is not right."), { isRefused: true });
+    if (response.status === 401) throw Object.assign(new Error(REFUSED), { isRefused: true });
     if (!response.ok) throw new Error(`The gateway answered ${response.status}.`);
     return response.json();
   }
@@ -175,7 +176,7 @@
         stateOf(provider),
       ]),
     );
-    const when = (at) => (at ? new Date(at).toLocaleTimeString() : "not yet");
+    const when = (at) => (at ? new Date(at).toLocaleString() : "not yet");
     fillTerms(
       byId("sync"),
       sync.isEnabled
@@ -234,9 +235,12 @@
 
   byId("enter").addEventListener("submit", (event) => {
     event.preventDefault();
-    sessionStorage.setItem(TOKEN, byId("token").value.trim());
+    const token = byId("token").value.trim();
     byId("token").value = "";
     byId("enter-problem").textContent = "";
+    // What no header carries is no token; sent all the same, it would look as if the gateway did not answer.
+    if (!/^[\x21-\x7e]+$/.test(token)) return showEntrance(REFUSED);
+    sessionStorage.setItem(TOKEN, token);
     showBoard();
   });
   byId("leave").addEventListener("click", () => {
