@@ -51,9 +51,8 @@ function ignore(): void {}
 export function tell(listener: SyncListener | undefined, event: SyncEvent): void {
   if (events.hasSubscribers) events.publish(event);
   try {
-    const told: unknown = listener?.(event);
     // An `async` function fits the type too, and its rejection would end the process.
-    if (told instanceof Promise) told.catch(ignore);
+    Promise.resolve(listener?.(event)).catch(ignore);
   } catch {
     // Its own affair.
   }

@@ -1,5 +1,5 @@
 import { ManualClock, SeededRandom, settle } from "@larder/cache-testing";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   createSyncScheduler,
   type Mirror,
@@ -392,12 +392,21 @@ describe("SyncScheduler", () => {
     expect(await scheduler.runNow()).toMatchObject({ outcome: "failed", error: expect.stringContaining("closed") });
   });
 
-  it("goes on when a listener is an async function that fails, and so does the process", async () => {
+  it.each([
+    ["", undefined],
+    [", with another class in the place of Promise, as zone.js and bluebird put it", class OtherPromise<T> extends Promise<T> {}],
+  ])("goes on when a listener is an async function that fails, and so does the process%s", async (_, otherPromise) => {
+    if (otherPromise) vi.stubGlobal("Promise", otherPromise);
+    onTestFinished(() => void vi.unstubAllGlobals());
     const rejections: unknown[] = [];
     const onRejection = (reason: unknown): void => void rejections.push(reason);
     process.on("unhandledRejection", onRejection);
     onTestFinished(() => void process.off("unhandledRejection", onRejection));
-    const scheduler = open({ onEvent: () => Promise.reject(new Error("listener")) });
+    const scheduler = open({
+      onEvent: async () => {
+        throw new Error("listener");
+      },
+    });
     expect(await scheduler.runNow()).toMatchObject({ outcome: "committed" });
     await new Promise((resolve) => setImmediate(resolve));
     expect(rejections).toEqual([]);

@@ -2,6 +2,7 @@ import type { MaybePromise } from "@larder/cache-core";
 import type { JsonObject } from "../answers/json.ts";
 import type { RequestPlan } from "../caching/request-plan.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
+import { isPromise } from "../is-promise.ts";
 import type { Identity } from "../security/authenticator.ts";
 import type { Provider } from "../upstream/provider.ts";
 import type { ProviderTable } from "../upstream/provider-table.ts";
@@ -43,5 +44,5 @@ export function goOn(parts: GatewayParts, plan: RequestPlan, { tenant }: Identit
     return targets.length === 0 ? plan : { ...plan, targets: targets.slice(0, 1) };
   };
   const maker = parts.responses.makerOf(tenant, continued.ids);
-  return maker instanceof Promise ? maker.then(narrow) : narrow(maker);
+  return isPromise(maker) ? maker.then(narrow) : narrow(maker);
 }
