@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import pino from "pino";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createSettings } from "../src/config/read-settings.ts";
 import { createLocalTier } from "../src/shared-tier.ts";
 import { startSync } from "../src/sync/start-sync.ts";
@@ -126,6 +126,28 @@ describe("provider sync in the gateway", () => {
     await (await embed(["aa", "cc"])).text();
     expect(await saved()).toBeCloseTo((11 + 2 * 7 + 2) / 1e6, 9);
     expect(await (await fetch(`${bed.url}/metrics`)).text()).toMatch(/^larder_cache_saved_usd_total 0.000027\d*$/m);
+  });
+
+  it("calls a catalog stale by how often it is synced: one that is synced every six hours is not, after two", async () => {
+    const models = await serveModels();
+    const bed = await openBed([`openrouter=${models.url}`], { syncInterval: "6h" });
+    await bed.admin("POST", "/admin/sync");
+    onTestFinished(() => void vi.useRealTimers());
+    const isStaleAfter = async (hours: number): Promise<boolean> => {
+      vi.useFakeTimers({ toFake: ["Date"], now: startedAt + hours * 3_600_000 });
+      return ((await (await bed.admin("GET", "/admin/sync")).json()) as { catalog: { isStale: boolean } }).catalog.isStale;
+    };
+    const startedAt = Date.now();
+    expect([await isStaleAfter(2), await isStaleAfter(11), await isStaleAfter(13)]).toEqual([false, false, true]);
+
+    // One that starts meanwhile finds that the fleet has run lately.
+    vi.useFakeTimers({ toFake: ["Date"], now: startedAt + 2 * 3_600_000 });
+    const peer = await bed.peer({ syncSources: [`openrouter=${models.url}`], syncInterval: "6h" });
+    onTestFinished(() => peer.close());
+    const planned = async (): Promise<unknown> =>
+      ((await (await peer.admin("GET", "/admin/sync")).json()) as { nextRunAt?: number }).nextRunAt;
+    await expect.poll(planned, { timeout: 15_000 }).toBeDefined();
+    expect([models.asked, peer.logs.filter((line) => line.includes("stale"))]).toEqual([1, []]);
   });
 
   it("refuses to start with one source twice", async () => {

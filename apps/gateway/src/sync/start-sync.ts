@@ -54,6 +54,12 @@ const OFF: RunningSync = { catalog: { models: () => [] }, prices: { costOf: () =
 /** Milliseconds that an administrator's request waits for a store that is just being opened. */
 const OPEN_PATIENCE_MS = 4_000;
 
+/** Milliseconds without a complete run after which the catalog is called stale, unless runs are as rare as that. */
+const STALE_AFTER_MS = 3_600_000;
+
+/** Rarer runs leave it as it is for longer: it is stale when one of them is missing. */
+const staleAfterMs = ({ syncInterval }: Settings): number => Math.max(STALE_AFTER_MS, 2 * syncInterval);
+
 /** Starts provider sync unless it is off. */
 export async function startSync(options: StartSyncOptions): Promise<RunningSync> {
   const { settings, shared } = options;
@@ -83,12 +89,13 @@ class GatewaySync implements RunningSync {
   #isClosed = false;
 
   constructor(options: StartSyncOptions, sources: readonly Source[], mirror: Mirror | undefined) {
-    const { log, shared } = options;
+    const { settings, log, shared } = options;
     const { bus } = shared;
     this.#mirror = mirror;
     this.#publisher = bus && createVersionPublisher(bus);
     this.#store = new LateStore({ open: () => openStore(options), onFailure: tellOnce(log) });
-    this.#catalog = createCatalog({ readers: [...(mirror ? [mirror] : []), this.#store.reader], ...(bus ? { bus } : {}) });
+    const readers = [...(mirror ? [mirror] : []), this.#store.reader];
+    this.#catalog = createCatalog({ readers, staleAfterMs: staleAfterMs(settings), ...(bus ? { bus } : {}) });
     this.catalog = { models: () => listCatalog(this.#catalog.view) };
     this.prices = createCatalogPrices(this.#catalog);
     this.control = this.#createControl();
@@ -109,7 +116,8 @@ class GatewaySync implements RunningSync {
   #start({ settings, log }: StartSyncOptions, sources: readonly Source[], store: SnapshotStore): Started | undefined {
     if (this.#isClosed) return undefined;
     const onEvent = (event: SyncEvent): void => logSync(log, event);
-    const scheduler = createSyncScheduler({ sources, store, intervalMs: settings.syncInterval, ...this.#audience(), onEvent });
+    const times = { intervalMs: settings.syncInterval, staleAfterMs: staleAfterMs(settings) };
+    const scheduler = createSyncScheduler({ sources, store, ...times, ...this.#audience(), onEvent });
     this.#scheduler = scheduler;
     scheduler.start();
     return { scheduler, store };
