@@ -150,6 +150,18 @@ describe("provider sync in the gateway", () => {
     expect([models.asked, peer.logs.filter((line) => line.includes("stale"))]).toEqual([1, []]);
   });
 
+  it("tells of the fleet's last run where another process has made it, and after a restart", async () => {
+    const models = await serveModels();
+    const bed = await openBed([`openrouter=${models.url}`]);
+    const { id } = (await (await bed.admin("POST", "/admin/sync")).json()) as { id: string };
+    const peer = await bed.peer({ syncSources: [`openrouter=${models.url}`] });
+    onTestFinished(() => peer.close());
+    const told = async (): Promise<unknown> =>
+      ((await (await peer.admin("GET", "/admin/sync")).json()) as { lastReport?: { id: string } }).lastReport?.id;
+    await expect.poll(told, { timeout: 15_000 }).toBe(id);
+    expect(models.asked, "nobody was asked for it again").toBe(1);
+  });
+
   it("refuses to start with one source twice", async () => {
     await expect(startBed({ syncSources: ["openrouter=http://127.0.0.1:1/a", "openrouter=http://127.0.0.1:1/b"] })).rejects.toThrow(
       /LARDER_SYNC_SOURCES names the source openrouter twice/,

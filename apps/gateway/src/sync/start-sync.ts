@@ -14,6 +14,7 @@ import {
   type Source,
   type SyncEvent,
   type SyncScheduler,
+  type SyncStatus,
   type VersionPublisher,
 } from "@larder/provider-sync";
 import type { SyncControl } from "../admin/admin-parts.ts";
@@ -54,6 +55,9 @@ const OFF: RunningSync = { catalog: { models: () => [] }, prices: { costOf: () =
 /** Milliseconds that an administrator's request waits for a store that is just being opened. */
 const OPEN_PATIENCE_MS = 4_000;
 
+/** Milliseconds that whoever looks at the state of sync waits for what the store knows of it. */
+const STATUS_PATIENCE_MS = 1_000;
+
 /** Milliseconds without a complete run after which the catalog is called stale, unless runs are as rare as that. */
 const STALE_AFTER_MS = 3_600_000;
 
@@ -85,7 +89,8 @@ class GatewaySync implements RunningSync {
   readonly #mirror: Mirror | undefined;
   readonly #publisher: VersionPublisher | undefined;
   readonly #started: Promise<Started | undefined>;
-  #scheduler: SyncScheduler | undefined;
+  /** `undefined` until the store is open. */
+  #current: Started | undefined;
   #isClosed = false;
 
   constructor(options: StartSyncOptions, sources: readonly Source[], mirror: Mirror | undefined) {
@@ -107,7 +112,7 @@ class GatewaySync implements RunningSync {
   async close(): Promise<void> {
     // A store that opens from now on starts nothing any more.
     this.#isClosed = true;
-    await this.#scheduler?.close();
+    await this.#current?.scheduler.close();
     this.#publisher?.close();
     this.#catalog.close();
     await Promise.allSettled([this.#mirror?.close(), this.#store.close()]);
@@ -118,9 +123,9 @@ class GatewaySync implements RunningSync {
     const onEvent = (event: SyncEvent): void => logSync(log, event);
     const times = { intervalMs: settings.syncInterval, staleAfterMs: staleAfterMs(settings) };
     const scheduler = createSyncScheduler({ sources, store, ...times, ...this.#audience(), onEvent });
-    this.#scheduler = scheduler;
+    this.#current = { scheduler, store };
     scheduler.start();
-    return { scheduler, store };
+    return this.#current;
   }
 
   /** Who is told of a new version. */
@@ -142,10 +147,21 @@ class GatewaySync implements RunningSync {
     return catalog.view;
   }
 
+  /** With the fleet's last run, whichever process has made it, and before a restart of this one. What is known here, where the store does not tell in time. */
+  async #status(): Promise<SyncStatus | undefined> {
+    if (!this.#current) return undefined;
+    const { scheduler, store } = this.#current;
+    const asked = store.runs(1).catch(() => []);
+    const [last] = (await Promise.race([asked, sleep(STATUS_PATIENCE_MS, undefined, { ref: false })])) ?? [];
+    const status = scheduler.status();
+    const { lastReport: own } = status;
+    return last && (own === undefined || own.startedAt <= last.startedAt) ? { ...status, lastReport: last } : status;
+  }
+
   #createControl(): SyncControl {
     const catalog = this.#catalog;
     return {
-      status: async () => ({ isEnabled: true, ...this.#scheduler?.status(), catalog: catalog.stats() }),
+      status: async () => ({ isEnabled: true, ...(await this.#status()), catalog: catalog.stats() }),
       run: async () => {
         const report = await (await this.#running()).scheduler.runNow();
         await catalog.refresh();
