@@ -26,4 +26,14 @@ describe("a date of an upstream", () => {
   it.each([undefined, null, "", "soon", "2026", "2026-13", "2026-06-05T99:00"])("is unknown when it is none: %j", (told) => {
     expect(fromIsoDate(told)).toBeUndefined();
   });
+
+  it.each(["2026-06-5", "2026-06/05", "2026-06-05 (expected)", "2026-06 or later"])(
+    "is unknown where a person would guess it, since each machine would guess it in a zone of its own: %s",
+    (told) => {
+      for (const place of ["UTC", "America/New_York", "Asia/Tokyo"]) {
+        process.env.TZ = place;
+        expect(fromIsoDate(told)).toBeUndefined();
+      }
+    },
+  );
 });

@@ -43,9 +43,12 @@ export function fromEpochSeconds(value: number | null | undefined): number | und
   return at !== undefined && at <= MAX_INSTANT ? at : undefined;
 }
 
+/** What else begins like a date is guessed at by `Date.parse`, in the machine's own zone. */
+const ISO_DATE = /^\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}[\d:.]*(?:Z|[+-]\d{2}:?\d{2})?)?)?$/i;
+
 /** Epoch milliseconds from an ISO date or month; unknown for anything else. */
 export function fromIsoDate(value: string | null | undefined): number | undefined {
-  if (!value || !/^\d{4}-\d{2}/.test(value)) return undefined;
+  if (!value || !ISO_DATE.test(value)) return undefined;
   // A time without a zone would be read in the machine's own, and each machine of a fleet make another version of the same list.
   const isWithoutZone = /\d[T ]\d/.test(value) && !/(?:Z|[+-]\d{2}:?\d{2})$/i.test(value);
   const at = Date.parse(isWithoutZone ? `${value}Z` : value);
