@@ -220,7 +220,7 @@ export const settingsSchema = z
       .default(1)
       .meta({
         description:
-          "Processes on this machine; auto: one a core. Each has a cache of its own and, without Redis, counts limits by itself.",
+          "Processes on this machine; auto: one a core. Each has a cache of its own, coherent with the others; limits hold for all of them together.",
       }),
     coherenceSampleRate: share.default(0).meta({
       description:
