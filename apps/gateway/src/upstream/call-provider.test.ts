@@ -121,16 +121,15 @@ describe("ProviderCaller", () => {
     expect(await caller.call(mended, callOf(), "ann")).toBe(answered);
   });
 
-  it("counts a saved provider and a configured one of the same id each by itself", async () => {
+  it("counts providers of the same id each by itself: of the environment, of the file, and saved", async () => {
     const caller = new ProviderCaller(0);
-    const failing = providerWith(() => Promise.reject(new Error("connection refused")));
-    const saved = { ...providerWith(async () => answered), savedAt: 1 };
-    for (let call = 0; call < 5; call += 1) {
-      await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
-      expect(await caller.call(saved, callOf(), "ann")).toBe(answered);
-    }
+    const failing: Provider = { ...providerWith(() => Promise.reject(new Error("connection refused"))), source: "environment" };
+    const ofFile: Provider = { ...providerWith(async () => answered), source: "file" };
+    const saved: Provider = { ...providerWith(async () => answered), source: "database", savedAt: 1 };
+    for (let call = 0; call < 5; call += 1) await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("could not be reached");
+    for (const sound of [ofFile, saved]) expect(await caller.call(sound, callOf(), "ann")).toBe(answered);
     await expect(caller.call(failing, callOf(), "ann")).rejects.toThrow("has failed repeatedly");
-    expect([caller.isOpen(failing), caller.isOpen(saved)]).toEqual([true, false]);
+    expect([failing, ofFile, saved].map((provider) => caller.isOpen(provider))).toEqual([true, false, false]);
   });
 
   it.each([

@@ -145,9 +145,9 @@ function notCalled({ openedAt }: Breaker, { clock }: RetryMeans): UpstreamFailur
   });
 }
 
-/** No id of a provider has a line feed in it. One that is saved may have the id of one that is configured, and both are called. */
-function nameOf({ id, savedAt }: Provider, tenant: string): string {
-  return `${id}\n${savedAt === undefined ? "configured" : "saved"}\n${tenant}`;
+/** No id of a provider has a line feed in it. One of the environment, one of the file and one that is saved may have the same, and all are called. */
+function nameOf({ id, source }: Provider, tenant: string): string {
+  return `${id}\n${source}\n${tenant}`;
 }
 
 /** Clients that leave are no fault of the provider's, whatever the reason of their abort is: its breaker must not count them. */
