@@ -581,3 +581,32 @@ describe("a saved provider that changes while it is asked", () => {
     await both.close();
   });
 });
+
+describe("providers that have the name of one of the environment's", () => {
+  const modelsOf = async (of: Bed): Promise<string[]> => {
+    const { data } = (await (await fetch(`${of.url}/v1/models`)).json()) as { data: Array<{ id: string }> };
+    return data.map(({ id }) => id).sort();
+  };
+  const shownOf = async (of: Bed): Promise<unknown> => {
+    const { providers } = (await (await of.admin("GET", "/admin/providers")).json()) as {
+      providers: Array<{ id: string; source: string }>;
+    };
+    return providers.map(({ id, source }) => `${id} of ${source}`);
+  };
+
+  it("do not hide it: its models are listed, and it is shown", async () => {
+    const named = await startBed({ providers: { openai: { baseUrl: second.url, apiKey: "sk-team", models: ["team-model"] } } });
+    expect(await modelsOf(named)).toEqual(["fixture-model", "team-model"]);
+    expect((await fetch(`${named.url}/v1/models/fixture-model`)).status).toBe(200);
+    expect(await shownOf(named)).toEqual(["openai of environment", "openai of file"]);
+    await named.close();
+  });
+
+  it("are not called by the name of a model alone, and so list theirs with their own name before it", async () => {
+    const named = await startBed({ providers: { anthropic: { baseUrl: second.url, apiKey: "sk-team" } } });
+    expect(await modelsOf(named)).toEqual(["anthropic/fixture-model", "fixture-model"]);
+    const answered = await named.post("/v1/chat/completions", chat("named", { model: "anthropic/fixture-model" }));
+    expect([answered.status, answered.headers.get("x-larder-provider")]).toEqual([200, "anthropic"]);
+    await named.close();
+  });
+});

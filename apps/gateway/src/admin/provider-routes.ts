@@ -21,7 +21,7 @@ export function providerRoutes(admin: AdminParts): Hono {
 
   app.get("/", async (context) => {
     const table = await admin.directory.table();
-    const providers = [...table.providers.values()].map((provider) => describe(admin, provider));
+    const providers = table.all.map((provider) => describe(admin, provider));
     return context.json({ providers });
   });
 

@@ -65,7 +65,7 @@ export class ModelsEndpoint {
   async #models(exchange: Exchange, identity: Identity): Promise<Map<string, JsonObject>> {
     const table = await this.#parts.directory.table(identity);
     const models = new Map<string, JsonObject>();
-    const providers = [...table.providers.values()].filter((provider) => isListedFor(provider, table, exchange, identity));
+    const providers = table.all.filter((provider) => isListedFor(provider, table, exchange, identity));
     const lists = await Promise.all(providers.map((provider) => this.#listOf(provider, table, identity)));
     for (const name of table.names) models.set(name, listedModel(name, "larder"));
     for (const model of lists.flat()) models.set(String(model.id), model);
@@ -80,10 +80,12 @@ export class ModelsEndpoint {
     if (provider.models.length > 0) return provider.models.map((id) => listedModel(id, provider.id));
     const tenant = identity.upstreamKey && provider.passthrough === "callers-key" ? identity.tenant : "";
     // Providers beside the default one are reached as `provider/model`.
-    const prefix = provider === table.fallback || provider.id === "anthropic" ? "" : `${provider.id}/`;
+    const prefix = provider === table.fallback || provider === table.anthropic ? "" : `${provider.id}/`;
     try {
       const load = (): Promise<readonly JsonObject[]> => this.#fetch(provider, identity);
-      const list = await this.#lists.getOrSet(`${provider.id} ${provider.baseUrl} ${tenant}`, load, { errorTtlMs: LIST_PAUSE_MS });
+      const list = await this.#lists.getOrSet(`${provider.id} ${provider.source} ${provider.baseUrl} ${tenant}`, load, {
+        errorTtlMs: LIST_PAUSE_MS,
+      });
       return (list ?? []).map((model) => ({ ...model, id: prefix + String(model.id) }));
     } catch {
       return [];
@@ -115,7 +117,7 @@ export class ModelsEndpoint {
 function isListedFor(provider: Provider, table: ProviderTable, exchange: Exchange, identity: Identity): boolean {
   if (!table.isUsable(provider)) return false;
   if (!identity.upstreamKey || provider.passthrough !== "callers-key" || provider.source !== "environment") return true;
-  const isForAnthropic = exchange.header("anthropic-version") !== undefined && table.providers.has("anthropic");
+  const isForAnthropic = exchange.header("anthropic-version") !== undefined && table.anthropic !== table.fallback;
   return (provider.kind === "anthropic") === isForAnthropic;
 }
 

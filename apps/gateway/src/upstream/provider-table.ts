@@ -36,7 +36,10 @@ export interface Routing {
  * for); providers that list it; `provider/model`; the default upstream. In passthrough a route's targets that may not be used count as absent.
  */
 export class ProviderTable {
+  /** By id: of several with one, the one that the id leads to. */
   readonly providers: ReadonlyMap<string, Provider>;
+  /** All to whom something leads, those of the environment whoever else has their ids. */
+  readonly all: readonly Provider[];
   readonly #settings: RoutingSettings;
   readonly #fallback: Provider;
   readonly #anthropic: Provider | undefined;
@@ -52,6 +55,9 @@ export class ProviderTable {
     const all = [fallback, ...(anthropic ? [anthropic] : []), ...providers];
     this.providers = new Map(all.map((provider) => [provider.id, provider]));
     for (const provider of providers) for (const model of provider.models) this.#byModel.set(model, provider);
+    const isLedTo = (provider: Provider): boolean =>
+      this.providers.get(provider.id) === provider || provider.models.some((model) => this.#byModel.get(model) === provider);
+    this.all = all.filter((provider) => provider === fallback || provider === anthropic || isLedTo(provider));
     for (const route of settings.routes) {
       if (route.model.includes("*")) this.#patternRoutes.push({ fits: globPattern(route.model), route });
       else this.#exactRoutes.set(route.model, route);
