@@ -90,6 +90,27 @@ describe.skipIf(!isWanted)("the dashboard in Chromium", () => {
     await page.close();
   });
 
+  it("draws no peak, and no line that runs back, where the gateway's clock is set back", async () => {
+    const page = await browser.newPage();
+    const drawn =
+      "window.uPlot = class { constructor(_, data) { window.drawn = data } setData(data) { window.drawn = data } destroy() {} }";
+    await page.route("**/uplot.js", (route) => route.fulfill({ contentType: "text/javascript", body: drawn }));
+    const instants = [100_000, 102_000, 50_000, 52_000];
+    let asked = 0;
+    await page.route("**/admin/cache/stats", async (route) => {
+      const stats = await (await route.fetch()).json();
+      const requests = { ...stats.requests, total: 30 * asked, hits: 20 * asked };
+      await route.fulfill({ json: { ...stats, at: instants[Math.min(asked, 3)], requests } });
+      asked += 1;
+    });
+    await page.goto(bed.url);
+    await enter(page);
+    await expect.poll(() => page.evaluate("window.drawn"), { timeout: 15_000, interval: 50 }).toEqual([[102], [10], [5]]);
+    await expect.poll(() => page.evaluate("window.drawn[0].at(-1)"), { timeout: 15_000, interval: 50 }).toBe(52);
+    expect(await page.evaluate("window.drawn")).toEqual([[52], [10], [5]]);
+    await page.close();
+  });
+
   it("keeps the token in its tab alone", async () => {
     const page = await open();
     await enter(page);

@@ -112,8 +112,11 @@
 
   function addPoint(stats) {
     const others = stats.requests.total - stats.requests.hits;
-    if (last) {
-      const seconds = Math.max(0.001, (stats.at - last.at) / 1000);
+    // A clock that was set back tells no time between the two, and the chart's own must not run back.
+    const isSetBack = last !== undefined && stats.at <= last.at;
+    if (isSetBack) for (const values of Object.values(series)) values.length = 0;
+    if (last && !isSetBack) {
+      const seconds = (stats.at - last.at) / 1000;
       series.at.push(stats.at / 1000);
       series.hits.push(Math.max(0, stats.requests.hits - last.hits) / seconds);
       series.others.push(Math.max(0, others - last.others) / seconds);
