@@ -137,7 +137,12 @@ describe("the setting", () => {
 
   it("syncInterval decides when sync runs again", async () => {
     const list = join((await start({})).directory, "models.json");
-    writeFileSync(list, JSON.stringify({ data: [{ id: "a/model", name: "m", pricing: { prompt: "0.000001", completion: "0.000002" } }] }));
+    // As many as make a catalog: without one it does not wait for its interval.
+    const data = Array.from({ length: 120 }, (_, index) => ({
+      id: `a/model-${index}`,
+      pricing: { prompt: "0.000001", completion: "0.000002" },
+    }));
+    writeFileSync(list, JSON.stringify({ data }));
     for (const [syncInterval, ms] of [
       ["1h", 3_600_000],
       ["10m", 600_000],

@@ -57,7 +57,7 @@ type RunResult = RunNowResult | "recent";
 
 /** Milliseconds after which a run that has not ended makes the scheduler look whether the store is away. */
 const LOOK_AFTER_MS = 5_000;
-/** Milliseconds after which a run that found the lock held is tried again: a holder that was killed keeps it for half a minute. */
+/** Milliseconds after which a run is tried again that found the lock held, since a holder that was killed keeps it for half a minute, or that left nothing to read. */
 const LOOK_AGAIN_MS = 60_000;
 /** Milliseconds beyond the time for reading after which a run is given up: guards, commit and mirror take seconds, or hang. */
 const GIVE_UP_AFTER_MS = 60_000;
@@ -65,6 +65,11 @@ const GIVE_UP_AFTER_MS = 60_000;
 const CLOSE_PATIENCE_MS = 5_000;
 
 function ignore(): void {}
+
+/** Whether a run has left no catalog at all; one that never came to its sources does not tell. */
+function isForNothing({ version, sources }: RunReport): boolean {
+  return version === 0 && sources.length > 0;
+}
 
 /** See `SyncSchedulerOptions`. Made by `createSyncScheduler`. */
 export class SyncScheduler {
@@ -80,6 +85,8 @@ export class SyncScheduler {
   #abort: AbortController = new AbortController();
   #lastReport: RunReport | undefined;
   #nextRunAt: number | undefined;
+  /** Runs in a row that were for nothing, as far as this process has made or found them. */
+  #forNothing = 0;
   #cancelTimer: () => void = () => {};
   #isStarted = false;
   #isClosed = false;
@@ -147,7 +154,7 @@ export class SyncScheduler {
     if (this.#isClosed) return;
     await this.#watch.check();
     if (this.#isClosed) return;
-    const intervalMs = isHeld ? Math.min(this.#intervalMs, LOOK_AGAIN_MS) : this.#intervalMs;
+    const intervalMs = isHeld ? Math.min(this.#intervalMs, LOOK_AGAIN_MS) : this.#waitMs();
     const delayMs = intervalMs * (1 + this.#jitter * (2 * this.#random.next() - 1));
     this.#nextRunAt = this.#clock.wallNow() + delayMs;
     this.#cancelTimer = this.#clock.setTimer(() => void this.#tick(), delayMs);
@@ -210,16 +217,23 @@ export class SyncScheduler {
       return result;
     }
     this.#lastReport = result;
+    this.#forNothing = isForNothing(result) ? this.#forNothing + 1 : 0;
     if (result.isComplete) this.#watch.noteCompleted(result.finishedAt);
     return result;
+  }
+
+  /** From one run to the next: without a catalog a minute, and twice as long after each further run that was for nothing. */
+  #waitMs(): number {
+    return this.#forNothing === 0 ? this.#intervalMs : Math.min(this.#intervalMs, LOOK_AGAIN_MS * 2 ** (this.#forNothing - 1));
   }
 
   /** Every process of a fleet keeps the plan; the one that comes first runs, and the others find its run. */
   async #hasFleetRun(): Promise<boolean> {
     const { sources, store } = this.#options;
     const [last] = await store.runs(1).catch(() => []);
+    this.#forNothing = last !== undefined && isForNothing(last) ? Math.max(1, this.#forNothing) : 0;
     // Some way ahead is skew between machines; a run further ahead was noted by a clock that was wrong, and proves nothing.
-    const isRecent = last !== undefined && Math.abs(this.#clock.wallNow() - last.startedAt) < this.#intervalMs / 2;
+    const isRecent = last !== undefined && Math.abs(this.#clock.wallNow() - last.startedAt) < this.#waitMs() / 2;
     // Somebody may have run others over the same store, by hand or before the configuration changed.
     const isOfThese = (run: RunReport): boolean => sources.every(({ name }) => run.sources.some(({ source }) => source === name));
     return isRecent && last.outcome !== "cancelled" && isOfThese(last);

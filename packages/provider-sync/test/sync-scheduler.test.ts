@@ -135,6 +135,36 @@ describe("SyncScheduler", () => {
     await poll(() => (scheduler.status().nextRunAt ?? 0) - clock.wallNow()).toBe(10 * MINUTE_MS);
   });
 
+  it("runs a minute later while there is no catalog at all: a network that was not up yet would cost a day of it", async () => {
+    source.answer = () => Promise.reject(new SourceError("network", "cannot reach it"));
+    const [one, two] = [open({ intervalMs: 1440 * MINUTE_MS, jitter: 0 }), open({ intervalMs: 1440 * MINUTE_MS, jitter: 0 })];
+    // Of two that run at one time one finds the lock held, and looks again after a minute.
+    const longestWaitMs = (): number => Math.max(...[one, two].map((each) => (each.status().nextRunAt ?? 0) - clock.wallNow()));
+    one.start();
+    await untilIdle(one);
+    expect([source.reads, (one.status().nextRunAt ?? 0) - clock.wallNow()]).toEqual([1, MINUTE_MS]);
+    // One of a fleet at a time, here as elsewhere.
+    two.start();
+    await untilIdle(two);
+    expect([source.reads, (two.status().nextRunAt ?? 0) - clock.wallNow()]).toEqual([1, MINUTE_MS]);
+    clock.advance(MINUTE_MS);
+    await poll(() => source.reads).toBe(2);
+    await poll(longestWaitMs).toBe(2 * MINUTE_MS);
+    source.answer = async () => ({ models: listings(100), rejected: [] });
+    clock.advance(2 * MINUTE_MS);
+    await poll(() => store.head().then((head) => head?.version)).toBe(1);
+    await untilIdle(one);
+    await untilIdle(two);
+    expect(source.reads).toBe(3);
+    await poll(longestWaitMs).toBe(1440 * MINUTE_MS);
+    // With a catalog, one that fails waits for its turn.
+    source.answer = () => Promise.reject(new SourceError("network", "cannot reach it"));
+    clock.advance(1440 * MINUTE_MS);
+    await poll(() => source.reads).toBe(4);
+    await untilIdle(one);
+    await poll(longestWaitMs).toBe(1440 * MINUTE_MS);
+  });
+
   it("does not take a run of other sources for its own: after one by hand of a single list it would not have run before its next turn", async () => {
     const other = new ScriptedSource(listings(100), "other");
     await syncOnce({ sources: [other], store, clock });
