@@ -1,3 +1,4 @@
+import { isUint8Array } from "node:util/types";
 import { CacheError, describeValue } from "@larder/cache-core";
 import { type CompressionMethod, type CompressionOptions, createCompressor } from "./compressor.ts";
 import type { ValueCodec } from "./value-codec.ts";
@@ -57,7 +58,7 @@ export const encodedBodyCodec: ValueCodec<EncodedBody> = {
   id: 4,
   encode(value) {
     const encoding = ENCODINGS.indexOf(value?.contentEncoding);
-    if (encoding < 0 || !(value.bytes instanceof Uint8Array))
+    if (encoding < 0 || !isUint8Array(value.bytes))
       throw new CacheError(
         "ERR_CACHE_CODEC",
         `the value must be an EncodedBody, as createBodyEncoding makes it, got ${describeValue(value)}`,
@@ -105,7 +106,7 @@ export function createBodyEncoding(options: CompressionOptions = {}): BodyEncodi
   };
   return {
     encode(body) {
-      if (!(body instanceof Uint8Array))
+      if (!isUint8Array(body))
         throw new CacheError("ERR_CACHE_CODEC", `the body must be a Uint8Array, such as Buffer.from(text), got ${describeValue(body)}`);
       const compressed = compressor.compress(body);
       if (compressed) return { bytes: compressed.bytes, contentEncoding: ENCODING_OF[compressed.method] };

@@ -1,4 +1,5 @@
 import { createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createSealing, type SealingKey } from "./sealing.ts";
 
@@ -42,6 +43,13 @@ describe("a sealing key", () => {
   test.each(["k", "k".repeat(32), "2026-11_a.B"])("may be called %s", (id) => {
     const sealing = createSealing({ current: key(id) });
     expect(sealing.open(Buffer.from(sealing.seal(plain, context)), context)).toEqual(plain);
+  });
+
+  test("may have a secret of another realm, as a Buffer is under jest-environment-jsdom", () => {
+    const sealing = createSealing({ current: key("k", runInNewContext("new Uint8Array(32).fill(7)")) });
+    expect(createSealing({ current: key("k", Buffer.alloc(32, 7)) }).open(Buffer.from(sealing.seal(plain, context)), context)).toEqual(
+      plain,
+    );
   });
 
   test.each(["", "k".repeat(33), "two words", "k\n", "\u00e9"])("may not be called %j", (id) => {

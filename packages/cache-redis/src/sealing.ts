@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { isUint8Array } from "node:util/types";
 import { CacheError, checkList, checkOptions, type OptionNames } from "@larder/cache-core";
 import type { BodySealing } from "./value-pipeline.ts";
 
@@ -41,7 +42,7 @@ function toKeyObject(key: SealingKey): KeyObject {
   const { id, secret } = (key as SealingKey | undefined | null) ?? { id: undefined, secret: undefined };
   if (typeof id !== "string" || !/^[\w.-]{1,32}$/.test(id))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", "id of a sealing key must be 1 to 32 letters, digits, -, _ or .");
-  if (!(secret instanceof Uint8Array) || secret.length !== 32) {
+  if (!isUint8Array(secret) || secret.length !== 32) {
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
       "secret of a sealing key must be 32 bytes: crypto.randomBytes(32), or a stored key decoded from hex or base64",

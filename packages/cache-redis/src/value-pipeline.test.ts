@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createCompression } from "./compression.ts";
 import type { StoredParts } from "./entry-format.ts";
@@ -82,4 +83,12 @@ test("the checksum is looked at unless there is a head alone", () => {
   entry[entry.length - 1] = 0;
   expect(pipeline().parse("key", entry)).toBe("checksum");
   expect(typeof pipeline().parse("key", entry.subarray(0, 200), true)).toBe("object");
+});
+
+// Regression: under jest-environment-jsdom, where a Buffer is none of the global Uint8Array, every set failed for want of bytes.
+test("bytes of another realm are bytes", () => {
+  const foreign = runInNewContext("Uint8Array.of(1, 2, 3)") as Uint8Array;
+  expect(foreign).not.toBeInstanceOf(Uint8Array);
+  const entry = pipeline().encode("key", foreign, { ttlMs: 1, staleMs: 0, tags: [] });
+  expect(pipeline().open("key", pipeline().parse("key", entry) as StoredParts)).toEqual({ value: Buffer.of(1, 2, 3) });
 });

@@ -1,3 +1,4 @@
+import { isUint8Array } from "node:util/types";
 import { CacheError, checkCount } from "@larder/cache-core";
 import { decodeEntry, type EntryFault, encodeEntry, type StoredParts } from "./entry-format.ts";
 import { unshare, type ValueCodec } from "./value-codec.ts";
@@ -48,8 +49,8 @@ export class ValuePipeline<V> {
   encode(key: string, value: V, options: { readonly ttlMs: number; readonly staleMs: number; readonly tags: readonly string[] }): Buffer {
     const { codec, compression, sealing } = this.#options;
     const plain = codec.encode(value);
-    // A text's characters would be stored as zeros, and each read of it be a miss.
-    if (!(plain instanceof Uint8Array))
+    // A text's characters would be stored as zeros, and each read of it be a miss. Not `instanceof`: under Jest's jsdom a Buffer is of another realm.
+    if (!isUint8Array(plain))
       throw new CacheError("ERR_CACHE_CODEC", "the codec gives no Uint8Array; bytesCodec stores nothing else: use jsonCodec or v8Codec");
     const compressed = compression?.compress(plain);
     const body = compressed ?? plain;

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { runInNewContext } from "node:vm";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { systemClock, TieredCache } from "@larder/cache-core";
 import { NaiveCache, uniquePrefix } from "@larder/cache-testing";
@@ -124,6 +125,13 @@ describe("what a client is sent", () => {
     const gzip = createBodyEncoding({ method: "gzip" });
     const zipped = gzip.encode(prose);
     expect(gzip.negotiate(zipped, "x-gzip")).toBe(zipped);
+  });
+
+  test("is made of bytes of another realm, and from them", () => {
+    const foreign = runInNewContext("Uint8Array.of(1, 2, 3)") as Uint8Array;
+    expect(createBodyEncoding().encode(foreign)).toEqual({ bytes: Buffer.of(1, 2, 3), contentEncoding: "identity" });
+    const read = encodedBodyCodec.decode(Buffer.from(encodedBodyCodec.encode({ bytes: foreign as Buffer, contentEncoding: "identity" })));
+    expect(read.bytes).toEqual(Buffer.of(1, 2, 3));
   });
 
   test("arrives: a real client reads what came out of Redis, decompressed by itself", async () => {

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { isUint8Array } from "node:util/types";
 import { CacheError, describeValue } from "@larder/cache-core";
 
 /** Shortest secret taken: an empty or guessable one protects nothing. */
@@ -20,7 +21,7 @@ export interface BodySigner {
  * @throws {CacheError} ERR_CACHE_INVALID_OPTION when it is shorter, or something else
  */
 export function createBodySigner(secret: string | Uint8Array): BodySigner {
-  if (typeof secret !== "string" && !(secret instanceof Uint8Array))
+  if (typeof secret !== "string" && !isUint8Array(secret))
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `secret must be a string or a Uint8Array, got ${describeValue(secret)}`);
   if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
     throw new CacheError(
