@@ -9,6 +9,7 @@ import type {
   StoreEntry,
   Version,
 } from "@larder/cache-core";
+import type { CallFailure } from "./call-failure.ts";
 import type { EntryReader } from "./entry-reader.ts";
 import type { EntryWriter } from "./entry-writer.ts";
 import { toText } from "./lane.ts";
@@ -41,18 +42,21 @@ export class Reservations<V> {
 
   /** Takes version, fence and, if asked for, the lease of a key. `undefined`: Redis did not say. */
   async take(place: Place, lease: boolean, call: BackendCall): Promise<Reservation<V> | undefined> {
-    const { random, writer, maxLoadMs } = this.#options;
-    const { lane } = place;
+    const { random, writer, leases, maxLoadMs } = this.#options;
+    const { lane, name } = place;
     // A process that is busy, as one is that begins, takes in late what the server's clock tells, and knows it the worse: by a deadline that errs on the
     // early side it loaded what another one was loading. A lease that is taken too late has run out in two seconds.
     const deadline = lane.latestServerTime(writer.timeout(call));
     const fenceMs = Math.ceil(Math.min(maxLoadMs, MAX_LOAD_MS));
-    const args = [random.token(), deadline, random.token(), fenceMs, lease ? random.token() : "", LEASE_MS];
+    const token = lease ? random.token() : "";
+    const args = [random.token(), deadline, random.token(), fenceMs, token, LEASE_MS];
     const { known } = lane.versions;
     try {
       const reply = (await writer.run("reserve", lane, reserve, writer.keysOf(place), args, call)) as unknown[];
       return await this.#toReservation(place, reply, known, call);
-    } catch {
+    } catch (failure) {
+      // Unless it said why not, Redis may have given the lease all the same: nobody would give it back, and the others wait for it for two seconds.
+      if (lease && (failure as CallFailure).word === "") void leases.release(lane, name, token, "not-stored");
       return undefined;
     }
   }

@@ -97,10 +97,13 @@ local function larder_store(key, entry, px, stamp)
 end
 `;
 
-/** `larder_wake(lease, held, channel, outcome)`: ends a lease, if it is the one named, and tells those who wait. */
+/**
+ * `larder_wake(lease, held, channel, outcome)`: ends a lease, if it is the one named, and tells those who wait. Who asked for it and heard no answer knows
+ * its token alone, with which it begins.
+ */
 const WAKE = `
 local function larder_wake(lease, held, channel, outcome)
-  if held ~= '' and larder_get(lease) == held then
+  if held ~= '' and string.sub(larder_get(lease) or '', 1, #held) == held then
     redis.call('DEL', lease)
     redis.call('PUBLISH', channel, outcome)
   end

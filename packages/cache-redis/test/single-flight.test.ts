@@ -106,6 +106,30 @@ test("an invalidation wakes the waiters and frees the lease for the next generat
   await Promise.all([a.close(), b.close()]);
 });
 
+// Regression: the lease stood for its two seconds, and so long waited all others for a load that had been made without it.
+test("a lease of which no answer comes in time is given back by who asked for it", async () => {
+  await using server = await startRedisServer();
+  const proxy = await startFaultProxy(server.port);
+  const a = await openCache<string>({ url: proxy.url, keyPrefix: "p" });
+  const b = await openCache<string>({ url: server.url, keyPrefix: "p" });
+  // The server is to know the script already: it cannot say that it does not.
+  const former = await a.reserve("another", true, call());
+  if (former) await a.release(former, "failed");
+  await proxy.set({ kind: "black-hole-down" });
+  const late = a.reserve("key", true, call(500));
+  await waitUntil("the lease", async () => String(await server.command("EXISTS", "p:{test.0}:l:key")) === "1");
+  const held = await b.reserve("key", true, call());
+  if (!held) throw new Error("no reservation");
+  expect(held.lease).toBe("held");
+  const outcome = b.awaitFill(held, call());
+  await waitUntil("the wait", async () => String(await server.command("PUBSUB", "NUMSUB", "p:{test.0}:w:key")).includes(",1"));
+  expect(await late).toBeUndefined();
+  // A lease that has run out tells nothing: "failed".
+  expect(await outcome).toBe("not-stored");
+  await Promise.all([a.close(), b.close()]);
+  await proxy.close();
+});
+
 test("a lease is renewed while its owner lives", async () => {
   const keyPrefix = uniquePrefix();
   const a = await openCache<string>({ client, keyPrefix });

@@ -20,6 +20,7 @@ const RUNS = Number(process.env.LARDER_DIFFERENTIAL_RUNS ?? 4_000);
 const BATCH = 100;
 const FAR = "9999999999999";
 const HOUR_MS = "3600000";
+const TOKEN_CHARACTERS = 32;
 
 type Argument = string | number | Buffer;
 
@@ -155,7 +156,8 @@ class CallMaker {
       case "drop":
         return { keys: [value, fence, lease, record], args: [wake] };
       case "release":
-        return { keys: [lease], args: [random.pick(this.#leases), wake, "failed"] };
+        // Who knows what it asked with alone names no more of it.
+        return { keys: [lease], args: [random.pick(this.#leases).slice(0, random.pick([TOKEN_CHARACTERS, undefined])), wake, "failed"] };
       case "renew":
         return { keys: [lease], args: [random.pick(this.#leases), HOUR_MS] };
       case "probe":

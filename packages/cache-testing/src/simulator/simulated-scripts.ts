@@ -304,7 +304,7 @@ export class SimulatedScripts {
   }
 
   #wake(leaseKey: string, held: string, channel: string, outcome: string): void {
-    if (held === "" || this.#text(leaseKey) !== held) return;
+    if (held === "" || !this.#text(leaseKey)?.startsWith(held)) return;
     this.#redis.delete(leaseKey);
     this.#redis.publish(channel, outcome);
   }
