@@ -9,7 +9,7 @@ const CACHE_PACKAGES = ["@larder/cache-core", "@larder/cache-memory", "@larder/c
  * Their main entries together, minified and gzipped, stay within this. The aim was 16 KB; docs/decisions tells what stands in its way. The
  * ceiling goes down when they get smaller, and up only with a page that says why.
  */
-export const CACHE_BUDGET_BYTES = 47.9 * 1024;
+export const CACHE_BUDGET_BYTES = 48 * 1024;
 const TABLE = /(<!-- sizes -->\n)([\s\S]*?)(\n<!-- \/sizes -->)/;
 
 const kilobytes = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;

@@ -244,7 +244,9 @@ export class EntryWriter {
     const marked = await Promise.allSettled(
       lanes.map(async (lane) => {
         if (reached.has(lane)) return;
-        const keys = [keySpace.record(lane.index), keySpace.log(lane.index), keySpace.tag(lane.index, subject)];
+        const keys = [keySpace.record(lane.index), keySpace.log(lane.index)];
+        // A key that is not there has the script refused while its slot is being moved.
+        if (kind === "tag") keys.push(keySpace.tag(lane.index, subject));
         const args = [random.token(), this.#publish, keySpace.channel(lane.index), logLength, body, kind, subject, TAG_MS];
         const { known } = lane.versions;
         reached.set(lane, this.#acknowledge(lane, await this.run(operation, lane, mark, keys, args, call), target, known));

@@ -232,7 +232,7 @@ return { epoch, seq, string.format('%.0f', larder_now()) }
 };
 
 /**
- * An invalidation of a tag, a pattern or all, in one lane. KEYS record, log, tag; ARGV fresh epoch, publish command, channel, log length,
+ * An invalidation of a tag, a pattern or all, in one lane. KEYS record, log, a tag's own; ARGV fresh epoch, publish command, channel, log length,
  * body, kind, subject, tag's ms. Answers { epoch, seq, now }.
  */
 export const mark: RedisScript = {

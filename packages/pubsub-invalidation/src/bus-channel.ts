@@ -2,6 +2,7 @@ import {
   type BackendCall,
   CacheError,
   encodeBody,
+  escapeGlob,
   type InvalidationChannel,
   type InvalidationListener,
   type InvalidationTarget,
@@ -178,7 +179,8 @@ export class BusChannel implements InvalidationChannel {
     if (told?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const [kind, subject] = markOf(target);
     const name = target.kind === "key" ? keySpace.nameOf(target.key) : undefined;
-    const marked = name === undefined ? [keySpace.tag(lane, kind === "tag" ? subject : "")] : [keySpace.value(name), keySpace.fence(name)];
+    const marked = name === undefined ? [] : [keySpace.value(name), keySpace.fence(name)];
+    if (kind === "tag") marked.push(keySpace.tag(lane, subject));
     const keys = [keySpace.record(lane), keySpace.log(lane), ...marked];
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     const known = told?.known;
@@ -189,11 +191,24 @@ export class BusChannel implements InvalidationChannel {
       if (told && known) told.onAcknowledged(version, known);
       return version;
     } catch (error) {
+      const wider = widen(target);
+      if (wider && String(error).includes("TRYAGAIN")) return this.#append(lane, wider, this.encodeBody(wider), timeoutMs);
       countError(counters, error);
       told?.onCallSettled(false);
       throw toBackendError(error);
     }
   }
+}
+
+/**
+ * While a cluster's slot is being moved, Redis refuses a script of whose keys some are there and some are not, as those of a key hardly ever are all at
+ * once. Record and log are, but for the moment in which they move: they alone can say the same of a key by a pattern that fits nothing else, and
+ * of a tag by what is more. (https://redis.io/docs/latest/commands/cluster-setslot/, `getNodeByQuery` of src/cluster.c)
+ * @returns what needs no other key than these; `undefined` where the target is that already
+ */
+function widen(target: InvalidationTarget): InvalidationTarget | undefined {
+  if (target.kind === "key") return { kind: "pattern", pattern: escapeGlob(target.key) };
+  return target.kind === "tag" ? { kind: "all" } : undefined;
 }
 
 function closedError(): CacheError {

@@ -7,7 +7,7 @@ export const check: BusScript = { name: "check", text: checkScript };
 /**
  * An invalidation without a second tier: next seq, log, publication, and the mark that later readers of the record need. There may be a tier on this
  * server all the same, other processes' or one that its own cannot reach: of a key, it gives up what it has.
- * KEYS record, log, tag, or of a key value and fence; ARGV fresh epoch, publish command, channel, log length, body, kind, subject, tag's time to
+ * KEYS record, log, and those of a tag its own, of a key value and fence; ARGV fresh epoch, publish command, channel, log length, body, kind, subject, tag's time to
  * live in ms. Answers { epoch, seq }.
  *
  * The touch comes first because Redis refuses a script whose *first* write could need memory when memory
@@ -18,7 +18,7 @@ export const append: BusScript = {
   text: `${luaPrelude.epoch}${luaPrelude.append}${luaPrelude.mark}
 local refusal = larder_touch(KEYS[1])
 if refusal then return refusal end
-redis.call('DEL', unpack(KEYS, 3))
+if KEYS[3] then redis.call('DEL', unpack(KEYS, 3)) end
 local epoch, seq = larder_append(KEYS[1], KEYS[2], ARGV[3], ARGV[2], ARGV[1], ARGV[4], ARGV[5])
 larder_mark(KEYS[1], ARGV[6], ARGV[7], seq, KEYS[3], ARGV[8], epoch)
 return { epoch, seq }

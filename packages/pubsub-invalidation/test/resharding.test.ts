@@ -1,11 +1,13 @@
 import { once } from "node:events";
 import { Budget, KeySpace, systemClock, systemRandom } from "@larder/cache-core";
-import { BusRecorder, type RedisCluster, startRedisCluster, uniquePrefix, waitUntil } from "@larder/cache-testing";
+import { MemoryCache } from "@larder/cache-memory";
+import { RedisCache } from "@larder/cache-redis";
+import { BusRecorder, type RedisCluster, type RedisServer, startRedisCluster, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Cluster as Cluster5, type Redis } from "ioredis";
 import { Cluster as Cluster6 } from "ioredis-6";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { duplicateClient, type IoredisClient } from "../src/duplicate-client.ts";
-import { RedisInvalidationBus } from "../src/index.ts";
+import { type CoherentCache, createCoherentCache, RedisInvalidationBus } from "../src/index.ts";
 import { subscriberOptions } from "../src/ioredis-options.ts";
 
 let cluster: RedisCluster;
@@ -14,21 +16,38 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** Gives a slot with all that is in it to the next master. @returns which one has it then */
-async function moveSlot(slot: string, from: number): Promise<number> {
-  const to = (from + 1) % cluster.servers.length;
-  const [source, target] = [cluster.servers[from], cluster.servers[to]];
-  if (!source || !target) throw new Error("no such master");
+/** Begins to give a slot to the next master, and moves no key yet. */
+async function beginMove(slot: string): Promise<{ readonly source: RedisServer; readonly finish: () => Promise<void> }> {
+  const owners = await Promise.all(cluster.servers.map((server) => server.command("CLUSTER", "COUNTKEYSINSLOT", slot)));
+  const from = owners.findIndex((count) => (count as number) > 0);
+  const [source, target] = [cluster.servers[from], cluster.servers[(from + 1) % cluster.servers.length]];
+  if (!source || !target) throw new Error("nobody has the slot");
   const [sourceId, targetId] = await Promise.all([source, target].map((server) => server.command("CLUSTER", "MYID")));
   await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(sourceId));
   await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", String(targetId));
-  for (;;) {
-    const keys = (await source.command("CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
-    if (keys.length === 0) break;
-    await source.command("MIGRATE", "127.0.0.1", String(target.port), "", "0", "1000", "KEYS", ...keys);
-  }
-  for (const server of [target, source, ...cluster.servers]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", String(targetId));
-  return to;
+  const finish = async (): Promise<void> => {
+    for (;;) {
+      const keys = (await source.command("CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
+      if (keys.length === 0) break;
+      await source.command("MIGRATE", "127.0.0.1", String(target.port), "", "0", "1000", "KEYS", ...keys);
+    }
+    for (const server of [target, source, ...cluster.servers]) await server.command("CLUSTER", "SETSLOT", slot, "NODE", String(targetId));
+  };
+  return { source, finish };
+}
+
+/** A process's cache over the cluster. */
+async function openPeer(namespace: string): Promise<{ readonly cache: CoherentCache<string>; readonly close: () => Promise<void> }> {
+  const bus = new RedisInvalidationBus({ url: cluster.url, lanes: 1, heartbeatMs: 50 });
+  const l2 = new RedisCache<string>({ url: cluster.url, namespace, lanes: 1 });
+  const cache = createCoherentCache<string>({ l1: new MemoryCache<never>({ maxEntries: 100 }), l2, bus, namespace });
+  await Promise.all([cache.ready(), l2.ready()]);
+  const close = async (): Promise<void> => {
+    await cache.close();
+    bus.close();
+    await l2.close();
+  };
+  return { cache, close };
 }
 
 it("goes on when its lane's slot moves from master to master, and proves itself there", async () => {
@@ -44,11 +63,9 @@ it("goes on when its lane's slot moves from master to master, and proves itself 
   const heard = new BusRecorder();
   const [issuer, peer] = [a.join(namespace, new BusRecorder()), b.join(namespace, heard)];
   await Promise.all([issuer.ready(), peer.ready()]);
-  let owner = 0;
-  for (const [index, server] of cluster.servers.entries())
-    if (((await server.command("CLUSTER", "COUNTKEYSINSLOT", slot)) as number) > 0) owner = index;
   for (const round of [1, 2, 3]) {
-    owner = await moveSlot(slot, owner);
+    const move = await beginMove(slot);
+    await move.finish();
     const target = { kind: "key", key: `k${round}` } as const;
     await waitUntil("an invalidation is taken", () =>
       issuer.invalidate(target, { budget: new Budget(1_000, systemClock) }).then(
@@ -63,6 +80,52 @@ it("goes on when its lane's slot moves from master to master, and proves itself 
   }
   for (const bus of [a, b]) bus.close();
   client.disconnect();
+});
+
+/*
+ * Regression: for as long as a slot was being moved each invalidation in it was refused (TRYAGAIN), of which the peers' heartbeats knew nothing: they served the
+ * old value, proved, until the slot had been moved, or for ever where that was given up.
+ */
+describe("while its lane's slot is being moved", () => {
+  const [key, tag] = ["it", "red"];
+  const targets: Record<string, (cache: CoherentCache<string>) => Promise<unknown>> = {
+    "a key": (cache) => cache.invalidate(key),
+    "a key that a pattern would misread": (cache) => cache.invalidate("[it]*"),
+    "a tag": (cache) => cache.invalidateTag(tag),
+    "a pattern": (cache) => cache.invalidateMatching("*t*"),
+    all: (cache) => cache.invalidateAll(),
+    "a set": async (cache) => cache.set(key, "new"),
+  };
+
+  it.each(Object.keys(targets))("%s that is invalidated is nowhere served any more, nor stored again by who loads it", async (named) => {
+    const namespace = uniquePrefix();
+    const name = named === "a key that a pattern would misread" ? "[it]*" : key;
+    const space = new KeySpace({ namespace });
+    const slot = String(await cluster.servers[0]?.command("CLUSTER", "KEYSLOT", space.record(0)));
+    const peers = await Promise.all([1, 2].map(() => openPeer(namespace)));
+    const [a, b] = peers.map(({ cache }) => cache) as [CoherentCache<string>, CoherentCache<string>];
+    // A log that holds nothing is no key: nobody can prove anything in the lane while it is being moved, and nothing is served from memory.
+    await a.invalidate("former");
+    for (const cache of [a, b]) expect(await cache.getOrSet(name, () => "old", { tags: [tag] })).toBe("old");
+    let finish: (value: string) => void = () => {};
+    const begun = b.getOrSet(name, () => new Promise<string>((resolve) => (finish = resolve)), { forceRefresh: true });
+    await waitUntil("the load has begun", () => b.stats().loads === 1);
+
+    const move = await beginMove(slot);
+    // As after a minute, and an eviction.
+    await move.source.command("DEL", space.fence(name), space.tag(0, tag));
+    await targets[named]?.(a);
+    await waitUntil("the peer has heard", async () => (await b.get(name)) !== "old");
+    finish("old");
+    expect(await begun).toBe("old");
+    // Who reads Redis alone judges what is stored by the record.
+    const late = await openPeer(namespace);
+    for (const cache of [a, b, late.cache]) expect(await cache.getOrSet(name, () => "new")).toBe("new");
+    await move.finish();
+    await waitUntil("everything is sent", async () => (await a.invalidate("another")).pending === 0);
+    for (const cache of [a, b, late.cache]) expect(await cache.getOrSet(name, () => "new")).toBe("new");
+    for (const { close } of [...peers, late]) await close();
+  });
 });
 
 /*

@@ -150,7 +150,12 @@ class CallMaker {
       case "mark":
       case "append":
         return {
-          keys: [record, log, ...(name === "append" && kind === "key" ? [value, fence] : [space.tag(0, kind === "tag" ? subject : "")])],
+          keys: [
+            record,
+            log,
+            ...(name === "append" && kind === "key" ? [value, fence] : []),
+            ...(kind === "tag" ? [space.tag(0, subject)] : []),
+          ],
           args: [fresh, "PUBLISH", channel, "100000", body, kind, subject, HOUR_MS],
         };
       case "drop":
