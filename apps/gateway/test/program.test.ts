@@ -78,6 +78,14 @@ describe("larder-gateway", () => {
     expect([program.output.includes(name), program.output.includes("user:canary")]).toEqual([true, false]);
   });
 
+  // Regression: in the image, whose folder it may not write, it named DATABASE_URL, which has nothing to do with it.
+  it("says that it wants an admin token where PostgreSQL is the database and none can be made", async () => {
+    const program = start({ DATABASE_URL: "postgres://x:x@127.0.0.1:1/x", LARDER_MASTER_KEY: SECRETS.LARDER_MASTER_KEY });
+    writeFileSync(`${program.directory}/.larder`, "no folder");
+    expect(await program.exited).toBe(2);
+    expect(program.output).toMatch(/LARDER_ADMIN_TOKEN must be set, since \S+\.larder.* cannot be read or made \([A-Z]+\)/);
+  });
+
   it("ends when it cannot start although Redis is configured: nothing that was opened keeps it", async () => {
     const program = start({ HOST: "192.0.2.1", REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
     expect(await program.exited).toBe(1);

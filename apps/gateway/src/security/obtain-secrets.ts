@@ -27,7 +27,16 @@ export function obtainSecrets(settings: Settings, directory: string): Secrets {
   if (settings.masterKey === undefined && !isFile)
     throw new SettingsError(["LARDER_MASTER_KEY must be set with PostgreSQL: every process of the fleet needs the same one"]);
   const folder = isFile ? dirname(sqlitePath(settings.databaseUrl, directory)) : join(directory, ".larder");
-  return { ...obtainMasterKeys(settings, folder), ...obtainAdminToken(settings, folder) };
+  const masterKeys = obtainMasterKeys(settings, folder);
+  try {
+    return { ...masterKeys, ...obtainAdminToken(settings, folder) };
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    if (isFile || path === undefined) throw error;
+    throw new SettingsError([
+      `LARDER_ADMIN_TOKEN must be set, since ${path}, which would hold one with PostgreSQL, cannot be read or made (${code})`,
+    ]);
+  }
 }
 
 function obtainMasterKeys(settings: Settings, folder: string): MasterKeys {
