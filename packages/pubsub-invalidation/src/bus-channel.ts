@@ -174,14 +174,18 @@ export class BusChannel implements InvalidationChannel {
   }
 
   async #append(lane: number, target: InvalidationTarget, body: string, timeoutMs: number): Promise<Version> {
-    const { keySpace, port, random, logLength, tagMs, counters } = this.#context;
+    const { keySpace, port, clock, random, logLength, tagMs, counters } = this.#context;
+    const endAt = clock.now() + timeoutMs;
     const told = this.lanes[lane];
     if (told?.isDown) throw new CacheError("ERR_CACHE_BACKEND", "Redis does not answer the heartbeat");
     const [kind, subject] = markOf(target);
-    const name = target.kind === "key" ? keySpace.nameOf(target.key) : undefined;
-    const marked = name === undefined ? [] : [keySpace.value(name), keySpace.fence(name)];
-    if (kind === "tag") marked.push(keySpace.tag(lane, subject));
-    const keys = [keySpace.record(lane), keySpace.log(lane), ...marked];
+    const keys = [keySpace.record(lane), keySpace.log(lane)];
+    if (target.kind === "key") {
+      const name = keySpace.nameOf(target.key);
+      keys.push(keySpace.value(name), keySpace.fence(name));
+    } else if (kind === "tag") {
+      keys.push(keySpace.tag(lane, subject));
+    }
     const settings = [random.token(), port.publishCommand, keySpace.channel(lane), String(logLength), body];
     const known = told?.known;
     try {
@@ -192,7 +196,7 @@ export class BusChannel implements InvalidationChannel {
       return version;
     } catch (error) {
       const wider = widen(target);
-      if (wider && String(error).includes("TRYAGAIN")) return this.#append(lane, wider, this.encodeBody(wider), timeoutMs);
+      if (wider && /redirections/.test(String(error))) return this.#append(lane, wider, this.encodeBody(wider), endAt - clock.now());
       countError(counters, error);
       told?.onCallSettled(false);
       throw toBackendError(error);
@@ -202,7 +206,7 @@ export class BusChannel implements InvalidationChannel {
 
 /**
  * While a cluster's slot is being moved, Redis refuses a script of whose keys some are there and some are not, as those of a key hardly ever are all at
- * once. Record and log are, but for the moment in which they move: they alone can say the same of a key by a pattern that fits nothing else, and
+ * once; of which its client says that it was redirected too often, and not always that it was told TRYAGAIN, since it asks other nodes in between. Record and log are, but for the moment in which they move: they alone can say the same of a key by a pattern that fits nothing else, and
  * of a tag by what is more. (https://redis.io/docs/latest/commands/cluster-setslot/, `getNodeByQuery` of src/cluster.c)
  * @returns what needs no other key than these; `undefined` where the target is that already
  */

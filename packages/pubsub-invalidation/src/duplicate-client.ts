@@ -33,7 +33,8 @@ export function duplicateClient(template: IoredisClient, { settings, isSharded, 
     shardedSubscribers: isSharded,
     clusterRetryStrategy: (times: number) => reconnectPauseMs(times, random),
     slotsRefreshTimeout: 1_000,
-    // It asks sixteen times. A slot that is being moved stays so for longer than a call may take.
+    // It would ask sixteen times, 100 ms apart. A slot that is being moved stays so for longer than a call may take; one that was moved is found by the second.
+    maxRedirections: 3,
     retryDelayOnTryAgain: 1,
   });
   if (isSharded) guardShards(cluster);
