@@ -7,6 +7,7 @@ import { messagesFamily } from "./answers/messages.ts";
 import { responsesFamily } from "./answers/responses.ts";
 import { AnswerEndpoint } from "./endpoints/answer-endpoint.ts";
 import { EmbeddingsEndpoint } from "./endpoints/embeddings-endpoint.ts";
+import { isForAnthropic } from "./endpoints/is-for-anthropic.ts";
 import { type ModelCatalog, ModelsEndpoint } from "./endpoints/models-endpoint.ts";
 import { isAmbiguous, OpenPaths } from "./endpoints/open-paths.ts";
 import { ASKED_BESIDE, passByModel } from "./endpoints/pass-by-model.ts";
@@ -71,7 +72,6 @@ export class ApiRouter {
 
   /** Answers a request, errors included. Never rejects. */
   async handle(came: Exchange): Promise<void> {
-    const shape: ErrorShape = came.path.startsWith("/v1/messages") ? "anthropic" : "openai";
     const { meter, telemetry } = this.#parts;
     const exchange = telemetry ? telemetry.watch(came) : came;
     meter.inFlight += 1;
@@ -86,7 +86,7 @@ export class ApiRouter {
       leave = isPromise(entered) ? await entered : entered;
       await this.#handlerOf(exchange)(exchange, identity);
     } catch (error) {
-      this.#fail(exchange, error, shape);
+      this.#fail(exchange, error);
     } finally {
       meter.inFlight -= 1;
       leave?.();
@@ -123,7 +123,10 @@ export class ApiRouter {
     return (exchange, identity) => proxy(this.#parts, exchange, identity);
   }
 
-  #fail(exchange: Exchange, error: unknown, shape: ErrorShape): void {
+  #fail(exchange: Exchange, error: unknown): void {
+    const { path } = exchange;
+    const isAnthropics = path.startsWith("/v1/messages") || (!this.#handlers.has(`POST ${path}`) && isForAnthropic(exchange));
+    const shape: ErrorShape = isAnthropics ? "anthropic" : "openai";
     if (error instanceof UpstreamFailure) {
       this.#parts.meter.failed("api", error.status);
       sendFailure(exchange, error, shape, []);

@@ -181,4 +181,22 @@ describe("@anthropic-ai/sdk", () => {
       .catch((caught: unknown) => caught);
     expect(error).toMatchObject({ status: 400, error: { type: "error", error: { type: "invalid_request_error" } } });
   });
+
+  // Regression: such a client was told of a missing model in OpenAI's shape, and that each model had neither a date nor a name to be shown.
+  it("lists models, and raises our error of one that there is not in Anthropic's shape", async () => {
+    const { models } = create();
+    const ids: string[] = [];
+    for await (const { id, type, display_name, created_at } of models.list()) {
+      ids.push(id);
+      expect([type, display_name, Number.isNaN(Date.parse(created_at))]).toEqual(["model", id, false]);
+    }
+    expect(ids).toContain("fixture-model");
+    expect(await models.retrieve("fixture-model")).toMatchObject({ id: "fixture-model", type: "model" });
+    const error = await models.retrieve("none-such").catch((caught: unknown) => caught);
+    expect(error).toMatchObject({
+      status: 404,
+      error: { type: "error", error: { type: "not_found_error" } },
+      requestID: expect.stringMatching(/^req_/),
+    });
+  });
 });

@@ -165,6 +165,20 @@ describe("S5, S22: tenants", () => {
     await Promise.all([passing.close(), anthropic.close()]);
   });
 
+  // Regression: files went by their path alone, and OpenAI was shown the caller's key for Anthropic, and the file.
+  it("in passthrough, what Anthropic's client asks for under paths of both APIs goes with the caller's key to Anthropic alone", async () => {
+    const anthropic = await FixtureUpstream.start();
+    anthropic.behaviour = (_seen, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end('{"data":[],"has_more":false}');
+      return true;
+    };
+    const passing = await startBed({ auth: "passthrough", anthropicBaseUrl: anthropic.url });
+    const client = new Anthropic({ apiKey: "sk-ant-key", baseURL: passing.url });
+    await client.beta.files.list();
+    expect([passing.upstream.seen.length, anthropic.seen.map(({ path }) => path)]).toEqual([0, ["/v1/files"]]);
+    await Promise.all([passing.close(), anthropic.close()]);
+  });
+
   it.each([
     ["GET", "/v1/files"],
     ["DELETE", "/v1/files/file-of-ta"],

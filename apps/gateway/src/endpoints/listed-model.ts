@@ -7,3 +7,9 @@ export const LISTED_SINCE = 1_735_689_600;
 export function listedModel(id: string, owner: string): JsonObject {
   return { id, object: "model", created: LISTED_SINCE, owned_by: owner };
 }
+
+/** The same model with what Anthropic's clients read of one besides. */
+export function listedForAnthropic(model: JsonObject): JsonObject {
+  const created = typeof model.created === "number" ? model.created : LISTED_SINCE;
+  return { type: "model", display_name: model.id, created_at: new Date(created * 1_000).toISOString(), ...model };
+}

@@ -9,7 +9,8 @@ import type { Identity } from "../security/authenticator.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import type { ProviderTable } from "../upstream/provider-table.ts";
-import { listedModel } from "./listed-model.ts";
+import { isForAnthropic } from "./is-for-anthropic.ts";
+import { listedForAnthropic, listedModel } from "./listed-model.ts";
 
 /** Models known from elsewhere than the upstreams. */
 export interface ModelCatalog {
@@ -46,11 +47,11 @@ export class ModelsEndpoint {
   async handle(exchange: Exchange, identity: Identity): Promise<void> {
     const models = await this.#models(exchange, identity);
     const rest = exchange.path.slice("/v1/models".length).replace(/^\//, "");
-    if (rest === "") return this.#send(exchange, { object: "list", data: [...models.values()] });
+    if (rest === "") return this.#send(exchange, listOf([...models.values()], exchange));
     const id = decode(rest);
     const model = id === undefined ? undefined : models.get(id);
     if (!model) throw new HttpError(404, "There is no such model.", { code: "model_not_found", param: "model" });
-    this.#send(exchange, model);
+    this.#send(exchange, isForAnthropic(exchange) ? listedForAnthropic(model) : model);
   }
 
   #send(exchange: Exchange, body: unknown): void {
@@ -117,8 +118,7 @@ export class ModelsEndpoint {
 function isListedFor(provider: Provider, table: ProviderTable, exchange: Exchange, identity: Identity): boolean {
   if (!table.isUsable(provider)) return false;
   if (!identity.upstreamKey || provider.passthrough !== "callers-key" || provider.source !== "environment") return true;
-  const isForAnthropic = exchange.header("anthropic-version") !== undefined && table.anthropic !== table.fallback;
-  return (provider.kind === "anthropic") === isForAnthropic;
+  return (provider.kind === "anthropic") === (isForAnthropic(exchange) && table.anthropic !== table.fallback);
 }
 
 function decode(text: string): string | undefined {
@@ -129,11 +129,17 @@ function decode(text: string): string | undefined {
   }
 }
 
+/** All there are on one page, whichever API asks. */
+function listOf(models: readonly JsonObject[], exchange: Exchange): JsonObject {
+  if (!isForAnthropic(exchange)) return { object: "list", data: models };
+  return { data: models.map(listedForAnthropic), has_more: false, first_id: models[0]?.id ?? null, last_id: models.at(-1)?.id ?? null };
+}
+
 function send(exchange: Exchange, body: unknown): void {
   const text = JSON.stringify(body);
   exchange.begin(200, [
     ...["content-type", "application/json", "content-length", String(Buffer.byteLength(text))],
-    ...requestIdHeaders(exchange, "openai"),
+    ...requestIdHeaders(exchange, isForAnthropic(exchange) ? "anthropic" : "openai"),
     ...MADE_HERE,
   ]);
   exchange.end(text);

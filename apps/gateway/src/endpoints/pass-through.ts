@@ -20,6 +20,7 @@ import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { givesWay } from "./gives-way.ts";
+import { isForAnthropic } from "./is-for-anthropic.ts";
 import { PassedAnswer } from "./passed-answer.ts";
 import { passedEndpoint } from "./passed-endpoint.ts";
 import { passedHeaders } from "./passed-headers.ts";
@@ -164,9 +165,6 @@ function estimateForLater(endpoint: string, body: Buffer | undefined): TokenUsag
 const NOT_PASSED_ON =
   /^(host|connection|keep-alive|transfer-encoding|content-length|upgrade|te|trailer|expect|authorization|x-api-key|cookie|proxy-.*|forwarded|x-forwarded-.*|x-real-ip|x-larder-.*|x-openrouter-cache.*|origin|referer|sec-.*|accept-encoding)$/;
 
-/** Paths below Anthropic's messages: counting their tokens, batches of them. */
-const ANTHROPIC_PATH = /^\/v1\/messages(\/|$)/;
-
 /** The caller's headers without those that are about the connection to us, which a `connection` header may name more of (RFC 9110 7.6.1). */
 function headersToPassOn(exchange: Exchange, hasBody: boolean): Record<string, string> {
   const ofConnection = new Set((exchange.header("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
@@ -184,7 +182,7 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
     parts.meter.abandoned += 1;
   }).watched();
   const endpoint = passedEndpoint(exchange.path);
-  const shape: ErrorShape = ANTHROPIC_PATH.test(exchange.path) ? "anthropic" : "openai";
+  const shape: ErrorShape = isForAnthropic(exchange) ? "anthropic" : "openai";
   const table = await parts.directory.table(identity);
   const responseId = responseIn(exchange.path);
   const maker = responseId === undefined ? undefined : await makerOf(parts, identity, responseId, table);
