@@ -12,8 +12,9 @@ import { openPostgres } from "../src/storage/postgres.ts";
 import { createLog } from "../src/telemetry/log.ts";
 import { PooledUpstream } from "../src/upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "../src/upstream/provider-directory.ts";
+import { slotOf } from "../src/upstream/provider-secrets.ts";
 import { FakePostgres } from "./support/fake-postgres.ts";
-import { until } from "./support/start.ts";
+import { chat, startBed, until } from "./support/start.ts";
 
 let postgres: FakePostgres;
 let directory: string;
@@ -22,6 +23,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "larder-database-"));
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await postgres.close();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -66,6 +68,79 @@ describe("a PostgreSQL that is frozen", () => {
     await upstream.close();
   });
 });
+
+describe("a database that is gone right after a save", () => {
+  const sealer = new Sealer(Buffer.alloc(32));
+  const rowOf = (id: string, apiKey: string): StoredProvider => ({
+    ...{ id, settings: JSON.stringify({ baseUrl: "http://127.0.0.1:9", hasApiKey: true }), updatedAt: 1 },
+    sealedKey: sealer.seal(apiKey, slotOf(id)),
+  });
+
+  // Regression: what was read last was used for as long as the database was away, the credential that had been rotated with it.
+  it("is missed by nobody who asks for what was saved and removed here", async () => {
+    const reads: Array<{ resolve(rows: StoredProvider[]): void; reject(error: Error): void }> = [];
+    const listProviders = (): Promise<StoredProvider[]> => new Promise((resolve, reject) => reads.push({ resolve, reject }));
+    const upstream = new PooledUpstream({ connections: 1 });
+    const providers = new ProviderDirectory({
+      ...{ settings: createSettings(), store: { listProviders } as unknown as GatewayStore, sealer, bus: undefined },
+      ...{ trusted: upstream, guarded: upstream, log: createLog("silent") },
+    });
+    const keysIn = async (asked: ReturnType<typeof providers.table>): Promise<Array<string | undefined>> => {
+      const table = await asked;
+      return ["kept", "removed", "rotated"].map((id) => table.providers.get(id)?.apiKey?.reveal());
+    };
+    const former = [rowOf("kept", "sk-kept"), rowOf("removed", "sk-removed"), rowOf("rotated", "sk-former")];
+    const first = providers.table();
+    reads[0]?.resolve(former);
+    expect(await keysIn(first)).toEqual(["sk-kept", "sk-removed", "sk-former"]);
+
+    await providers.invalidate();
+    const overtaken = providers.table();
+    await providers.changed("rotated", rowOf("rotated", "sk-new"));
+    await providers.changed("removed", undefined);
+    const next = providers.table();
+    reads[1]?.resolve(former);
+    await overtaken;
+    reads[2]?.reject(new Error("away"));
+    expect(await keysIn(next)).toEqual(["sk-kept", undefined, "sk-new"]);
+    await providers.close();
+    await upstream.close();
+  });
+
+  // Regression: the write failed for who made it, and the former credential or key was used here and by peers for as long as it was kept.
+  it("is asked anew when the answer to the save was lost, although it had been done", async () => {
+    const bed = await startBed({ auth: "keys", allowedPrivateHosts: ["127.0.0.1"] });
+    const save = (apiKey: string): Promise<Response> =>
+      bed.admin("PUT", "/admin/providers/rotated", { apiKey, baseUrl: bed.upstream.url, models: ["rotated-model"] });
+    const made = await bed.admin("POST", "/admin/keys", { tenant: "t" });
+    const { id, key: virtualKey } = (await made.json()) as { id: string; key: string };
+    const ask = async (text: string): Promise<[number, string | undefined]> => {
+      const sent = chat(text, { model: "rotated-model" });
+      const { status } = await bed.post("/v1/chat/completions", sent, { authorization: `Bearer ${virtualKey}` });
+      return [status, bed.upstream.seen.splice(0).at(-1)?.headers.authorization];
+    };
+    expect([(await save("sk-former")).status, await ask("before")]).toEqual([200, [200, "Bearer sk-former"]]);
+
+    answerIsLost("putProvider");
+    expect([(await save("sk-new")).status, await ask("after")]).toEqual([503, [200, "Bearer sk-new"]]);
+    answerIsLost("deleteProvider");
+    const removed = await bed.admin("DELETE", "/admin/providers/rotated");
+    expect([removed.status, await ask("removed")]).toEqual([503, [200, "Bearer sk-upstream-canary-7f3a9c"]]);
+    answerIsLost("deleteKey");
+    const withdrawn = await bed.admin("DELETE", `/admin/keys/${id}`);
+    expect([withdrawn.status, await ask("withdrawn")]).toEqual([503, [401, undefined]]);
+    await bed.close();
+  });
+});
+
+/** The next such write is done, and its answer does not come. */
+function answerIsLost(method: "putProvider" | "deleteProvider" | "deleteKey"): void {
+  const write = GatewayStore.prototype[method] as (...given: unknown[]) => Promise<unknown>;
+  vi.spyOn(GatewayStore.prototype, method).mockImplementationOnce(async function (this: GatewayStore, ...given: unknown[]) {
+    await write.apply(this, given);
+    throw new Error("the connection broke");
+  });
+}
 
 describe("a PostgreSQL that was away", () => {
   it("is opened behind, while whoever needs it is refused at once, and told as there as soon as it is", async () => {

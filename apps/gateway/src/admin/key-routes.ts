@@ -1,10 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import type { InvalidationResult } from "@larder/cache-core";
 import { Hono } from "hono";
 import { z } from "zod";
 import { limitsSchema } from "../config/schema.ts";
 import { hashKey } from "../security/authenticator.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
+import { orForget } from "./or-forget.ts";
 import { readJson, refuse } from "./read-json.ts";
 
 /** What every virtual key begins with: scanners for leaked keys look for such a prefix. */
@@ -57,11 +59,14 @@ export function keyRoutes(admin: AdminParts): Hono {
 
   app.delete("/:id", async (context) => {
     const id = context.req.param("id");
-    const deleted = UUID.test(id) ? await admin.store.deleteKey(id) : undefined;
-    if (!deleted) return refuse(context, 404, "There is no such key.");
-    const { propagated } = await admin.authenticator.invalidate(deleted.hash);
-    await audit(admin, context, "key.delete", { id: deleted.id, tenant: deleted.tenant, propagated });
-    return context.json({ id: deleted.id, deleted: true, propagated });
+    const known = UUID.test(id) ? await admin.store.findKeyById(id) : undefined;
+    if (!known) return refuse(context, 404, "There is no such key.");
+    const forget = (): Promise<InvalidationResult> => admin.authenticator.invalidate(known.hash);
+    const wasThere = await orForget(admin.store.deleteKey(id), forget);
+    const { propagated } = await forget();
+    if (!wasThere) return refuse(context, 404, "There is no such key.");
+    await audit(admin, context, "key.delete", { id, tenant: known.tenant, propagated });
+    return context.json({ id, deleted: true, propagated });
   });
 
   return app;

@@ -6,6 +6,7 @@ import { secretsToText, slotOf } from "../upstream/provider-secrets.ts";
 import type { AdminParts } from "./admin-parts.ts";
 import { audit } from "./audit.ts";
 import { HIDDEN, type JudgedProvider, judgeProvider, providerInputSchema } from "./judge-provider.ts";
+import { orForget } from "./or-forget.ts";
 import { readJson, refuse } from "./read-json.ts";
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -38,8 +39,8 @@ export function providerRoutes(admin: AdminParts): Hono {
   app.delete("/:id", async (context) => {
     const id = context.req.param("id");
     if (!ID.test(id)) return refuse(context, 404, "There is no such provider.");
-    const wasThere = await admin.store.deleteProvider(id);
-    const { propagated } = await admin.directory.invalidate();
+    const wasThere = await orForget(admin.store.deleteProvider(id), () => admin.directory.invalidate());
+    const { propagated } = await admin.directory.changed(id, undefined);
     if (!wasThere) return refuse(context, 404, "There is no such provider.");
     await audit(admin, context, "provider.delete", { id, propagated });
     return context.json({ id, deleted: true, propagated });
@@ -64,8 +65,8 @@ async function saveProvider(admin: AdminParts, context: Context, id: string): Pr
     const judged = await judgeProvider(admin, read.value, known);
     if ("problem" in judged) return refuse(context, 400, judged.problem, judged.field);
     const saved = toRow(admin, id, judged);
-    if (!(await admin.store.putProvider(saved, known))) continue;
-    const { propagated } = await admin.directory.invalidate();
+    if (!(await orForget(admin.store.putProvider(saved, known), () => admin.directory.invalidate()))) continue;
+    const { propagated } = await admin.directory.changed(id, saved);
     await audit(admin, context, "provider.save", { id, keyChanged: read.value.apiKey !== undefined, propagated });
     return context.json({ ...show(saved), propagated });
   }

@@ -137,9 +137,13 @@ export class GatewayStore {
     ]);
   }
 
-  /** @returns the key that was there, for its hash */
-  async deleteKey(id: string): Promise<StoredKey | undefined> {
-    return (await this.#run("DELETE FROM gateway_keys WHERE id = ? RETURNING *", [id])).map(toKey)[0];
+  async findKeyById(id: string): Promise<StoredKey | undefined> {
+    return (await this.#run("SELECT * FROM gateway_keys WHERE id = ?", [id])).map(toKey)[0];
+  }
+
+  /** @returns whether it was there */
+  async deleteKey(id: string): Promise<boolean> {
+    return (await this.#run("DELETE FROM gateway_keys WHERE id = ? RETURNING id", [id])).length > 0;
   }
 
   async addAudit(entry: AuditEntry): Promise<void> {

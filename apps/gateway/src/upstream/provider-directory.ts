@@ -62,7 +62,11 @@ export class ProviderDirectory {
   readonly #cache: TieredCache<ProviderTable>;
   readonly #routing: RoutingSettings;
   readonly #ofOperator: OperatorProviders;
+  /** What was read last, and what was changed here since: in use while the database is away. */
+  #stored: readonly StoredProvider[] = [];
   #lastKnown: ProviderTable | undefined;
+  /** Changes made here: what was asked for before one tells nothing of it. */
+  #changes = 0;
 
   constructor(options: ProviderDirectoryOptions) {
     const { settings, bus } = options;
@@ -85,7 +89,18 @@ export class ProviderDirectory {
     return this.#cache.getOrSet(ALL, (context) => this.#load(context)) as MaybePromise<ProviderTable>;
   }
 
-  /** Makes a change in the database visible here at once, and on peers by the bus. */
+  /**
+   * Makes a change in the database visible here at once, and on peers by the bus. @param saved what the provider is now, `undefined` when it was
+   * removed: known here from now on, although the database were gone before it is read again
+   */
+  changed(id: string, saved: StoredProvider | undefined): Promise<InvalidationResult> {
+    this.#changes += 1;
+    this.#stored = [...this.#stored.filter((row) => row.id !== id), ...(saved ? [saved] : [])];
+    this.#lastKnown = undefined;
+    return this.invalidate();
+  }
+
+  /** Makes what may have changed be read anew, here and on peers. */
   invalidate(): Promise<InvalidationResult> {
     return this.#cache.invalidate(ALL);
   }
@@ -95,17 +110,26 @@ export class ProviderDirectory {
   }
 
   async #load(context: LoadContext<ProviderTable>): Promise<ProviderTable> {
-    const { providers, fallback, anthropic } = this.#ofOperator;
+    const changes = this.#changes;
     let stored: StoredProvider[];
     try {
       stored = await this.#options.store.listProviders();
     } catch {
       context.setOptions({ ttlMs: Math.min(RETRY_AFTER_MS, this.#options.settings.providerConfigTtlMs) });
-      return this.#lastKnown ?? new ProviderTable(this.#routing, providers, fallback, anthropic);
+      this.#lastKnown ??= this.#tableOf(this.#stored);
+      return this.#lastKnown;
     }
-    const saved = stored.map((row) => this.#open(row));
-    this.#lastKnown = new ProviderTable(this.#routing, [...providers, ...saved], fallback, anthropic);
-    return this.#lastKnown;
+    const table = this.#tableOf(stored);
+    if (changes === this.#changes) {
+      this.#stored = stored;
+      this.#lastKnown = table;
+    }
+    return table;
+  }
+
+  #tableOf(stored: readonly StoredProvider[]): ProviderTable {
+    const { providers, fallback, anthropic } = this.#ofOperator;
+    return new ProviderTable(this.#routing, [...providers, ...stored.map((row) => this.#open(row))], fallback, anthropic);
   }
 
   /**
