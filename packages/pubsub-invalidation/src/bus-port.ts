@@ -6,7 +6,10 @@ export interface BusScript {
 
 /** What a port tells the bus. Called synchronously, in the order in which things happened on the subscriber's connection. */
 export interface BusPortEvents {
-  /** Every wanted channel is acknowledged on the current connection: from here on nothing published is missed. Told again after each reconnect. */
+  /**
+   * Every wanted channel is acknowledged on the current connection: from here on nothing published is missed. Told again after each reconnect. A channel whose
+   * shard cannot be reached is not waited for: its lane has no proof, and is deaf once its checks are answered again.
+   */
   onSubscribed(): void;
   /** Scripts can be run again, or for the first time: what was asked for in vain meanwhile may be asked anew. Optional for a port to tell. */
   onReachable?(): void;

@@ -36,6 +36,12 @@ function digestOf(script: BusScript): string {
   return digest;
 }
 
+/** Ends a connection. A half-open socket never answers FIN: ending it in good order would wait for ever. */
+function end(client: IoredisClient | undefined): void {
+  client?.disconnect();
+  if (client && !isClusterClient(client)) client.stream?.destroy();
+}
+
 class IoredisPort implements BusPort {
   readonly #given: IoredisClient | RedisTarget;
   readonly #options: IoredisPortOptions;
@@ -99,29 +105,18 @@ class IoredisPort implements BusPort {
   }
 
   reconnectSubscriber(): void {
-    const subscriber = this.#subscriber;
-    if (!subscriber || this.#isClosed) return;
-    // A half-open socket never answers FIN: ending it in good order would wait for ever.
-    if (!isClusterClient(subscriber) && subscriber.stream) {
-      subscriber.stream.destroy();
-      return;
-    }
-    this.#subscriber = undefined;
-    subscriber.disconnect();
+    if (!this.#subscriber || this.#isClosed) return;
+    end(this.#subscriber);
     // Its `close` is not ours any more.
+    this.#subscriber = undefined;
     this.#events?.onLost();
     this.#connectSubscriber();
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const client of [this.#data, this.#subscriber]) {
-      if (!client) continue;
-      client.disconnect();
-      if (!isClusterClient(client)) client.stream?.destroy();
-    }
-    this.#data = undefined;
-    this.#subscriber = undefined;
+    end(this.#data);
+    end(this.#subscriber);
   }
 
   /** Never rejects: what goes wrong here is told to those who wait for the first proof. */
@@ -171,16 +166,14 @@ class IoredisPort implements BusPort {
   async #subscribeNow(subscriber: IoredisClient, channels: readonly string[]): Promise<void> {
     if (channels.length === 0) return;
     for (const channel of channels) this.#unacknowledged.add(channel);
-    try {
-      const subscribe = (group: string[]): Promise<unknown> =>
-        this.#isSharded ? subscriber.ssubscribe(...group) : subscriber.subscribe(...group);
-      await this.#within(SUBSCRIBE_TIMEOUT_MS, Promise.all(this.#groups(channels).map(subscribe)));
-      if (this.#subscriber !== subscriber || this.#isClosed) return;
-      for (const channel of channels) this.#unacknowledged.delete(channel);
-      if (this.#unacknowledged.size === 0) this.#events?.onSubscribed();
-    } catch (error) {
-      if (this.#isClosed || this.#subscriber !== subscriber) return;
-      this.#events?.onError(error);
+    // Where nobody serves the slot, ioredis throws at once.
+    const subscribe = async (group: readonly string[]): Promise<unknown> =>
+      this.#isSharded ? subscriber.ssubscribe(...group) : subscriber.subscribe(...group);
+    const groups = this.#groups(channels).map((group) => this.#within(SUBSCRIBE_TIMEOUT_MS, subscribe(group)));
+    const refused = (await Promise.allSettled(groups)).filter((answer) => answer.status === "rejected");
+    if (this.#subscriber !== subscriber || this.#isClosed) return;
+    for (const { reason } of refused) this.#events?.onError(reason);
+    if (refused.length === groups.length) {
       // Not with this connection, then: the next one asks again.
       this.#options.clock.setTimer(
         () => {
@@ -188,18 +181,16 @@ class IoredisPort implements BusPort {
         },
         reconnectPauseMs(3, this.#options.random),
       );
+      return;
     }
+    // Where only some were refused the others stand: a lane whose slot is served again answers checks of which it hears nothing, and so makes the next connection.
+    for (const channel of channels) this.#unacknowledged.delete(channel);
+    if (this.#unacknowledged.size === 0) this.#events?.onSubscribed();
   }
 
-  /** Sharded channels are subscribed slot by slot, and all of one lane have its hash tag. */
-  #groups(channels: readonly string[]): string[][] {
-    if (!this.#isSharded) return [[...channels]];
-    const groups = new Map<string, string[]>();
-    for (const channel of channels) {
-      const tag = channel.slice(0, channel.indexOf("}"));
-      groups.set(tag, [...(groups.get(tag) ?? []), channel]);
-    }
-    return [...groups.values()];
+  /** What one command may name: of sharded channels only those of one slot, so each by itself. */
+  #groups(channels: readonly string[]): ReadonlyArray<readonly string[]> {
+    return this.#isSharded ? channels.map((channel) => [channel]) : [channels];
   }
 
   async #evaluate(client: IoredisClient, script: BusScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
