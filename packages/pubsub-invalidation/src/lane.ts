@@ -174,7 +174,7 @@ export class Lane {
     this.#order.baselineDue ??= "epoch-changed";
   }
 
-  /** Sends a heartbeat. Never rejects. */
+  /** Sends a heartbeat, and is over when what its answer asks for at a baseline is known: who bounds heartbeats bounds that, too. Never rejects. */
   async beat(): Promise<void> {
     const { port, clock, random, counters, timeoutMs } = this.#context;
     if (this.#isClosed) return;
@@ -195,6 +195,7 @@ export class Lane {
       if (beat.order >= this.#foreignBefore) this.#isForeign = false;
       this.#context.onRedisTime(Number(reply[5]), wallSentAt, clock.wallNow());
       this.#onState(toVersionState(reply), beat, known);
+      await this.#recall();
     } catch (error) {
       countError(counters, error);
       this.onCallSettled(false);
@@ -271,7 +272,6 @@ export class Lane {
     }
     if (state.epoch !== this.#order.epoch || this.#isBackwards(state, beat)) this.#order.baselineDue ??= "epoch-changed";
     if (this.#order.baselineDue !== undefined) this.#takeBaseline(state, this.#order.baselineDue);
-    void this.#recall();
     this.#settle();
   }
 

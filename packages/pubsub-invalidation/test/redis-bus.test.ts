@@ -186,6 +186,29 @@ describe("RedisInvalidationBus", () => {
     expect(bus.stats().errors - errors).toBe(1_100 - 1_024);
   });
 
+  // Regression: they were asked beside the heartbeats, all at once: past a thousand lanes the port refused them, and heartbeats as well.
+  it("asks for the logs of no more lanes at one time than it sends heartbeats", async () => {
+    const lanes = 600;
+    const port = new LanesRig(lanes);
+    await open({ port, lanes, heartbeatMs: 60_000 }).join("logs", new BusRecorder()).invalidate({ kind: "all" }, call());
+    const run = port.run.bind(port);
+    let [asked, most, replays] = [0, 0, 0];
+    port.run = async (script, keys, args) => {
+      asked += 1;
+      most = Math.max(most, asked);
+      if (script.name === "replay") {
+        replays += 1;
+        await new Promise(setImmediate);
+      }
+      return run(script, keys, args).finally(() => {
+        asked -= 1;
+      });
+    };
+    open({ port, lanes, heartbeatMs: 60_000 }).join("logs", new BusRecorder());
+    await waitUntil("every log was read", () => replays === lanes);
+    expect(most).toBeLessThanOrEqual(256);
+  });
+
   it("tells the lanes that are well of an invalidation of all, and the others alone when it is repeated", async () => {
     const port = new LanesRig(4);
     const bus = open({ port, lanes: 4, heartbeatMs: 60_000 });
