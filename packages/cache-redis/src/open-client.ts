@@ -7,11 +7,13 @@ export interface OpenClientOptions {
   readonly random?: RandomSource;
 }
 
+type ClientSettings = RedisOptions & { readonly retryStrategy: (times: number) => number; readonly enableOfflineQueue: boolean };
+
 /**
  * Settings for a client whose calls are bounded by the cache and not by itself: nothing is queued while there is no connection, nothing
  * is repeated behind the caller's back, and a socket that answers nothing for a second is given up.
  */
-function clientOptions(target: RedisTarget, random: RandomSource): RedisOptions {
+function clientOptions(target: RedisTarget, random: RandomSource): ClientSettings {
   return {
     ...(target.username === "" ? {} : { username: target.username }),
     ...(target.password === "" ? {} : { password: target.password }),
@@ -39,7 +41,7 @@ export function planClient(
   const target = parseRedisUrl(url);
   const settings = clientOptions(target, random);
   const { kind, addresses, master, database: db } = target;
-  if (kind === "cluster") return { isCluster: true, open: () => openCluster(target, settings, random) };
+  if (kind === "cluster") return { isCluster: true, open: () => openCluster(target, settings) };
   const where: RedisOptions = kind === "sentinel" ? { sentinels: [...addresses], name: master as string } : { ...addresses[0] };
   return { isCluster: false, open: () => keepToDatabase(new Redis({ ...settings, ...where, db })) };
 }
@@ -54,20 +56,21 @@ function keepToDatabase(client: Redis): Redis {
   });
 }
 
-function openCluster(target: RedisTarget, settings: RedisOptions, random: RandomSource): Cluster {
-  // A node is reconnected by the cluster client, which asks anew who serves its slots.
-  const { retryStrategy, enableOfflineQueue, ...ofNode } = settings;
+function openCluster(target: RedisTarget, { retryStrategy, enableOfflineQueue, ...ofNode }: ClientSettings): Cluster {
   return new Cluster([...target.addresses], {
+    // A node is reconnected by the cluster client, which asks anew who serves its slots.
     redisOptions: ofNode,
+    clusterRetryStrategy: retryStrategy,
+    enableOfflineQueue,
     // A certificate is for a name: by default ioredis connects to the address behind it.
     ...(target.isTls ? { dnsLookup: (name, callback) => callback(null, name) } : {}),
-    enableOfflineQueue: false,
     scaleReads: "master",
     slotsRefreshTimeout: 1_000,
     slotsRefreshInterval: 10_000,
     retryDelayOnFailover: 100,
     maxRedirections: 4,
-    clusterRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2_000) * (0.75 + random.next() / 4),
+    // A slot that is being moved stays so for longer than a call may take: told at once, it is no sign of a server that does not answer.
+    retryDelayOnTryAgain: 1,
   });
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { KeySpace } from "@larder/cache-core";
 import { type RedisCluster, startRedisCluster, uniquePrefix } from "@larder/cache-testing";
 import { Cluster } from "ioredis";
 import { Cluster as Cluster6 } from "ioredis-6";
@@ -83,6 +84,32 @@ test("a frozen master takes only its own lanes along", async () => {
   expect(cache.stats().breaker).not.toBe("closed");
   cluster.servers[0]?.resume();
   await expect.poll(async () => (await cache.getMany(keys)).filter((value) => value !== undefined).length).toBe(60);
+  await cache.close();
+});
+
+// Regression: the client asked again every 100 ms, past every deadline, and five calls that had timed out closed the whole lane to those who read.
+test("a slot that is being moved keeps what is stored in it readable, however many loads it refuses", async () => {
+  const keyPrefix = uniquePrefix();
+  const cache = await openCache<string>({ ...prompt, url: cluster.url, keyPrefix });
+  const space = new KeySpace({ namespace: "test", keyPrefix, lanes: 16 });
+  const keys = Array.from({ length: 400 }, (_, index) => digest(index)).filter((key) => space.laneOf(space.nameOf(key)) === 0);
+  // A log that holds nothing is no key, and one that is missing would be refused as well.
+  await cache.invalidate({ kind: "all" }, call());
+  const stored = keys.pop() as string;
+  expect(await cache.set(stored, "value")).toBe(true);
+  const slot = String(await cluster.servers[0]?.command("CLUSTER", "KEYSLOT", space.record(0)));
+  const counts = await Promise.all(cluster.servers.map((server) => server.command("CLUSTER", "COUNTKEYSINSLOT", slot)));
+  const from = counts.findIndex((count) => Number(count) > 0);
+  const [source, target] = [cluster.servers[from], cluster.servers[(from + 1) % cluster.servers.length]];
+  if (!source || !target) throw new Error("nobody has the slot");
+  const [sourceId, targetId] = await Promise.all([source, target].map((server) => server.command("CLUSTER", "MYID")));
+  await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", String(sourceId));
+  await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", String(targetId));
+  const loads = await Promise.all(keys.map((key) => cache.reserve(key, false, call(50))));
+  expect(loads).toEqual(keys.map(() => undefined));
+  expect(cache.stats()).toMatchObject({ breaker: "closed", failures: { timeout: 0 } });
+  expect(await cache.get(stored)).toBe("value");
+  for (const server of [source, target]) await server.command("CLUSTER", "SETSLOT", slot, "STABLE");
   await cache.close();
 });
 
