@@ -65,7 +65,7 @@ export class IoredisPort implements RedisPort {
   }
 
   get nodeCount(): number {
-    return this.#masters().length;
+    return this.#servers("master").length;
   }
 
   open(events: RedisPortEvents): void {
@@ -112,7 +112,7 @@ export class IoredisPort implements RedisPort {
   }
 
   async scan(node: number, cursor: string, match: string, count: number): Promise<readonly [string, readonly string[]]> {
-    const master = this.#masters()[node];
+    const master = this.#servers("master")[node];
     if (!master) throw new Error("the cluster has fewer masters than before");
     return master.scan(cursor, "MATCH", match, "COUNT", count);
   }
@@ -136,7 +136,7 @@ export class IoredisPort implements RedisPort {
     if (this.#isCorked || (inFlight === 0 && !this.#isBusy)) return;
     this.#isCorked = true;
     this.#turnCommands = 1;
-    const streams = this.#connections().map((connection) => connection.stream);
+    const streams = this.#servers("all").map((connection) => connection.stream);
     for (const stream of streams) stream?.cork();
     process.nextTick(() => {
       this.#isCorked = false;
@@ -146,8 +146,10 @@ export class IoredisPort implements RedisPort {
   }
 
   reconnect(): void {
-    if (isCluster(this.#client)) this.#client.refreshSlotsCache();
-    else this.#client.disconnect(true);
+    const client = this.#client;
+    if (isCluster(client)) client.refreshSlotsCache();
+    // One that makes no connection anew would be ended, for its owner too.
+    else if (Number.isFinite(client.options.retryStrategy?.(1))) client.disconnect(true);
   }
 
   close(): void {
@@ -168,12 +170,8 @@ export class IoredisPort implements RedisPort {
     unlisten.push(() => emitter.off(event, listener));
   }
 
-  #masters(): readonly Redis[] {
-    return isCluster(this.#client) ? this.#client.nodes("master") : [this.#client];
-  }
-
-  #connections(): readonly Redis[] {
-    return isCluster(this.#client) ? this.#client.nodes("all") : [this.#client];
+  #servers(role: "all" | "master"): readonly Redis[] {
+    return isCluster(this.#client) ? this.#client.nodes(role) : [this.#client];
   }
 
   #begin(): void {

@@ -68,6 +68,19 @@ test("a command timeout of its own, shorter than ours, counts as one: the breake
   server.resume();
 });
 
+// Regression: what found the next master for any other client ended one that makes no connection anew for good, and its owner's commands with it.
+test("a master that is demoted for a while does not end a client that never reconnects", async () => {
+  await using master = await startRedisServer();
+  const { client, cache } = await open({ retryStrategy: () => null });
+  expect(await cache.set("key", "value")).toBe(true);
+  await server.command("REPLICAOF", "127.0.0.1", String(master.port));
+  await waitUntil("the cache has found out", async () => !(await cache.set("key", "value")) && cache.stats().breaker !== "closed");
+  expect(await client.ping()).toBe("PONG");
+  await server.command("REPLICAOF", "NO", "ONE");
+  await waitUntil("the cache is in use again", () => cache.set("key", "newer"));
+  expect(await cache.get("key")).toBe("newer");
+});
+
 test.each([
   ["its owner selects another database and comes back", (client: Redis, there: boolean) => client.select(there ? 1 : 0)],
   ["databases are swapped and swapped again", () => server.command("SWAPDB", "0", "1")],
