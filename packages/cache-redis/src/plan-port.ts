@@ -38,15 +38,15 @@ function checkClient(client: Redis | Cluster): void {
   const given = client as Partial<Redis> | null;
   if (typeof given?.mgetBuffer !== "function" || typeof given.on !== "function" || typeof given.options !== "object")
     throw new CacheError("ERR_CACHE_INVALID_OPTION", `client must be a Redis or Cluster of ioredis, got ${describeValue(client)}`);
-  const { keyPrefix, scaleReads } = given.options as { readonly keyPrefix?: unknown; readonly scaleReads?: unknown };
+  const { keyPrefix, role, scaleReads = "master" } = given.options as Readonly<Record<"keyPrefix" | "role" | "scaleReads", unknown>>;
   if (keyPrefix)
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
       "client must have no keyPrefix: channels would not carry it; give keyPrefix beside client",
     );
-  if (client.isCluster && scaleReads !== undefined && scaleReads !== "master")
+  if (role === "slave" || (client.isCluster && scaleReads !== "master"))
     throw new CacheError(
       "ERR_CACHE_INVALID_OPTION",
-      'client must have scaleReads "master": a replica may answer with what was invalidated',
+      'client must have scaleReads or role "master": a replica may answer with what was invalidated',
     );
 }

@@ -2,6 +2,7 @@ import type { LeaseOutcome } from "@larder/cache-core";
 import { type RedisSentinelSet, startFaultProxy, startRedisSentinel, uniquePrefix, waitUntil } from "@larder/cache-testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { RedisCache } from "../src/index.ts";
 import { call, openCache } from "./support.ts";
 
 let set: RedisSentinelSet;
@@ -18,6 +19,12 @@ test("a sentinel that hangs is passed over for the next one", async () => {
   expect(hung.acceptedConnections).toBeGreaterThan(0);
   await cache.close();
   await hung.close();
+});
+
+// Regression: it was taken, and each write refused by the replica for ever.
+test("a client that asks the sentinels for a replica is refused", () => {
+  const client = new Redis({ sentinels: [...set.sentinels], name: set.name, role: "slave", lazyConnect: true });
+  expect(() => new RedisCache({ client, namespace: "test" })).toThrow(/role "master"/);
 });
 
 // Regression: the connection for subscriptions took over what a client was given, and ended for good when no sentinel answered for a moment.

@@ -24,6 +24,8 @@ function common(random: RandomSource): Record<string, unknown> {
     sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
     lazyConnect: false,
+    // A sentinel's client may be one of replicas, which publish to their own subscribers and take no invalidation.
+    role: "master",
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     enableAutoPipelining: false,
