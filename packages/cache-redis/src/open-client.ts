@@ -15,8 +15,9 @@ type ClientSettings = RedisOptions & { readonly retryStrategy: (times: number) =
  */
 function clientOptions(target: RedisTarget, random: RandomSource): ClientSettings {
   return {
-    ...(target.username === "" ? {} : { username: target.username }),
-    ...(target.password === "" ? {} : { password: target.password }),
+    // Where both are empty, ioredis sends none.
+    username: target.username,
+    password: target.password,
     // Sentinels and what they name are spoken to in clear unless that is asked for by itself.
     ...(target.isTls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
     enableOfflineQueue: false,

@@ -23,7 +23,13 @@ export interface DuplicateOptions {
 
 /** A connection of our own to where a caller's client goes. The caller's settings say how to get there; ours how to behave. */
 export function duplicateClient(template: IoredisClient, { settings, isSharded, random }: DuplicateOptions): IoredisClient {
-  if (!isClusterClient(template)) return template.duplicate(settings);
+  if (!isClusterClient(template)) {
+    const client = template.duplicate(settings);
+    // A token that ran out, or a password that was changed: whoever owns the template keeps it up to date.
+    return client.on("close", () => {
+      client.options.password = template.options.password as string;
+    });
+  }
   const cluster = template.duplicate([], {
     lazyConnect: false,
     enableAutoPipelining: false,

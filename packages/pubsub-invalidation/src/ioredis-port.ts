@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { CacheError, type Clock, checkFlag, type RandomSource, type RedisTarget } from "@larder/cache-core";
+import type { Redis } from "ioredis";
 import type { BusPort, BusPortEvents, BusScript } from "./bus-port.ts";
 import { duplicateClient, type IoredisClient, isClusterClient } from "./duplicate-client.ts";
 import { dataOptions, reconnectPauseMs, subscriberOptions } from "./ioredis-options.ts";
@@ -36,10 +37,10 @@ function digestOf(script: BusScript): string {
   return digest;
 }
 
-/** Ends a connection. A half-open socket never answers FIN: ending it in good order would wait for ever. */
+/** Ends a connection. A half-open socket never answers FIN: ending it in good order would wait for ever. (A cluster's client has no socket of its own.) */
 function end(client: IoredisClient | undefined): void {
   client?.disconnect();
-  if (client && !isClusterClient(client)) client.stream?.destroy();
+  (client as Partial<Redis> | undefined)?.stream?.destroy();
 }
 
 class IoredisPort implements BusPort {

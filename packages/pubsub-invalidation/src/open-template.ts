@@ -7,7 +7,8 @@ export function openTemplate({ Cluster, Redis }: Pick<typeof import("ioredis"), 
   const { kind, addresses, username, password, isTls, master, database: db } = target;
   // Sentinels and what they name are spoken to in clear unless that is asked for by itself.
   const security: RedisOptions = isTls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {};
-  const access: RedisOptions = { ...(username && { username }), ...(password && { password }), ...security };
+  // Where both are empty, ioredis sends none.
+  const access: RedisOptions = { username, password, ...security };
   if (kind === "cluster") {
     // A certificate is for a name: by default ioredis connects to the address behind it.
     const byName: ClusterOptions = isTls ? { dnsLookup: (name, callback) => callback(null, name) } : {};

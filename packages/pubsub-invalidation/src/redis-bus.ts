@@ -6,7 +6,7 @@ import { PORT_BUS_OPTIONS, type PortBusOptions, PortInvalidationBus } from "./po
 
 /** How a bus over Redis is made. Exactly one of `client`, `url` and `port` is given. */
 export interface RedisInvalidationBusOptions extends PortBusOptions {
-  /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. It must have no `keyPrefix` of its own. */
+  /** An ioredis client, whose settings are taken over for two connections of our own. It stays the caller's: it is neither used nor closed. But for a cluster's, a password that it is given later (`client.options.password`) counts from the next connection on. It must have no `keyPrefix` of its own. */
   readonly client?: IoredisClient;
   /** Where to connect, as `RedisCache` takes it: `redis://[user:password@]host[:port][/db]`, `rediss://…`, `redis://host,host,…` for a cluster, `redis+sentinel://host,host/name`. */
   readonly url?: string;

@@ -1,5 +1,13 @@
 import { Budget, systemClock } from "@larder/cache-core";
-import { BusRecorder, type RedisCluster, type RedisServer, startRedisCluster, startRedisServer, uniquePrefix } from "@larder/cache-testing";
+import {
+  BusRecorder,
+  type RedisCluster,
+  type RedisServer,
+  startRedisCluster,
+  startRedisServer,
+  uniquePrefix,
+  waitUntil,
+} from "@larder/cache-testing";
 import { Cluster as Cluster5, type ClusterOptions, Redis as Redis5, type RedisOptions } from "ioredis";
 import { Cluster as Cluster6, Redis as Redis6 } from "ioredis-6";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -60,6 +68,24 @@ describe.each([
   it.each(Object.entries(OF_CONNECTION))("%s", async (_title, options) => {
     await works(new Redis(server.port, "127.0.0.1", options));
     await works(new Cluster([...cluster.nodes], { redisOptions: options }));
+  });
+
+  // Regression: both connections kept what the client had been made with: where tokens run out they were refused from the first time on that they were cut, for good.
+  it("a password that is changed while it lives", async () => {
+    await server.command("ACL", "SETUSER", "app", "on", ">first", "~*", "&*", "+@all");
+    const client = new Redis(server.port, "127.0.0.1", { username: "app", password: "first" });
+    client.on("error", () => {});
+    const bus = new RedisInvalidationBus({ client, heartbeatMs: 50 });
+    const channel = bus.join(uniquePrefix(), new BusRecorder());
+    await channel.ready();
+    await server.command("ACL", "SETUSER", "app", "<first", ">second");
+    client.options.password = "second";
+    await server.command("CLIENT", "KILL", "USER", "app");
+    const since = systemClock.now();
+    await waitUntil("it is proved again", () => channel.lastProofAt > since);
+    bus.close();
+    client.disconnect();
+    await server.command("ACL", "DELUSER", "app");
   });
 
   it.each(Object.entries(OF_CLUSTER))("%s", (_title, options) => works(new Cluster([...cluster.nodes], options)));
