@@ -18,8 +18,8 @@ const MAX_IDS = 8;
 const MAX_ID = 256;
 
 /**
- * What is to be known later of responses that providers keep: who has made which, since nobody else knows its id. Each tenant's
- * notes are its own. In memory, and where there is Redis also there.
+ * What is to be known later of responses that providers keep: who has made which, since nobody else knows its id, and what is charged of those in the background.
+ * Each tenant's notes are its own. In memory, and where there is Redis also there.
  */
 export class ResponseBook {
   readonly #own = new MemoryCache<string>({ maxEntries: MAX_NOTES, ttlMs: NOTES_TTL_MS, name: "responses" });
@@ -46,6 +46,22 @@ export class ResponseBook {
     return keys.length === 0 ? undefined : this.#shared?.getMany(keys).then((notes) => notes.find((note) => note !== undefined));
   }
 
+  /** Notes how many tokens of a response are charged; `Infinity`: all that it costs. */
+  noteCharged(tenant: string, id: string, tokens: number): void {
+    this.#note(chargedKey(tenant, id), String(tokens));
+  }
+
+  /** How many tokens of a response are charged by now; from now on all are. @param unknown what is said of one of which nothing is known; `undefined`: that, and nothing is noted */
+  async takeCharged(tenant: string, id: string, unknown: number | undefined): Promise<number | undefined> {
+    const key = chargedKey(tenant, id);
+    const shared = (await this.#shared?.getMany([key]).catch(() => []))?.[0];
+    // Without a pause from here to the note, so that of two who read at once one is charged.
+    const notes = [this.#own.get(key), shared].filter((note) => note !== undefined).map(Number);
+    const charged = notes.length === 0 ? unknown : Math.max(...notes);
+    if (charged !== undefined && charged < Number.POSITIVE_INFINITY) this.noteCharged(tenant, id, Number.POSITIVE_INFINITY);
+    return charged;
+  }
+
   #note(key: string, note: string): void {
     this.#own.set(key, note);
     this.#shared?.set(key, note).catch(() => undefined);
@@ -54,6 +70,10 @@ export class ResponseBook {
 
 function makerKey(tenant: string, id: string): string {
   return `maker:${digestOf(`${tenant}\n${id}`)}`;
+}
+
+function chargedKey(tenant: string, id: string): string {
+  return `charged:${digestOf(`${tenant}\n${id}`)}`;
 }
 
 /** What a request goes on from that a provider keeps. */

@@ -1,6 +1,5 @@
 import { Readable } from "node:stream";
 import type { AbortSignalLike } from "@larder/cache-core";
-import type { TokenUsage } from "../answers/family.ts";
 import { parseObject } from "../answers/json.ts";
 import type { CacheVerdict } from "../caching/cache-status.ts";
 import { cacheStatus } from "../caching/cache-status.ts";
@@ -13,11 +12,11 @@ import type { CallTrace } from "../telemetry/telemetry.ts";
 import { decodeAnswer } from "../upstream/decode-answer.ts";
 import { credentialHeaders, endpointUrl, type Provider } from "../upstream/provider.ts";
 import { credentialsOf } from "../upstream/provider-secrets.ts";
-import { memberOf } from "../upstream/rewrite-body.ts";
 import { mediaTypeOf, type UpstreamAnswer } from "../upstream/upstream.ts";
 import { toUpstreamFailure, UpstreamFailure } from "../upstream/upstream-failure.ts";
 import type { AnswerRequest, PassedRequest } from "./answer-request.ts";
 import { askProvider, MAX_ANSWER_BYTES, startCall } from "./ask-provider.ts";
+import { chargeFinished, estimateForLater, isInBackground, noteCharged } from "./background-costs.ts";
 import { chargeEstimate, countSpent } from "./charge-usage.ts";
 import { givesWay } from "./gives-way.ts";
 import { isForAnthropic } from "./is-for-anthropic.ts";
@@ -101,6 +100,8 @@ interface Passing {
   readonly body: Buffer | undefined;
   /** The plan of a request for a response. */
   readonly plan?: AnswerRequest["plan"];
+  /** The id of the stored response that is asked about. */
+  readonly responseId?: string | undefined;
   /** What it is where it does not say; `undefined`: anything. */
   readonly expected?: "stream" | "json";
   readonly options: PassOptions;
@@ -145,20 +146,24 @@ async function pipe(parts: GatewayParts, passing: Passing): Promise<boolean> {
   }
   if (options.signal.aborted) trace?.failed(undefined);
   if (passing.plan && passed.response) noteMaker(parts, passing.plan, identity, provider, passed.response);
-  // What is read from a provider, such as a batch of yesterday, tells what that has cost.
-  if (exchange.method === "POST") settle(parts, passing, passed);
+  await settle(parts, passing, passed);
   return isWhole;
 }
 
-function settle(parts: GatewayParts, { identity, body, options }: Passing, passed: PassedAnswer): void {
-  if (passed.usage) countSpent(parts, identity, passed.usage);
-  else chargeEstimate(parts, identity, passed.estimate(body) ?? estimateForLater(options.endpoint, body));
-}
-
-/** What a response in the background costs is told to whoever reads it later, and reading costs nothing: its input is charged when it is asked for. */
-function estimateForLater(endpoint: string, body: Buffer | undefined): TokenUsage | undefined {
-  const isInBackground = endpoint === "responses" && body && memberOf(body, "background")?.toString().trim() === "true";
-  return isInBackground ? estimateUsage(body, NOTHING_CAME) : undefined;
+/** Charges what a call has cost. What is read from a provider, such as a batch of yesterday, tells what that has cost. */
+async function settle(
+  parts: GatewayParts,
+  { exchange, identity, body, responseId, options }: Passing,
+  passed: PassedAnswer,
+): Promise<void> {
+  const { usage } = passed;
+  const { method } = exchange;
+  if (responseId !== undefined) return usage && chargeFinished(parts, identity, responseId, method, usage);
+  if (method !== "POST") return;
+  const estimate = usage ? undefined : (passed.estimate(body) ?? estimateForLater(options.endpoint, body));
+  if (usage) countSpent(parts, identity, usage);
+  else chargeEstimate(parts, identity, estimate);
+  if (isInBackground(options.endpoint, body)) noteCharged(parts, identity, passed.response, estimate);
 }
 
 /** Headers of a request that are about the connection to us, or ours alone. */
@@ -205,7 +210,8 @@ export async function proxy(parts: GatewayParts, exchange: Exchange, identity: A
       }),
     );
     if (answer.status < 400) {
-      if (await pipe(parts, { exchange, answer, provider, identity, body: undefined, options, trace })) parts.meter.passedOn(endpoint);
+      if (await pipe(parts, { exchange, answer, provider, identity, body: undefined, responseId, options, trace }))
+        parts.meter.passedOn(endpoint);
       return;
     }
     throw new UpstreamFailure("The provider answered with an error.", {
