@@ -26,7 +26,7 @@ import { startTelemetry } from "./telemetry/start-telemetry.ts";
 import { readTelemetrySettings } from "./telemetry/telemetry-settings.ts";
 import { PooledUpstream } from "./upstream/pooled-upstream.ts";
 import { ProviderDirectory } from "./upstream/provider-directory.ts";
-import { warnOfUncalledProviders, warnOfUnknownTargets } from "./upstream/warn-of-dead-settings.ts";
+import { warnOfMixedVectors, warnOfUncalledProviders, warnOfUnknownTargets } from "./upstream/warn-of-dead-settings.ts";
 import { warnOfSandbox } from "./upstream/warn-of-sandbox.ts";
 import { watchCoherence } from "./watch-coherence.ts";
 import { SoloSurvey, type Survey } from "./worker-survey.ts";
@@ -86,6 +86,7 @@ async function compose(settings: Settings, options: StartOptions, teardown: Tear
   const { server, health } = await openFront(ground, services, options, teardown);
   warnOfOpenDoor(settings, ground.log);
   warnOfUncalledProviders(settings, ground.log);
+  warnOfMixedVectors(settings, ground.log);
   await ground.store.check();
   const port = await server.listen(settings.port, settings.host);
   teardown.nextFloor();

@@ -16,3 +16,20 @@ export function warnOfUnknownTargets({ routes }: Settings, providers: ReadonlyMa
       if (!providers.has(provider))
         log.warn({ route: model, provider }, "a route names a provider that there is not: its requests go past it");
 }
+
+/** How embedding models are mostly called: nothing else in a route tells what it is for. */
+const MAKES_VECTORS = /embed|voyage-|\b(bge|gte|e5)-/i;
+
+/** Vectors of different models cannot be compared, and equal dimensions hide it: searches would find by chance. One model may have its maker's name before it. */
+export function warnOfMixedVectors({ routes }: Settings, log: Log): void {
+  for (const { model, targets, fallbacks } of routes) {
+    const bySelf = targets.length === 0 && fallbacks.length > 0 ? [model] : [];
+    const models = [...bySelf, ...[...targets, ...fallbacks].map((target) => target.model ?? model)];
+    const names = new Set(models.map((name) => name.slice(name.lastIndexOf("/") + 1).toLowerCase()));
+    if (names.size > 1 && models.some((name) => MAKES_VECTORS.test(name)))
+      log.warn(
+        { route: model, models: [...new Set(models)] },
+        "a route mixes the vectors of several models, unless these are names of one",
+      );
+  }
+}
