@@ -10,7 +10,7 @@ export interface SharedTier {
   /** Absent without Redis: workers of one machine share invalidations alone. */
   readonly l2: FencedStore<StoredAnswer> | undefined;
   readonly bus: InvalidationBus | undefined;
-  /** What is known of responses; absent without Redis. */
+  /** What is known of responses; absent where there is no other process. */
   readonly notes?: SharedNotes;
   /** Absent without Redis: limits are each process's own, or each machine's where its workers' primary counts. */
   readonly counter: SharedCounter | undefined;
@@ -23,8 +23,8 @@ export interface SharedTier {
   close(): Promise<void>;
 }
 
-/** What a process has to itself: no values nor counters beside its own. */
-export function createLocalTier(bus?: InvalidationBus, openWatcherPort?: () => Promise<WatcherPort>): SharedTier {
-  const close = async (): Promise<void> => void (await bus?.close());
-  return { l2: undefined, bus, counter: undefined, isUp: () => undefined, close, ...(openWatcherPort ? { openWatcherPort } : {}) };
+/** What a process has to itself: no values nor counters beside its own. @param more what it shares all the same */
+export function createLocalTier(more: Partial<Pick<SharedTier, "bus" | "notes" | "openWatcherPort">> = {}): SharedTier {
+  const close = async (): Promise<void> => void (await more.bus?.close());
+  return { l2: undefined, bus: undefined, counter: undefined, isUp: () => undefined, close, ...more };
 }

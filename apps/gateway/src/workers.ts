@@ -8,6 +8,7 @@ import { closeUnclaimedConnections } from "./handed-connections.ts";
 import { createLocalTier, type SharedTier } from "./shared-tier.ts";
 import { type RunningGateway, startGateway } from "./start-gateway.ts";
 import { CounterHub, WorkerCounter } from "./worker-counter.ts";
+import { WorkerNotes } from "./worker-notes.ts";
 import { answerPulse, PATIENCE_MS, watchPulse } from "./worker-pulse.ts";
 import { SurveyHub, WorkerSurvey } from "./worker-survey.ts";
 
@@ -106,11 +107,12 @@ export async function runWorker(): Promise<void> {
 async function startWorker(primary: PrimaryEnd): Promise<RunningGateway> {
   const { settings, place } = await askForAssignment(primary);
   const isAlone = settings.redisUrl === undefined;
+  const survey = new WorkerSurvey(primary);
   return startGateway(settings, {
-    survey: new WorkerSurvey(primary),
+    survey,
     counter: new WorkerCounter(primary, isAlone ? ["requestsPerMinute", "tokensPerMinute", "concurrency"] : ["concurrency"]),
     worker: String(place),
-    ...(isAlone ? { shared: openWorkerTier() } : {}),
+    ...(isAlone ? { shared: openWorkerTier(survey) } : {}),
   });
 }
 
@@ -125,10 +127,14 @@ function askForAssignment(primary: PrimaryEnd): Promise<Assignment> {
   });
 }
 
-function openWorkerTier(): SharedTier {
-  return createLocalTier(new WorkerInvalidationBus(), async () => {
-    const { workerWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
-    return workerWatcherPort(ipcLink(process as IpcEnd), `watch:${ANSWERS_NAMESPACE}`);
+function openWorkerTier(survey: WorkerSurvey): SharedTier {
+  return createLocalTier({
+    bus: new WorkerInvalidationBus(),
+    notes: new WorkerNotes(survey),
+    openWatcherPort: async () => {
+      const { workerWatcherPort } = await import("@larder/pubsub-invalidation/watcher");
+      return workerWatcherPort(ipcLink(process as IpcEnd), `watch:${ANSWERS_NAMESPACE}`);
+    },
   });
 }
 

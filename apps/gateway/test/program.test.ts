@@ -199,6 +199,38 @@ describe("larder-gateway", () => {
     expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ status: "ready", backends: { database: false, redis: false } });
   });
 
+  it("finds who has made a response, whichever of several workers passed it on, without Redis", async () => {
+    const [first, maker] = [await FixtureUpstream.start(), await FixtureUpstream.start()];
+    const program = start({
+      ...{ LARDER_WORKERS: "2", LARDER_CONFIG: "routed.json", PORT: String(await freePort()) },
+      ...{ OPENAI_BASE_URL: first.url, OPENAI_API_KEY: "sk-first" },
+    });
+    maker.behaviour = ({ path }, response) => {
+      const id = /resp_\w+/.exec(path)?.[0] ?? `resp_${maker.calls}`;
+      const told = { id, object: "response", status: "completed", output: [], usage: null };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(told));
+      return true;
+    };
+    const providers = { maker: { baseUrl: maker.url, apiKey: "sk-maker" } };
+    writeFileSync(
+      `${program.directory}/routed.json`,
+      JSON.stringify({ providers, routes: [{ model: "m", targets: [{ provider: "maker" }] }] }),
+    );
+    try {
+      const url = await program.listening();
+      // A connection stays with one worker: each request gets its own.
+      const headers = { "content-type": "application/json", connection: "close" };
+      const body = JSON.stringify({ model: "m", input: "kept", store: true });
+      const { id } = (await (await fetch(`${url}/v1/responses`, { method: "POST", headers, body })).json()) as { id: string };
+      const read = async (): Promise<number> => (await fetch(`${url}/v1/responses/${id}`, { headers })).status;
+      await vi.waitUntil(async () => (await read()) === 200 && (await read()) === 200);
+      for (let round = 0; round < 8; round += 1) expect(await read()).toBe(200);
+    } finally {
+      await first.close();
+      await maker.close();
+    }
+  });
+
   it("keeps several workers coherent without Redis, and ends all of them on one signal", async () => {
     const program = start({ LARDER_WORKERS: "2", LARDER_ADMIN_TOKEN: "a-token-for-the-workers", PORT: String(await freePort()) });
     const url = await program.listening();

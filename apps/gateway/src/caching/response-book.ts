@@ -11,7 +11,8 @@ export interface SharedNotes {
 
 /** Milliseconds for which a note is kept. */
 export const NOTES_TTL_MS: number = 24 * 3_600_000;
-const MAX_NOTES = 20_000;
+/** Notes kept at most in one process. */
+export const MAX_NOTES = 20_000;
 /** Ids of a request that are looked up at most, the latest first. */
 const MAX_IDS = 8;
 /** Characters of an id at most: they are kept with a plan. */
@@ -19,7 +20,7 @@ const MAX_ID = 256;
 
 /**
  * What is to be known later of responses that providers keep: who has made which, since nobody else knows its id, and what is charged of those in the background.
- * Each tenant's notes are its own. In memory, and where there is Redis also there.
+ * Each tenant's notes are its own. In memory, and where processes share notes also there.
  */
 export class ResponseBook {
   readonly #own = new MemoryCache<string>({ maxEntries: MAX_NOTES, ttlMs: NOTES_TTL_MS, name: "responses" });
